@@ -1,0 +1,87 @@
+"""The exception tree. Every message is one line: what is wrong, where, and what to do.
+
+LmEvalFrError               exit code 2 unless it says otherwise
+├── UsageError              a flag, an argument or a combination of them
+├── InputError              a file or a folder that cannot be read as what it should be
+│   ├── PlanError           the study's plan
+│   └── MismatchError       two runs that are not the same work; carries the name that `--allow` takes
+├── ArmError                an arm that could not be run: unreachable server, wrong model, engine failure
+├── JudgeError              a judge that cannot be used: key, model, endpoint, profile
+│   └── JournalError        the judge's journal: in use, read-only, disk full
+└── Unfinished              exit code 4: what was obtained is kept, run again to resume
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class LmEvalFrError(Exception):
+    """A failure that the user can mend.
+
+    what: the failure. where: file (and line), flag or address. remedy: what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, what: str, *, where: str | Path | None = None, line: int | None = None, remedy: str = ""
+    ) -> None:
+        self.what = " ".join(what.split())
+        self.where = None if where is None else f"{where}:{line}" if line is not None else str(where)
+        self.remedy = " ".join(remedy.split())
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f" ({self.remedy})" if self.remedy else ""
+        return f"{place}{self.what}{advice}"
+
+
+class UsageError(LmEvalFrError):
+    pass
+
+
+class InputError(LmEvalFrError):
+    pass
+
+
+class PlanError(InputError):
+    pass
+
+
+class MismatchError(InputError):
+    """Two runs that are not the same work. `kind` is the word that `--allow` takes."""
+
+    def __init__(
+        self,
+        kind: str,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        line: int | None = None,
+        remedy: str = "",
+    ) -> None:
+        self.kind = kind
+        super().__init__(
+            what,
+            where=where,
+            line=line,
+            remedy=remedy or f"--allow {kind} compares all the same, and says so",
+        )
+
+
+class ArmError(LmEvalFrError):
+    pass
+
+
+class JudgeError(LmEvalFrError):
+    pass
+
+
+class JournalError(JudgeError):
+    pass
+
+
+class Unfinished(LmEvalFrError):
+    exit_code = 4
