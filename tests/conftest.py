@@ -18,9 +18,7 @@ def shared_data() -> Path:
     """The real PIAF and SIB-200 files; a user's machine may lack them, CI may not."""
     folder = Path(os.environ.get("LM_EVAL_FR_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "piaf" / "piaf-v1.0.json").is_file():
-        reason = (
-            f"real data not found in {folder}: set LM_EVAL_FR_TEST_DATA to a folder with piaf/ and sib200/"
-        )
+        reason = f"real data not found in {folder}: set LM_EVAL_FR_TEST_DATA to a folder with piaf/ and sib200/"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

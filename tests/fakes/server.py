@@ -7,8 +7,7 @@
 `answer(call)` returns the text, or a `Reply` for anything else: a status, headers (Retry-After), a delay, a finish
 reason, a refusal, usage, a raw or cut body, a dropped or hanging connection. It may be called from several requests
 at once, on the server's one thread. `latency` (seconds) delays every reply without blocking the others.
-Endpoints: POST /v1/completions, /v1/chat/completions; GET /v1/models, /health; POST /v1/files, GET /v1/files/ID/content,
-POST /v1/batches, GET /v1/batches/ID (see `tests/fakes/batch.py` once a batch handler is mounted with `mount`).
+Endpoints: POST /v1/completions, /v1/chat/completions; GET /v1/models, /health. More with `mount`.
 """
 
 from __future__ import annotations
@@ -113,12 +112,7 @@ class FakeOpenAI:
         return self
 
     def stop(self) -> None:
-        if (
-            self._loop is not None
-            and self._done is not None
-            and self._thread is not None
-            and self._thread.is_alive()
-        ):
+        if self._loop is not None and self._done is not None and self._thread is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._done.set)
             self._thread.join(10)
 
@@ -155,9 +149,7 @@ class FakeOpenAI:
         return web.Response(text="")
 
     async def _list_models(self, request: web.Request) -> web.Response:
-        return web.json_response(
-            {"object": "list", "data": [{"id": m, "object": "model"} for m in self.models]}
-        )
+        return web.json_response({"object": "list", "data": [{"id": m, "object": "model"} for m in self.models]})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1
@@ -181,9 +173,7 @@ class FakeOpenAI:
         if reply.drop or reply.hang:
             await asyncio.sleep(reply.hang)
             return _abort(request)
-        body = (
-            reply.raw if reply.raw is not None else json.dumps(_body(call, reply), ensure_ascii=False)
-        ).encode()
+        body = (reply.raw if reply.raw is not None else json.dumps(_body(call, reply), ensure_ascii=False)).encode()
         if reply.cut:
             response = web.StreamResponse(
                 headers={"Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -193,9 +183,7 @@ class FakeOpenAI:
             return _abort(request)
         if reply.status != 200 and reply.raw is None:
             return _error(reply.status, reply.text or "error", "fake", reply.headers)
-        return web.Response(
-            body=body, status=reply.status, headers=reply.headers, content_type="application/json"
-        )
+        return web.Response(body=body, status=reply.status, headers=reply.headers, content_type="application/json")
 
 
 def _body(call: Call, reply: Reply) -> dict[str, Any]:
