@@ -59,7 +59,7 @@ class JudgePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `lm-eval-fr ab` runs. `margins` are the largest losses accepted, in the metric's own unit (0.02: 2 points)."""
+    """What `lm-eval-fr ab` runs. `margins` are the largest losses accepted, in the metric's unit."""
 
     name: str
     tasks: tuple[str, ...]
@@ -104,9 +104,8 @@ def load_plan(path: Path) -> Plan:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(
-            f"cannot read the plan: {_reason(error)}", where=path, remedy="give the path of a YAML file"
-        ) from None
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise PlanError(f"cannot read the plan: {reason}", where=path, remedy="give the path of a YAML file") from None
     return parse_plan(text, where=path)
 
 
