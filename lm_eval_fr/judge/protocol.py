@@ -1,0 +1,110 @@
+"""The words that the parts of the judge share: what is asked, of whom, and what came back.
+
+A question never says which arm an answer is from: it has two answers and an order. With the arms and the order both
+exchanged, the same messages are sent, so the same stored reply answers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal, Protocol
+
+Order = Literal["candidate_first", "reference_first"]
+ORDERS: tuple[Order, Order] = ("candidate_first", "reference_first")
+Verdict = Literal["A", "B", "tie"]
+VERDICTS: tuple[Verdict, ...] = ("A", "B", "tie")
+Message = dict[str, str]  # {"role": ..., "content": ...}
+Dialect = Literal["openai", "mistral", "offline"]
+ResponseFormat = Literal["json_schema", "json_object", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Dollars a million tokens; `batch` multiplies the three. None is unknown, and unknown is never 0."""
+
+    input: float | None = None
+    cached: float | None = None
+    output: float | None = None
+    batch: float | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One judge: the model, where it is served, what it is sent and what it costs."""
+
+    name: str
+    model: str
+    base_url: str | None = None  # None: the openai package's own address
+    key_env: str | None = "OPENAI_API_KEY"  # None: the server asks for no key
+    dialect: Dialect = "openai"
+    parameters: dict[str, Any] = field(default_factory=dict)  # sent as they are: temperature, max_tokens, ...
+    response_format: ResponseFormat = "json_schema"
+    prices: Prices = field(default_factory=Prices)
+    shutdown: date | None = None
+    cache_key: bool = False  # whether the server takes `prompt_cache_key`
+    concurrency: int = 16
+    timeout: float = 120.0
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        for name in ("max_completion_tokens", "max_tokens"):
+            if isinstance(value := self.parameters.get(name), int):
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """What the judge is told to look at. `sha256` is of `text`."""
+
+    name: str
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A reply's text as read: `verdict` is None when it holds none, and `problem` then says why in a few words."""
+
+    verdict: Verdict | None
+    reason: str = ""
+    problem: str = ""
+
+
+class Render(Protocol):
+    """Writes the messages of one call. Exchanging both the answers and the order must change no byte."""
+
+    def __call__(
+        self,
+        rubric: Rubric,
+        task_system: str | None,
+        task_text: str,
+        candidate_answer: str,
+        reference_answer: str,
+        order: Order,
+        fence: str,
+    ) -> list[Message]: ...
+
+
+class Parse(Protocol):
+    def __call__(self, text: str) -> Parsed: ...
+
+
+class Answerer(Protocol):
+    """A judge in this process: the messages in, the reply's text out, in the JSON that a served judge writes."""
+
+    def __call__(self, messages: list[Message]) -> str: ...
+
+
+def make_fence(salt: bytes, task_system: str | None, task_text: str, answers: tuple[str, str]) -> str:
+    """32 hexadecimal digits that no answer can foresee without the journal's salt.
+
+    The same in both orders, whichever arm wrote which answer, and again after a resume.
+    """
+    digest = hashlib.sha256(salt)
+    for text in (task_system or "", task_text, *sorted(answers)):
+        part = text.encode("utf-8", "surrogatepass")
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:32]
