@@ -15,19 +15,20 @@ Order = Literal["candidate_first", "reference_first"]
 ORDERS: tuple[Order, Order] = ("candidate_first", "reference_first")
 Verdict = Literal["A", "B", "tie"]
 VERDICTS: tuple[Verdict, ...] = ("A", "B", "tie")
-Message = dict[str, str]  # {"role": ..., "content": ...}
+Message = dict[str, Any]  # {"role": ..., "content": a text, or a list of text parts where a cache breakpoint is set}
 Dialect = Literal["openai", "mistral", "offline"]
 ResponseFormat = Literal["json_schema", "json_object", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Dollars a million tokens; `batch` multiplies the three. None is unknown, and unknown is never 0."""
+    """Dollars a million tokens; `batch` multiplies them all. None is unknown, and unknown is never 0."""
 
     input: float | None = None
     cached: float | None = None
     output: float | None = None
     batch: float | None = None
+    cache_write: float | None = None  # None: writing a prefix to the cache costs what input costs
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Profile:
     prices: Prices = field(default_factory=Prices)
     shutdown: date | None = None
     cache_key: bool = False  # whether the server takes `prompt_cache_key`
+    cache_breakpoint: bool = False  # whether the end of the shared part is marked (GPT-5.6 and later need it to hit)
+    context: int | None = None  # tokens the model reads at most; longer answers are cut alike, and the cut is shown
     concurrency: int = 16
     timeout: float = 120.0
 
@@ -57,11 +60,13 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """What the judge is told to look at. `sha256` is of `text`."""
+    """What the judge is told to look at. `sha256` is of all that follows it."""
 
     name: str
     text: str
     sha256: str
+    language: str = "fr"
+    criteria: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
