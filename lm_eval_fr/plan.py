@@ -77,8 +77,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def hash(self) -> str:
-        """sha256 of the plan's content: comments, key order and spelled-out defaults do not change it."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """sha256 of what decides the result; layout, spelled-out defaults, the judge's budget and pace do not."""
+        judge = None if self.judge is None else msgspec.structs.replace(self.judge, max_usd=None, concurrency=None)
+        content = msgspec.structs.replace(self, judge=judge)
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
     def margin(self, task: str) -> float:
         """The margin of one gold task, or of the judge when `task` is "judge"."""

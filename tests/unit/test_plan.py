@@ -28,6 +28,8 @@ def test_hash_ignores_layout_and_sees_content() -> None:
     same = "# a comment\nlevel: 0.95\n" + GOOD.replace("{profile: offline}", "\n  profile: offline")
     assert parse_plan(same, where=WHERE).hash == plan.hash
     assert parse_plan(GOOD.replace("0.05", "0.06"), where=WHERE).hash != plan.hash
+    assert parse_plan(GOOD.replace("offline}", "offline, max_usd: 3}"), where=WHERE).hash == plan.hash
+    assert parse_plan(GOOD.replace("offline}", "offline, orders: lazy}"), where=WHERE).hash != plan.hash
 
 
 def test_arm_hash_depends_on_the_work_and_the_arm_only() -> None:
