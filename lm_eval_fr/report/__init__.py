@@ -1,0 +1,1 @@
+"""One data model (`model.Report`), four faces: text, Markdown, JSON, HTML."""

@@ -1,0 +1,142 @@
+"""Numbers and names as people read them, the same in the text, the Markdown and the HTML."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+from lm_eval_fr.report.model import WORDS, Bounds, JudgeResult, Report, TaskResult
+
+UNKNOWN = "-"
+SMALLEST_P = 0.001
+
+
+def signed(value: float | None, scale: float = 100.0) -> str:
+    """A difference in points, sign always shown; a difference that rounds to zero carries none."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value * scale:+.{_decimals(value, scale)}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def plain(value: float | None, scale: float = 100.0) -> str:
+    if value is None:
+        return UNKNOWN
+    text = f"{value * scale:.{_decimals(value, scale)}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def _decimals(value: float, scale: float) -> int:
+    """One decimal of a point; a metric in its own unit gets what its size asks for."""
+    if scale == 100.0:
+        return 1
+    magnitude = abs(value)
+    return 1 if magnitude >= 100 else 2 if magnitude >= 1 else 3
+
+
+def interval(low: float | None, high: float | None, scale: float = 100.0, *, sign: bool = True) -> str:
+    if low is None or high is None:
+        return UNKNOWN
+    show = signed if sign else plain
+    return f"[{show(low, scale)}, {show(high, scale)}]"
+
+
+def bounds(pair: Bounds | None, scale: float = 100.0, *, sign: bool = False) -> str:
+    return UNKNOWN if pair is None else interval(pair[0], pair[1], scale, sign=sign)
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    return UNKNOWN if share is None else f"{share * 100:.{decimals}f} %"
+
+
+def count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return UNKNOWN
+    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}"
+
+
+def p_equals(p: float | None) -> str:
+    """`p = 0.343`, `p < 0.001`: for a sentence."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def plural(number: int, noun: str, several: str = "") -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {several or noun + 's'}"
+
+
+def word(verdict: str | None) -> str:
+    return WORDS[verdict]
+
+
+def level_text(level: float) -> str:
+    return f"{level * 100:g} %"
+
+
+def one_sided(level: float) -> str:
+    """The chance, a claim, of calling a loss as large as the margin non-inferior: half of what the interval leaves."""
+    return f"{(1 - level) / 2 * 100:g} %"
+
+
+def unit(result: TaskResult) -> str:
+    return f"points of {result.metric}" if result.scale == 100.0 else f"of {result.metric}"
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: object) -> str:
+    """One line that cannot steer a terminal or turn the direction of what follows it."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(text).split()))
+
+
+def width(text: str) -> int:
+    """Columns that a terminal gives to the text: wide characters take two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def shorten(text: str, columns: int) -> str:
+    """At most that many columns, cut in the middle: the names of two arms often differ at the end only."""
+    if width(text) <= columns:
+        return text
+    tail = (columns - 1) // 2
+    return f"{text[: columns - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def tie_parts(outcomes: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What the ties are made of, in a fixed order."""
+    names = {"tie": "agreed", "flip": "flip", "split": "split", "identical": "identical"}
+    return [(shown, outcomes.get(key, 0)) for key, shown in names.items()]
+
+
+def headline(judge: JudgeResult) -> str:
+    counts = ((judge.wins, "win", ""), (judge.ties, "tie", ""), (judge.losses, "loss", "losses"))
+    return ", ".join(plural(*one) for one in counts)
+
+
+def money(dollars: float | None) -> str:
+    if dollars is None:
+        return "unknown"
+    return f"${dollars:,.4f}" if 0 < dollars < 0.1 else f"${dollars:,.2f}"
+
+
+def value(item: object) -> str:
+    """A setting as one short line."""
+    if item is None:
+        return UNKNOWN
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if isinstance(item, Mapping):
+        return ", ".join(f"{printable(k)}={value(v)}" for k, v in item.items()) or UNKNOWN
+    if isinstance(item, list | tuple):
+        return ", ".join(value(v) for v in item) or UNKNOWN
+    return printable(item) or UNKNOWN
+
+
+def titled(report: Report) -> str:
+    return f"{printable(report.candidate.name)} against {printable(report.reference.name)}"
