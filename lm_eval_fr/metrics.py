@@ -1,0 +1,183 @@
+"""Scores of one French answer against its golds: numbers in [0, 1], standard library only.
+
+Text is compared as French tokens (`tokens`): Unicode NFKC and case folded, apostrophes unified, elisions split,
+articles, punctuation and guillemets dropped, and one number one token however it is written. `f1_raw` alone keeps the
+coarser scale of SQuAD-like harnesses, so that its numbers can be set beside theirs.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+ARTICLES = frozenset(["le", "la", "les", "un", "une", "des", "du", "de", "au", "aux"])
+ELIDED_ARTICLES = frozenset("ld")  # what is left of l' and d'; a bare l or d is a litre, a vitamin, a label: it stays
+
+# Only words that French elides before any vowel are split. aujourd'hui, quelqu'un, presqu'île, prud'homme, O'Connor
+# are one word with an apostrophe in it: splitting them would let "un" be dropped out of "quelqu'un".
+_ELISION = r"(?:jusqu|lorsqu|puisqu|quoiqu|qu|[ldjmtsnc])'(?=[^\W_])"
+_WORD = r"[^\W_]+(?:'[^\W_]+)*"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)+"
+_TOKEN = re.compile(f"(?<![^\\W_]){_ELISION}|{_NUMBER}|{_WORD}")
+_UNSPLIT = re.compile(f"{_NUMBER}|{_WORD}")
+_GROUPED_DIGITS = re.compile(r"(?<![\w.,])[0-9]{1,3}(?: [0-9]{3})+(?!\w)")
+_DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
+_DOTTED_LETTERS = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.)+[^\W\d_](?![^\W_])")  # U.R.S.S. is URSS
+_THREE_DIGITS = re.compile(r"[0-9]{3}(?!\w)")
+# Before NFKC, which would make a space and a combining accent of U+00B4. Soft hyphens and zero-width marks vanish.
+_CHARACTERS = str.maketrans(
+    dict.fromkeys("’‘‛ʼʹ′´`＇", "'") | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
+)
+_ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+_MOST_ARRAYS_TRIED = 64  # "[" in one answer: a bound on the work that a runaway generation can cause
+
+
+def _folded(text: str) -> str:
+    """A fixed point of translation, NFKC and case folding: one pass is not always one (ﬓ, ŉ)."""
+    for _ in range(4):
+        before, text = text, unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).casefold()
+        if text == before:
+            break
+    return text
+
+
+def tokens(text: str) -> list[str]:
+    """The French tokens of a text, articles left out; a text of articles only keeps them ("Combien ? Un.")."""
+    folded = _DOTTED_LETTERS.sub(lambda match: match[0].replace(".", ""), " ".join(_folded(text).split()))
+    folded = _GROUPED_DIGITS.sub(lambda match: match[0].replace(" ", ""), folded)
+    folded = _DECIMAL_COMMA.sub(".", folded)
+    kept = []
+    for token in _TOKEN.findall(folded):
+        word = token.removesuffix("'")
+        if word not in (ELIDED_ARTICLES if word != token else ARTICLES):
+            kept.append(word)
+    return kept or _UNSPLIT.findall(folded)
+
+
+def normalise(text: str) -> str:
+    """The tokens as one string; equal strings are equal answers, and a normalised text stays as it is."""
+    parts: list[str] = []
+    for token in tokens(text):
+        if parts:
+            # "12, 345" must not be read as 12 345 the next time.
+            split_number = len(parts[-1]) <= 3 and parts[-1].isdecimal() and _THREE_DIGITS.match(token)
+            parts.append(", " if split_number else " ")
+        parts.append(token)
+    return "".join(parts)
+
+
+def _overlap(prediction: Sequence[str], gold: Sequence[str]) -> int:
+    return (Counter(prediction) & Counter(gold)).total()
+
+
+def _bag_f1(prediction: Sequence[str], gold: Sequence[str]) -> float:
+    if not prediction and not gold:
+        return 1.0
+    return 2 * _overlap(prediction, gold) / (len(prediction) + len(gold))
+
+
+def _raw_tokens(text: str) -> list[str]:
+    return text.lower().translate(_ASCII_PUNCTUATION).split()
+
+
+def token_f1(prediction: str, golds: Iterable[str]) -> float:
+    """F1 of the bags of French tokens, the best over the golds. No gold at all is an empty gold."""
+    predicted = tokens(prediction)
+    return max(_bag_f1(predicted, tokens(gold)) for gold in list(golds) or [""])
+
+
+def f1_raw(prediction: str, golds: Iterable[str]) -> float:
+    """F1 on the coarse scale: lower case, ASCII punctuation dropped, split on white space; the best over the golds."""
+    predicted = _raw_tokens(prediction)
+    return max(_bag_f1(predicted, _raw_tokens(gold)) for gold in list(golds) or [""])
+
+
+def exact_match(prediction: str, golds: Iterable[str]) -> float:
+    """1.0 if the French tokens are those of one of the golds, in order."""
+    predicted = tokens(prediction)
+    return float(any(predicted == tokens(gold) for gold in list(golds) or [""]))
+
+
+def gold_recall(prediction: str, golds: Iterable[str]) -> float:
+    """Share of a gold's tokens that the prediction holds, the best over the golds: a long answer is not punished."""
+    predicted = tokens(prediction)
+    best = 0.0
+    for gold in list(golds) or [""]:
+        wanted = tokens(gold)
+        best = max(best, _overlap(predicted, wanted) / len(wanted) if wanted else float(not predicted))
+    return best
+
+
+def match_label(prediction: str, labels: Iterable[str]) -> str | None:
+    """The label that the answer is, after normalisation, and nothing around it; None if it is none of them."""
+    predicted = tokens(prediction)
+    return next((label for label in labels if tokens(label) == predicted), None)
+
+
+def _keys(items: Iterable[str]) -> set[str]:
+    """One key a named thing. An item without a letter or digit is still an item that was given."""
+    return {normalise(item) or item.strip() for item in items if item.strip()}
+
+
+def set_f1(prediction: Iterable[str], gold: Iterable[str]) -> float:
+    """F1 of two sets of strings, compared after normalisation; two empty sets are equal."""
+    predicted, wanted = _keys(prediction), _keys(gold)
+    if not predicted and not wanted:
+        return 1.0
+    return 2 * len(predicted & wanted) / (len(predicted) + len(wanted))
+
+
+def is_json_array(text: str) -> bool:
+    """Whether the whole text is a JSON array of strings, with nothing around it."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def parse_json_array(text: str) -> list[str] | None:
+    """The array of strings in the text, code fences and prose around it allowed; None if there is none.
+
+    Python's quotes (['a', "l'autre"]) are read too: what was found is scored, and `is_json_array` says if the form was
+    kept. The first array with a string wins, then one of numbers ("[1]" may be a footnote), then an empty one ("[ ]"
+    may be a box to tick). An array that never closes is none: the answer was cut.
+    """
+    best: list[str] | None = None
+    for opening in [match.start() for match in re.finditer(r"\[", text)][:_MOST_ARRAYS_TRIED]:
+        items = _array_at(text, opening)
+        if items is None:
+            continue
+        if any(isinstance(item, str) for item in items):
+            return [item if isinstance(item, str) else json.dumps(item) for item in items]
+        best = best or [json.dumps(item) for item in items]
+    return best
+
+
+def _array_at(text: str, opening: int) -> list[str | int | float] | None:
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, opening)
+    except (ValueError, RecursionError):
+        value = _python_list_at(text, opening)
+    if not isinstance(value, list) or not all(type(item) in (str, int, float) for item in value):
+        return None
+    return value
+
+
+def _python_list_at(text: str, opening: int) -> object:
+    closing = text.find("]", opening)
+    if closing < 0:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" in an answer is no concern of the user's
+            return ast.literal_eval(text[opening : closing + 1])
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
