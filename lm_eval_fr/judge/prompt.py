@@ -223,7 +223,7 @@ def read_back(messages: list[Message]) -> Shown:
     """The texts of a rendered prompt, found by its fences alone. ValueError if they are not well formed."""
     content = messages[1]["content"]
     text = content if isinstance(content, str) else "".join(part["text"] for part in content)
-    words = next(w for w in WORDS.values() if f"{RULE} {w.begin} {w.task} " in text)
+    words = next(w for w in WORDS.values() if text.startswith(f"{RULE} {w.begin} "))
     blocks: dict[str, list[str]] = {}
     opened: tuple[str, str] | None = None
     cut = False
