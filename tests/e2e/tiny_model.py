@@ -1,4 +1,4 @@
-"""Makes a two-layer random Llama with a tokenizer trained on French text. Run with the Python of an engine's environment:
+"""Makes a two-layer random Llama with a tokenizer trained on French text. Run with the Python of an engine environment:
 
     python tiny_model.py TEXTS OUT [--seed N] [--hidden N]
 
