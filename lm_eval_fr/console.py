@@ -1,0 +1,117 @@
+"""How the command line behaves: one line for a mistake, a near name for a typo, exit codes.
+
+No command lives here; `cli` has them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lm_eval_fr.errors import LmEvalFrError
+
+PROGRAM = "lm-eval-fr"
+INTERRUPTED = 130
+
+
+class Program(click.Group):
+    """A group whose every failure is one line on stderr and an exit code, never a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except LmEvalFrError as error:
+            fail(str(error), error.exit_code)
+        except click.NoSuchOption as error:
+            fail(f"{error.option_name}: no such option{_near(error.option_name, error.possibilities or ())}", 2)
+        except click.ClickException as error:
+            fail(_one_line(error), 2)
+        except (KeyboardInterrupt, click.Abort):
+            fail("interrupted: what was obtained is kept, the same command resumes", INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our stdout is gone (`| head`); Python would complain once more while closing it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = _near(args[0], self.list_commands(ctx))
+            raise click.ClickException(f"{args[0]}: no such command{near or f' (see {PROGRAM} --help)'}")
+        return super().resolve_command(ctx, args)
+
+
+class Existing(click.ParamType):
+    """A file or folder that must exist; a near name is offered where it does not."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.exists():
+            return path
+        missing = path
+        while not missing.parent.exists():
+            missing = missing.parent
+        siblings = (
+            [str(missing.parent / name.name) for name in missing.parent.iterdir()] if missing.parent.is_dir() else []
+        )
+        self.fail(f"{value}: no such file or folder{_near(str(missing), siblings)}", param, ctx)
+
+
+class Assignment(click.ParamType):
+    """[NAME=]NUMBER, as `--margin 0.02` or `--margin piaf_fr=0.03`; a bare number is for `default`."""
+
+    name = "[name=]x"
+
+    def __init__(self, default: str = "") -> None:
+        self.default = default
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        name, _, number = str(value).rpartition("=")
+        try:
+            return name or self.default, float(number)
+        except ValueError:
+            return self.fail(f"{value!r} is not [NAME=]NUMBER, e.g. 0.02 or piaf_fr=0.03", param, ctx)
+
+
+class NamedWord(click.ParamType):
+    """NAME=WORD, as `--metric gsm8k=exact_match`."""
+
+    name = "name=word"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, equals, word = str(value).partition("=")
+        if not (name and equals and word):
+            self.fail(f"{value!r} is not NAME=WORD, e.g. gsm8k=exact_match", param, ctx)
+        return name, word
+
+
+def fail(message: str, code: int) -> None:
+    """Says it on stderr in one line and exits."""
+    click.echo(f"{PROGRAM}: {message}", err=True)
+    sys.exit(code)
+
+
+def say(message: str) -> None:
+    """What is being done now, for people: stderr, so that stdout stays the result's."""
+    click.echo(message, err=True)
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"{error.param.get_error_hint(error.ctx) if error.ctx else error.param.name}: {error.message}"
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
+    return f"{message.rstrip('.')} (see {command} --help)"
+
+
+def _near(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
