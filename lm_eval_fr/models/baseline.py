@@ -6,12 +6,14 @@ lm-eval-fr run --model fr-baseline --model_args damage=0.3,seed=7 --tasks piaf_f
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import LM
 from tqdm import tqdm
 
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.models.damage import spoil
 from lm_eval_fr.models.heuristics import answer, stems
 from lm_eval_fr.models.prompts import read_prompt
@@ -46,14 +48,14 @@ class FrBaseline(LM):
     ) -> None:
         super().__init__()
         if not 0 <= float(damage) <= 1:
-            raise ValueError(f"damage={damage}: a share between 0 and 1")
+            raise UsageError(f"--model_args damage={damage}: a share between 0 and 1 is wanted")
         self.damage = float(damage)
         self.seed = int(seed)
         self.model = model
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         answers = []
-        for request in tqdm(requests, desc="fr-baseline", disable=disable_tqdm):
+        for request in tqdm(requests, desc="fr-baseline", disable=disable_tqdm or not sys.stderr.isatty()):
             prompt, settings = request.args
             text = self._reply(str(prompt), settings)
             self.cache_hook.add_partial("generate_until", request.args, text)

@@ -1,0 +1,287 @@
+"""Runs one arm through lm-eval: `lm-eval-fr run`.
+
+lm-eval does the work, with its own parser, its own `run` and its own loggers. Around it: only our tasks are indexed
+unless others are asked for, every answer is on disk as it arrives, keys stay out of what is written, a failure is one
+line, and what lm-eval only warns about (results that could not be saved) is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr import __version__
+from lm_eval_fr.arms_cache import AnswerCache, Progress, context_of
+from lm_eval_fr.arms_failures import LogWatch, explain
+from lm_eval_fr.arms_flags import OUR_MODELS, ArmCall, build_parser, parse_call
+from lm_eval_fr.arms_server import check_endpoint, endpoint_of
+from lm_eval_fr.arms_tasks import TaskSource, locate_tasks
+from lm_eval_fr.errors import ArmError, LmEvalFrError
+from lm_eval_fr.redaction import Redactor, redacted_output
+
+VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
+TORCHLESS = ("fr-baseline", "hosted-chat", "local-completions", "local-chat-completions", "dummy")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What one run left on disk. kept: answers found in the cache; asked: answers asked of the model now."""
+
+    folder: Path
+    results: Path
+    samples: Mapping[str, Path]
+    cache: Path
+    kept: int
+    asked: int
+    seconds: float
+
+
+def main(argv: Sequence[str]) -> None:
+    """`lm-eval-fr run ARGV...`. Prints lm-eval's tables on stdout and the rest on stderr; raises LmEvalFrError."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(help_text())
+        return
+    outcome = run_arm(argv, say=_say)
+    kept = f", {outcome.kept} of them from an earlier run" if outcome.kept else ""
+    total = outcome.kept + outcome.asked
+    print(f"{total} answers in {outcome.seconds:.0f} s{kept}: {outcome.folder}", file=sys.stderr)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def help_text() -> str:
+    return build_parser().format_help().rstrip()
+
+
+def run_arm(argv: Sequence[str], *, say: Callable[[str], None] = lambda message: None) -> RunOutcome:
+    """Runs the arm that `argv` (everything after `lm-eval-fr run`) describes and checks that it is on disk.
+
+    Raises UsageError for what is wrong with the flags, ArmError for what is wrong with the model or its server.
+    Answers obtained before a failure stay in the cache.
+    """
+    redactor = Redactor.from_environment()
+    try:
+        return _run(argv, redactor, say)
+    except LmEvalFrError as error:
+        raise redactor.error(error) from None
+
+
+def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) -> RunOutcome:
+    started = time.time()
+    call = parse_call(argv, redactor)
+    source = locate_tasks(call.tasks, call.flags.include_path)
+    endpoint = endpoint_of(call)
+    with redacted_output(redactor):
+        for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):
+            say(note)
+        if source.builtins:
+            say("indexing lm-eval's built-in tasks as well: about half a minute")
+        cache = _execute(call, source, say, redactor)
+    if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
+        sys.exit(0)  # one of several processes of a distributed run: the first writes the files
+    results, samples = _written(call, started)
+    seconds = time.time() - started
+    outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
+    _leave_records(outcome, call, cache.records, started, argv)
+    for path in results.parent.glob(f"*_{_stamp(results)}.json*"):
+        if redactor.scrub_file(path):
+            say(f"a key was taken out of {path}")
+    return outcome
+
+
+def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], redactor: Redactor) -> AnswerCache:
+    """Hands over to lm-eval. Returns the cache that it filled."""
+    quiet = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    if quiet:
+        os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    caches: list[AnswerCache] = []
+    watch = LogWatch()
+
+    def open_cache(lm: Any, path: str) -> AnswerCache:
+        slices = VLLM_SLICE if call.model == "vllm" else None
+        progress = Progress(say) if quiet else None
+        caches.append(AnswerCache(lm, path, slice_size=slices, progress=progress, say=say, clean=redactor.exact))
+        return caches[-1]
+
+    try:
+        with _harness(call, source, open_cache, watch) as execute:
+            execute(call.flags)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise
+        logging.getLogger("lm_eval").debug("the arm stopped", exc_info=True)
+        raise explain(error, call, watch, sum(cache.count() for cache in caches)) from None
+    finally:
+        for cache in caches:
+            cache.close()
+    return caches[-1]
+
+
+@contextlib.contextmanager
+def _harness(
+    call: ArmCall, source: TaskSource, open_cache: Callable[[Any, str], AnswerCache], watch: LogWatch
+) -> Iterator[Callable[[Any], None]]:
+    """lm-eval's own `run`, with our cache and our task folders in the two places where it has no setting for them."""
+    import lm_eval.api.model
+    import lm_eval.evaluator
+    import lm_eval.tasks
+    from lm_eval._cli.run import Run
+
+    register_models()
+    flags = call.flags
+    user_cache = flags.use_cache
+    flags.use_cache = f"{user_cache}_{call.key}" if user_cache else str(call.output / "cache" / call.key)
+    level, flags.verbosity = getattr(logging, str(flags.verbosity or "WARNING"), logging.WARNING), None
+    flags.include_path = None
+
+    def task_manager(include_path: Any = None, **kwargs: Any) -> Any:
+        return manager(include_path=list(source.folders), include_defaults=source.builtins, **kwargs)
+
+    manager = lm_eval.tasks.TaskManager
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_replaced(lm_eval.tasks, "TaskManager", task_manager))
+        stack.enter_context(_replaced(lm_eval.api.model, "CachingLM", open_cache))
+        stack.enter_context(_replaced(lm_eval.evaluator, "get_git_commit_hash", _git_commit))
+        if call.model in TORCHLESS:  # or torch is imported to seed what is not used
+            stack.enter_context(_replaced(lm_eval.evaluator, "set_torch_seed", lambda seed: None))
+        stack.enter_context(_watched_log(watch, level))
+        yield Run._execute
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def _git_commit() -> str | None:
+    """As lm-eval's, without git's complaint on the terminal outside of a repository."""
+    with contextlib.suppress(OSError):
+        found = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=False)
+        return found.stdout.strip() or None
+    return None
+
+
+@contextlib.contextmanager
+def _watched_log(watch: LogWatch, level: int) -> Iterator[None]:
+    from lm_eval.utils import setup_logging
+
+    setup_logging(level)
+    handlers = [h for h in logging.getLogger("lm_eval").handlers if isinstance(h, logging.StreamHandler)]
+    streams = [handler.stream for handler in handlers]
+    for handler in handlers:
+        handler.addFilter(watch)
+        handler.stream = sys.stderr  # the redacted one
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, streams, strict=True):
+            handler.removeFilter(watch)
+            handler.stream = stream
+
+
+def register_models() -> None:
+    """Makes `fr-baseline` and `hosted-chat` known to lm-eval; their modules are imported when one is used."""
+    import lm_eval.models  # noqa: F401  (fills the registry)
+    from lm_eval.api.registry import model_registry
+
+    for name, target in OUR_MODELS.items():
+        if name not in model_registry:
+            model_registry.register(name, target=target)
+
+
+def _written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
+    """The files of this run. lm-eval only warns when it cannot write them."""
+    remedy = "free some space or give another --output_path; the answers are kept, the same command resumes"
+    fresh = [path for path in call.output.glob("*/results_*.json") if path.stat().st_mtime >= started - 1]
+    if not fresh:
+        raise ArmError("lm-eval wrote no results", where=call.output, remedy=remedy)
+    results = max(fresh, key=lambda path: path.stat().st_mtime)
+    content = json.loads(results.read_text(encoding="utf-8"))
+    samples = {}
+    for task, counts in content["n-samples"].items():
+        path = results.with_name(f"samples_{task}_{_stamp(results)}.jsonl")
+        lines = _count_lines(path)
+        if lines < counts["effective"]:
+            what = f"lm-eval wrote {lines} of {counts['effective']} samples of {task}"
+            raise ArmError(what, where=path, remedy=remedy)
+        samples[task] = path
+    return results, samples
+
+
+def _leave_records(
+    outcome: RunOutcome, call: ArmCall, records: Mapping[str, Any], started: float, argv: Sequence[str]
+) -> None:
+    """What lm-eval does not log: how each answer ended, and what made this run."""
+    stamp = _stamp(outcome.results)
+    for task, path in outcome.samples.items() if records else ():
+        with (
+            path.open(encoding="utf-8") as samples,
+            path.with_name(f"responses_{task}_{stamp}.jsonl").open("w", encoding="utf-8") as out,
+        ):
+            for line in samples:
+                sample = json.loads(line)
+                known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
+                if known:
+                    entry = {
+                        "task": task,
+                        "doc_hash": sample["doc_hash"],
+                        **(known.popleft() if len(known) > 1 else known[0]),
+                    }
+                    out.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    about = {
+        "command": ["lm-eval-fr", "run", *argv],
+        "lm_eval_fr": __version__,
+        "started": _iso(started),
+        "finished": _iso(time.time()),
+        "answers_kept": outcome.kept,
+        "answers_asked": outcome.asked,
+        "cache": str(outcome.cache),
+        "manifest": _manifest(call),
+    }
+    outcome.results.with_name(f"arm_{stamp}.json").write_text(
+        json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+
+
+def _manifest(call: ArmCall) -> Any:
+    if call.manifest is None:
+        return None
+    text = call.manifest.read_text(encoding="utf-8")
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    return text
+
+
+def _count_lines(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def _stamp(results: Path) -> str:
+    return results.stem.removeprefix("results_")
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,230 @@
+"""Answers on disk as they arrive, one file per arm: what was answered is not asked again, whatever killed the run.
+
+Stands in for lm-eval's CachingLM, whose key leaves out the model, which keeps failures as empty answers, and which
+forgets the partial answers of vLLM and hf (their generation settings are rewritten before they are stored).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.errors import ArmError
+
+REPORT_EVERY = 30.0  # seconds between two lines of progress where there is no terminal
+CACHED_METHODS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT, ordinal INTEGER, answer TEXT NOT NULL, record TEXT, PRIMARY KEY (key, ordinal)
+) WITHOUT ROWID
+"""
+INSERT = """
+INSERT INTO answers (key, ordinal, answer, record)
+VALUES (?1, (SELECT count(*) FROM answers WHERE key = ?1), ?2, ?3)
+"""
+
+
+class Progress:
+    """Says how far an arm is: plain lines, at most one every half minute."""
+
+    def __init__(self, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._started = self._last = clock()
+        self._total = self._done = self._kept = 0
+
+    def start(self, total: int, kept: int) -> None:
+        self._started = self._last = self._clock()
+        self._total, self._done, self._kept = total, kept, kept
+
+    def step(self) -> None:
+        self._done += 1
+        now = self._clock()
+        if now - self._last >= REPORT_EVERY:
+            self._last = now
+            rate = (self._done - self._kept) / max(now - self._started, 1e-9)
+            left = (self._total - self._done) / rate if rate else 0.0
+            self._say(f"{self._done} of {self._total} answers, {rate:.1f}/s, about {_duration(left)} left")
+
+
+class AnswerCache:
+    """Wraps an lm-eval model. `path` is created; two runs at once on one file are refused.
+
+    slice_size: how many requests the model gets at once; None: all. Answers of a slice are safe when it is done.
+    clean: what every text passes through on its way to the disk.
+    """
+
+    def __init__(
+        self,
+        lm: Any,
+        path: str | Path,
+        *,
+        slice_size: int | None = None,
+        progress: Progress | None = None,
+        say: Callable[[str], None] = lambda message: None,
+        clean: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        self.lm = lm
+        self.path = Path(path)
+        self.kept = self.asked = 0
+        self.records: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
+        self._waiting: dict[str, deque[str]] = {}
+        self._stored: dict[str, int] = defaultdict(int)
+        self._db = _open(self.path)
+        lm.set_cache_hook(AnswerHook(self))
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.lm, name)
+        if name not in CACHED_METHODS:
+            return method
+        return lambda requests: self._answer_all(name, method, requests)
+
+    def count(self) -> int:
+        """Answers on disk."""
+        return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    def close(self) -> None:
+        self._db.close()
+
+    def store(self, key: str, context: str, answer: Any, record: Mapping[str, Any] | None = None) -> None:
+        """Adds an answer under its request; an empty one is a failure or as good as one, and is not kept."""
+        self._stored[key] += 1
+        if self._progress:
+            self._progress.step()
+        if record is not None:
+            self.records[context].append(dict(record))
+        if not _is_answer(answer):
+            return
+        told = None if record is None else self._clean(json.dumps(record, ensure_ascii=False))
+        try:
+            self._db.execute(INSERT, (key, self._clean(json.dumps(answer, ensure_ascii=False)), told))
+        except sqlite3.Error as error:
+            raise ArmError(f"cannot write the answers: {error}", where=self.path, remedy="free some space") from None
+
+    def key_of(self, method: str, arguments: Iterable[Any]) -> str:
+        """The request that a partial answer belongs to: engines hand back rewritten generation settings."""
+        from lm_eval.api.model import hash_args
+
+        arguments = list(arguments)
+        exact = hash_args(method, arguments)
+        if (
+            method == "generate_until"
+            and exact not in self._stored
+            and (waiting := self._waiting.get(context_of(arguments)))
+        ):
+            return waiting.popleft() if len(waiting) > 1 else waiting[0]
+        return exact
+
+    def _answer_all(self, method: str, ask: Callable[[list[Any]], list[Any]], requests: Sequence[Any]) -> list[Any]:
+        from lm_eval.api.model import hash_args
+
+        keys = [hash_args(method, request.args) for request in requests]
+        known = self._read(set(keys))
+        answers: list[Any] = [None] * len(keys)
+        for index, (key, request) in enumerate(zip(keys, requests, strict=True)):
+            if known.get(key):
+                answers[index], record = known[key].popleft()
+                if record is not None:
+                    self.records[context_of(request.args)].append(record)
+        missing = [index for index, answer in enumerate(answers) if answer is None]
+        self.kept, self.asked = self.kept + len(requests) - len(missing), self.asked + len(missing)
+        if len(missing) < len(requests):
+            self._say(f"{len(requests) - len(missing)} of {len(requests)} answers were already there ({self.path})")
+        if self._progress:
+            self._progress.start(len(requests), len(requests) - len(missing))
+        size = self._slice_size or len(missing) or 1
+        for start in range(0, len(missing), size):
+            part = missing[start : start + size]
+            self._ask(method, ask, [requests[index] for index in part], [keys[index] for index in part], answers, part)
+        return answers
+
+    def _ask(
+        self,
+        method: str,
+        ask: Callable[[list[Any]], list[Any]],
+        requests: list[Any],
+        keys: list[str],
+        answers: list[Any],
+        places: list[int],
+    ) -> None:
+        self._stored = defaultdict(int, dict.fromkeys(keys, 0))
+        self._waiting = defaultdict(deque)
+        for request, key in zip(requests, keys, strict=True):
+            self._waiting[context_of(request.args)].append(key)
+        given = ask(requests)
+        returned: dict[str, int] = defaultdict(int)
+        for place, request, key, answer in zip(places, requests, keys, given, strict=True):
+            answers[place] = answer
+            returned[key] += 1
+            if self._stored[key] < returned[key]:  # not every model hands over partial answers
+                self.store(key, context_of(request.args), answer)
+
+    def _read(self, keys: set[str]) -> dict[str, deque[tuple[Any, Any]]]:
+        found: dict[str, deque[tuple[Any, Any]]] = defaultdict(deque)
+        for key, answer, record in self._db.execute("SELECT key, answer, record FROM answers ORDER BY key, ordinal"):
+            if key in keys:
+                value = json.loads(answer)
+                found[key].append((tuple(value) if isinstance(value, list) else value, record and json.loads(record)))
+        return found
+
+
+class AnswerHook:
+    """What lm-eval's models call with each answer as it arrives."""
+
+    def __init__(self, cache: AnswerCache) -> None:
+        self.cache = cache
+
+    def add_partial(self, method: str, arguments: Iterable[Any], answer: Any) -> None:
+        self.add_answer(method, arguments, answer, None)
+
+    def add_answer(self, method: str, arguments: Iterable[Any], answer: Any, record: Mapping[str, Any] | None) -> None:
+        """An answer with what is known of it (finish reason, usage, error); only our own models tell."""
+        arguments = list(arguments)
+        self.cache.store(self.cache.key_of(method, arguments), context_of(arguments), answer, record)
+
+
+def context_of(arguments: Sequence[Any]) -> str:
+    """The prompt of a request; lm-eval wraps a chat in a one-element tuple, which its logs show as a list."""
+    first = arguments[0] if arguments else ""
+    return str(first[0]) if isinstance(first, (list, tuple)) and len(first) == 1 else str(first)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")  # two runs on one file would ask everything twice
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute(SCHEMA)
+    except OSError as error:
+        raise ArmError(
+            f"cannot write the answers: {error.strerror}", where=path, remedy="another --output_path"
+        ) from None
+    except sqlite3.Error as error:
+        busy = "locked" in str(error)
+        what = "another run is writing these answers" if busy else f"not a usable answer cache ({error})"
+        remedy = (
+            "wait for it, or give another --output_path" if busy else "delete the file: its answers are asked again"
+        )
+        raise ArmError(what, where=path, remedy=remedy) from None
+    return db
+
+
+def _is_answer(answer: Any) -> bool:
+    return answer is not None and not (isinstance(answer, str) and not answer.strip())
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -1,0 +1,29 @@
+"""Where the hosted APIs are and how each says what all of them mean. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An API's dialect. seed_field: None where no seed is sent. key_required: it never answers without a key."""
+
+    base_url: str | None
+    key_env: str
+    key_required: bool
+    seed_field: str | None
+    length_field: str
+
+
+PRESETS: Mapping[str, Preset] = {
+    "openai": Preset(
+        "https://api.openai.com/v1/chat/completions", "OPENAI_API_KEY", True, "seed", "max_completion_tokens"
+    ),
+    "mistral": Preset(
+        "https://api.mistral.ai/v1/chat/completions", "MISTRAL_API_KEY", True, "random_seed", "max_tokens"
+    ),
+    "plain": Preset(None, "OPENAI_API_KEY", False, None, "max_tokens"),
+}
+DEFAULT_PRESET = "plain"
