@@ -1,0 +1,160 @@
+"""Makes an NVFP4 checkpoint of a model with llm-compressor.
+
+    python scripts/quantize.py MODEL OUT [--scheme NVFP4|NVFP4A16] [--calibration FILE] [--samples N] [--tokens N]
+
+MODEL: a local folder or a hub id. OUT: a new folder, in the compressed-tensors format that vLLM and transformers load.
+NVFP4A16 rounds the weights and needs no text. NVFP4 also rounds activations (W4A4): their scales are calibrated on
+French text, by default the articles that ship with lm-eval-fr, or the `text` column of a JSONL FILE (a plain text file
+is cut at blank lines). Activations run in four bits on Blackwell only; elsewhere such a checkpoint runs weight-only.
+
+Needs `pip install 'lm-eval-fr[quantize]'`. A GPU is used where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+
+if TYPE_CHECKING:
+    import datasets
+
+SCHEMES = ("NVFP4", "NVFP4A16")
+# The output projection stays whole, as in the checkpoints that vendors publish; so do routers, whose rounding would
+# send tokens to other experts.
+IGNORE = ("lm_head", "re:.*mlp.gate$", "re:.*router.*")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--scheme", choices=SCHEMES, default="NVFP4A16")
+    parser.add_argument("--calibration", type=Path, help="JSONL with a `text` column, or plain text")
+    parser.add_argument("--samples", type=int, default=256, help="calibration texts at most (default 256)")
+    parser.add_argument("--tokens", type=int, default=2048, help="tokens of each at most (default 2048)")
+    arguments = parser.parse_args(argv)
+    try:
+        seconds = quantize(
+            arguments.model,
+            arguments.out,
+            scheme=arguments.scheme,
+            calibration=arguments.calibration,
+            samples=arguments.samples,
+            tokens=arguments.tokens,
+        )
+    except LmEvalFrError as error:
+        print(f"quantize: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{arguments.out}: {arguments.scheme}, {seconds:.0f} s")
+    return 0
+
+
+def quantize(
+    model: str, out: Path, *, scheme: str, calibration: Path | None = None, samples: int = 256, tokens: int = 2048
+) -> float:
+    """Writes the checkpoint and returns the seconds it took.
+
+    Raises UsageError (OUT exists, numbers) and InputError (MODEL or FILE cannot be read).
+    """
+    if samples < 1 or tokens < 1:
+        raise UsageError("--samples and --tokens must be 1 or more")
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise UsageError("exists already", where=out, remedy="give a new folder")
+    texts = list(calibration_texts(calibration, samples)) if scheme == "NVFP4" else []
+    check_checkpoint(model)
+    started = time.monotonic()
+    loaded, tokenizer = _load(model)
+    _compress(loaded, tokenizer, scheme, texts, tokens)
+    loaded.save_pretrained(out, save_compressed=True)
+    tokenizer.save_pretrained(out)
+    return time.monotonic() - started
+
+
+def check_checkpoint(model: str) -> None:
+    """Raises InputError when a local folder lacks a file that its own index names, or is no checkpoint at all."""
+    folder = Path(model)
+    if not folder.is_dir():
+        if folder.is_absolute() or model.startswith("."):
+            raise InputError("no such checkpoint folder", where=folder)
+        return
+    if not (folder / "config.json").is_file():
+        raise InputError("no config.json", where=folder, remedy="give a checkpoint in the transformers format")
+    index = folder / "model.safetensors.index.json"
+    wanted = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    missing = sorted(name for name in wanted if not (folder / name).is_file())
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}{more} missing", where=folder, remedy="finish the download")
+
+
+def calibration_texts(path: Path | None, limit: int) -> Iterator[str]:
+    """Up to `limit` texts: of FILE, or the package's own French articles. Raises InputError."""
+    if path is None:
+        import lm_eval_fr.demo
+
+        path = Path(lm_eval_fr.demo.__file__).parent / "data" / "analysis_fr.jsonl"
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError("calibration text cannot be read", where=path, remedy="UTF-8, JSONL or plain") from None
+    texts = [text for text in _split(content, path) if text.strip()]
+    if not texts:
+        raise InputError("no calibration text", where=path)
+    yield from texts[:limit]
+
+
+def _split(content: str, path: Path) -> Iterator[str]:
+    if path.suffix != ".jsonl":
+        yield from content.split("\n\n")
+        return
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            yield json.loads(line)["text"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            remedy = 'each line is an object: {"text": ...}'
+            raise InputError("no `text` column", where=path, line=number, remedy=remedy) from None
+
+
+def _load(model: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        return AutoModelForCausalLM.from_pretrained(model, dtype="auto", device_map=where), tokenizer
+    except (OSError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(
+            f"cannot be loaded: {first_line}", where=model, remedy="check the name or the folder"
+        ) from None
+
+
+def _compress(model: Any, tokenizer: Any, scheme: str, texts: list[str], tokens: int) -> None:
+    from llmcompressor import oneshot
+    from llmcompressor.modifiers.quantization import QuantizationModifier
+
+    recipe = QuantizationModifier(targets="Linear", scheme=scheme, ignore=list(IGNORE))
+    if not texts:
+        oneshot(model=model, recipe=recipe)
+        return
+    data = _tokenised(tokenizer, texts, tokens)
+    oneshot(model=model, recipe=recipe, dataset=data, max_seq_length=tokens, num_calibration_samples=len(data))
+
+
+def _tokenised(tokenizer: Any, texts: list[str], tokens: int) -> datasets.Dataset:
+    import datasets
+
+    rows = [tokenizer(text, truncation=True, max_length=tokens)["input_ids"] for text in texts]
+    return datasets.Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
