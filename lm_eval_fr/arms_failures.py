@@ -12,8 +12,11 @@ from lm_eval_fr.errors import ArmError, LmEvalFrError, UsageError
 
 SAME_LINE = 3  # how often one log line of lm-eval's is shown
 UNTRUE_HERE = (
-    "--limit SHOULD ONLY BE USED FOR TESTING",
-)  # our documents are ordered so that the first N are a fair sample
+    "--limit SHOULD ONLY BE USED FOR TESTING",  # our documents are ordered so that the first N are a fair sample
+    "Custom kwargs can be passed to `--metadata`",  # said of every task with a loader, whatever was passed
+    "Cannot determine EOS string",  # text requests need none: the tasks bring their end mark
+    "Ensure 'do_sample=True' for non-greedy decoding",  # said of every --gen_kwargs
+)
 BODY = re.compile(r"(?:error message: |Response text: )(?P<body>.*?)(?:\. Retrying\.\.\.)?$", re.DOTALL)
 UNKNOWN_ARGUMENT = re.compile(r"unexpected keyword argument '(?P<name>\w+)'")
 EXTRAS = {"vllm": "vllm", "torch": "hf", "transformers": "hf", "accelerate": "hf", "compressed_tensors": "hf"}

@@ -25,6 +25,33 @@ STOP = frozenset(
 """,
     )
 )
+FIELDS = (  # words of one field: a text that has one and a label that has another may belong together
+    "sport match équipe joueur course victoire championnat olympique jeux tournoi ballon athlète entraîneur médaille",
+    "science technique scientifique chercheur théorie expérience cellule physique chimie énergie étoile ordinateur",
+    "voyage tourisme touriste visiteur hôtel vol avion bagage billet destination plage séjour croisière visa aéroport",
+    "politique gouvernement président élection parti loi ministre guerre armée parlement conflit accord roi vote",
+    "santé médecine maladie médecin hôpital patient virus traitement blessé symptôme vaccin infection corps médicament",
+    "divertissement spectacle média film musique acteur chanson série concert télévision album artiste cinéma",
+    "géographie ville île montagne rivière lac océan pays région km territoire désert côte nord sud vallée superficie",
+    "alarme réveil réveille sonner minuteur",
+    "musique chanson chanter jouer morceau playlist écouter artiste album volume",
+    "météo temps pluie pleuvoir soleil température neige parapluie degrés chaud froid vent",
+    "agenda calendrier rappel rendez-vous réunion événement anniversaire planning rappelle",
+    "mail email courriel message boîte envoyer écrire répondre réception contact",
+    "lumière lampe maison éteindre allumer aspirateur prise café cafetière domotique objets connectés couleur",
+    "cuisine recette cuire plat ingrédient gâteau cuisson préparer four",
+    "liste courses ajouter supprimer tâches articles",
+    "transport train taxi bus trafic trajet route circulation billet métro",
+    "nouvelles actualité journal informations titres",
+    "réseau social tweet twitter facebook publier statut poster",
+    "jeu jouer partie échecs cartes",
+    "restaurant commander pizza livraison emporter repas manger commande",
+    "recommander événement restaurant cinéma proche",
+    "question réponse définition monnaie bourse change mot signifie calcul combien savoir",
+    "heure fuseau date jour horloge",
+    "radio podcast livre audio lecture station lire épisode",
+    "bonjour blague salut merci drôle raconte bavardage",
+)
 ABBREVIATION = re.compile(r"(?:\b(?:M|MM|Mme|Mlle|Dr|St|Ste|art|av|apr|env|etc|p|vol|n[o°])|\b[A-ZÉÈ])\.$")
 NAME = re.compile(
     r"(?:[A-ZÀ-ÖØ-Þ][\w’'-]+|[A-Z]{2,})(?:[ \u00a0](?:(?:de|du|des|la|le|les|d[’']|von|van|et|en|sur)[ \u00a0]?){0,2}"
@@ -61,13 +88,17 @@ def find_span(passage: str, question: str) -> str:
 
 
 def choose_label(text: str, labels: Mapping[str, str]) -> str:
-    """The label whose name and definition share most words with the text; the first of equals."""
+    """The label whose name, definition and field share most words with the text; the first of equals."""
     found = set(stems(text))
-    spread = Counter(stem for label, definition in labels.items() for stem in set(stems(f"{label} {definition}")))
+    meanings = {label: set(stems(f"{label} {definition}")) for label, definition in labels.items()}
+    fields = [set(stems(field)) for field in FIELDS]
+    spread = Counter(stem for meaning in meanings.values() for stem in meaning)
 
     def score(label: str) -> float:
-        shared = found & set(stems(f"{label} {labels[label]}"))
-        return sum(1 / spread[stem] for stem in shared) + 2 * len(found & set(stems(label)))
+        meaning = meanings[label]
+        direct = sum(1 / spread[stem] for stem in found & meaning)
+        related = sum(len(found & field) * min(2, len(meaning & field)) for field in fields)
+        return 2 * direct + related / 2
 
     return max(labels, key=score)
 
