@@ -17,19 +17,11 @@ from lm_eval_fr.judge.envelope import Again, Read, read_reply
 from lm_eval_fr.judge.journal import Failure, Journal, NewReply, Sending, Source
 from lm_eval_fr.judge.ledger import Budget, Ledger, cost, cost_at_most
 from lm_eval_fr.judge.outcome import Judgement
-from lm_eval_fr.judge.protocol import Parse, Profile
+from lm_eval_fr.judge.protocol import Parse, Profile, Question
 from lm_eval_fr.judge.retry import Backoff, RetryPolicy, Throttle
 
 Send = Callable[[dict[str, Any]], Awaitable[bytes]]
 PROBES = 3  # tries of a server that has never answered before it is taken for a wrong address, or for gone
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One call's body, and the key that its reply is filed under."""
-
-    key: bytes
-    body: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,30 +79,32 @@ class Asker:
                 if verdict is not None:
                     return verdict
                 found = "invalid"
-        return "invalid" if found is None and self.journal.refusal(key) is not None else found
+        if found is None and (failure := self.journal.last_failure(key)) is not None and failure[0] == "request":
+            return "invalid"  # the server will not take this very text
+        return found
 
-    async def ask(self, question: Question, repeat: int = 0) -> Judgement:
+    async def ask(self, question: Question) -> Judgement:
         """The stored verdict, or the server's. Raises JournalError only."""
-        place = (question.key, repeat)
+        place = (question.key, question.repeat)
         while (other := self._asking.get(place)) is not None:
             await asyncio.shield(other)  # the same words in another pair: one call answers both
-        found = self.stored(question.key, repeat)
+        found = self.stored(question.key, question.repeat)
         if found in ("A", "B", "tie") or self.halt is not None:
             return found
         mine = self._asking[place] = asyncio.get_running_loop().create_future()
         try:
-            return await self._ask(question, repeat, found)
+            return await self._ask(question, found)
         finally:
             del self._asking[place]
             mine.set_result(None)
 
-    async def _ask(self, question: Question, repeat: int, found: Judgement) -> Judgement:
-        tries = _Tries(self.policy.waits(int.from_bytes(question.key[:6], "big") + repeat))
+    async def _ask(self, question: Question, found: Judgement) -> Judgement:
+        tries = _Tries(self.policy.waits(int.from_bytes(question.key[:6], "big") + question.repeat))
         asked = 0
         while True:
-            read = await self._obtain(question, repeat, tries)
+            read = await self._obtain(question, tries)
             if read is None:
-                return found or self.stored(question.key, repeat)
+                return found or self.stored(question.key, question.repeat)
             if read.verdict is not None:
                 return read.verdict
             found, asked = "invalid", asked + 1
@@ -121,7 +115,7 @@ class Asker:
     def _most_asks(self, again: Again) -> int:
         return {"yes": self.policy.asks, "once": min(2, self.policy.asks), "no": 1}[again]
 
-    async def _obtain(self, question: Question, repeat: int, tries: _Tries) -> Read | None:
+    async def _obtain(self, question: Question, tries: _Tries) -> Read | None:
         """One reply, stored and read; None when the question is given up or asking has stopped."""
         while self.halt is None:
             failed: CallFailed | None = None
@@ -142,7 +136,7 @@ class Asker:
                     elif failed.kind == "timeout":
                         self.throttle.open()  # one question that hangs must not keep the others waiting for the first
                 else:
-                    return await self._keep(question, repeat, raw, reserved, sending)
+                    return await self._keep(question, raw, reserved, sending)
             finally:
                 self.throttle.release()
             wait = self._wait_after(failed, tries)
@@ -152,8 +146,8 @@ class Asker:
             await self._sleep(wait)
         return None
 
-    async def _keep(self, question: Question, repeat: int, raw: bytes, reserved: float, sending: int | None) -> Read:
-        reply = NewReply(question.key, self.judge, raw, self.source, repeat, sending)
+    async def _keep(self, question: Question, raw: bytes, reserved: float, sending: int | None) -> Read:
+        reply = NewReply(question.key, self.judge, raw, self.source, question.repeat, sending)
         await asyncio.wrap_future(self.journal.store(reply))
         # Only now is it read: whatever happens here, the reply is kept.
         read = read_reply(raw, self.parse)

@@ -229,10 +229,10 @@ class Journal:
             )
         ]
 
-    def refusal(self, key: bytes) -> str | None:
-        """Why the server would not take this very question, if that is what happened last; None otherwise."""
+    def last_failure(self, key: bytes) -> tuple[str, str] | None:
+        """Kind and detail of the last attempt at this question that brought no reply."""
         found = self._select("SELECT kind, detail FROM failures WHERE key = ? ORDER BY id DESC LIMIT 1", (key,))
-        return str(found[0][1]) if found and found[0][0] == "request" else None
+        return (str(found[0][0]), str(found[0][1])) if found else None
 
     def note(self, name: str) -> str | None:
         """A note kept beside the replies, or None."""

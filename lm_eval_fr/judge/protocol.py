@@ -78,6 +78,16 @@ class Parsed:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call: its body, and the key that its reply is filed under. `repeat` is 0, or 1.. when asked once more to
+    measure the judge's noise."""
+
+    key: bytes
+    body: dict[str, Any]
+    repeat: int = 0
+
+
 class Render(Protocol):
     """Writes the messages of one call. Exchanging both the answers and the order must change no byte."""
 

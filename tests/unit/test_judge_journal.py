@@ -85,10 +85,10 @@ def test_a_failure_is_no_reply(tmp_path: Path) -> None:
         journal.fail(Failure(KEY, judge, "server", "HTTP 500")).result(5)
         journal.fail(Failure(KEY, judge, "timeout", "no reply", dollars=None)).result(5)
         assert journal.replies(KEY) == []
-        assert journal.refusal(KEY) is None
+        assert journal.last_failure(KEY) == ("timeout", "no reply")
         assert journal.failures() == [(judge, "server", 0.0, 1), (judge, "timeout", None, 1)]
         journal.fail(Failure(KEY, judge, "request", "too long")).result(5)
-        assert journal.refusal(KEY) == "too long"
+        assert journal.last_failure(KEY) == ("request", "too long")
 
 
 def test_a_call_that_was_announced_and_never_settled_may_have_cost_its_reserve(tmp_path: Path) -> None:
