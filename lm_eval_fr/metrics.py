@@ -181,3 +181,30 @@ def _python_list_at(text: str, opening: int) -> object:
             return ast.literal_eval(text[opening : closing + 1])
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
+
+
+def span_scores(answer: str, golds: Sequence[str]) -> dict[str, float]:
+    """All scores of a short answer, primary first. Saying nothing is 0, unless nothing is a gold."""
+    if not answer.strip() and all(gold.strip() for gold in golds):
+        return {"f1": 0.0, "exact_match": 0.0, "gold_recall": 0.0, "f1_raw": 0.0}
+    return {
+        "f1": token_f1(answer, golds),
+        "exact_match": exact_match(answer, golds),
+        "gold_recall": gold_recall(answer, golds),
+        "f1_raw": f1_raw(answer, golds),
+    }
+
+
+def label_scores(answer: str, gold: str, labels: Iterable[str]) -> dict[str, float]:
+    """All scores of a classification, primary first."""
+    label = match_label(answer, labels)
+    return {
+        "exact_match": float(label is not None and tokens(label) == tokens(gold)),
+        "valid_label": float(label is not None),
+    }
+
+
+def list_scores(answer: str, gold: Iterable[str]) -> dict[str, float]:
+    """All scores of an extraction, primary first. No array at all is 0, even where nothing is to be found."""
+    items = parse_json_array(answer)
+    return {"set_f1": 0.0 if items is None else set_f1(items, gold), "valid_json": float(is_json_array(answer))}

@@ -1,0 +1,116 @@
+"""analysis_fr: five analyses of long French articles, judged in pairs; there is no gold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import datasets
+
+from lm_eval_fr.documents import (
+    Settings,
+    as_dataset,
+    cut_at_sentence,
+    load_hub,
+    local_file,
+    read_records,
+    require_hub,
+    require_unique,
+    spread_over_clusters,
+)
+from lm_eval_fr.records import Record
+
+TASK = "analysis_fr"
+ARTICLES = 100  # taken from the stream when no file is given
+LEAST_WORDS, MOST_WORDS = 600, 1200
+SHUFFLE_BUFFER = 2000
+ANALYSES = {
+    "three_points": (
+        "Résume le texte en exactement trois points, un par ligne, chacun précédé d'un tiret. Chaque point énonce, en une "
+        "ou deux phrases, une idée essentielle du texte."
+    ),
+    "key_entities": (
+        "Relève les entités clés du texte : personnes, lieux, organisations, œuvres et dates. Donne-les en liste, une par "
+        "ligne, et précise pour chacune, en une phrase, son rôle dans le texte."
+    ),
+    "faithful_summary": (
+        "Rédige un résumé fidèle du texte, en 120 à 180 mots : toutes les idées principales y sont, et rien qui ne soit "
+        "dans le texte."
+    ),
+    "verifiable_claims": (
+        "Extrais du texte les affirmations factuelles vérifiables les plus importantes, entre cinq et huit. Donne-les en "
+        "liste numérotée, chacune en une phrase qui se comprend sans le texte."
+    ),
+    "lay_explanation": (
+        "Explique le sujet du texte à une personne qui n'y connaît rien, en 150 à 200 mots : phrases simples, termes "
+        "techniques définis, et rien qui contredise le texte."
+    ),
+}
+
+
+def load(**given: Any) -> dict[str, datasets.Dataset]:
+    settings = Settings.read(TASK, given)
+    records = stream(settings) if local_file(settings) is None else read_records(settings)
+    articles = [read_article(record) for record in records]
+    require_unique(records, [article["id"] for article in articles])
+    ids = [article["id"] for article in articles]
+    order = spread_over_clusters(ids, ids, settings.seed)
+    return {"test": as_dataset(settings, in_turn([articles[i] for i in order]))}
+
+
+def in_turn(articles: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Five documents an article. The first N spread over N articles, with the analyses in turn."""
+    kinds = list(ANALYSES)
+    documents = []
+    for round_ in range(len(kinds)):
+        for position, article in enumerate(articles):
+            kind = kinds[(position + round_) % len(kinds)]
+            documents.append(
+                {
+                    "id": f"{article['id']}/{kind}",
+                    "title": article["title"],
+                    "analysis": kind,
+                    "instruction": ANALYSES[kind],
+                    "text": article["text"],
+                    "url": article["url"],
+                    "licence": article["licence"],
+                }
+            )
+    return documents
+
+
+def read_article(record: Record) -> dict[str, str]:
+    optional = {field: str(record.values.get(field) or "") for field in ("url", "licence")}
+    return {
+        "id": record.identifier("id"),
+        "title": record.text("title").strip(),
+        "text": record.text("text").strip(),
+        **optional,
+    }
+
+
+def stream(settings: Settings) -> list[Record]:
+    """The first long articles of a seeded shuffle. Nothing but what is read is downloaded."""
+    hub = require_hub(settings)
+    rows = load_hub(settings, hub, streaming=True).shuffle(seed=settings.seed, buffer_size=SHUFFLE_BUFFER)
+    return choose(rows, settings.limit("articles", ARTICLES), hub.path)
+
+
+def choose(rows: Iterable[Mapping[str, Any]], most: int, where: str) -> list[Record]:
+    chosen: list[Record] = []
+    for row in rows:
+        if row["title"].startswith("Liste ") or "(homonymie)" in row["title"]:
+            continue
+        text = cut_at_sentence(row["text"], MOST_WORDS)
+        if len(text.split()) < LEAST_WORDS:
+            continue
+        article = {**row, "text": text, "licence": "CC BY-SA 3.0"}
+        chosen.append(Record(article, f"{where}, article {row['id']}", task=TASK))
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Nothing to score: the judge reads the logged answers."""
+    return {}
