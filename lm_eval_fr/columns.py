@@ -1,0 +1,361 @@
+"""The scores of a task as arrays: a million samples of 5 kB in seconds, without keeping their texts.
+
+Every line is decoded once, into the few fields that pairing needs. What the fast decoder does not take (NaN, which
+Python writes and JSON forbids; a cut line) goes through the slow one, which explains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.samples import COPY_AGAIN, SampleFile, TaskLog, decode_line, flat, parse_line, response_count, score_of
+
+_CHUNK = 1 << 11  # samples between two flushes of Python objects into arrays
+_CLOSING = tuple(".!?…»\"”')]}`*|>")  # an answer that ends so was not cut in a sentence
+_BEGUN = re.compile(rb'\[+"[!#-\[\]-\x7f\xc3]').match  # a text whose first character is plainly no white space
+_CHARACTERS = 2.0  # a token's least plausible length in French, in characters
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One task of one arm under one filter, in file order. A score that a sample lacks is NaN here."""
+
+    task: str
+    filter: str
+    paths: tuple[Path, ...]
+    doc_id: np.ndarray  # int64
+    doc_hash: np.ndarray  # S32, the bytes of the SHA-256; so are the other two
+    target_hash: np.ndarray
+    prompt_hash: np.ndarray
+    file: np.ndarray  # index into paths
+    line: np.ndarray  # counted from 1
+    offset: np.ndarray  # of the line in its file, in bytes
+    scores: dict[str, np.ndarray]
+    generation: np.ndarray  # index into generations
+    generations: tuple[bytes, ...]  # the generation settings as logged (JSON)
+    cluster: np.ndarray | None  # index into cluster_names
+    cluster_names: tuple[str, ...]
+    empty: np.ndarray  # bool: no answer, or nothing but white space
+    cut_looking: np.ndarray  # bool: as long as max_gen_toks allows, and ends inside a sentence
+    missing: np.ndarray  # bool: no response on record
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.doc_id)
+
+    def place(self, row: int) -> tuple[Path, int]:
+        """(file, line) of a sample."""
+        return self.paths[self.file[row]], int(self.line[row])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to read of one task."""
+
+    log: TaskLog
+    filter: str
+    metrics: tuple[str, ...]
+    cluster: str | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.log.paths)
+
+
+def read_columns(request: Request) -> Columns:
+    """One task's columns. InputError for what lm-eval did not write so, and for a score that is no finite number."""
+    reader = _Reader(request)
+    notes = [note for i, file in enumerate(request.log.files) for note in reader.read(i, file)]
+    return reader.columns(tuple(dict.fromkeys(notes)))
+
+
+@dataclass
+class _Pile:
+    """Arrays that grow by chunks, so that no million Python objects are alive at once."""
+
+    doc_id: array = field(default_factory=lambda: array("q"))
+    offset: array = field(default_factory=lambda: array("q"))
+    line: array = field(default_factory=lambda: array("q"))
+    file: array = field(default_factory=lambda: array("h"))
+    generation: array = field(default_factory=lambda: array("i"))
+    cluster: array = field(default_factory=lambda: array("i"))
+    flags: bytearray = field(default_factory=bytearray)  # 1 empty, 2 cut-looking, 4 missing
+    doc_hash: bytearray = field(default_factory=bytearray)
+    target_hash: bytearray = field(default_factory=bytearray)
+    prompt_hash: bytearray = field(default_factory=bytearray)
+
+
+class _Reader:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.row_type: Any = _row_type(request)
+        self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.row_type)
+        self.pile = _Pile()
+        self.scores = {name: array("d") for name in request.metrics}
+        self.generations: dict[bytes, int] = {}
+        self.clusters: dict[bytes, int] = {}
+        limit = request.log.generation.get("max_gen_toks")
+        self.long = limit * _CHARACTERS if isinstance(limit, (int, float)) and limit > 0 else math.inf
+
+    def read(self, index: int, file: SampleFile) -> list[str]:
+        """Reads one file to its end and checks that it is whole; returns what is worth a note."""
+        digest, start = hashlib.sha256(), len(self.pile.doc_id)
+        rows = lines = 0
+        for chunk in self._chunks(index, file.path):
+            rows += len(chunk)
+            lines += sum(row.filter == self.request.filter for row in chunk)
+            digest.update("".join([row.doc_hash + row.prompt_hash + row.target_hash for row in chunk]).encode())
+            self._add(chunk)
+        if rows == 0:
+            raise InputError("no sample in this file", where=file.path, remedy=COPY_AGAIN)
+        if lines == 0:
+            raise InputError(f"no sample of the filter {self.request.filter!r}", where=file.path, remedy=COPY_AGAIN)
+        notes = _check_whole(file, rows, len(self.request.log.filters), digest.hexdigest())
+        return notes + self._check_means(file, start)
+
+    def _chunks(self, index: int, path: Path) -> Iterator[list[Any]]:
+        """Decoded rows by the chunk. The place of a wanted row goes to the pile at once, its content with the chunk."""
+        chunk: list[Any] = []
+        decode, wanted, pile, offset = self.decoder.decode, self.request.filter, self.pile, 0
+        with path.open("rb", buffering=1 << 20) as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    if not line.strip():
+                        offset += len(line)
+                        continue
+                    row = self._slow(line, path, number)
+                chunk.append(row)
+                if row.filter == wanted:
+                    try:
+                        pile.flags.append(self._flags(row))
+                    except ValueError:  # a text that the fast decoder skipped and that is no JSON string
+                        decode_line(line, path, number)
+                        raise
+                    pile.offset.append(offset)
+                    pile.line.append(number)
+                    pile.file.append(index)
+                offset += len(line)
+                if len(chunk) == _CHUNK:
+                    yield chunk
+                    chunk = []
+        if chunk:
+            yield chunk
+
+    def _add(self, chunk: Sequence[Any]) -> None:
+        rows = [row for row in chunk if row.filter == self.request.filter]
+        pile = self.pile
+        try:
+            for name in ("doc_hash", "target_hash", "prompt_hash"):
+                packed = bytes.fromhex("".join([getattr(row, name) for row in rows]))
+                if len(packed) != 32 * len(rows):
+                    raise ValueError(name)
+                getattr(pile, name).extend(packed)
+        except ValueError:
+            self._explain(rows)
+        pile.doc_id.extend([row.doc_id for row in rows])
+        codes = self.generations
+        pile.generation.extend([codes.setdefault(_settings(row), len(codes)) for row in rows])
+        if self.request.cluster is not None:
+            names = self.clusters
+            pile.cluster.extend([names.setdefault(bytes(row.doc.cluster), len(names)) for row in rows])
+        for i, name in enumerate(self.request.metrics):
+            self.scores[name].extend(self._numbers(rows, i, name))
+
+    def _numbers(self, rows: Sequence[Any], i: int, name: str) -> Sequence[float]:
+        values = [getattr(row, f"m{i}") for row in rows]
+        try:
+            numbers = array("d", values)
+        except TypeError:  # a list (one value an instruction or a response), or no value
+            scores = [score_of(value, _count(row)) for value, row in zip(values, rows, strict=True)]
+            for at, (value, score) in enumerate(zip(values, scores, strict=True)):
+                if value is not None and score is None:
+                    self._no_number(name, value, *self._place(len(self.scores[name]) + at))
+            numbers = array("d", [math.nan if score is None else score for score in scores])
+        for at in np.flatnonzero(~np.isfinite(np.frombuffer(numbers))).tolist():
+            if values[at] is not None:
+                self._no_number(name, numbers[at], *self._place(len(self.scores[name]) + at))
+        return numbers
+
+    def _place(self, row: int) -> tuple[Path, int]:
+        return self.request.log.paths[self.pile.file[row]], self.pile.line[row]
+
+    def _no_number(self, name: str, value: Any, path: Path, line: int) -> None:
+        others = ", ".join(other for other in self.request.log.metrics if other != name) or "this task has no other"
+        shown = str(value) if isinstance(value, float) else repr(value)[:60]
+        raise InputError(
+            f"the {name} of this document is {shown}, not a finite number",
+            where=path,
+            line=line,
+            remedy=f"correct the task's process_results, or choose another metric ({others})",
+        )
+
+    def _explain(self, rows: Sequence[Any]) -> None:
+        """Names the first row whose hashes are none."""
+        first = len(self.pile.doc_id)
+        for i, row in enumerate(rows):
+            for name in ("doc_hash", "target_hash", "prompt_hash"):
+                if len(getattr(row, name)) != 64 or set(getattr(row, name)) - set("0123456789abcdef"):
+                    path, line = self._place(first + i)
+                    raise InputError(f"not a sample as lm-eval writes it: no proper `{name}`", where=path, line=line)
+
+    def _flags(self, row: Any) -> int:
+        answer, response = bytes(row.filtered_resps), bytes(row.resps)
+        found = 0
+        if not (_BEGUN(answer) and _BEGUN(response)):
+            answers, responses = flat(json.loads(answer)), flat(json.loads(response))
+            if not responses:
+                found |= 4
+            if not any(text.strip() for text in answers[:1]) or not any(text.strip() for text in responses):
+                found |= 1
+        if len(response) > self.long:
+            longest = max(flat(json.loads(response)), key=len, default="")
+            if len(longest) > self.long and not longest.rstrip().endswith(_CLOSING):
+                found |= 2
+        return found
+
+    def _slow(self, line: bytes, path: Path, number: int) -> Any:
+        """The row of a line that the fast decoder refuses, or an error that says why."""
+        row = parse_line(line, path, number)
+        found = self.row_type(
+            doc_id=row["doc_id"],
+            filter=row.get("filter", "none"),
+            doc_hash=row["doc_hash"],
+            target_hash=row["target_hash"],
+            prompt_hash=row["prompt_hash"],
+            arguments=_Arguments(_Sent(_raw(row["arguments"]["gen_args_0"].get("arg_1")))),
+            resps=_raw(row["resps"]),
+            filtered_resps=_raw(row["filtered_resps"]),
+        )
+        if self.request.cluster is not None:
+            field_of = row["doc"].get(self.request.cluster) if isinstance(row["doc"], dict) else None
+            found.doc.cluster = _raw(field_of)
+        for i, name in enumerate(self.request.metrics):
+            value = row.get(name)
+            score = score_of(value, response_count(row["resps"]))
+            if value is not None and (score is None or not math.isfinite(score)):
+                self._no_number(name, value, path, number)
+            setattr(found, f"m{i}", score)
+        return found
+
+    def _check_means(self, file: SampleFile, start: int) -> list[str]:
+        """The printed mean of each metric must be the mean of its samples: else somebody edited one of the files."""
+        notes = []
+        for name, values in self.scores.items():
+            printed = file.means.get(f"{name},{self.request.filter}")
+            mine = np.frombuffer(values, dtype=np.float64)[start:]
+            mine = mine[~np.isnan(mine)]
+            if printed is not None and len(mine) and not math.isclose(mine.mean(), printed, rel_tol=1e-6, abs_tol=1e-9):
+                notes.append(
+                    f"{self.request.log.task}: the samples' mean {name} is {mine.mean():.6g}, "
+                    f"lm-eval printed {printed:.6g}: one of the files was edited ({file.path.name})"
+                )
+        return notes
+
+    def columns(self, notes: tuple[str, ...]) -> Columns:
+        pile, flags = self.pile, np.frombuffer(self.pile.flags, dtype=np.uint8)
+        clustered = self.request.cluster is not None
+        return Columns(
+            task=self.request.log.task,
+            filter=self.request.filter,
+            paths=self.request.log.paths,
+            doc_id=np.array(pile.doc_id, dtype=np.int64),
+            doc_hash=np.frombuffer(pile.doc_hash, dtype="S32"),
+            target_hash=np.frombuffer(pile.target_hash, dtype="S32"),
+            prompt_hash=np.frombuffer(pile.prompt_hash, dtype="S32"),
+            file=np.array(pile.file, dtype=np.int16),
+            line=np.array(pile.line, dtype=np.int64),
+            offset=np.array(pile.offset, dtype=np.int64),
+            scores={name: np.array(values, dtype=np.float64) for name, values in self.scores.items()},
+            generation=np.array(pile.generation, dtype=np.int32),
+            generations=tuple(self.generations),
+            cluster=np.array(pile.cluster, dtype=np.int32) if clustered else None,
+            cluster_names=tuple(_cluster_name(raw) for raw in self.clusters),
+            empty=(flags & 1).astype(bool),
+            cut_looking=(flags & 2).astype(bool),
+            missing=(flags & 4).astype(bool),
+            notes=notes,
+        )
+
+
+class _Sent(msgspec.Struct):
+    arg_1: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Arguments(msgspec.Struct):
+    gen_args_0: _Sent
+
+
+_Hash = Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
+_Score = float | bool | None | list[float | bool]
+
+
+def _row_type(request: Request) -> type[msgspec.Struct]:
+    """A struct of the fields that this request needs; msgspec skips all others without building them."""
+    fields: list[Any] = [
+        ("doc_id", Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]),
+        ("doc_hash", _Hash),
+        ("target_hash", _Hash),
+        ("prompt_hash", _Hash),
+        ("arguments", _Arguments),
+        ("resps", msgspec.Raw),
+        ("filtered_resps", msgspec.Raw),
+        ("filter", str, "none"),
+    ]
+    rename = {f"m{i}": name for i, name in enumerate(request.metrics)}
+    if request.cluster is not None:
+        value = [("cluster", msgspec.Raw, msgspec.Raw(b"null"))]
+        doc = msgspec.defstruct("Doc", value, rename={"cluster": request.cluster})
+        fields.append(("doc", doc, msgspec.field(default_factory=doc)))
+    fields += [(name, _Score, None) for name in rename]
+    return msgspec.defstruct("Row", fields, rename=rename)
+
+
+def _settings(row: Any) -> bytes:
+    """The generation settings of a row; a log-likelihood request has none, but a continuation in their place."""
+    sent = bytes(row.arguments.gen_args_0.arg_1)
+    return sent if sent[:1] == b"{" else b"null"
+
+
+def _count(row: Any) -> int:
+    return response_count(json.loads(bytes(row.resps)))
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _cluster_name(raw: bytes) -> str:
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    return value if isinstance(value, str) else raw.decode("utf-8", "replace")
+
+
+def _check_whole(file: SampleFile, rows: int, filters: int, digest: str) -> list[str]:
+    """lm-eval wrote down how many documents it ran and a hash over all of them, in order: a lost line shows."""
+    if digest == file.task_hash:
+        return []
+    if file.documents is not None and rows != file.documents * filters:
+        what = f"{rows} samples where lm-eval wrote {file.documents * filters}"
+        raise InputError(what, where=file.path, line=rows, remedy=COPY_AGAIN)
+    if file.task_hash is None:
+        return []
+    if file.documents is None and rows != (file.original or 0) * filters:
+        what = "not what lm-eval wrote: lines are missing or changed"
+        raise InputError(what, where=file.path, remedy=COPY_AGAIN)
+    return [f"{file.path.name}: its lines are not in the order, or not those, that lm-eval wrote"]

@@ -1,0 +1,83 @@
+"""Columns of many tasks, large files shared between two processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from lm_eval_fr.columns import Columns, Request, read_columns
+from lm_eval_fr.errors import InputError
+
+_PARALLEL = 64 << 20  # bytes from which a second process pays for its start
+
+
+def read_many(requests: Sequence[Request]) -> list[Columns]:
+    """read_columns of each. Large files are shared with a second process, by size."""
+    sizes = [request.size for request in requests]
+    if len(requests) < 2 or sum(sizes) < _PARALLEL or (os.cpu_count() or 1) < 2:
+        return [read_columns(request) for request in requests]
+    theirs = _half(sizes)
+    with _Helper([requests[i] for i in theirs]) as helper:
+        mine = {i: read_columns(request) for i, request in enumerate(requests) if i not in theirs}
+        mine |= dict(zip(theirs, helper.result(), strict=True))
+    return [mine[i] for i in range(len(requests))]
+
+
+def _half(sizes: Sequence[int]) -> list[int]:
+    """Indices whose sizes make about half of the sum: largest first, each to the lighter side."""
+    sides: tuple[list[int], list[int]] = ([], [])
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        min(sides, key=lambda side: sum(sizes[j] for j in side)).append(i)
+    return sorted(sides[1])
+
+
+class _Helper:
+    """A second interpreter that reads. Not a fork: the caller may have threads. Not multiprocessing: no __main__."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        code = "from lm_eval_fr.parallel import serve; serve()"
+        command = [sys.executable, "-c", code]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:  # result() tells if it died
+            pickle.dump(list(requests), stdin, protocol=5)
+
+    def result(self) -> list[Columns]:
+        assert self._process.stdout is not None
+        try:
+            answer = pickle.load(self._process.stdout)
+        except EOFError:
+            raise InputError(
+                f"the reading process ended with status {self._process.wait()}",
+                remedy="free some memory and try again",
+            ) from None
+        if isinstance(answer, dict):
+            raise InputError(**answer)
+        return answer
+
+    def __enter__(self) -> _Helper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def serve() -> None:
+    """The other end of _Helper: requests on stdin, columns on stdout."""
+    answer: Any
+    try:
+        answer = [read_columns(request) for request in pickle.load(sys.stdin.buffer)]
+    except InputError as error:
+        answer = {"what": error.what, "where": error.where, "remedy": error.remedy}
+    except KeyboardInterrupt:
+        return
+    pickle.dump(answer, sys.stdout.buffer, protocol=5)

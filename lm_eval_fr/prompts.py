@@ -1,0 +1,243 @@
+"""One prompt in the three forms in which lm-eval logs it, and the proof that two of them say the same.
+
+raw       the text that went to a completions endpoint
+chat      a one-element list that holds the JSON of the messages
+template  the text that a chat template made of the messages
+
+A rendered text is undone by rendering the arm's own template, which is in its results, around marks, and matching.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+_MARK = "⟦mark-{}⟧"
+_DATE = "⟦date⟧"
+
+
+@dataclass(frozen=True)
+class Turn:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How an arm turns a task's messages into what it sends.
+
+    system: what stands before the questions (system instruction and task description), None if it varies by document.
+    template: the chat template's text: "" if one was applied that is not on record, None if none was applied.
+    """
+
+    system: str | None = ""
+    template: str | None = None
+    bos: str = ""
+    eos: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    shots: int = 0
+    delimiters: tuple[str, ...] = (" ", "\n\n")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as logged. turns is None where only its text is known."""
+
+    form: Literal["raw", "chat", "template"]
+    text: str
+    turns: tuple[Turn, ...] | None
+    rendering: Rendering
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The texts that came from the task, in order."""
+        if self.turns is not None:
+            return tuple(turn.content for turn in self.turns)
+        system = self.rendering.system
+        if self.form == "raw" and system and self.text.startswith(system):
+            return system, self.text[len(system) :]
+        return (self.text,)
+
+    def as_asked(self) -> tuple[str | None, str]:
+        """(system, user): the task without the arm's template."""
+        if self.turns is None:
+            *system, user = self.contents
+            return (system[0] if system else None), user
+        systems = [turn.content for turn in self.turns if turn.role == "system"]
+        users = [turn.content for turn in self.turns if turn.role == "user"]
+        return (systems[0] if systems else None), (users[-1] if users else self.text)
+
+
+def read_prompt(logged: Any, rendering: Rendering) -> Prompt:
+    """The prompt from `arguments.gen_args_0.arg_0`."""
+    if not isinstance(logged, str):
+        turns = _messages(logged)
+        text = logged[0] if isinstance(logged, list) and logged and isinstance(logged[0], str) else json.dumps(logged)
+        return Prompt("chat", text, turns, rendering)
+    if rendering.template is None:
+        return Prompt("raw", logged, None, rendering)
+    return Prompt("template", logged, _undo(logged, rendering), rendering)
+
+
+def prompt_difference(one: Prompt, other: Prompt) -> str | None:
+    """None if both prompts ask the same, else what differs, as `<one> against <other>`."""
+    if one.text == other.text:
+        return None
+    if one.turns is not None and other.turns is not None:
+        return _turns_difference(one, other)
+    for known, loose in ((one, other), (other, one)):
+        if known.turns is not None and loose.form == "raw" and _glued(known, loose):
+            return None
+        if loose.form == "template" and loose.turns is None and known.form != "template" and _inside(known, loose):
+            return None
+    if one.form == other.form == "template":
+        return f"the chat templates differ and cannot be undone: {_where(one.text, other.text)}"
+    return _where(one.as_asked()[1], other.as_asked()[1])
+
+
+def _messages(logged: Any) -> tuple[Turn, ...] | None:
+    try:
+        body = json.loads(logged[0]) if isinstance(logged[0], str) else logged
+        return tuple(Turn(str(message["role"]), _content(message["content"])) for message in body)
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(part.get("text") or json.dumps(part, sort_keys=True) for part in content)
+    return content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+
+
+def _turns_difference(one: Prompt, other: Prompt) -> str | None:
+    # A template may trim what it is given, or put the system text in front of the first question.
+    if _squeezed(one) == _squeezed(other):
+        return None
+    (system_a, user_a), (system_b, user_b) = one.as_asked(), other.as_asked()
+    if (system_a or "").strip() != (system_b or "").strip():
+        return f"system text: {_where(system_a or '', system_b or '')}"
+    if user_a.strip() != user_b.strip():
+        return _where(user_a, user_b)
+    return f"earlier turns: {_where(' '.join(one.contents), ' '.join(other.contents))}"
+
+
+def _squeezed(prompt: Prompt) -> list[str]:
+    contents = [content.strip() for content in prompt.contents]
+    turns = prompt.turns or ()
+    if len(turns) > 1 and turns[0].role == "system":
+        return [f"{contents[0]}\n\n{contents[1]}".strip(), *contents[2:]]
+    return contents
+
+
+def _glued(known: Prompt, raw: Prompt) -> bool:
+    """Whether the raw text is the turns in order, with nothing between them but lm-eval's delimiters."""
+    rest = raw.text
+    for content in known.contents:
+        content = content.strip()
+        at = rest.find(content)
+        if at < 0 or not _only_glue(rest[:at], raw.rendering):
+            return False
+        rest = rest[at + len(content) :]
+    return _only_glue(rest, raw.rendering)
+
+
+def _only_glue(text: str, rendering: Rendering) -> bool:
+    return not text.strip() or text in rendering.delimiters
+
+
+def _inside(known: Prompt, rendered: Prompt) -> bool:
+    """Whether the rendered text holds the known texts in order, and adds only what its template may add."""
+    rest, added = rendered.text, []
+    for content in known.contents:
+        content = content.strip()
+        at = rest.find(content)
+        if at < 0:
+            return False
+        added.append(rest[:at])
+        rest = rest[at + len(content) :]
+    return _only_template("\n".join([*added, rest]), rendered.rendering)
+
+
+def _only_template(added: str, rendering: Rendering) -> bool:
+    """Whether every word around the task's text is the template's own: no instruction slipped in."""
+    if not rendering.template:
+        return True
+    own = (rendering.template, rendering.bos, rendering.eos, "system user assistant", str(rendering.arguments))
+    known = " ".join(own)
+    return all(word in known for word in re.findall(r"[^\W\d_]{2,}", added) if word[:3] not in _MONTHS)
+
+
+_MONTHS = frozenset(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"))
+
+
+def _undo(text: str, rendering: Rendering) -> tuple[Turn, ...] | None:
+    for roles, pattern in _patterns(rendering):
+        if found := pattern.fullmatch(text):
+            turns = [Turn(role, content) for role, content in zip(roles, found.groups(), strict=True)]
+            known = [Turn("system", rendering.system)] if rendering.system else []
+            return (*known, *turns)
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _patterns(rendering: Rendering) -> tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]:
+    """What the template makes of a conversation, as patterns whose groups are the turns."""
+    if not rendering.template:
+        return ()
+    shapes: list[tuple[str, ...]] = []
+    for shots in dict.fromkeys((rendering.shots, 0)):
+        questions = (*("user", "assistant") * shots, "user")
+        shapes += [questions] if rendering.system is not None else [("system", *questions), questions]
+    found = []
+    for roles in shapes:
+        turns = [{"role": role, "content": _MARK.format(i)} for i, role in enumerate(roles)]
+        if rendering.system:
+            turns = [{"role": "system", "content": rendering.system}, *turns]
+        shell = _render(rendering, turns)
+        if shell is not None and all(shell.count(_MARK.format(i)) == 1 for i in range(len(roles))):
+            found.append((roles, _pattern(shell)))
+    return tuple(found)
+
+
+def _pattern(shell: str) -> re.Pattern[str]:
+    pieces = re.split(f"({re.escape(_DATE)}|{re.escape(_MARK).replace(re.escape('{}'), '[0-9]+')})", shell)
+    wild = {True: "[^\n]{0,40}?", False: "(.*?)"}
+    return re.compile(
+        "".join(wild[piece == _DATE] if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)), re.DOTALL
+    )
+
+
+def _render(rendering: Rendering, turns: Sequence[Mapping[str, str]]) -> str | None:
+    import jinja2.sandbox  # a report on raw arms never needs it
+
+    # The settings of transformers' own renderer.
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = lambda value, **kwargs: json.dumps(value, ensure_ascii=False, **kwargs)
+    environment.globals.update(raise_exception=_refuse, strftime_now=lambda _form: _DATE)
+    known = {"bos_token": rendering.bos, "eos_token": rendering.eos, "tools": None, "documents": None}
+    try:
+        template = environment.from_string(rendering.template or "")
+        return template.render(messages=turns, add_generation_prompt=True, **{**known, **rendering.arguments})
+    except Exception:  # a template is foreign code: what cannot be rendered is proven by containment instead
+        return None
+
+
+def _refuse(message: str) -> None:
+    raise ValueError(message)
+
+
+def _where(one: str, other: str) -> str:
+    """Both texts around the first character that differs."""
+    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, at - 20)
+    return f"{_excerpt(one, start)} against {_excerpt(other, start)}"
+
+
+def _excerpt(text: str, start: int) -> str:
+    return f"{'…' if start else ''}{text[start : start + 60]!r}{'…' if len(text) > start + 60 else ''}"

@@ -1,0 +1,223 @@
+"""results_<ISO>.json, and where the results of one model lie."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.samples import COPY_AGAIN
+
+RUN_AGAIN = "run the arm with `lm-eval-fr run` or `lm_eval run --log_samples`"
+_ISO = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
+_RESULTS = re.compile(rf"(.+)_({_ISO})\.json")
+_SAMPLES = re.compile(rf"samples_(.+)_({_ISO})\.jsonl")
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results file, and the key that ties its samples files to it."""
+
+    path: Path
+    iso: str
+    body: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model_name") or self.path.parent.name)
+
+    @property
+    def source(self) -> str:
+        """lm-eval's name for the kind of model: vllm, local-completions, ..."""
+        return str(self.body.get("model_source") or self.body["config"].get("model") or "unknown")
+
+    @property
+    def date(self) -> float:
+        value = self.body.get("date")
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        try:
+            return float(self.body["total_evaluation_time_seconds"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.body["configs"])
+
+    def samples(self, task: str) -> Path:
+        return self.path.parent / f"samples_{task}_{self.iso}.jsonl"
+
+    def value(self, block: str, task: str) -> Any:
+        """What a block of the file says of one task, None if nothing."""
+        values = self.body.get(block)
+        return values.get(task) if isinstance(values, dict) else None
+
+    def of_task(self, block: str, task: str) -> Mapping[str, Any]:
+        found = self.value(block, task)
+        return found if isinstance(found, dict) else {}
+
+    def evaluated(self, task: str) -> tuple[int | None, int | None]:
+        """(documents evaluated, documents of the split), None where lm-eval does not say.
+
+        lm-eval counts scores, so a task without metrics (judged) has 0 of them: then the limit tells, unless the
+        documents were picked with --samples, which is not on record.
+        """
+        counts = self.of_task("n-samples", task)
+        effective, original = (_whole(counts.get(key)) for key in ("effective", "original"))
+        limit = self.body["config"].get("limit")
+        if not effective and original is not None and isinstance(limit, (int, float)) and limit > 0:
+            effective = min(original, math.ceil(original * limit) if limit < 1 else int(limit))
+        return (effective or None), original
+
+    def partial(self, task: str) -> bool:
+        """Whether the documents were picked with --samples: a shard, or a probe."""
+        effective, original = self.evaluated(task)
+        if self.body["config"].get("limit") is not None or original is None:
+            return False
+        if effective is None:
+            effective = line_count(self.samples(task)) // len(filters_of(self.of_task("configs", task)))
+        return effective < original
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def results_in(path: Path) -> list[Results]:
+    folder, names = _place(path)
+    if path.is_file():
+        return [_load(path)]
+    found = [_load(folder / name) for name in names]
+    isos = {results.iso for results in found}
+    for name in sorted(entry.name for entry in folder.iterdir()):
+        orphan = _SAMPLES.fullmatch(name)
+        if orphan and orphan[2] not in isos:
+            raise InputError(
+                f"samples without their results_{orphan[2]}.json, which holds the task's version and settings",
+                where=folder / name,
+                remedy="copy the whole folder that lm-eval wrote",
+            )
+    return found
+
+
+def _place(path: Path) -> tuple[Path, list[str]]:
+    """The folder of one model, and its results files."""
+    if path.is_file():
+        if not _RESULTS.fullmatch(path.name):
+            raise InputError("not a results file of lm-eval", where=path, remedy="give the folder of the run")
+        return path.parent, [path.name]
+    if path.suffix == ".json" and path.parent.is_dir() and (names := _results_names(path.parent, path.stem)):
+        return path.parent, names  # lm-eval takes --output_path x.json as a stem, and writes x_<ISO>.json
+    if not path.is_dir():
+        raise InputError("no such folder", where=path, remedy="give what was given to lm-eval as --output_path")
+    if names := _results_names(path):
+        return path, names
+    inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _results_names(child)]
+    if len(inside) == 1:
+        return inside[0], _results_names(inside[0])
+    if inside:
+        raise InputError(
+            f"runs of {len(inside)} models in one folder: {', '.join(child.name for child in inside)}",
+            where=path,
+            remedy=f"give the folder of one, as {inside[0]}",
+        )
+    raise InputError("no run of lm-eval in this folder", where=path, remedy=_nearest_run(path))
+
+
+def _results_names(folder: Path, stem: str = "results") -> list[str]:
+    found = ((_RESULTS.fullmatch(entry.name), entry) for entry in folder.iterdir())
+    return sorted(entry.name for match, entry in found if match and match[1] == stem and entry.is_file())
+
+
+def _nearest_run(path: Path) -> str:
+    deeper = sorted(itertools.islice(path.glob("*/*/results_*.json"), 20))
+    if deeper:
+        return f"did you mean {deeper[0].parent.parent}?"
+    if any(path.glob("samples_*.jsonl")):
+        return "its samples lack their results_<ISO>.json: copy the whole folder that lm-eval wrote"
+    return RUN_AGAIN
+
+
+def _load(path: Path) -> Results:
+    match = _RESULTS.fullmatch(path.name)
+    assert match is not None  # _place took nothing else
+    try:
+        body = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        raise InputError("not JSON: cut or edited", where=path, line=line, remedy=COPY_AGAIN) from None
+    if not isinstance(body, dict) or not isinstance(body.get("configs"), dict) or not body["configs"]:
+        raise InputError("not results of lm-eval: no `configs`", where=path, remedy=RUN_AGAIN)
+    if not isinstance(body.get("config") or {}, dict):
+        raise InputError("not results of lm-eval: `config` is no object", where=path, remedy=RUN_AGAIN)
+    return Results(path, match[2], {**body, "config": body.get("config") or {}})
+
+
+def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    listed = config.get("filter_list")
+    names = (
+        [str(item["name"]) for item in listed if isinstance(item, dict) and "name" in item]
+        if isinstance(listed, list)
+        else []
+    )
+    return tuple(names) or ("none",)
+
+
+def metrics_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = config.get("metric_list")
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+
+
+def settings_of(results: Results) -> dict[str, Any]:
+    """Everything on record that could explain a difference, flat."""
+    body, config = results.body, results.body["config"]
+    named = ("batch_size", "device", "limit", "gen_kwargs", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
+    model = ("model_num_parameters", "model_dtype", "model_revision", "model_sha")
+    whole = (
+        "lm_eval_version",
+        "transformers_version",
+        "chat_template_sha",
+        "system_instruction",
+        "fewshot_as_multiturn",
+    )
+    settings = {name: config.get(name) for name in named}
+    settings |= {name: config[name] for name in model if name in config}
+    settings |= {name: body.get(name) for name in whole}
+    settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}
+    settings["chat_template_applied"] = body.get("chat_template") is not None
+    manifest = body.get("manifest")
+    if manifest is None and (beside := results.path.with_name("manifest.json")).is_file():
+        try:
+            manifest = json.loads(beside.read_bytes())
+        except ValueError:
+            raise InputError("not JSON", where=beside, remedy="write it again with scripts/serve.py") from None
+    if isinstance(manifest, dict):
+        settings |= {f"manifest.{key}": value for key, value in manifest.items()}
+    return settings
+
+
+def arguments_of(given: Any) -> dict[str, Any]:
+    """model_args, which lm-eval keeps as it got them: a mapping or "a=1,b=2"."""
+    if isinstance(given, dict):
+        return dict(given)
+    parts = (part.partition("=") for part in str(given or "").split(",") if "=" in part)
+    return {name.strip(): value for name, _, value in parts}
+
+
+def token_of(value: Any) -> str:
+    token = value[0] if isinstance(value, list) and value else None
+    return token if isinstance(token, str) else ""
+
+
+def line_count(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
