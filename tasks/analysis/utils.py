@@ -26,24 +26,24 @@ LEAST_WORDS, MOST_WORDS = 600, 1200
 SHUFFLE_BUFFER = 2000
 ANALYSES = {
     "three_points": (
-        "Résume le texte en exactement trois points, un par ligne, chacun précédé d'un tiret. Chaque point énonce, en une "
-        "ou deux phrases, une idée essentielle du texte."
+        "Résume le texte en exactement trois points, un par ligne, chacun précédé d'un tiret. "
+        "Chaque point énonce, en une ou deux phrases, une idée essentielle du texte."
     ),
     "key_entities": (
-        "Relève les entités clés du texte : personnes, lieux, organisations, œuvres et dates. Donne-les en liste, une par "
-        "ligne, et précise pour chacune, en une phrase, son rôle dans le texte."
+        "Relève les entités clés du texte : personnes, lieux, organisations, œuvres et dates. "
+        "Donne-les en liste, une par ligne, et précise pour chacune, en une phrase, son rôle dans le texte."
     ),
     "faithful_summary": (
-        "Rédige un résumé fidèle du texte, en 120 à 180 mots : toutes les idées principales y sont, et rien qui ne soit "
-        "dans le texte."
+        "Rédige un résumé fidèle du texte, en 120 à 180 mots : toutes les idées principales y sont, "
+        "et rien qui ne soit dans le texte."
     ),
     "verifiable_claims": (
-        "Extrais du texte les affirmations factuelles vérifiables les plus importantes, entre cinq et huit. Donne-les en "
-        "liste numérotée, chacune en une phrase qui se comprend sans le texte."
+        "Extrais du texte les affirmations factuelles vérifiables les plus importantes, entre cinq et huit. "
+        "Donne-les en liste numérotée, chacune en une phrase qui se comprend sans le texte."
     ),
     "lay_explanation": (
-        "Explique le sujet du texte à une personne qui n'y connaît rien, en 150 à 200 mots : phrases simples, termes "
-        "techniques définis, et rien qui contredise le texte."
+        "Explique le sujet du texte à une personne qui n'y connaît rien, en 150 à 200 mots : phrases simples, "
+        "termes techniques définis, et rien qui contredise le texte."
     ),
 }
 
