@@ -1,0 +1,133 @@
+"""The pairs that a report shows: what is known of each, and how they travel inside an HTML file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PLAIN_LIMIT = 200_000
+"""Up to this many bytes the pairs are embedded as readable JSON; above, deflated."""
+
+FLAGS: Mapping[str, str] = {
+    "lost": "right in the reference, wrong in the candidate; a graded metric fell by more than 0.5",
+    "gained": "wrong in the reference, right in the candidate; a graded metric rose by more than 0.5",
+    "win": "the judge preferred the candidate in both orders",
+    "loss": "the judge preferred the reference in both orders",
+    "tie": "the judge called it a tie in both orders",
+    "flip": "the judge preferred whichever answer came first (or second) in both orders: counted as a tie",
+    "split": "a tie in one order, a preference in the other: counted as a tie",
+    "identical": "both answers are the same, byte for byte",
+    "invalid": "a reply of the judge held no verdict: counted apart, never as a tie",
+    "unjudged": "a reply of the judge was never obtained: counted apart, never as a tie",
+    "empty": "an answer is empty",
+    "truncated": "an answer looks cut off",
+    "failed": "an answer was never obtained: it scores 0",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One pair with its texts. `position` is its place in the plan's order within the task."""
+
+    task: str
+    position: int
+    doc_id: int
+    doc_hash: str
+    prompt: str
+    gold: str
+    candidate: str
+    reference: str
+    difference: float | None = None
+    cluster: str | None = None
+    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    verdicts: Mapping[str, str | None] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """What is embedded of `total` pairs; `note` says what was left out and `beside` names the file that has it."""
+
+    cards: tuple[Card, ...]
+    total: int
+    note: str | None = None
+    beside: str | None = None
+
+    def counts(self) -> dict[str, int]:
+        found = Counter(flag for card in self.cards for flag in card.flags)
+        return {flag: found[flag] for flag in FLAGS if found[flag]}
+
+    def tasks(self) -> dict[str, int]:
+        return dict(Counter(card.task for card in self.cards))
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    encoding: Literal["json", "deflate"]
+    text: str
+
+
+def pack(cards: Sequence[Card], *, plain_limit: int = PLAIN_LIMIT) -> Packed:
+    """The pairs as text that can stand inside a <script> element: it holds no `<`, `>` or `&`."""
+    content = payload(cards)
+    plain = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    if len(plain) <= plain_limit:
+        return Packed("json", plain.translate(_INERT))
+    raw = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Packed("deflate", base64.b64encode(zlib.compress(raw.encode("utf-8", "replace"), 9)).decode())
+
+
+_INERT = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
+
+
+def payload(cards: Sequence[Card]) -> dict[str, Any]:
+    """What the page's script reads. Neighbours share texts, so that they pack well; `o` restores the plan's order."""
+    tasks = list(dict.fromkeys(card.task for card in cards))
+    ordered = sorted(cards, key=lambda card: (tasks.index(card.task), card.cluster or "", card.position))
+    prompts: dict[str, int] = {}
+    rows = [_row(card, tasks, prompts) for card in ordered]
+    return {"tasks": tasks, "prompts": list(prompts), "cards": rows}
+
+
+def _row(card: Card, tasks: list[str], prompts: dict[str, int]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "t": tasks.index(card.task),
+        "o": card.position,
+        "i": card.doc_id,
+        "h": card.doc_hash[:12],
+        "p": prompts.setdefault(card.prompt, len(prompts)),
+        "r": card.reference,
+        "d": card.difference,
+    }
+    if card.candidate != card.reference:
+        row["c"] = card.candidate
+    optional = {
+        "g": card.gold,
+        "k": card.cluster,
+        "s": dict(card.scores),
+        "f": list(card.flags),
+        "v": dict(card.verdicts),
+        "w": dict(card.reasons),
+    }
+    return row | {key: item for key, item in optional.items() if item}
+
+
+def within(cards: Iterable[Card], budget: int) -> list[Card]:
+    """The first cards, in the order given, that fit `budget` bytes of the page; at least one."""
+    # Deflating them one after another is an upper estimate: pack() orders them so that neighbours resemble each other.
+    squeeze = zlib.compressobj(6)
+    kept: list[Card] = []
+    used = 0
+    for card in cards:
+        row = json.dumps(_row(card, [card.task], {}) | {"p": card.prompt}, ensure_ascii=False)
+        used += len(squeeze.compress(row.encode("utf-8", "replace")))
+        if kept and used * 4 // 3 > budget:
+            break
+        kept.append(card)
+    return kept

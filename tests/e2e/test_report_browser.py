@@ -1,0 +1,293 @@
+"""The HTML report in a real browser, from file://: nothing runs that is not ours, and everything of ours works."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lm_eval_fr.report.html import render
+from lm_eval_fr.report.model import Caution
+from lm_eval_fr.report.samples import Card, Samples
+from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
+from tests.fakes.reports import a_judge, a_report
+
+pytestmark = pytest.mark.xdist_group("browser")
+Open = Callable[..., "Visit"]
+
+
+class Visit:
+    """One page, and what it did that a report must not do."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.console: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("dialog", lambda dialog: self.console.append(f"dialog: {dialog.message}"))
+
+    def open(self, address: str) -> Visit:
+        self.page.goto(address)
+        self.page.wait_for_selector("html[data-samples=ready]", state="attached")
+        return self
+
+    def wait_for(self, selector: str, text: str) -> None:
+        # Not wait_for_function: it needs eval, which the page's policy forbids.
+        self.page.locator(selector, has_text=text).wait_for()
+
+    def titles(self) -> list[str]:
+        return self.page.locator("#list a .first span:first-child").all_inner_texts()
+
+    def title(self) -> str:
+        return self.page.locator("#sample-title").inner_text()
+
+    def status(self) -> str:
+        return self.page.locator("#status").inner_text()
+
+    def check_quiet(self) -> None:
+        assert self.console == []
+        assert [url for url in self.requests if not url.startswith(("file://", "blob:"))] == []
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    program = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if program is None:
+        reason = "no Chromium or no playwright: apt-get install chromium, pip install 'lm-eval-fr[test]'"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Any, tmp_path: Path) -> Iterator[Open]:
+    """Renders pairs into a file and opens it. `fragment` is what follows the file's name in the address."""
+    pages = []
+
+    def start(
+        cards: tuple[Card, ...], *, fragment: str = "", script: str = "", report: Any = None, **page: Any
+    ) -> Visit:
+        path = tmp_path / "report.html"
+        path.write_text(render(report or a_report(), Samples(cards=cards, total=len(cards))), encoding="utf-8")
+        pages.append(chromium.new_page(**page))
+        return Visit(pages[-1]).open(f"file://{path}{fragment}")
+
+    yield start
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def ordinary_page(visit: Open) -> Visit:
+    return visit(ordinary(), viewport={"width": 1280, "height": 900})
+
+
+def test_it_opens_quietly_and_shows_all(ordinary_page: Visit) -> None:
+    assert ordinary_page.status() == "60 pairs"
+    assert ordinary_page.title().startswith("piaf_fr, document 0")
+    assert not ordinary_page.page.locator("#samples-missing").is_visible()
+    ordinary_page.check_quiet()
+
+
+def test_filters_have_counts_and_combine(ordinary_page: Visit) -> None:
+    page = ordinary_page.page
+    page.get_by_role("button", name="lost (5)").click()
+    assert ordinary_page.status() == "5 of 60 pairs"
+    page.get_by_role("button", name="gained (3)").click()
+    assert ordinary_page.status() == "8 of 60 pairs"
+    page.get_by_role("button", name="analysis_fr (24)").click()
+    assert ordinary_page.status() == "0 of 60 pairs: nothing matches, take a filter away"
+    page.get_by_role("button", name="lost (5)").click()
+    page.get_by_role("button", name="gained (3)").click()
+    assert ordinary_page.status() == "24 of 60 pairs"
+    for outcome in ("win", "loss", "tie", "flip", "split", "invalid"):
+        assert page.get_by_role("button", name=f"{outcome} (4)", exact=True).get_attribute("aria-pressed") == "false"
+    ordinary_page.check_quiet()
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("ETONNAMMENT", 24), ("question 17", 1), ("fidèle texte", 24), ("xyzzy", 0)]
+)
+def test_search_ignores_case_and_accents(ordinary_page: Visit, query: str, found: int) -> None:
+    ordinary_page.page.get_by_label("Search the texts").fill(query)
+    ordinary_page.wait_for("#status", " of 60")
+    assert ordinary_page.status().startswith(f"{found} of 60 pairs")
+    assert len(ordinary_page.titles()) == found
+
+
+def test_sort_by_difference(ordinary_page: Visit) -> None:
+    chooser = ordinary_page.page.get_by_label("Sort by")
+    assert ordinary_page.titles()[:5] == [f"piaf_fr {i}" for i in range(5)]
+    assert ordinary_page.titles()[-1] == "analysis_fr 23"  # invalid: no difference, last in either direction
+    chooser.select_option("gain")
+    assert ordinary_page.titles()[:3] == [f"piaf_fr {i}" for i in range(5, 8)]
+    assert ordinary_page.titles()[-1] == "analysis_fr 23"
+    chooser.select_option("plan")
+    assert ordinary_page.titles() == [f"piaf_fr {i}" for i in range(36)] + [f"analysis_fr {i}" for i in range(24)]
+
+
+def test_keys_walk_through_the_pairs_and_the_address_follows(ordinary_page: Visit) -> None:
+    page = ordinary_page.page
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert ordinary_page.title().startswith("piaf_fr, document 2")
+    page.keyboard.press("k")
+    assert ordinary_page.title().startswith("piaf_fr, document 1")
+    address = page.url
+    assert "#sample=piaf_fr" in address
+    page.keyboard.press("/")
+    page.keyboard.type("jk")
+    assert page.get_by_label("Search the texts").input_value() == "jk"
+    assert page.url == address
+
+
+def test_a_link_leads_to_its_pair(visit: Open) -> None:
+    card = ordinary()[40]
+    shown = visit(ordinary(), fragment=f"#sample=analysis_fr%2F{card.doc_hash[:12]}")
+    assert shown.title().startswith("analysis_fr, document 4")
+    shown.page.locator("#list a").nth(1).click()
+    assert shown.title().startswith("piaf_fr, document 1")
+    shown.page.go_back()
+    shown.wait_for("#sample-title", "analysis_fr")
+    shown.check_quiet()
+
+
+def test_a_link_to_nowhere_says_so(visit: Open) -> None:
+    shown = visit(ordinary(), fragment="#sample=piaf_fr%2Fffff")
+    assert "piaf_fr/ffff is not in this file" in shown.status()
+    visit(ordinary(), fragment="#sample=%E0%A4%A").check_quiet()
+
+
+def test_words_that_differ_are_marked_in_both(visit: Open) -> None:
+    card = replace(
+        a_gold_card(1), reference="la ville de Lyon fut fondée", candidate="la ville de Paris fut bien fondée"
+    )
+    shown = visit((card,))
+    assert shown.page.locator("mark.reference").all_inner_texts() == ["Lyon"]
+    assert [text.strip() for text in shown.page.locator("mark.candidate").all_inner_texts()] == ["Paris", "bien"]
+
+
+def test_the_judge_in_both_orders(visit: Open) -> None:
+    shown = visit(ordinary()[36:38])
+    shown.page.keyboard.press("j")
+    rows = shown.page.locator(".orders tbody tr").all_inner_texts()
+    assert [" ".join(row.split()) for row in rows] == [
+        "candidate A: the candidate Plus fidèle au texte.",
+        "reference B: the candidate Réponse plus complète.",
+    ]
+
+
+def test_hostile_texts_stay_texts(visit: Open) -> None:
+    evil = HOSTILE[1] + HOSTILE[2] + HOSTILE[3] + HOSTILE[8]
+    report = a_report()
+    report = replace(
+        report,
+        candidate=replace(report.candidate, name=evil, model=evil, path=evil),
+        warnings=(Caution(kind=evil, text=evil),),
+        notes=(evil,),
+        judge=a_judge(profile={"name": evil, "x": {evil: evil}}, rubric={"name": evil, "text": evil, "sha256": evil}),
+        provenance=replace(report.provenance, command=evil, plan=evil, versions={evil: evil}, data=({evil: evil},)),
+    )
+    shown = visit(hostile(), report=report)
+    seen = []
+    for _ in HOSTILE:
+        seen.append(shown.page.locator("#sample .text").last.inner_text()[:40])
+        shown.page.keyboard.press("j")
+    assert len(set(seen)) == len(HOSTILE)
+    assert shown.page.evaluate("window.hacked") is None
+    assert shown.page.locator("script").count() == 2
+    assert shown.page.locator("#sample img, #sample svg, #sample a, #sample style").count() == 0
+    assert shown.page.locator("#provenance").is_visible()
+    shown.page.get_by_label("Search the texts").fill("{{ 7 * 7 }}")
+    shown.wait_for("#status", "2 of")
+    shown.check_quiet()
+
+
+def test_characters_that_turn_text_around_are_shown(visit: Open) -> None:
+    shown = visit((replace(a_gold_card(1), candidate="\u202eabc\x07", reference="abc"),))
+    assert shown.page.locator(".hidden-character").all_inner_texts() == ["U+202E", "U+0007"]
+
+
+def many(count: int) -> tuple[Card, ...]:
+    return tuple(replace(a_gold_card(i), candidate=ordinary()[40].candidate * 3, gold=f"or {i}") for i in range(count))
+
+
+def test_many_pairs_are_packed_and_unpacked(visit: Open) -> None:
+    shown = visit(many(400))
+    assert shown.page.locator("#samples-data").get_attribute("data-encoding") == "deflate"
+    assert shown.status() == "400 pairs"
+    assert len(shown.titles()) == 150
+    shown.page.get_by_role("button", name="Show more (250 left)").click()
+    assert len(shown.titles()) == 300
+    shown.check_quiet()
+
+
+def test_an_old_browser_is_told_why(chromium: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render(a_report(), Samples(cards=many(400), total=400, beside="report.samples.jsonl")))
+    page = chromium.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(f"file://{path}")
+    page.locator("#samples-missing", has_text="too old").wait_for()
+    assert "report.samples.jsonl" in page.locator("#samples-missing").inner_text()
+    page.close()
+
+
+def test_without_javascript_all_but_the_samples_is_there(chromium: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render(a_report(), Samples(cards=ordinary(), total=60)))
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(f"file://{path}")
+    assert page.get_by_text("The samples need JavaScript").is_visible()
+    assert page.locator(".forest tbody tr").count() == 4
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible_at_any_width_and_in_the_dark(visit: Open, scheme: str, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    shown = visit(ordinary(), viewport={"width": width, "height": 844}, color_scheme=scheme)
+    shown.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(shown.page).response["violations"]
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+    background = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]
+
+
+def test_the_keyboard_alone_reaches_a_pair(ordinary_page: Visit) -> None:
+    page = ordinary_page.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.locator("#list a").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert ordinary_page.title().startswith("piaf_fr, document 2")
+    page.locator("#sample:focus").wait_for()
+
+
+def test_paper_shows_what_is_folded_on_the_screen(ordinary_page: Visit) -> None:
+    page = ordinary_page.page
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.get_by_text("Rubric analyses_fr, sha256").is_visible()
+    assert not page.get_by_label("Search the texts").is_visible()
+    assert len(page.pdf()) > 10_000
