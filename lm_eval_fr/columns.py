@@ -6,6 +6,7 @@ Python writes and JSON forbids; a cut line) goes through the slow one, which exp
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -79,6 +80,21 @@ def read_columns(request: Request) -> Columns:
     reader = _Reader(request)
     notes = [note for i, file in enumerate(request.log.files) for note in reader.read(i, file)]
     return reader.columns(tuple(dict.fromkeys(notes)))
+
+
+def read_logged_prompts(columns: Columns, rows: np.ndarray) -> Iterator[Any]:
+    """The prompts of these samples as logged, read from the files again."""
+    decoder = msgspec.json.Decoder(_Prompted)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb", buffering=1 << 20)) for path in columns.paths]
+        for row in rows.tolist():
+            file = files[columns.file[row]]
+            file.seek(int(columns.offset[row]))
+            line = file.readline()
+            try:
+                yield decoder.decode(line).arguments.gen_args_0.arg_0
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                yield parse_line(line, *columns.place(row))["arguments"]["gen_args_0"].get("arg_0")
 
 
 @dataclass
@@ -289,6 +305,18 @@ class _Reader:
             missing=(flags & 4).astype(bool),
             notes=notes,
         )
+
+
+class _SentPrompt(msgspec.Struct):
+    arg_0: Any = None
+
+
+class _PromptArguments(msgspec.Struct):
+    gen_args_0: _SentPrompt
+
+
+class _Prompted(msgspec.Struct):
+    arguments: _PromptArguments
 
 
 class _Sent(msgspec.Struct):

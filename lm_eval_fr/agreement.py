@@ -1,0 +1,99 @@
+"""What must agree between two arms before their answers are a pair, and what is merely shown side by side.
+
+Pure functions of what the arms logged; lm_eval_fr.pairing decides what to do about a disagreement.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lm_eval_fr.redaction import KEY_ARGUMENT, MASK
+
+# How a server is told to do what another does by default: shown, not refused. An API needs reasoning switched off by a
+# field that makes vLLM fail, and names its seed its own way.
+DIALECT = frozenset(
+    ("reasoning_effort", "chat_template_kwargs", "extra_body", "enable_thinking", "seed", "random_seed", "safe_prompt")
+)
+_ALIASES = {"max_tokens": "max_gen_toks", "max_completion_tokens": "max_gen_toks", "max_new_tokens": "max_gen_toks"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of both arms; None where an arm has none on record."""
+
+    name: str
+    candidate: Any
+    reference: Any
+
+    @property
+    def differs(self) -> bool:
+        return self.candidate != self.reference
+
+
+def generation_settings(logged: bytes | Mapping[str, Any]) -> dict[str, Any]:
+    """Generation settings in one spelling, so that equal work compares equal.
+
+    lm-eval samples greedily at temperature 0, which is also its default, whatever `do_sample` says.
+    """
+    given = json.loads(logged) if isinstance(logged, bytes) else dict(logged)
+    if not isinstance(given, dict):
+        return {}
+    found: dict[str, Any] = {
+        _ALIASES.get(str(name), str(name)): value for name, value in given.items() if value is not None
+    }
+    until = found.get("until")
+    found["until"] = sorted(map(str, until)) if isinstance(until, list) else [until] if until is not None else ["\n\n"]
+    found.setdefault("temperature", 0.0)
+    if found["temperature"] == 0 or found.get("do_sample") == (found["temperature"] != 0):
+        found.pop("do_sample", None)
+    return found
+
+
+def generation_difference(candidate: Mapping[str, Any], reference: Mapping[str, Any]) -> str | None:
+    """None if both settings ask for the same generation, else the first that differs, with both values."""
+    for name in sorted((candidate.keys() | reference.keys()) - DIALECT):
+        if candidate.get(name) != reference.get(name):
+            return f"{name} is {_shown(candidate, name)} in the candidate, {_shown(reference, name)} in the reference"
+    return None
+
+
+def arm_settings(candidate: Mapping[str, Any], reference: Mapping[str, Any], prefix: str = "") -> Iterator[Setting]:
+    """Both arms' settings side by side, keys masked."""
+    for name in dict.fromkeys([*reference, *candidate]):
+        secret = KEY_ARGUMENT.match(name) is not None or name == "header"
+        values = [MASK if secret and name in arm else arm.get(name) for arm in (candidate, reference)]
+        yield Setting(prefix + name, *values)
+
+
+def generation_table(by_task: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[Setting]:
+    """What was sent with the requests: one row a setting, or one a task where the tasks have settings of their own."""
+    names = dict.fromkeys(name for arms in by_task.values() for arm in (arms[1], arms[0]) for name in arm)
+    for name in names:
+        values = {task: (candidate.get(name), reference.get(name)) for task, (candidate, reference) in by_task.items()}
+        distinct = list(values.values())
+        if all(value == distinct[0] for value in distinct):
+            yield Setting(name, *distinct[0])
+        else:
+            yield from (Setting(f"{name} ({task})", *value) for task, value in values.items() if value != (None, None))
+
+
+def scoring_changed(candidate: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
+    """Parts of the task's definition that differ though its version does not, and that no logged hash covers."""
+    parts = ("process_results", "metric_list")
+    return [part for part in parts if _known_differ(candidate.get(part), reference.get(part))]
+
+
+def filter_definition(config: Mapping[str, Any], name: str) -> Any:
+    listed: Sequence[Any] = config.get("filter_list") or ()
+    return next((item.get("filter") for item in listed if isinstance(item, dict) and item.get("name") == name), None)
+
+
+def _known_differ(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return repr(settings[name]) if name in settings else "not set"
