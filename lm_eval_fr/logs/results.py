@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.samples import COPY_AGAIN
+from lm_eval_fr.logs.samples import COPY_AGAIN
 
 RUN_AGAIN = "run the arm with `lm-eval-fr run` or `lm_eval run --log_samples`"
 _ISO = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"

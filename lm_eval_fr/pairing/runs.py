@@ -1,26 +1,16 @@
-"""Two runs into pairs; refuses what is not the same work.
-
-Pairs are joined on task, doc_hash and target_hash. The prompt is proven identical in all the forms in which lm-eval
-logs it, and task version, generation settings and filter must agree. What does not agree is a MismatchError, which
-names the first document concerned; a kind named in `allow` is let through and said.
-"""
+"""Both runs of a comparison: which tasks they share, and their settings side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lm_eval_fr.agreement import Setting, arm_settings, generation_table
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
-from lm_eval_fr.logs import Run
-from lm_eval_fr.pairs import ArmHealth, Pair, PairedTask
-from lm_eval_fr.parallel import read_many
-from lm_eval_fr.same_work import TaskDraft
-from lm_eval_fr.samples import task_as_asked
-
-__all__ = ["KINDS", "ArmHealth", "Pair", "PairedTask", "Pairing", "Setting", "pair_runs", "task_as_asked"]
-
-KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters")
+from lm_eval_fr.logs.find import Run
+from lm_eval_fr.logs.parallel import read_many
+from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
+from lm_eval_fr.pairing.pairs import PairedTask
+from lm_eval_fr.pairing.same_work import KINDS, TaskDraft
 
 
 @dataclass(frozen=True)

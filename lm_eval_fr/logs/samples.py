@@ -1,6 +1,6 @@
 """samples_*.jsonl, one line a document and filter, into typed objects; nothing else of ours knows its keys.
 
-Whole samples are streamed from here. lm_eval_fr.columns reads scores by the million, lm_eval_fr.logs finds the files.
+Whole samples are streamed from here; columns.py reads scores by the million.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.prompts import Rendering, read_prompt
+from lm_eval_fr.logs.prompts import Rendering, read_prompt
 
 COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
 _HASHES = ("doc_hash", "prompt_hash", "target_hash")

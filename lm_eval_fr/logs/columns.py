@@ -21,7 +21,16 @@ import msgspec
 import numpy as np
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.samples import COPY_AGAIN, SampleFile, TaskLog, decode_line, flat, parse_line, response_count, score_of
+from lm_eval_fr.logs.samples import (
+    COPY_AGAIN,
+    SampleFile,
+    TaskLog,
+    decode_line,
+    flat,
+    parse_line,
+    response_count,
+    score_of,
+)
 
 _CHUNK = 1 << 11  # samples between two flushes of Python objects into arrays
 _CLOSING = tuple(".!?…»\"”')]}`*|>")  # an answer that ends so was not cut in a sentence

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from lm_eval_fr.samples import Sample, TaskLog, parse_sample
+from lm_eval_fr.logs.samples import Sample, TaskLog, parse_sample
 
 
 @dataclass(frozen=True)

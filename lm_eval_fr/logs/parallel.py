@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lm_eval_fr.columns import Columns, Request, read_columns
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.logs.columns import Columns, Request, read_columns
 
 _PARALLEL = 64 << 20  # bytes from which a second process pays for its start
 
@@ -40,7 +40,7 @@ class _Helper:
     """A second interpreter that reads. Not a fork: the caller may have threads. Not multiprocessing: no __main__."""
 
     def __init__(self, requests: Sequence[Request]) -> None:
-        code = "from lm_eval_fr.parallel import serve; serve()"
+        code = "from lm_eval_fr.logs.parallel import serve; serve()"
         command = [sys.executable, "-c", code]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)

@@ -1,7 +1,7 @@
 """Finds what lm-eval wrote for one arm: of each task the newest run, or the shards of one run put together.
 
 A run is the folder of one model: results_<ISO>.json, one samples_<task>_<ISO>.jsonl a task, and from our hosted-chat
-model responses_<task>_<ISO>.jsonl. lm_eval_fr.samples and lm_eval_fr.columns read what is found here.
+model responses_<task>_<ISO>.jsonl.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.prompts import Rendering
-from lm_eval_fr.results import (
+from lm_eval_fr.logs.prompts import Rendering
+from lm_eval_fr.logs.results import (
     RUN_AGAIN,
     Results,
     arguments_of,
@@ -25,20 +25,14 @@ from lm_eval_fr.results import (
     settings_of,
     token_of,
 )
-from lm_eval_fr.samples import (
+from lm_eval_fr.logs.samples import (
     COPY_AGAIN,
-    Sample,
     SampleFile,
     TaskLog,
     parse_line,
-    read_responses,
-    read_samples,
     response_count,
     score_of,
-    task_as_asked,
 )
-
-__all__ = ["Run", "Sample", "SampleFile", "TaskLog", "find_run", "read_responses", "read_samples", "task_as_asked"]
 
 _SNIFFED = 20  # lines of a file that show which metrics are numbers
 

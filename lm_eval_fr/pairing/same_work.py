@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from lm_eval_fr.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
-from lm_eval_fr.columns import Columns, Request, read_logged_prompts
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
-from lm_eval_fr.joining import HexColumn, Join, hex_of, join_rows, joint_keys
-from lm_eval_fr.pairs import ArmHealth, PairedTask, Side
-from lm_eval_fr.prompts import prompt_difference, read_prompt
-from lm_eval_fr.samples import TaskLog, read_responses
+from lm_eval_fr.logs.columns import Columns, Request, read_logged_prompts
+from lm_eval_fr.logs.prompts import prompt_difference, read_prompt
+from lm_eval_fr.logs.samples import TaskLog, read_responses
+from lm_eval_fr.pairing.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
+from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
+from lm_eval_fr.pairing.pairs import ArmHealth, PairedTask, Side
+
+KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters")  # the words of --allow
 
 
 class TaskDraft:
