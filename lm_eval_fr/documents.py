@@ -182,7 +182,7 @@ def spread_over_labels(keys: Sequence[str], labels: Sequence[str], seed: int) ->
 
 
 _SENTENCE_END = re.compile(r"[.!?…](?:[”\")\]]|[ \u00a0\u202f]?»)*(?=\s|$)")
-_NO_END = re.compile(r"(?:\b(?:M|MM|Mme|Mlle|Dr|Pr|St|Ste|av|apr|env|cf|ex|vol|chap|art|fig|éd|p|n)|\b\w)\.$")
+_NO_END = re.compile(r"(?:\b(?:M|MM|Mme|Mlle|Dr|Pr|St|Ste|av|apr|env|cf|ex|vol|chap|art|fig|éd|p|n)|\b[^\W\d_])\.$")
 
 
 def cut_at_sentence(text: str, most: int) -> str:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from lm_eval_fr import definitions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_names_are_those_of_the_yaml_files() -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!function", lambda loader, node: node.value)
+    tasks, groups = [], []
+    for path in definitions.tasks_dir().rglob("*.yaml"):
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+        if "group" in config:
+            groups.append(config["group"])
+        else:
+            tasks.append(config["task"])
+            assert path.stem == config["task"]
+    assert definitions.task_names() == tuple(sorted(tasks))
+    assert definitions.group_names() == tuple(sorted(groups)) == ("fr_gold", "fr_quality")
+    assert len(tasks) == 9
+
+
+def test_the_repository_is_used_where_nothing_is_installed() -> None:
+    assert definitions.tasks_dir() == ROOT / "tasks"
+    assert (definitions.judge_dir() / "profiles").is_dir()
+
+
+def test_names_need_neither_lm_eval_nor_yaml() -> None:
+    code = (
+        "import sys, lm_eval_fr.definitions as d; d.task_names(); "
+        "print([m for m in ('lm_eval', 'yaml', 'datasets', 'numpy') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.strip() == "[]"
