@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """An API's dialect. seed_field: None where no seed is sent. key_required: it never answers without a key."""
+    """An API's dialect. key_required: it never answers without a key. The fields are names in the request."""
 
     base_url: str | None
     key_env: str
     key_required: bool
-    seed_field: str | None
+    seed_field: str
     length_field: str
 
 
@@ -24,6 +24,6 @@ PRESETS: Mapping[str, Preset] = {
     "mistral": Preset(
         "https://api.mistral.ai/v1/chat/completions", "MISTRAL_API_KEY", True, "random_seed", "max_tokens"
     ),
-    "plain": Preset(None, "OPENAI_API_KEY", False, None, "max_tokens"),
+    "plain": Preset(None, "OPENAI_API_KEY", False, "seed", "max_tokens"),
 }
 DEFAULT_PRESET = "plain"
