@@ -26,10 +26,10 @@ import msgspec
 
 from lm_eval_fr.errors import JudgeError
 from lm_eval_fr.judge.batch_api import BatchServer, Remote, connect
-from lm_eval_fr.judge.batch_file import Collection, Item, asked_in, custom_id, merge, plain
+from lm_eval_fr.judge.batch_file import Collection, asked_in, custom_id, merge, plain
 from lm_eval_fr.judge.journal import Journal
 from lm_eval_fr.judge.ledger import cost_at_most, spent_so_far
-from lm_eval_fr.judge.protocol import Profile
+from lm_eval_fr.judge.protocol import Profile, Question
 
 NOTE = "batches"
 
@@ -75,7 +75,7 @@ class Submission:
 def submit(
     journal: Journal,
     profile: Profile,
-    items: Iterable[Item],
+    questions: Iterable[Question],
     folder: Path,
     *,
     max_usd: float | None = None,
@@ -89,7 +89,7 @@ def submit(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(journal, folder)
-        return _submit(journal, profile, items, folder, max_usd, server)
+        return _submit(journal, profile, questions, folder, max_usd, server)
     except OSError as error:
         raise JudgeError(
             f"cannot be written: {error.strerror}", where=folder, remedy="free space, or give another --out; run again"
@@ -99,7 +99,7 @@ def submit(
 def _submit(
     journal: Journal,
     profile: Profile,
-    items: Iterable[Item],
+    questions: Iterable[Question],
     folder: Path,
     max_usd: float | None,
     server: BatchServer,
@@ -111,7 +111,7 @@ def _submit(
     chosen = _Affordable(profile, _allowance(journal, profile, max_usd), taken)
     sent = []
     judge = journal.judge(profile)
-    for tag, count, dollars in _write_files(chosen.of(items), server, folder):
+    for tag, count, dollars in _write_files(chosen.of(questions), server, folder):
         batch = Batch(tag, judge, profile.name, profile.base_url, "written", count, time.time(), dollars)
         sent.append(_advance(journal, server, _record(journal, batch), folder))
     return Submission(tuple(sent), sum(batch.questions for batch in sent), chosen.waiting, chosen.held_back)
@@ -144,7 +144,7 @@ def collect(journal: Journal, profile: Profile, folder: Path, *, server: BatchSe
 def collect_and_resubmit(
     journal: Journal,
     profile: Profile,
-    open_items: Callable[[], Iterable[Item]],
+    open_questions: Callable[[], Iterable[Question]],
     folder: Path,
     *,
     max_usd: float | None = None,
@@ -152,12 +152,12 @@ def collect_and_resubmit(
 ) -> tuple[Collection, Submission | None]:
     """`collect`, then `submit` of what finished batches left open, unless they brought nothing at all.
 
-    `open_items` is called after the replies are filed. A batch without one reply would come back the same.
+    `open_questions` is called after the replies are filed. A batch without one reply would come back the same.
     """
     got = collect(journal, profile, folder, server=server)
     if not got.stored + got.already:
         return got, None
-    again = submit(journal, profile, open_items(), folder, max_usd=max_usd, server=server)
+    again = submit(journal, profile, open_questions(), folder, max_usd=max_usd, server=server)
     return got, again if again.questions or again.held_back else None
 
 
@@ -207,15 +207,15 @@ class _Affordable:
         self.waiting = 0
         self.held_back = 0
 
-    def of(self, items: Iterable[Item]) -> Iterator[tuple[Item, float | None]]:
+    def of(self, questions: Iterable[Question]) -> Iterator[tuple[Question, float | None]]:
         """The chosen with what each may cost at most."""
         share = self.profile.prices.batch
-        for item in items:
-            if item.id in self.taken:
+        for question in questions:
+            if (question.key, question.repeat) in self.taken:
                 self.waiting += 1
                 continue
-            self.taken.add(item.id)
-            most = cost_at_most(item.question.body, self.profile)
+            self.taken.add((question.key, question.repeat))
+            most = cost_at_most(question.body, self.profile)
             dollars = None if most is None or share is None else most * share
             if self.allowance is not None:
                 # After the first that does not fit all others wait: a dearer document must not lose its place.
@@ -223,7 +223,7 @@ class _Affordable:
                     self.held_back += 1
                     continue
                 self.allowance -= dollars
-            yield item, dollars
+            yield question, dollars
 
 
 def _allowance(journal: Journal, profile: Profile, max_usd: float | None) -> float | None:
@@ -240,7 +240,7 @@ def _allowance(journal: Journal, profile: Profile, max_usd: float | None) -> flo
 
 
 def _write_files(
-    chosen: Iterator[tuple[Item, float | None]], server: BatchServer, folder: Path
+    chosen: Iterator[tuple[Question, float | None]], server: BatchServer, folder: Path
 ) -> Iterator[tuple[str, int, float | None]]:
     """One file after the other, each complete on disk before it is handed on: tag, lines, dollars at most."""
     carried = next(chosen, None)
@@ -250,8 +250,8 @@ def _write_files(
         dollars: float | None = 0.0
         with (folder / f"batch-{tag}.jsonl").open("wb") as out:
             while carried is not None:
-                item, most = carried
-                line = msgspec.json.encode(server.line(custom_id(item), plain(item.question.body))) + b"\n"
+                question, most = carried
+                line = msgspec.json.encode(server.line(custom_id(question), plain(question.body))) + b"\n"
                 if count and (count == server.most_requests or size + len(line) > server.most_bytes):
                     break
                 out.write(line)

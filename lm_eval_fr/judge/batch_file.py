@@ -16,26 +16,13 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.ask import Question
 from lm_eval_fr.judge.journal import Failure, Journal, NewReply
-from lm_eval_fr.judge.protocol import Profile
+from lm_eval_fr.judge.protocol import Profile, Question
 
 URL = "/v1/chat/completions"
 CHUNK = 1_000  # replies filed at once
 CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_options")
 REFUSED = (400, 413, 422)  # this text will not be taken, whenever it is asked
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A question that has no reply yet. `repeat` as in the journal: 0 is the question itself."""
-
-    question: Question
-    repeat: int = 0
-
-    @property
-    def id(self) -> tuple[bytes, int]:
-        return self.question.key, self.repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +47,19 @@ class Collection:
         )
 
 
-def write(path: Path, items: Iterable[Item]) -> int:
+def write(path: Path, questions: Iterable[Question]) -> int:
     """Writes the questions as lines that `vllm run-batch -i FILE` reads, and returns how many."""
     partial = path.with_name(path.name + ".partial")
     count = 0
     try:
         with partial.open("wb") as out:
-            for item in items:
-                line = {"custom_id": custom_id(item), "method": "POST", "url": URL, "body": plain(item.question.body)}
+            for question in questions:
+                line = {
+                    "custom_id": custom_id(question),
+                    "method": "POST",
+                    "url": URL,
+                    "body": plain(question.body),
+                }
                 out.write(msgspec.json.encode(line) + b"\n")
                 count += 1
             out.flush()
@@ -121,9 +113,9 @@ def merge(path: Path, journal: Journal, judge: int, known: Container[bytes] | No
     return total + Collection(stored=journal.store_all(replies))
 
 
-def custom_id(item: Item) -> str:
+def custom_id(question: Question) -> str:
     """At most 64 characters, enough to find the question again by itself."""
-    return f"{base64.urlsafe_b64encode(item.question.key).rstrip(b'=').decode()}-{item.repeat}"
+    return f"{base64.urlsafe_b64encode(question.key).rstrip(b'=').decode()}-{question.repeat}"
 
 
 def question_id(custom_id: str) -> tuple[bytes, int]:

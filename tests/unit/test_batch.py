@@ -12,13 +12,12 @@ import pytest
 
 from lm_eval_fr.errors import InputError, JudgeError, LmEvalFrError, Unfinished
 from lm_eval_fr.judge import batch, batch_file
-from lm_eval_fr.judge.ask import Question
 from lm_eval_fr.judge.batch_api import MistralBatches, OpenAIBatches, connect
-from lm_eval_fr.judge.batch_file import Item, custom_id, question_id
+from lm_eval_fr.judge.batch_file import custom_id, question_id
 from lm_eval_fr.judge.envelope import read_reply
 from lm_eval_fr.judge.journal import Journal, NewReply, call_key
 from lm_eval_fr.judge.prompt import parse_reply, render, request_body
-from lm_eval_fr.judge.protocol import Dialect, Prices, Profile, Rubric
+from lm_eval_fr.judge.protocol import Dialect, Prices, Profile, Question, Rubric
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import Call, FakeOpenAI
 
@@ -55,31 +54,35 @@ def judge(batches: FakeBatches, dialect: Dialect = "openai", **changes: Any) -> 
     return replace(given, **changes)
 
 
-def questions(profile: Profile, n: int) -> list[Item]:
-    items = []
+def some_questions(profile: Profile, n: int) -> list[Question]:
+    questions = []
     for number in range(n):
         messages = render(RUBRIC, None, f"Texte {number}", "une", "deux", "candidate_first", "0" * 32)
         body = request_body(profile, messages)
-        items.append(Item(Question(call_key(profile.dialect, body), body)))
-    return items
+        questions.append(Question(call_key(profile.dialect, body), body))
+    return questions
 
 
-def still_open(journal: Journal, items: Iterable[Item]) -> list[Item]:
-    return [item for item in items if not any(r.repeat == item.repeat for r in journal.replies(item.question.key))]
+def still_open(journal: Journal, questions: Iterable[Question]) -> list[Question]:
+    return [
+        question
+        for question in questions
+        if not any(r.repeat == question.repeat for r in journal.replies(question.key))
+    ]
 
 
 def test_submit_and_collect_file_every_reply_where_live_ones_are(
     served: FakeBatches, journal: Journal, dialect: Dialect, tmp_path: Path
 ) -> None:
     profile = judge(served, dialect)
-    items = questions(profile, 5)
-    sent = batch.submit(journal, profile, items, tmp_path / "batches")
+    questions = some_questions(profile, 5)
+    sent = batch.submit(journal, profile, questions, tmp_path / "batches")
     assert sent.questions == 5 and len(sent.batches) == 1 and sent.batches[0].step == "submitted"
-    assert batch.in_flight(journal, tmp_path / "batches") == {item.id for item in items}
+    assert batch.in_flight(journal, tmp_path / "batches") == {(question.key, question.repeat) for question in questions}
     got = batch.collect(journal, profile, tmp_path / "batches")
     assert (got.stored, got.failed, got.strange, got.pending) == (5, 0, 0, 0)
-    for item in items:
-        (stored,) = journal.replies(item.question.key)
+    for question in questions:
+        (stored,) = journal.replies(question.key)
         assert stored.source == "batch" and read_reply(stored.raw, parse_reply).verdict == "A"
     assert list((tmp_path / "batches").iterdir()) == []
     assert not batch.in_flight(journal, tmp_path / "batches")
@@ -91,7 +94,7 @@ def test_lines_have_the_shape_that_each_server_reads(served: FakeBatches, journa
         [("openai", ["custom_id", "method", "url", "body"]), ("mistral", ["custom_id", "body"])]
     ):
         profile = judge(served, dialect, name=dialect)  # type: ignore[arg-type]
-        batch.submit(journal, profile, questions(profile, 1), tmp_path)
+        batch.submit(journal, profile, some_questions(profile, 1), tmp_path)
         line = json.loads(next(iter([f for f in served.files.values() if f.purpose == "batch"][number:])).content)
         assert list(line) == keys
         assert ("model" in line["body"]) == (dialect == "openai")
@@ -106,7 +109,7 @@ def test_a_batch_holds_nothing_that_steers_a_cache_and_files_under_the_live_key(
     messages = render(RUBRIC, None, "Texte", "une", "deux", "candidate_first", "0" * 32, breakpoint=True)
     body = request_body(profile, messages) | {"prompt_cache_key": "k", "prompt_cache_options": {"mode": "explicit"}}
     key = call_key("openai", body)
-    batch.submit(journal, profile, [Item(Question(key, body))], tmp_path)
+    batch.submit(journal, profile, [Question(key, body)], tmp_path)
     sent = next(iter(served.files.values())).content.decode()
     assert "cache" not in sent and isinstance(json.loads(sent)["body"]["messages"][1]["content"], str)
     batch.collect(journal, profile, tmp_path)
@@ -118,15 +121,15 @@ def test_files_are_split_by_requests_and_by_size(
 ) -> None:
     assert OpenAIBatches.most_requests == 50_000 and OpenAIBatches.most_bytes == 200_000_000
     profile = judge(served)
-    items = questions(profile, 7)
+    questions = some_questions(profile, 7)
     monkeypatch.setattr(OpenAIBatches, "most_requests", 3)
-    first = batch.submit(journal, profile, items, tmp_path)
+    first = batch.submit(journal, profile, questions, tmp_path)
     assert [b.questions for b in first.batches] == [3, 3, 1]
     assert batch.collect(journal, profile, tmp_path).stored == 7
     size = max(len(f.content) for f in served.files.values() if f.purpose == "batch") // 3
     monkeypatch.setattr(OpenAIBatches, "most_bytes", 2 * size + 60)
     monkeypatch.setattr(OpenAIBatches, "most_requests", 50_000)
-    more = questions(replace(profile, model="judge-2"), 5)
+    more = some_questions(replace(profile, model="judge-2"), 5)
     second = batch.submit(journal, profile, more, tmp_path)
     assert [b.questions for b in second.batches] == [2, 2, 1]
 
@@ -136,16 +139,16 @@ def test_a_running_batch_is_left_alone_and_its_questions_are_not_sent_again(
 ) -> None:
     served.hold = True
     profile = judge(served, dialect)
-    items = questions(profile, 4)
-    batch.submit(journal, profile, items[:3], tmp_path)
+    questions = some_questions(profile, 4)
+    batch.submit(journal, profile, questions[:3], tmp_path)
     assert batch.collect(journal, profile, tmp_path).pending == 1
-    again = batch.submit(journal, profile, items, tmp_path)
+    again = batch.submit(journal, profile, questions, tmp_path)
     assert (again.questions, again.waiting) == (1, 3)
     ((one, remote), (_two, _)) = batch.status(journal, profile)
     assert remote is not None and remote.state == "running" and one.questions == 3
     served.hold = False
     assert batch.collect(journal, profile, tmp_path).stored == 4
-    assert sorted(served.lines_answered) == sorted(custom_id(item) for item in items)
+    assert sorted(served.lines_answered) == sorted(custom_id(question) for question in questions)
 
 
 def test_an_expired_batch_keeps_what_was_finished_and_the_rest_is_submitted_again(
@@ -153,12 +156,12 @@ def test_an_expired_batch_keeps_what_was_finished_and_the_rest_is_submitted_agai
 ) -> None:
     served.expire_after = 4
     profile = judge(served, dialect)
-    items = questions(profile, 10)
-    batch.submit(journal, profile, items, tmp_path)
-    got, again = batch.collect_and_resubmit(journal, profile, lambda: still_open(journal, items), tmp_path)
+    questions = some_questions(profile, 10)
+    batch.submit(journal, profile, questions, tmp_path)
+    got, again = batch.collect_and_resubmit(journal, profile, lambda: still_open(journal, questions), tmp_path)
     assert (got.stored, got.failed) == (4, 6) and "6 of 10 questions have no reply" in got.messages[0]
     assert again is not None and again.questions == 6
-    got, again = batch.collect_and_resubmit(journal, profile, lambda: still_open(journal, items), tmp_path)
+    got, again = batch.collect_and_resubmit(journal, profile, lambda: still_open(journal, questions), tmp_path)
     assert got.stored == 6 and again is None and not got.messages
     assert len(served.lines_answered) == len(set(served.lines_answered)) == 10
 
@@ -168,13 +171,13 @@ def test_a_batch_with_an_error_file_only_files_no_verdict_and_is_not_resubmitted
 ) -> None:
     served.refuse_line = lambda line: 500
     profile = judge(served, dialect)
-    items = questions(profile, 3)
-    batch.submit(journal, profile, items, tmp_path)
-    got, again = batch.collect_and_resubmit(journal, profile, lambda: still_open(journal, items), tmp_path)
+    questions = some_questions(profile, 3)
+    batch.submit(journal, profile, questions, tmp_path)
+    got, again = batch.collect_and_resubmit(journal, profile, lambda: still_open(journal, questions), tmp_path)
     assert (got.stored, got.failed) == (0, 3) and again is None
-    assert all(not journal.replies(item.question.key) for item in items)
+    assert all(not journal.replies(question.key) for question in questions)
     served.refuse_line = lambda line: None
-    batch.submit(journal, profile, still_open(journal, items), tmp_path)
+    batch.submit(journal, profile, still_open(journal, questions), tmp_path)
     assert batch.collect(journal, profile, tmp_path).stored == 3
 
 
@@ -182,13 +185,13 @@ def test_a_line_that_is_refused_for_its_text_is_remembered_as_refused(
     served: FakeBatches, journal: Journal, tmp_path: Path
 ) -> None:
     profile = judge(served)
-    items = questions(profile, 2)
-    bad = custom_id(items[0])
+    questions = some_questions(profile, 2)
+    bad = custom_id(questions[0])
     served.refuse_line = lambda line: 400 if line["custom_id"] == bad else None
-    batch.submit(journal, profile, items, tmp_path)
+    batch.submit(journal, profile, questions, tmp_path)
     batch.collect(journal, profile, tmp_path)
     assert [failure[1:] for failure in journal.failures()] == [("request", 0.0, 1)]
-    assert still_open(journal, items) == items[:1]
+    assert still_open(journal, questions) == questions[:1]
 
 
 def test_a_refused_file_says_why_and_its_questions_are_open_again(
@@ -196,12 +199,12 @@ def test_a_refused_file_says_why_and_its_questions_are_open_again(
 ) -> None:
     served.refuse_file = "Enqueued token limit reached"
     profile = judge(served, dialect)
-    items = questions(profile, 3)
-    batch.submit(journal, profile, items, tmp_path)
+    questions = some_questions(profile, 3)
+    batch.submit(journal, profile, questions, tmp_path)
     got = batch.collect(journal, profile, tmp_path)
     assert "Enqueued token limit reached" in got.messages[0]
     served.refuse_file = None
-    assert batch.submit(journal, profile, items, tmp_path).questions == 3
+    assert batch.submit(journal, profile, questions, tmp_path).questions == 3
     assert batch.collect(journal, profile, tmp_path).stored == 3
 
 
@@ -232,15 +235,15 @@ def test_a_kill_after_any_step_neither_loses_nor_repeats_a_question(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     profile = judge(served, dialect)
-    items = questions(profile, 6)
+    questions = some_questions(profile, 6)
     with monkeypatch.context() as patch:
         patch.setattr(journal, "set_note", kill_after(journal, steps))
         with pytest.raises(Killed):
-            batch.submit(journal, profile, items, tmp_path)
-    batch.submit(journal, profile, still_open(journal, items), tmp_path)
+            batch.submit(journal, profile, questions, tmp_path)
+    batch.submit(journal, profile, still_open(journal, questions), tmp_path)
     assert len(served.batches) == 1 and len([f for f in served.files.values() if f.purpose == "batch"]) == 1
     assert batch.collect(journal, profile, tmp_path).stored == 6
-    assert sorted(served.lines_answered) == sorted(custom_id(item) for item in items)
+    assert sorted(served.lines_answered) == sorted(custom_id(question) for question in questions)
 
 
 def test_a_batch_whose_creation_was_not_confirmed_is_found_and_not_created_twice(
@@ -248,10 +251,10 @@ def test_a_batch_whose_creation_was_not_confirmed_is_found_and_not_created_twice
 ) -> None:
     served.drop_creation = True
     profile = judge(served, dialect)
-    items = questions(profile, 4)
+    questions = some_questions(profile, 4)
     with pytest.raises(Unfinished, match="nothing is sent twice"):
-        batch.submit(journal, profile, items, tmp_path)
-    again = batch.submit(journal, profile, items, tmp_path)
+        batch.submit(journal, profile, questions, tmp_path)
+    again = batch.submit(journal, profile, questions, tmp_path)
     assert again.waiting == 4 and len(served.batches) == 1
     assert batch.collect(journal, profile, tmp_path).stored == 4
 
@@ -260,8 +263,8 @@ def test_a_kill_while_collecting_files_nothing_twice(
     served: FakeBatches, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = judge(served)
-    items = questions(profile, 5)
-    batch.submit(journal, profile, items, tmp_path)
+    questions = some_questions(profile, 5)
+    batch.submit(journal, profile, questions, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(batch_file, "CHUNK", 2)
         stored, taken = journal.store_all, []
@@ -277,7 +280,7 @@ def test_a_kill_while_collecting_files_nothing_twice(
             batch.collect(journal, profile, tmp_path)
     got = batch.collect(journal, profile, tmp_path)
     assert (got.already, got.stored) == (2, 3)
-    assert all(len(journal.replies(item.question.key)) == 1 for item in items)
+    assert all(len(journal.replies(question.key)) == 1 for question in questions)
 
 
 def test_a_budget_holds_back_what_does_not_fit_and_counts_what_is_in_flight(
@@ -285,13 +288,13 @@ def test_a_budget_holds_back_what_does_not_fit_and_counts_what_is_in_flight(
 ) -> None:
     served.hold = True
     profile = judge(served)
-    items = questions(profile, 10)
-    one = batch.submit(journal, profile, items[:1], tmp_path).batches[0].dollars
+    questions = some_questions(profile, 10)
+    one = batch.submit(journal, profile, questions[:1], tmp_path).batches[0].dollars
     assert one is not None and batch.reserved_dollars(journal) == pytest.approx(one)
-    sent = batch.submit(journal, profile, items, tmp_path, max_usd=4.5 * one)
+    sent = batch.submit(journal, profile, questions, tmp_path, max_usd=4.5 * one)
     assert (sent.questions, sent.waiting, sent.held_back) == (3, 1, 6)
     with pytest.raises(JudgeError, match="batch price"):
-        batch.submit(journal, replace(profile, prices=Prices(input=1.0, output=1.0)), items, tmp_path, max_usd=1.0)
+        batch.submit(journal, replace(profile, prices=Prices(input=1.0, output=1.0)), questions, tmp_path, max_usd=1.0)
 
 
 def test_a_wrong_key_stops_at_once_and_is_not_repeated(journal: Journal, tmp_path: Path, monkeypatch: Any) -> None:
@@ -301,7 +304,7 @@ def test_a_wrong_key_stops_at_once_and_is_not_repeated(journal: Journal, tmp_pat
     with server:
         profile = judge(batches, key_env="FAKE_KEY")
         with pytest.raises(JudgeError, match="check the key in FAKE_KEY") as caught:
-            batch.submit(journal, profile, questions(profile, 2), tmp_path)
+            batch.submit(journal, profile, some_questions(profile, 2), tmp_path)
     assert "sk-wrong" not in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -310,11 +313,11 @@ def test_a_server_that_is_away_leaves_the_batch_for_the_next_run(
 ) -> None:
     monkeypatch.setattr("lm_eval_fr.judge.batch_api.RETRIES", 0)
     profile = judge(served)
-    items = questions(profile, 2)
+    questions = some_questions(profile, 2)
     away = connect(replace(profile, base_url="http://127.0.0.1:9/v1"))
     with pytest.raises(Unfinished, match="run again"):
-        batch.submit(journal, profile, items, tmp_path, server=away)
-    batch.submit(journal, profile, items, tmp_path)
+        batch.submit(journal, profile, questions, tmp_path, server=away)
+    batch.submit(journal, profile, questions, tmp_path)
     assert batch.collect(journal, profile, tmp_path).stored == 2
 
 
@@ -326,8 +329,8 @@ def test_the_offline_judge_has_no_batches() -> None:
 
 def test_written_lines_come_back_from_vllm_run_batch(served: FakeBatches, journal: Journal, tmp_path: Path) -> None:
     profile = judge(served)
-    items = questions(profile, 4)
-    assert batch_file.write(tmp_path / "in.jsonl", items) == 4
+    questions = some_questions(profile, 4)
+    assert batch_file.write(tmp_path / "in.jsonl", questions) == 4
     lines = [json.loads(line) for line in (tmp_path / "in.jsonl").read_text().splitlines()]
     assert all(list(line) == ["custom_id", "method", "url", "body"] for line in lines)
     out = []
@@ -340,17 +343,17 @@ def test_written_lines_come_back_from_vllm_run_batch(served: FakeBatches, journa
     out[3]["response"]["status_code"] = 400  # type: ignore[index]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in out)
     (tmp_path / "out.jsonl").write_text(text + '{"custom_id": "other-run-1"}\nnot json\n\n', encoding="utf-8")
-    known = {item.question.key for item in items}
+    known = {question.key for question in questions}
     got = batch_file.read(tmp_path / "out.jsonl", journal, profile, known)
     assert (got.stored, got.failed, got.strange) == (3, 1, 2)
     again = batch_file.read(tmp_path / "out.jsonl", journal, profile, known)
     assert (again.stored, again.already) == (0, 3)
-    assert len(still_open(journal, items)) == 1
+    assert len(still_open(journal, questions)) == 1
 
 
 def test_the_replies_of_another_run_are_refused(journal: Journal, tmp_path: Path, served: FakeBatches) -> None:
     profile = judge(served)
-    strangers = questions(replace(profile, model="another"), 1)
+    strangers = some_questions(replace(profile, model="another"), 1)
     line = {"custom_id": custom_id(strangers[0]), "response": {"status_code": 200, "body": {}}, "error": None}
     (tmp_path / "out.jsonl").write_text(json.dumps(line) + "\n")
     with pytest.raises(InputError, match="none of its 1 lines answers a question of this judge"):
@@ -361,8 +364,8 @@ def test_the_replies_of_another_run_are_refused(journal: Journal, tmp_path: Path
 
 def test_a_custom_id_holds_the_whole_key() -> None:
     for number in range(200):
-        item = Item(Question(bytes((number * k) % 256 for k in range(1, 33)), {}), number)
-        assert question_id(custom_id(item)) == item.id and len(custom_id(item)) <= 64
+        question = Question(bytes((number * k) % 256 for k in range(1, 33)), {}, number)
+        assert question_id(custom_id(question)) == (question.key, number) and len(custom_id(question)) <= 64
     for wrong in ("", "x", "pair-1-A", "é-0", "A" * 43 + "-x", "A" * 43):
         with pytest.raises(ValueError):
             question_id(wrong)
