@@ -1,0 +1,93 @@
+"""Statistics of paired runs: pure functions of arrays, frozen results, seeds as arguments.
+
+difference = paired_difference(candidate, reference, clusters=titles, margin=0.02)
+assessment = assess(difference, 0.02)
+overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.10).net_win, 0.10)})
+"""
+
+from .differences import intraclass_correlation, paired_difference
+from .judge import net_win_rate
+from .noise import exceeds_noise, noise_floor
+from .power import (
+    documents_for_margin,
+    exact_match_spread,
+    judge_pilot_spread,
+    judge_spread,
+    margin_for_documents,
+    margin_table,
+    pilot_spread,
+    planning_table,
+    score_spread,
+    win_share_power,
+)
+from .proportions import binomial_share, mcnemar_exact, tango_interval
+from .ratios import mean_interval, recovered_share, recovery_interval
+from .results import (
+    Assessment,
+    Cumulative,
+    Difference,
+    DocumentsNeeded,
+    Flips,
+    Interval,
+    Kind,
+    NoiseComparison,
+    NoiseFloor,
+    Overall,
+    Plan,
+    Preference,
+    Proportion,
+    Spread,
+    Verdict,
+)
+from .sequential import EProcess, EState, betting_interval, confidence_sequence
+from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
+
+__all__ = [
+    "Assessment",
+    "Cumulative",
+    "Difference",
+    "DocumentsNeeded",
+    "EProcess",
+    "EState",
+    "Flips",
+    "Interval",
+    "Kind",
+    "NoiseComparison",
+    "NoiseFloor",
+    "Overall",
+    "Plan",
+    "Preference",
+    "Proportion",
+    "Spread",
+    "Verdict",
+    "assess",
+    "betting_interval",
+    "binomial_share",
+    "confidence_sequence",
+    "decide",
+    "degradation_detected",
+    "documents_for_margin",
+    "documents_needed",
+    "exact_match_spread",
+    "exceeds_noise",
+    "holm",
+    "intraclass_correlation",
+    "judge_pilot_spread",
+    "judge_spread",
+    "margin_for_documents",
+    "margin_table",
+    "mcnemar_exact",
+    "mde",
+    "mean_interval",
+    "net_win_rate",
+    "noise_floor",
+    "overall",
+    "paired_difference",
+    "pilot_spread",
+    "planning_table",
+    "recovered_share",
+    "recovery_interval",
+    "score_spread",
+    "tango_interval",
+    "win_share_power",
+]

@@ -1,0 +1,111 @@
+"""Checked inputs, and documents summed up to independent units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .results import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Independent units: one per document, or one per cluster. sums[i] is over sizes[i] documents."""
+
+    sums: Array
+    sizes: Array
+    clustered: bool
+
+    @property
+    def count(self) -> int:
+        return int(self.sums.size)
+
+    @property
+    def documents(self) -> int:
+        return int(self.sizes.sum())
+
+    @property
+    def mean(self) -> float:
+        return float(self.sums.sum() / self.sizes.sum())
+
+
+def vector(values: npt.ArrayLike, name: str) -> Array:
+    """A one-dimensional float array; booleans count as 0 and 1."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is not numeric: {error}") from None
+    if array.ndim != 1:
+        raise UsageError(f"{name} has {array.ndim} dimensions instead of one")
+    return array
+
+
+def paired(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[Array, Array]:
+    first, second = vector(candidate, "candidate"), vector(reference, "reference")
+    if first.size != second.size:
+        raise UsageError(
+            f"{first.size} candidate scores cannot be paired with {second.size} reference scores",
+            remedy="pair the documents first",
+        )
+    return first, second
+
+
+def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int64] | None:
+    """Codes 0..C-1 in order of first appearance; None where every document is its own cluster."""
+    if clusters is None:
+        return None
+    labels = np.asarray(clusters)
+    if labels.shape != (n,):
+        raise UsageError(f"{labels.size} cluster labels for {n} documents")
+    if labels.dtype == object:
+        labels = labels.astype(str)
+    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
+    if first.size == n:
+        return None
+    rank = np.empty(first.size, dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(first.size)
+    return rank[codes.reshape(-1)]
+
+
+def units_of(values: Array, codes: npt.NDArray[np.int64] | None) -> Units:
+    if codes is None:
+        return Units(values, np.ones(values.size), clustered=False)
+    sizes = np.bincount(codes).astype(np.float64)
+    return Units(np.asarray(np.bincount(codes, weights=values), dtype=np.float64), sizes, clustered=True)
+
+
+def unusable(*arrays: Array) -> str | None:
+    """Why nothing can be computed from these scores, or None."""
+    if arrays[0].size == 0:
+        return "no documents"
+    bad = ~np.isfinite(np.sum(arrays, axis=0))
+    if bad.any():
+        where = int(np.flatnonzero(bad)[0])
+        return (
+            f"{int(bad.sum())} of {bad.size} documents have a score that is NaN or infinite (first: position {where})"
+        )
+    return None
+
+
+def check_level(level: float) -> float:
+    if not 0 < level < 1:
+        raise UsageError(f"a level of {level} is not between 0 and 1", remedy="0.95 is customary")
+    return level
+
+
+def check_margin(margin: float, *, largest: float | None = None) -> float:
+    """A margin is a loss: positive, finite, and smaller than the largest loss that the metric can show."""
+    if not np.isfinite(margin) or margin <= 0:
+        raise UsageError(
+            f"a margin of {margin} cannot be shown by any number of documents",
+            remedy="give the largest loss that you would accept, above 0: 0.02 is two points",
+        )
+    if largest is not None and margin >= largest:
+        raise UsageError(
+            f"a margin of {margin} accepts every loss, since the metric ends at {largest:g}",
+            remedy="margins are shares, not points: 0.02 is two points",
+        )
+    return margin

@@ -1,0 +1,120 @@
+"""Bounds that hold at every sample size and at every stopping time: capital of a bettor against "mean <= c".
+
+Waudby-Smith and Ramdas 2024 (JRSS B 86:1-27; arXiv 2010.09686): against the hypothesis that the mean of
+x in [-1, 1] is c or less, W = prod(1 + l_i (x_i - c)) is a supermartingale for any l_i >= 0 chosen from the past,
+so by Ville's inequality it reaches 1/alpha with probability alpha at most, whenever one looks.
+The bets are l_i = min(sqrt(2 ln(1/alpha) / (N v_i)), 0.75 / (1 + c)), v_i the variance seen so far.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Units
+from .bounds import lower_limit, upper_limit
+from .results import Array
+
+CAUTION = 0.75  # the largest share of the capital that one observation can cost
+
+
+@dataclass(frozen=True, slots=True)
+class Stakes:
+    """Bets from past data only, one per unit, before they are capped for a given c."""
+
+    values: Array
+    weights: Array
+    bets: Array
+
+
+def variance_so_far(values: Array) -> Array:
+    """v_i from values before i, with one prior observation at distance 1, the largest spread on [-1, 1].
+
+    Rows are separate sequences. Waudby-Smith and Ramdas, equation 15, moved from [0, 1] to [-1, 1].
+    """
+    order = np.arange(1, values.shape[-1] + 1)
+    centre = np.cumsum(values, axis=-1) / (order + 1)
+    squares = np.cumsum((values - centre) ** 2, axis=-1)
+    before = np.concatenate([np.zeros_like(squares[..., :1]), squares[..., :-1]], axis=-1)
+    return (1 + before) / order
+
+
+def stakes(units: Units, alpha: float, n_max: int) -> Stakes:
+    """Values and sizes scaled to a mean size of 1; without clusters the values themselves."""
+    scale = units.sizes.mean()
+    values, weights = units.sums / scale, units.sizes / scale
+    bets = np.sqrt(2 * math.log(1 / alpha) / (n_max * variance_so_far(values)))
+    return Stakes(values, weights, bets)
+
+
+def log_capital(values: Array, bets: Array, c: float, weights: Array | float = 1.0) -> Array:
+    """log W after each unit, for the hypothesis "mean <= c"; rows are separate sequences."""
+    cap = CAUTION / ((1 + c) * np.max(weights))
+    return np.cumsum(np.log1p(np.minimum(bets, cap) * (values - c * weights)), axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Betting:
+    """The betting bound at a fixed number of units, in the order given; holds without any approximation."""
+
+    units: Units
+    alpha: float
+    n_max: int
+
+    @property
+    def name(self) -> str:
+        return "betting bound on cluster means" if self.units.clustered else "betting bound"
+
+    def p_above(self, c: float) -> float:
+        if c <= -1:
+            return 0.0
+        stake = stakes(self.units, self.alpha, self.n_max)
+        return self._p(stake, c)
+
+    def p_below(self, c: float) -> float:
+        if c >= 1:
+            return 0.0
+        return self._p(self._mirrored(), -c)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        alpha, mean = (1 - level) / 2, self.units.mean
+        up, down = stakes(self.units, self.alpha, self.n_max), self._mirrored()
+        low = lower_limit(lambda c: self._p(up, c) if c > -1 else 0.0, alpha, -1.0, mean)
+        high = upper_limit(lambda c: self._p(down, -c) if c < 1 else 0.0, alpha, mean, 1.0)
+        return low, high
+
+    def _mirrored(self) -> Stakes:
+        units = Units(-self.units.sums, self.units.sizes, self.units.clustered)
+        return stakes(units, self.alpha, self.n_max)
+
+    @staticmethod
+    def _p(stake: Stakes, c: float) -> float:
+        best = log_capital(stake.values, stake.bets, c, stake.weights).max(initial=0.0)
+        return math.exp(-float(best))
+
+
+def first_crossings(stake: Stakes, candidates: Array, alpha: float) -> npt.NDArray[np.int64]:
+    """For each candidate c the first unit (0-based) at which "mean <= c" is refuted; -1 for never."""
+    threshold = math.log(1 / alpha)
+    heaviest = float(np.max(stake.weights))
+    found = np.full(candidates.size, -1, dtype=np.int64)
+    capital = np.zeros(candidates.size)
+    open_ = np.arange(candidates.size)
+    block = max(1, 2_000_000 // max(candidates.size, 1))
+    for start in range(0, stake.values.size, block):
+        part = slice(start, start + block)
+        c = candidates[open_, None]
+        bets = np.minimum(stake.bets[part], CAUTION / ((1 + c) * heaviest))
+        path = np.cumsum(np.log1p(bets * (stake.values[part] - c * stake.weights[part])), axis=1)
+        path += capital[open_, None]
+        over = path >= threshold
+        hit = over.any(axis=1)
+        found[open_[hit]] = start + over[hit].argmax(axis=1)
+        capital[open_] = path[:, -1]
+        open_ = open_[~hit]
+        if open_.size == 0:
+            break
+    return found

@@ -1,0 +1,191 @@
+"""The mean paired difference: which method for which data, and everything the report says about it.
+
+| scores | every document its own | in 20 clusters or more | in fewer clusters |
+|---|---|---|---|
+| 0 or 1 | Tango score | wider of augmented CR1 t and Dirichlet | betting bound |
+| in [0, 1], 15 non-zero differences or more | wider of augmented t and Dirichlet | the same | betting bound |
+| in [0, 1], fewer | betting bound | the same | betting bound |
+| judge's +1 / 0 / -1 | wider of t and Tango score | the same | betting bound |
+| without known ends | t | CR1 t | CR1 t |
+
+tests/properties/test_calibration.py shows that each cell keeps its level, and what fails in its place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
+from .betting import Betting
+from .bounds import Bound, Dirichlet, Wider, augmented, standard_error, student
+from .proportions import Tango, mcnemar_exact
+from .results import Array, Difference, Flips, Interval, Kind
+
+FEW_NON_ZERO = 15  # below: a t interval has nothing to stand on
+FEW_CLUSTERS = 20  # below: nor has a CR1 standard error (Cameron and Miller 2015, section VI)
+LARGE = 0.5  # a difference that a reader would call lost or gained
+
+
+def paired_difference(
+    candidate: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    kind: Kind | None = None,
+    margin: float | None = None,
+) -> Difference:
+    """Mean of candidate - reference over documents, by the method that fits the scores (see the module).
+
+    candidate, reference: aligned scores, one per document, in the plan's order (the betting bound reads them
+    in that order). clusters: a label per document. kind: found from the scores if not given. With a margin,
+    the one-sided p-values for and against a loss of that size are filled in.
+    """
+    first, second = paired(candidate, reference)
+    check_level(level)
+    reason = unusable(first, second)
+    kind = checked_kind(first, second, kind) if reason is None else kind or "unbounded"
+    flips = None if reason else count_flips(first, second, kind)
+    means = (None, None) if reason else (float(first.mean()), float(second.mean()))
+    return summarise(first - second, kind, means, flips, clusters, level, margin, reason)
+
+
+def checked_kind(candidate: Array, reference: Array, kind: Kind | None) -> Kind:
+    scores = np.concatenate([candidate, reference])
+    inside = bool((scores >= 0).all() and (scores <= 1).all())
+    binary = inside and bool(((scores == 0) | (scores == 1)).all())
+    if kind is None:
+        return "binary" if binary else "bounded" if inside else "unbounded"
+    if kind not in get_args(Kind):
+        raise UsageError(f"unknown kind of scores: {kind!r}", remedy="binary, bounded or unbounded")
+    if (kind == "binary" and not binary) or (kind == "bounded" and not inside):
+        raise UsageError(
+            f"scores from {scores.min():g} to {scores.max():g} are not {kind}",
+            remedy="leave the kind out, and it is found from the scores",
+        )
+    return kind
+
+
+def count_flips(candidate: Array, reference: Array, kind: Kind) -> Flips | None:
+    if kind == "unbounded":
+        return None
+    difference = candidate - reference
+    rule = "right in one arm only" if kind == "binary" else f"moved by more than {LARGE:g}"
+    return Flips(int((difference < -LARGE).sum()), int((difference > LARGE).sum()), rule)
+
+
+def summarise(
+    differences: Array,
+    kind: Kind,
+    means: tuple[float | None, float | None],
+    flips: Flips | None,
+    clusters: npt.ArrayLike | None,
+    level: float,
+    margin: float | None,
+    reason: str | None,
+) -> Difference:
+    n = int(differences.size)
+    if margin is not None:
+        check_margin(margin, largest=None if kind == "unbounded" else 1.0)
+    codes = cluster_codes(clusters, n) if n else None
+    count = None if codes is None else int(codes.max()) + 1
+    units = None if reason else units_of(differences, codes)
+    reason = reason or too_little(n, count)
+    estimate = None if units is None else units.mean
+    if units is None or reason:
+        interval = Interval(estimate, None, None, level, "none", n, count, reason=reason)
+        return Difference(interval, kind, n, count, *means, None, None, None, None, None, None, "none", flips, margin)
+    bound, note = choose(units, differences, kind, (1 - level) / 2)
+    sd, error = float(differences.std(ddof=1)), standard_error(units)
+    if bound is None:
+        interval = Interval(estimate, None, None, level, "none", n, count, reason=note)
+    else:
+        low, high = bound.interval(level)
+        if kind != "unbounded":
+            low, high = max(low, -1.0), min(high, 1.0)
+        interval = Interval(estimate, low, high, level, bound.name, n, count, reason=note)
+    effect = None if codes is None or sd == 0 or error is None else (error / sd) ** 2 * n
+    p_value, p_method = two_sided(bound, kind, flips, codes is not None)
+    return Difference(
+        interval=interval,
+        kind=kind,
+        n=n,
+        clusters=count,
+        candidate_mean=means[0],
+        reference_mean=means[1],
+        sd=sd,
+        standard_error=error,
+        icc=None if codes is None else intraclass_correlation(differences, codes),
+        design_effect=effect,
+        effective_n=n / effect if effect else None if codes is not None else float(n),
+        p_value=p_value,
+        p_method=p_method,
+        flips=flips,
+        margin=margin,
+        p_non_inferior=None if margin is None or bound is None else bound.p_above(-margin),
+        p_inferior=None if margin is None or bound is None else bound.p_below(-margin),
+    )
+
+
+def too_little(n: int, clusters: int | None) -> str | None:
+    if n < 2:
+        return "one document: nothing is known of the spread"
+    if clusters is not None and clusters < 2:
+        return "one cluster: nothing is known of the spread between clusters"
+    return None
+
+
+def choose(units: Units, differences: Array, kind: Kind, alpha: float) -> tuple[Bound | None, str | None]:
+    """The method, and what a reader must know of it."""
+    if kind == "unbounded":
+        if standard_error(units) == 0:
+            return None, "no variance: all differences are equal, and the metric has no known ends"
+        return student(units), "the metric has no known ends: no guard against rare large losses"
+    if units.clustered:
+        if units.count < FEW_CLUSTERS:
+            return Betting(units, alpha, units.count), f"{units.count} clusters, too few for a cluster-robust error"
+        return Wider(augmented(units), Dirichlet(units)), None
+    lost, gained = int((differences < 0).sum()), int((differences > 0).sum())
+    if kind == "binary":
+        return Tango(lost, gained, units.count), None
+    if kind == "outcome":
+        return Wider(student(units), Tango(lost, gained, units.count)), None
+    if lost + gained < FEW_NON_ZERO:
+        return Betting(units, alpha, units.count), f"{lost + gained} non-zero differences, too few for a t interval"
+    return Wider(augmented(units), Dirichlet(units)), None
+
+
+def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: bool) -> tuple[float | None, str]:
+    """p for "no difference": exact McNemar where it applies, else the interval's own method."""
+    if bound is None:
+        return None, "none"
+    if kind == "binary" and not clustered and flips is not None:
+        return mcnemar_exact(flips.lost, flips.gained), "exact McNemar"
+    return min(1.0, 2 * min(bound.p_above(0.0), bound.p_below(0.0))), bound.name
+
+
+def intraclass_correlation(differences: npt.ArrayLike, clusters: npt.ArrayLike) -> float | None:
+    """One-way analysis of variance estimate for unequal sizes (Donner and Koval 1980, Biometrics 36:19-25).
+
+    Negative where documents of a cluster are less alike than others. None without variance, with one cluster,
+    or where every document is its own cluster.
+    """
+    values = vector(differences, "differences")
+    codes = cluster_codes(clusters, values.size)
+    if codes is None:
+        return None
+    sizes = np.bincount(codes).astype(float)
+    count, n = sizes.size, values.size
+    if count < 2 or count == n:
+        return None
+    means = np.bincount(codes, weights=values) / sizes
+    between = float((sizes * (means - values.mean()) ** 2).sum()) / (count - 1)
+    within = float(((values - means[codes]) ** 2).sum()) / (n - count)
+    typical = (n - float((sizes**2).sum()) / n) / (count - 1)
+    total = between + (typical - 1) * within
+    return (between - within) / total if total > 0 and math.isfinite(total) else None

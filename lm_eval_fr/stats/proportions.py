@@ -1,0 +1,83 @@
+"""Yes-or-no outcomes: Tango's score interval, exact McNemar, exact binomial with Clopper-Pearson."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+
+from ..errors import UsageError
+from .arrays import check_level
+from .bounds import lower_limit, upper_limit
+from .results import Interval, Proportion
+
+
+@dataclass(frozen=True, slots=True)
+class Tango:
+    """Score test and interval for a difference of paired proportions.
+
+    Tango 1998, Statistics in Medicine 17:891-908, equation 8 and the appendix's closed form for the
+    restricted maximum-likelihood estimate. Good to very few discordant pairs, none included.
+    """
+
+    lost: int
+    gained: int
+    n: int
+    name: str = "Tango score"
+
+    def score(self, c: float) -> float:
+        """Standard normal where the true difference is c."""
+        lost, gained, n = self.lost, self.gained, self.n
+        b = -(gained + lost) + (2 * n - gained + lost) * c
+        root = math.sqrt(max(b * b + 8 * n * lost * c * (1 - c), 0.0))
+        loss_rate = (root - b) / (4 * n)
+        variance = n * (2 * loss_rate + c * (1 - c))
+        excess = gained - lost - n * c
+        if variance <= 0:
+            return math.copysign(math.inf, excess) if excess else 0.0
+        return excess / math.sqrt(variance)
+
+    def p_above(self, c: float) -> float:
+        return float(stats.norm.sf(self.score(c)))
+
+    def p_below(self, c: float) -> float:
+        return float(stats.norm.cdf(self.score(c)))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        alpha, mean = (1 - level) / 2, (self.gained - self.lost) / self.n
+        return lower_limit(self.p_above, alpha, -1.0, mean), upper_limit(self.p_below, alpha, mean, 1.0)
+
+
+def tango_interval(lost: int, gained: int, n: int, level: float = 0.95) -> Interval:
+    """Difference of paired proportions, (gained - lost) / n, with Tango's score interval."""
+    check_level(level)
+    check_counts(lost, gained, n)
+    if n == 0:
+        return Interval(None, None, None, level, "Tango score", 0, reason="no documents")
+    low, high = Tango(lost, gained, n).interval(level)
+    return Interval((gained - lost) / n, low, high, level, "Tango score", n)
+
+
+def mcnemar_exact(lost: int, gained: int) -> float:
+    """Two-sided exact p of McNemar's test: binomial over the discordant documents. 1 if there are none."""
+    check_counts(lost, gained, lost + gained)
+    decided = lost + gained
+    return float(stats.binomtest(gained, decided).pvalue) if decided else 1.0
+
+
+def binomial_share(count: int, of: int, level: float = 0.95) -> Proportion:
+    """Share with Clopper-Pearson (1934) limits, and the exact two-sided binomial p against one half."""
+    check_level(level)
+    check_counts(count, of - count, of)
+    method = "exact binomial, Clopper-Pearson"
+    if of == 0:
+        return Proportion(count, of, None, None, None, None, level, method, "nothing to take a share of")
+    test = stats.binomtest(count, of)
+    limits = test.proportion_ci(level, method="exact")
+    return Proportion(count, of, count / of, float(limits.low), float(limits.high), float(test.pvalue), level, method)
+
+
+def check_counts(first: int, second: int, n: int) -> None:
+    if min(first, second, n) < 0 or first + second > n:
+        raise UsageError(f"counts of {first} and {second} do not fit into {n}")

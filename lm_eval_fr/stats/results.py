@@ -1,0 +1,217 @@
+"""What the statistics hand back: frozen records that carry what made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Kind = Literal["binary", "bounded", "unbounded", "outcome"]
+Verdict = Literal["non_inferior", "inferior", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its two-sided interval; what is undefined is None, and `reason` says why.
+
+    n counts documents, clusters the independent groups of them (None: every document is its own).
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    level: float
+    method: str
+    n: int
+    clusters: int | None = None
+    seed: int | None = None
+    reason: str | None = None
+
+    @property
+    def defined(self) -> bool:
+        return self.low is not None and self.high is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """Documents that the candidate lost and gained against the reference, by `rule`."""
+
+    lost: int
+    gained: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The mean paired difference, candidate - reference, over documents.
+
+    p_value is two-sided for "no difference" (`p_method` names the test). p_non_inferior is one-sided for
+    "the loss is the margin or more", p_inferior for "the loss is the margin or less"; both belong to the
+    interval's own method, and exist where a margin was given. sd is that of the single differences;
+    standard_error is CR1 where there are clusters.
+    """
+
+    interval: Interval
+    kind: Kind
+    n: int
+    clusters: int | None
+    candidate_mean: float | None
+    reference_mean: float | None
+    sd: float | None
+    standard_error: float | None
+    icc: float | None
+    design_effect: float | None
+    effective_n: float | None
+    p_value: float | None
+    p_method: str
+    flips: Flips | None
+    margin: float | None = None
+    p_non_inferior: float | None = None
+    p_inferior: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """`count` of `of`, with Clopper-Pearson limits and the exact two-sided p against one half."""
+
+    count: int
+    of: int
+    share: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    level: float
+    method: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """The judge's outcomes: the headline counts, the share among decided pairs, the net win rate (-1 to +1)."""
+
+    n: int
+    wins: int
+    ties: int
+    losses: int
+    decided: int
+    win_share: Proportion
+    at_least_as_good: Proportion
+    net_win: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsNeeded:
+    """Documents in all (not on top) for `power` to reach `towards`, if the difference stays `difference`."""
+
+    documents: int | None
+    towards: Verdict | None
+    difference: float | None
+    power: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One difference held against its margin."""
+
+    verdict: Verdict
+    margin: float
+    interval: Interval
+    degradation_detected: bool | None
+    documents_needed: DocumentsNeeded | None
+    mde: float | None
+    mde_reason: str | None
+    p_non_inferior: float | None
+    p_inferior: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """The verdict over all tasks and the judge, with the one sentence that states it."""
+
+    verdict: Verdict
+    level: float
+    sentence: str
+    undecided: tuple[str, ...]
+    inferior: tuple[str, ...]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseFloor:
+    """How far an arm moves from itself: rerun - run."""
+
+    movement: Interval
+    mean_absolute: float | None
+    score_churn: float | None
+    answer_churn: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseComparison:
+    """Whether a difference exceeds the noise floor: None where that cannot be told."""
+
+    floor: float | None
+    exceeds: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cumulative:
+    """The mean difference after each unit, with a band that holds at all of them at once.
+
+    Arrays of one length: `documents` seen so far, `mean`, `low`, `high`. The unit is the document, or the
+    whole cluster where there are clusters. sign_changes counts how often the leader changed;
+    last_sign_change is the number of documents at which it last did.
+    """
+
+    documents: npt.NDArray[np.int64]
+    mean: Array
+    low: Array
+    high: Array
+    level: float
+    unit: Literal["document", "cluster"]
+    sign_changes: int
+    last_sign_change: int | None
+    method: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What planning must know of a task: the paired SD, and where it comes from."""
+
+    kind: Literal["score", "exact_match", "judge"]
+    sd: float
+    label: str
+    cluster_size: float = 1.0
+    icc: float = 0.0
+
+    @property
+    def design_effect(self) -> float:
+        return 1 + (self.cluster_size - 1) * self.icc
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Documents against margin: one of the two was asked for.
+
+    `documents` and `margin` are the textbook's pair; the guarded ones are what the verdict's own interval
+    needs, which also allows for losses too rare to have been seen.
+    """
+
+    documents: int | None
+    margin: float | None
+    documents_guarded: int | None
+    margin_guarded: float | None
+    clusters: int | None
+    spread: Spread
+    difference: float
+    level: float
+    power: float
+    method: str
+    reason: str | None = None

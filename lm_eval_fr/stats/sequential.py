@@ -1,0 +1,143 @@
+"""Looking while it runs: the e-process that may stop a study, and the band that holds at every look."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .arrays import Units, check_level, check_margin, cluster_codes, units_of, unusable, vector
+from .betting import CAUTION, Betting, Stakes, first_crossings, stakes
+from .results import Array, Cumulative, Interval, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class EState:
+    """The evidence after `n` units. The capitals are natural logarithms; they decide at ln(1 / alpha)."""
+
+    n: int
+    mean: float
+    log_capital_non_inferior: float
+    log_capital_inferior: float
+    verdict: Verdict
+
+
+class EProcess:
+    """Capital of two bettors, one against "the loss is the margin or more", one against "or less".
+
+    Whoever reaches 1 / alpha has decided the margin, at whatever moment one looks (Ville's inequality;
+    Waudby-Smith and Ramdas 2024). Feed it one difference in [-1, 1] per independent unit - a document, or the
+    mean of a whole cluster - in an order that was fixed beforehand. n_max, the number of units planned, tunes the
+    bets; going beyond it stays valid. After stopping report `betting_interval`, never a t interval.
+    """
+
+    def __init__(self, margin: float, *, n_max: int, alpha: float = 0.025) -> None:
+        self.margin = check_margin(margin, largest=1.0)
+        if not 0 < alpha < 1 or n_max < 1:
+            raise UsageError(f"alpha {alpha} and {n_max} planned units make no test")
+        self.alpha = alpha
+        self.n_max = n_max
+        self._total = 0.0
+        self._squares = 1.0  # one prior observation at distance 1, as in betting.variance_so_far
+        self.state = EState(0, 0.0, 0.0, 0.0, "inconclusive")
+
+    def update(self, difference: float) -> EState:
+        """Takes the next unit; a verdict, once reached, stays."""
+        if not -1 <= difference <= 1:
+            raise UsageError(f"a difference of {difference} is outside of [-1, 1]")
+        n, margin = self.state.n + 1, self.margin
+        bet = math.sqrt(2 * math.log(1 / self.alpha) * n / (self.n_max * self._squares))
+        above = math.log1p(min(bet, CAUTION / (1 - margin)) * (difference + margin))
+        below = math.log1p(min(bet, CAUTION / (1 + margin)) * -(difference + margin))
+        self._total += difference
+        self._squares += (difference - self._total / (n + 1)) ** 2
+        gain = self.state.log_capital_non_inferior + above
+        loss = self.state.log_capital_inferior + below
+        verdict, decisive = self.state.verdict, math.log(1 / self.alpha)
+        if verdict == "inconclusive":
+            verdict = "non_inferior" if gain >= decisive else "inferior" if loss >= decisive else verdict
+        self.state = EState(n, self._total / n, gain, loss, verdict)
+        return self.state
+
+
+def confidence_sequence(
+    differences: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95, n_max: int | None = None
+) -> Cumulative:
+    """The mean difference after every unit, and a band that covers the true mean at all of them together.
+
+    differences: in [-1, 1], in the plan's order. With clusters the unit is the whole cluster, in order of first
+    appearance. n_max: units planned (those given, if left out). The band is the e-process of EProcess inverted
+    over a fine grid, rounded outwards.
+    """
+    values = vector(differences, "differences")
+    check_level(level)
+    codes = cluster_codes(clusters, values.size) if values.size else None
+    unit: Literal["document", "cluster"] = "document" if codes is None else "cluster"
+    method = f"betting confidence sequence, by {unit}"
+    reason = unusable(values)
+    if reason is None and np.abs(values).max() > 1:
+        reason = "differences beyond [-1, 1]: without known ends there is no band"
+    if reason:
+        none = np.empty(0)
+        return Cumulative(none.astype(np.int64), none, none, none, level, unit, 0, None, method, reason)
+    units = units_of(values, codes)
+    documents = np.cumsum(units.sizes)
+    mean = np.cumsum(units.sums) / documents
+    low, high = band(units, (1 - level) / 2, n_max or units.count)
+    changes, last = sign_changes(mean, documents)
+    return Cumulative(documents.astype(np.int64), mean, low, high, level, unit, changes, last, method)
+
+
+def band(units: Units, alpha: float, n_max: int) -> tuple[Array, Array]:
+    mirror = Units(-units.sums, units.sizes, units.clustered)
+    low = lower_band(stakes(units, alpha, n_max), alpha)
+    return low, -lower_band(stakes(mirror, alpha, n_max), alpha)
+
+
+def lower_band(stake: Stakes, alpha: float) -> Array:
+    """At each unit the largest grid value refuted so far as too small."""
+    mean = float(stake.values.sum() / stake.weights.sum())
+    near = np.geomspace(1e-4, 2, 400)
+    grid = np.concatenate([mean - near, mean + near, np.linspace(-1, 1, 201)])
+    grid = np.unique(grid[(grid > -1) & (grid < 1)])
+    crossed = first_crossings(stake, grid, alpha)
+    low = np.full(stake.values.size, -1.0)
+    hit = crossed >= 0
+    np.maximum.at(low, crossed[hit], grid[hit])
+    return np.maximum.accumulate(low)
+
+
+def sign_changes(mean: Array, documents: Array) -> tuple[int, int | None]:
+    """How often the running mean changed sides (zero is no side), and at which document it last did."""
+    sided = np.flatnonzero(mean)
+    turns = np.flatnonzero(np.diff(np.sign(mean[sided])))
+    if turns.size == 0:
+        return 0, None
+    return int(turns.size), int(documents[sided[turns[-1] + 1]])
+
+
+def betting_interval(
+    differences: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95, n_max: int | None = None
+) -> Interval:
+    """The interval to report after stopping early: it holds at any stopping time.
+
+    Also the fixed-sample interval where a t interval has nothing to stand on. differences as for
+    `confidence_sequence`, whose last point this is, exactly.
+    """
+    values = vector(differences, "differences")
+    check_level(level)
+    codes = cluster_codes(clusters, values.size) if values.size else None
+    count = None if codes is None else int(codes.max()) + 1
+    reason = unusable(values)
+    if reason is None and np.abs(values).max() > 1:
+        reason = "differences beyond [-1, 1]: without known ends there is no bound"
+    if reason:
+        return Interval(None, None, None, level, "betting bound", int(values.size), count, reason=reason)
+    units = units_of(values, codes)
+    bound = Betting(units, (1 - level) / 2, n_max or units.count)
+    low, high = bound.interval(level)
+    return Interval(units.mean, low, high, level, bound.name, int(values.size), count)
