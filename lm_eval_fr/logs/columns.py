@@ -32,9 +32,9 @@ from lm_eval_fr.logs.samples import (
     score_of,
 )
 
-_CHUNK = 1 << 11  # samples between two flushes of Python objects into arrays
+_CHUNK = 1 << 7  # samples between two flushes of objects into arrays: few enough to stay in the processor's cache
 _CLOSING = tuple(".!?…»\"”')]}`*|>")  # an answer that ends so was not cut in a sentence
-_BEGUN = re.compile(rb'\[+"[!#-\[\]-\x7f\xc3]').match  # a text whose first character is plainly no white space
+_BEGUN = re.compile(rb'\[+"(?: |\\[nrt])*[!#-\[\]-\x7f\xc3]').match  # plainly not only white space
 _CHARACTERS = 2.0  # a token's least plausible length in French, in characters
 
 
@@ -241,13 +241,13 @@ class _Reader:
         answer, response = bytes(row.filtered_resps), bytes(row.resps)
         found = 0
         if not (_BEGUN(answer) and _BEGUN(response)):
-            answers, responses = flat(json.loads(answer)), flat(json.loads(response))
+            answers, responses = flat(_loads(answer)), flat(_loads(response))
             if not responses:
                 found |= 4
             if not any(text.strip() for text in answers[:1]) or not any(text.strip() for text in responses):
                 found |= 1
         if len(response) > self.long:
-            longest = max(flat(json.loads(response)), key=len, default="")
+            longest = max(flat(_loads(response)), key=len, default="")
             if len(longest) > self.long and not longest.rstrip().endswith(_CLOSING):
                 found |= 2
         return found
@@ -328,11 +328,11 @@ class _Prompted(msgspec.Struct):
     arguments: _PromptArguments
 
 
-class _Sent(msgspec.Struct):
+class _Sent(msgspec.Struct, gc=False):
     arg_1: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Arguments(msgspec.Struct):
+class _Arguments(msgspec.Struct, gc=False):
     gen_args_0: _Sent
 
 
@@ -355,10 +355,10 @@ def _row_type(request: Request) -> type[msgspec.Struct]:
     rename = {f"m{i}": name for i, name in enumerate(request.metrics)}
     if request.cluster is not None:
         value = [("cluster", msgspec.Raw, msgspec.Raw(b"null"))]
-        doc = msgspec.defstruct("Doc", value, rename={"cluster": request.cluster})
+        doc = msgspec.defstruct("Doc", value, rename={"cluster": request.cluster}, gc=False)
         fields.append(("doc", doc, msgspec.field(default_factory=doc)))
     fields += [(name, _Score, None) for name in rename]
-    return msgspec.defstruct("Row", fields, rename=rename)
+    return msgspec.defstruct("Row", fields, rename=rename, gc=False)
 
 
 def _settings(row: Any) -> bytes:
@@ -368,16 +368,23 @@ def _settings(row: Any) -> bytes:
 
 
 def _count(row: Any) -> int:
-    return response_count(json.loads(bytes(row.resps)))
+    return response_count(_loads(bytes(row.resps)))
 
 
 def _raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
+def _loads(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return json.loads(raw)
+
+
 def _cluster_name(raw: bytes) -> str:
     try:
-        value = json.loads(raw)
+        value = _loads(raw)
     except ValueError:
         value = None
     return value if isinstance(value, str) else raw.decode("utf-8", "replace")
