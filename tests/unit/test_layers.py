@@ -1,0 +1,108 @@
+"""Data flows one way: a module imports only from floors below its own, and nothing heavy before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "lm_eval_fr"
+# From the top floor down; modules of one floor may import each other, but no circle.
+FLOORS = [
+    {"__main__", "cli", "console"},
+    {"study", "check"},
+    {"compare"},
+    {"judge"},
+    {"arms"},
+    {"pairing"},
+    {"models"},
+    {"plan", "manifest"},
+    {"logs"},
+    {"definitions", "registration", "demo"},
+    {"metrics", "stats", "report", "redaction"},
+    {"errors"},
+]
+# Files that serve one module only stand on its floor.
+SERVES = {
+    "columns": "logs",
+    "samples": "logs",
+    "results": "logs",
+    "parallel": "pairing",
+    "prompts": "logs",
+    "documents": "definitions",
+    "records": "definitions",
+}
+GROUND = {"metrics", "stats", "report", "redaction"}
+
+
+def part_of(path: Path) -> str:
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return SERVES.get(name, name.split("_")[0] if name.startswith(("arms_", "compare_")) else name)
+
+
+def floor_of(part: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if part in floor)
+
+
+def imports_of(path: Path) -> set[Path]:
+    """The package's files that `path` imports anywhere, inside functions and for type checking too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lm_eval_fr":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "lm_eval_fr"]
+        else:
+            continue
+        for name in names:
+            base = PACKAGE.joinpath(*name.split(".")[1:])
+            found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
+    return found - {PACKAGE / "__init__.py", path}
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_floors_below(path: Path) -> None:
+    part = part_of(path)
+    for other in imports_of(path):
+        used = part_of(other)
+        if used == part:
+            continue
+        where = f"{path.relative_to(PACKAGE)} imports {other.relative_to(PACKAGE)}"
+        assert floor_of(used) >= floor_of(part), where
+        if part in GROUND:
+            assert used == "errors", f"{where}: the ground imports nothing of ours but errors"
+
+
+def test_no_circles() -> None:
+    graph = {path: imports_of(path) for path in MODULES}
+    state: dict[Path, int] = {}
+
+    def visit(path: Path, trail: tuple[Path, ...]) -> None:
+        if state.get(path) == 2:
+            return
+        assert path not in trail, " -> ".join(str(step.relative_to(PACKAGE)) for step in (*trail, path))
+        for other in graph[path]:
+            visit(other, (*trail, path))
+        state[path] = 2
+
+    for path in MODULES:
+        visit(path, ())
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    heavy = ("torch", "transformers", "datasets", "lm_eval", "scipy", "numpy", "openai", "jinja2")
+    code = f"import sys, lm_eval_fr.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_pairing_and_comparing_need_no_torch_or_lm_eval() -> None:
+    heavy = ("torch", "transformers", "datasets", "lm_eval", "openai")
+    modules = "lm_eval_fr.logs, lm_eval_fr.pairing, lm_eval_fr.compare, lm_eval_fr.stats, lm_eval_fr.report.text"
+    code = f"import sys, {modules}; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
