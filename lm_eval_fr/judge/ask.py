@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from lm_eval_fr.judge.envelope import Again, Read, read_reply
 from lm_eval_fr.judge.journal import Failure, Journal, NewReply, Sending, Source
 from lm_eval_fr.judge.ledger import Budget, Ledger, cost, cost_at_most
 from lm_eval_fr.judge.outcome import Judgement
-from lm_eval_fr.judge.protocol import Parse, Profile, Question
+from lm_eval_fr.judge.protocol import VERDICTS, Parse, Profile, Question
 from lm_eval_fr.judge.retry import Backoff, RetryPolicy, Throttle
 
 Send = Callable[[dict[str, Any]], Awaitable[bytes]]
@@ -28,7 +28,7 @@ PROBES = 3  # tries of a server that has never answered before it is taken for a
 class Halt:
     """Why nothing more is sent. `error` is set when the run cannot end well; `what` says it in a line."""
 
-    why: Literal["budget", "server", "interrupt", "error", "no calls"]
+    why: Literal["budget", "server", "interrupt", "error", "decided", "no calls"]
     what: str
     remedy: str = ""
     error: LmEvalFrError | None = None
@@ -55,20 +55,23 @@ class Asker:
     budget: Budget | None = None
     source: Source = "live"
     ledger: Ledger = field(default_factory=Ledger)  # of this run
+    elsewhere: Container[tuple[bytes, int]] = frozenset()  # key and repeat of what a batch is going to answer
     retries: int = 0
+    waiting: int = 0  # questions left to a batch
     halt: Halt | None = None
     _answered: bool = False  # whether the server ever gave a reply in this run
     _failed_in_a_row: int = 0
     _asking: dict[tuple[bytes, int], asyncio.Future[None]] = field(default_factory=dict)
-    _halted: asyncio.Event = field(default_factory=asyncio.Event)
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self, halt: Halt) -> None:
         """Sends nothing more. What is in flight is waited for by those who sent it. The first reason stays."""
         if self.halt is None:
             self.halt = halt
-            self._halted.set()
+            self.halted.set()
             self._settled.set()
+            self.throttle.close()
 
     def stored(self, key: bytes, repeat: int = 0) -> Judgement:
         """What the journal says: a verdict, `invalid` if replies or a refusal hold none, None if there is nothing."""
@@ -89,7 +92,10 @@ class Asker:
         while (other := self._asking.get(place)) is not None:
             await asyncio.shield(other)  # the same words in another pair: one call answers both
         found = self.stored(question.key, question.repeat)
-        if found in ("A", "B", "tie") or self.halt is not None:
+        if found in VERDICTS or self.halt is not None:
+            return found
+        if place in self.elsewhere:
+            self.waiting += 1
             return found
         mine = self._asking[place] = asyncio.get_running_loop().create_future()
         try:
@@ -242,6 +248,6 @@ class Asker:
 
     async def _sleep(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._halted.wait(), seconds)
+            await asyncio.wait_for(self.halted.wait(), seconds)
         except TimeoutError:
             return

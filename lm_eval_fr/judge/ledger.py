@@ -5,6 +5,7 @@ An unknown price makes an unknown sum, never a smaller one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +110,37 @@ class Ledger:
             dollars=dollars,
             unknown=unknown,
         )
+
+
+def sum_usage(parts: Iterable[Usage]) -> Usage:
+    """Several judges' ledgers as one."""
+    shares = list(parts)
+    dollars = [share.dollars for share in shares]
+    return Usage(
+        live=_sum_tokens([share.live for share in shares]),
+        batch=_sum_tokens([share.batch for share in shares]),
+        unusable=sum(share.unusable for share in shares),
+        failures=sum(share.failures for share in shares),
+        without_usage=sum(share.without_usage for share in shares),
+        lost_dollars=_sum_dollars([share.lost_dollars for share in shares]),
+        dollars=_sum_dollars(dollars),
+        unknown=next((share.unknown for share in shares if share.unknown), None),
+    )
+
+
+def _sum_tokens(parts: list[Tokens]) -> Tokens:
+    return Tokens(
+        calls=sum(part.calls for part in parts),
+        input_tokens=sum(part.input_tokens for part in parts),
+        cached_tokens=sum(part.cached_tokens for part in parts),
+        output_tokens=sum(part.output_tokens for part in parts),
+        dollars=_sum_dollars([part.dollars for part in parts]),
+    )
+
+
+def _sum_dollars(parts: list[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _free(prices: Prices) -> float | None:

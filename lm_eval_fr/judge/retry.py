@@ -68,7 +68,7 @@ class Throttle:
         self.limit = 1.0
         self.in_flight = 0
         self.waits_until = 0.0
-        self._opened = False
+        self._opened = self._closed = False
         self._last_cut = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -94,6 +94,11 @@ class Throttle:
                 place.cancel()
             raise
 
+    def close(self) -> None:
+        """Lets everyone through who waits: there is nothing left to send, and they will see it."""
+        self._closed = True
+        self._wake()
+
     def release(self) -> None:
         self.in_flight -= 1
         self._wake()
@@ -118,7 +123,7 @@ class Throttle:
             self.waits_until = max(self.waits_until, now + wait)
 
     def _free(self) -> bool:
-        return self.in_flight < int(self.limit) and self.pause == 0.0
+        return self._closed or (self.in_flight < int(self.limit) and self.pause == 0.0)
 
     def _wake(self) -> None:
         while self._waiting and self._free():

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,12 @@ class JudgeSummary:
     orders: Literal["both", "lazy"]
     stop: Literal["never", "anytime"]
     planned: int  # pairs
-    counts: Mapping[str, int]  # of every outcome
+    counts: Mapping[Outcome, int]
     usage: Usage  # of the replies that these verdicts rest on, whenever they were paid
     spent: Usage  # of the run that wrote this
     finished: bool
     left: str | None = None  # what an unfinished run still has to do, and why it stopped
+    remedy: str | None = None  # what to do about it, if more than to run again
     stopped: Stopped | None = None
     controls: Mapping[str, Any] = field(default_factory=dict)
     position: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,52 @@
+"""What a judging is asked to do, as the command line or a plan says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.judge.retry import RetryPolicy
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """Everything but the runs and the folder. Names as the flags of `lm-eval-fr judge`."""
+
+    profile: tuple[str, ...] = ("gpt-4.1",)  # several make a panel
+    rubric: str = "analyses_fr"
+    model: str | None = None
+    base_url: str | None = None
+    orders: Literal["both", "lazy"] = "both"
+    max_usd: float | None = None  # of the whole folder, whatever was spent in earlier runs included
+    concurrency: int | None = None  # None: the profile's
+    stop: Literal["never", "anytime"] = "never"
+    margin: float = 0.10  # for `stop`: the net win rate, -1 to 1, that may be lost; fixed before looking
+    alpha: float = 0.025  # for `stop`: one-sided
+    repeats: int = 1  # how often a question of the sample is asked in all
+    repeat_sample: int = 50  # pairs
+    canaries: bool = True
+    labels: Path | None = None  # human labels to compare with
+    reparse: bool = False  # read the stored replies again, call nobody
+    command: str = ""  # what the user typed, for judge.json
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def __post_init__(self) -> None:
+        for flag, value, least in (
+            ("--concurrency", self.concurrency, 1),
+            ("--repeats", self.repeats, 1),
+            ("--repeat-sample", self.repeat_sample, 1),
+        ):
+            if value is not None and value < least:
+                raise UsageError(f"{value} is below {least}", where=flag)
+        if self.max_usd is not None and not self.max_usd > 0:
+            raise UsageError(f"{self.max_usd:g} is not above 0", where="--max-usd")
+        if not self.profile:
+            raise UsageError("no judge is named", where="--profile", remedy="for example --profile gpt-4.1")
+        if len(set(self.profile)) < len(self.profile):
+            raise UsageError("names a judge twice", where="--profile")
+        if len(self.profile) > 1 and (self.model or self.base_url):
+            raise UsageError("--model and --base-url are for one judge", where="--profile")
+        if len(self.profile) > 1 and self.stop == "anytime":
+            raise UsageError("a panel has no anytime stop", where="--stop", remedy="name one --profile")

@@ -1,0 +1,249 @@
+"""One judging: journal, judge and pairs brought together, and what they gave written down.
+
+OUT/journal.sqlite    every reply, of every judge and rubric that was ever used here
+OUT/verdicts.jsonl    one line a pair
+OUT/judge.json        how they came about, and what they cost
+OUT/panel/<profile>/  the same two for each judge of a panel; OUT's own are then the majority's
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lm_eval_fr.errors import Unfinished, UsageError
+from lm_eval_fr.judge.ask import Asker, Halt, Send
+from lm_eval_fr.judge.batch import in_flight, reserved_dollars
+from lm_eval_fr.judge.client import ChatClient, read_key
+from lm_eval_fr.judge.envelope import offline_body
+from lm_eval_fr.judge.findings import Results, write_findings, write_panel
+from lm_eval_fr.judge.journal import Journal
+from lm_eval_fr.judge.judged import Judged
+from lm_eval_fr.judge.ledger import Budget, cost_at_most, spent_so_far
+from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.profile import load_profile, load_rubric, override, shutdown_warning
+from lm_eval_fr.judge.progress import Report
+from lm_eval_fr.judge.prompt import parse_reply
+from lm_eval_fr.judge.protocol import ORDERS, Profile, Question, Rubric
+from lm_eval_fr.judge.retry import Throttle
+from lm_eval_fr.judge.schedule import Schedule, Watch
+from lm_eval_fr.judge.summary import JudgeSummary
+from lm_eval_fr.judge.work import Item, Questioner, Worklist, canary_items, in_sample, worklist
+
+if TYPE_CHECKING:
+    from lm_eval_fr.judge.anytime import Anytime
+    from lm_eval_fr.pairing import Pairing
+
+JOURNAL = "journal.sqlite"
+BATCHES = "batches"  # the folder of batch files in flight
+Say = Callable[[str], None]
+
+
+def judge_runs(
+    pairing: Pairing,
+    out: Path,
+    options: JudgeOptions,
+    *,
+    rerun: Pairing | None = None,
+    progress: Report | None = None,
+    say: Say = lambda message: None,
+) -> JudgeSummary:
+    """Judges every judged pair and writes verdicts.jsonl and judge.json into `out`, from where it also resumes.
+
+    rerun: the reference against its own rerun; it is judged too, and gives the judge's noise floor.
+    A judging that cannot be brought to its end (budget, server, batches still out) returns a summary that says so:
+    see `check_finished`. Raises JournalError, JudgeError (key, model, address), UsageError (a budget without prices),
+    KeyboardInterrupt.
+    """
+    judges = profiles(options)
+    rubric = load_rubric(options.rubric)
+    work = worklist(pairing, by_unit=options.stop == "anytime")
+    if not options.reparse:
+        for profile in judges:
+            read_key(profile)  # a key that lacks is said before anything is written
+    parts = {}
+    with Journal.open(out / JOURNAL) as journal:
+        for profile in judges:
+            session = Session(profile, rubric, journal, options, work, rerun, progress, say)
+            parts[profile.name] = session.run(out if len(judges) == 1 else out / "panel" / profile.name)
+    return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts)
+
+
+def profiles(options: JudgeOptions) -> list[Profile]:
+    return [override(load_profile(name), model=options.model, base_url=options.base_url) for name in options.profile]
+
+
+def check_finished(summary: JudgeSummary, out: Path) -> None:
+    """Raises Unfinished, with what is left, when a judging could not be brought to its end."""
+    if not summary.finished:
+        again = "run the same command again to resume"
+        raise Unfinished(summary.left or "not finished", where=out, remedy=summary.remedy or again)
+
+
+@dataclass
+class Session:
+    """One judge on one list of pairs."""
+
+    profile: Profile
+    rubric: Rubric
+    journal: Journal
+    options: JudgeOptions
+    work: Worklist
+    rerun: Pairing | None
+    progress: Report | None
+    say: Say
+
+    def run(self, out: Path) -> JudgeSummary:
+        started = time.monotonic()
+        warnings = [warning for warning in (shutdown_warning(self.profile, date.today()),) if warning]
+        for warning in warnings:
+            self.say(f"warning: {warning}")
+        results = asyncio.run(self._obtain(self._budget()))
+        if results.halt is not None and results.halt.error is not None:
+            raise results.halt.error
+        if results.halt is not None and results.halt.why == "interrupt":
+            done = sum(pair.done for pair in results.pairs)
+            self.say(f"{done:,} of {self.work.n:,} pairs were looked at; every reply that came is kept in {out}")
+            raise KeyboardInterrupt
+        seconds = time.monotonic() - started
+        return write_findings(
+            out, results, self.journal, self.profile, self.rubric, self.options, self.work.n, warnings, seconds
+        )
+
+    async def _obtain(self, budget: Budget | None) -> Results:
+        """All the calls."""
+        if self.options.reparse or self.profile.dialect == "offline":
+            return await self._judge(self._asker(self._answer_here, budget))
+        client = ChatClient(self.profile)
+        try:
+            return await self._judge(self._asker(client.send, budget))
+        finally:
+            await client.close()
+
+    async def _judge(self, asker: Asker) -> Results:
+        questioner = Questioner(self.profile, self.rubric, self.journal.salt)
+        results = Results()
+        if self.options.canaries:
+            items = canary_items()
+            results.canaries = await self._judge_items(asker, questioner, items, len(items))
+            results.warn_of_canaries(self.options.orders == "lazy", self.say)
+        watch = self._watch()
+        sample: list[Item] = []
+        results.pairs = await self._judge_items(
+            asker, questioner, self._sampling(sample), self.work.n, watch, self.progress
+        )
+        if watch is not None and watch.stopped is not None:
+            results.stopped = watch.stopped
+            results.pairs = [pair for pair in results.pairs if 0 <= pair.unit < watch.stopped.units]
+            if asker.halt is not None and asker.halt.why == "decided":
+                asker = self._asker(asker.send, asker.budget, asker)
+        if sample:
+            chosen = {pair.doc_hash for pair in results.pairs}
+            schedule = Schedule(asker, questioner, lazy=False, concurrency=self._concurrency, total=0)
+            await schedule.ask_all(self._again(questioner, [item for item in sample if item.doc_hash in chosen]))
+        if self.rerun is not None:
+            control = worklist(self.rerun)
+            results.rerun = await self._judge_items(asker, questioner, control, control.n)
+        results.halt, results.spent, results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
+        return results
+
+    async def _judge_items(
+        self,
+        asker: Asker,
+        questioner: Questioner,
+        items: Iterable[Item],
+        n: int,
+        watch: Watch | None = None,
+        report: Report | None = None,
+    ) -> list[Judged]:
+        schedule = Schedule(
+            asker,
+            questioner,
+            lazy=self.options.orders == "lazy",
+            concurrency=min(self._concurrency, n),
+            total=n,
+            watch=watch,
+            report=report,
+        )
+        await schedule.judge_all(items)
+        return schedule.pairs
+
+    @property
+    def _concurrency(self) -> int:
+        return self.options.concurrency or self.profile.concurrency
+
+    def _asker(self, send: Send, budget: Budget | None, before: Asker | None = None) -> Asker:
+        """A new asker; `before` is one that a decision has stopped, whose accounts go on."""
+        asker = Asker(
+            journal=self.journal,
+            judge=self.journal.judge(self.profile),
+            profile=self.profile,
+            parse=parse_reply,
+            send=send,
+            throttle=Throttle(self._concurrency),
+            policy=self.options.retry,
+            budget=budget,
+            source="offline" if self.profile.dialect == "offline" else "live",
+            elsewhere=in_flight(self.journal, self.journal.path.parent / BATCHES),
+        )
+        if before is not None:
+            asker.ledger, asker.retries = before.ledger, before.retries
+        if self.options.reparse:
+            asker.stop(Halt("no calls", "--reparse calls nobody", "leave --reparse out to ask for what is missing"))
+        return asker
+
+    async def _answer_here(self, body: dict[str, Any]) -> bytes:
+        from lm_eval_fr.judge.offline import answer_offline
+
+        return offline_body(answer_offline(body["messages"]), self.profile.model)
+
+    def _budget(self) -> Budget | None:
+        if self.options.max_usd is None:
+            return None
+        where = f"profile {self.profile.name}"
+        if cost_at_most({}, self.profile) is None:
+            raise UsageError(
+                "--max-usd cannot be kept: a price or the output limit is unknown",
+                where=where,
+                remedy="give `prices` and max_completion_tokens in a copy of the profile, or leave --max-usd out",
+            )
+        spent, reserved = spent_so_far(self.journal, self.profile), reserved_dollars(self.journal)
+        if spent is None or reserved is None:
+            raise UsageError(
+                "--max-usd cannot be kept: what was spent in this folder is unknown",
+                where=where,
+                remedy="give another --out, or leave --max-usd out",
+            )
+        return Budget(self.options.max_usd, spent + reserved)
+
+    def _watch(self) -> Anytime | None:
+        if self.options.stop == "never":
+            return None
+        from lm_eval_fr.judge.anytime import Anytime
+
+        return Anytime(
+            self.work.unit_sizes,
+            self.options.margin,
+            self.options.alpha,
+            lazy=self.options.orders == "lazy",
+            ahead=2 * self._concurrency,
+        )
+
+    def _sampling(self, sample: list[Item]) -> Iterator[Item]:
+        """The items, of which those to be asked again are kept in `sample`."""
+        again, salt = self.options.repeats > 1, self.journal.salt
+        for item in self.work:
+            if again and in_sample(item, self.work.n, self.options.repeat_sample, salt):
+                sample.append(item)
+            yield item
+
+    def _again(self, questioner: Questioner, items: list[Item]) -> Iterator[Question]:
+        for item in items:
+            for order in ORDERS:
+                question = questioner.question(item, order)
+                yield from (replace(question, repeat=number) for number in range(1, self.options.repeats))
