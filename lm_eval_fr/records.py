@@ -51,7 +51,7 @@ def shown(value: object) -> str:
 
 def read_file(path: Path, task: str = "") -> Iterator[Record]:
     """The rows of a .jsonl, .json (a list of objects), .parquet or .tsv file. task: who wants them, for complaints."""
-    readers = {".jsonl": _json_lines, ".json": _json_list, ".parquet": _parquet, ".tsv": _tab_separated}
+    readers = {".jsonl": json_lines, ".json": _json_list, ".parquet": _parquet, ".tsv": _tab_separated}
     if path.suffix not in readers:
         raise InputError(f"unknown kind of data file: {path.suffix or 'no suffix'}", where=path, remedy="use .jsonl")
     return readers[path.suffix](path, task)
@@ -73,9 +73,10 @@ def read_json(path: Path) -> Any:
         raise InputError(f"not JSON: {error}", where=path, remedy="is the file whole?") from error
 
 
-def _json_lines(path: Path, task: str) -> Iterator[Record]:
+def json_lines(path: Path, task: str = "", *, comment: str = "") -> Iterator[Record]:
+    """comment: what starts a line that is not meant."""
     for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
+        if not line.strip() or (comment and line.lstrip().startswith(comment)):
             continue
         try:
             values = json.loads(line)
