@@ -81,6 +81,8 @@ class PairedTask:
     reference_health: ArmHealth
     allowed: tuple[str, ...]
     sides: tuple[Side, Side] = field(repr=False)
+    failed: tuple[np.ndarray, np.ndarray] = field(repr=False)  # per document, candidate's and reference's
+    truncated: tuple[np.ndarray, np.ndarray] = field(repr=False)
 
     @property
     def judged(self) -> bool:

@@ -57,7 +57,7 @@ class TaskDraft:
         join = self._join(mine, theirs)
         self._check_generation(mine, theirs, join)
         self._check_prompts(mine, theirs, join)
-        health, failed = zip(
+        health, failed, truncated = zip(
             *(self._health(log, columns, rows) for log, columns, rows in self._arms(mine, theirs, join)), strict=True
         )
         scores = self._scores(mine, theirs, join, failed)
@@ -82,6 +82,8 @@ class TaskDraft:
             reference_health=health[1],
             allowed=tuple(self.allowed),
             sides=(sides[0], sides[1]),
+            failed=(failed[0], failed[1]),
+            truncated=(truncated[0], truncated[1]),
         )
 
     def _arms(self, mine: Columns, theirs: Columns, join: Join) -> tuple[tuple[TaskLog, Columns, np.ndarray], ...]:
@@ -216,8 +218,8 @@ class TaskDraft:
         if different > 1:
             self.allowed.append(f"prompts: so are those of {different - 1} other documents of {self.task}")
 
-    def _health(self, log: TaskLog, columns: Columns, rows: np.ndarray) -> tuple[ArmHealth, np.ndarray]:
-        """The arm's health, and which of its answers were never obtained."""
+    def _health(self, log: TaskLog, columns: Columns, rows: np.ndarray) -> tuple[ArmHealth, np.ndarray, np.ndarray]:
+        """The arm's health, which of its answers were never obtained, and which look cut off."""
         failed, truncated, by = columns.missing[rows].copy(), columns.cut_looking[rows], "heuristic"
         if responses := read_responses(log):
             hashes = HexColumn(columns.doc_hash[rows])
@@ -231,7 +233,7 @@ class TaskDraft:
             failed=int(failed.sum()),
             truncated_by=by,  # type: ignore[arg-type]
         )
-        return health, failed
+        return health, failed, truncated
 
     def _scores(
         self, mine: Columns, theirs: Columns, join: Join, failed: Sequence[np.ndarray]
