@@ -8,6 +8,7 @@ line, and what lm-eval only warns about (results that could not be saved) is an 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from lm_eval_fr import __version__
 from lm_eval_fr.arms_cache import AnswerCache, Progress, context_of
 from lm_eval_fr.arms_failures import LogWatch, explain
 from lm_eval_fr.arms_flags import OUR_MODELS, ArmCall, build_parser, parse_call
-from lm_eval_fr.arms_server import check_endpoint, endpoint_of
+from lm_eval_fr.arms_server import PATHS, check_endpoint, endpoint_of
 from lm_eval_fr.arms_tasks import TaskSource, locate_tasks
 from lm_eval_fr.errors import ArmError, LmEvalFrError
 from lm_eval_fr.redaction import Redactor, redacted_output
@@ -137,12 +138,16 @@ def _harness(
     call: ArmCall, source: TaskSource, open_cache: Callable[[Any, str], AnswerCache], watch: LogWatch
 ) -> Iterator[Callable[[Any], None]]:
     """lm-eval's own `run`, with our cache and our task folders in the two places where it has no setting for them."""
-    import lm_eval.api.model
-    import lm_eval.evaluator
-    import lm_eval.tasks
-    from lm_eval._cli.run import Run
+    with _no_collection():
+        import lm_eval.api.model
+        import lm_eval.evaluator
+        import lm_eval.tasks
+        from lm_eval._cli.run import Run
+        from lm_eval.api.registry import get_model
 
-    register_models()
+        register_models()
+        if call.model in OUR_MODELS or call.model in PATHS:
+            get_model(call.model)
     flags = call.flags
     user_cache = flags.use_cache
     flags.use_cache = f"{user_cache}_{call.key}" if user_cache else str(call.output / "cache" / call.key)
@@ -161,6 +166,16 @@ def _harness(
             stack.enter_context(_replaced(lm_eval.evaluator, "set_torch_seed", lambda seed: None))
         stack.enter_context(_watched_log(watch, level))
         yield Run._execute
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Importing makes many objects and no garbage: without the collector the first request leaves a fifth earlier."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager
