@@ -115,23 +115,30 @@ class Session:
             out, results, self.journal, self.profile, self.rubric, self.options, self.work.n, warnings, seconds
         )
 
-    async def _obtain(self, budget: Budget | None) -> Results:
+    def ask_canaries(self) -> Results:
+        """The canaries alone, asked live: what is wrong with the judge is said before a batch is paid for."""
+        return asyncio.run(self._obtain(self._budget(), canaries_only=True))
+
+    async def _obtain(self, budget: Budget | None, *, canaries_only: bool = False) -> Results:
         """All the calls."""
         if self.options.reparse or self.profile.dialect == "offline":
-            return await self._judge(self._asker(self._answer_here, budget))
+            return await self._judge(self._asker(self._answer_here, budget), canaries_only)
         client = ChatClient(self.profile)
         try:
-            return await self._judge(self._asker(client.send, budget))
+            return await self._judge(self._asker(client.send, budget), canaries_only)
         finally:
             await client.close()
 
-    async def _judge(self, asker: Asker) -> Results:
+    async def _judge(self, asker: Asker, canaries_only: bool) -> Results:
         questioner = Questioner(self.profile, self.rubric, self.journal.salt)
         results = Results()
         if self.options.canaries:
             items = canary_items()
             results.canaries = await self._judge_items(asker, questioner, items, len(items))
             results.warn_of_canaries(self.options.orders == "lazy", self.say)
+        if canaries_only:
+            results.halt, results.spent = asker.halt, asker.ledger.usage()
+            return results
         watch = self._watch()
         sample: list[Item] = []
         results.pairs = await self._judge_items(
