@@ -28,6 +28,9 @@ class Program(click.Group):
             code = super().main(*args, **kwargs)
         except LmEvalFrError as error:
             fail(str(error), error.exit_code)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(2)
         except click.NoSuchOption as error:
             fail(f"{error.option_name}: no such option{_near(error.option_name, error.possibilities or ())}", 2)
         except click.ClickException as error:
@@ -62,7 +65,7 @@ class Existing(click.ParamType):
         siblings = (
             [str(missing.parent / name.name) for name in missing.parent.iterdir()] if missing.parent.is_dir() else []
         )
-        self.fail(f"{value}: no such file or folder{_near(str(missing), siblings)}", param, ctx)
+        return self.fail(f"{value}: no such file or folder{_near(str(missing), siblings)}", param, ctx)
 
 
 class Assignment(click.ParamType):
@@ -75,10 +78,20 @@ class Assignment(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
         name, _, number = str(value).rpartition("=")
+        return name or self.default, Percent().convert(number, param, ctx)
+
+
+class Percent(click.ParamType):
+    """A fraction: 0.02 or 2%."""
+
+    name = "x"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
         try:
-            return name or self.default, float(number)
+            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
         except ValueError:
-            return self.fail(f"{value!r} is not [NAME=]NUMBER, e.g. 0.02 or piaf_fr=0.03", param, ctx)
+            return self.fail(f"{value!r} is not a number, e.g. 0.02 or 2%", param, ctx)
 
 
 class NamedWord(click.ParamType):

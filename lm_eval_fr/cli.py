@@ -1,0 +1,228 @@
+"""Every command: parse, call, print. The work is done in the modules below; they are imported when a command runs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lm_eval_fr import __version__
+from lm_eval_fr.console import Assignment, Existing, NamedWord, Percent, Program, say
+
+if TYPE_CHECKING:
+    from lm_eval_fr.pairing import Pairing
+
+EXISTING = Existing()
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lm-eval-fr")
+def main() -> None:
+    """Did a change of serving cost quality on my French work, and can I prove it?
+
+    \b
+    lm-eval-fr demo                  the whole road on built-in texts, no GPU, no key
+    lm-eval-fr ab plan.yaml          both arms, the judge, the verdict, the report
+
+    \b
+    Exit codes: 0 done (--gate: non-inferior), 1 gate: inferior, 2 bad usage or input,
+    3 gate: inconclusive, 4 unfinished (run again to resume), 130 interrupted.
+    """
+
+
+def _command_line() -> str:
+    return shlex.join(["lm-eval-fr", *sys.argv[1:]])
+
+
+@main.command()
+@click.option("--out", type=FOLDER, default=Path("lm-eval-fr-demo"), show_default=True, help="Where to write.")
+def demo(out: Path) -> None:
+    """Two built-in arms on built-in French texts, the offline judge, the full report.
+
+    \b
+    lm-eval-fr demo
+    lm-eval-fr demo --out /tmp/demo
+    """
+    from lm_eval_fr.demo import plan_path
+
+    _study(plan_path(), out)
+
+
+@main.command()
+@click.argument("plan", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Where to write and resume [default: the plan's name].")
+@click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive.")
+def ab(plan: Path, out: Path | None, gate: bool) -> None:
+    """The main job: both arms, the judge, the verdict, the report. Run again, it resumes.
+
+    \b
+    lm-eval-fr ab plan.yaml
+    lm-eval-fr ab plan.yaml --out runs/nvfp4 --gate
+
+    \b
+    A plan:
+      name: nvfp4-against-api
+      tasks: [fr_gold, analysis_fr]
+      limit: 150
+      metadata: {data: articles.jsonl}
+      margins: {gold: 0.02, judge: 0.10}
+      candidate:
+        model: vllm
+        model_args: {pretrained: mistralai/Mistral-Small-4-119B-2603-NVFP4, enable_thinking: false}
+        apply_chat_template: true
+        rerun: true
+      reference:
+        model: hosted-chat
+        model_args: {preset: mistral, model: mistral-small-2603, num_concurrent: 8}
+      judge: {profile: gpt-4.1, max_usd: 20}
+    """
+    _study(plan, out, gate=gate)
+
+
+def _study(plan_file: Path, out: Path | None, *, gate: bool = False) -> None:
+    from lm_eval_fr.compare import gate_code
+    from lm_eval_fr.plan import load_plan
+    from lm_eval_fr.report.text import render
+    from lm_eval_fr.study import run_study
+
+    plan = load_plan(plan_file)
+    result = run_study(plan, plan_file, out=out or Path(plan.name), say=say, command=_command_line())
+    click.echo(render(result.report, colour=_colour()))
+    click.echo(f"\nreport: {result.out / 'report.html'}   (also report.md, report.txt, compare.json)")
+    if result.unfinished:
+        from lm_eval_fr.errors import Unfinished
+
+        raise Unfinished(result.unfinished, where=result.out, remedy="run the same command again to resume")
+    if gate:
+        sys.exit(gate_code(result.report))
+
+
+@main.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(arguments: tuple[str, ...]) -> None:
+    """One arm: the flags of `lm_eval run`, and --data-dir."""
+    from lm_eval_fr.arms import main as run_arm
+
+    run_arm(list(arguments))
+
+
+def _colour() -> bool:
+    import os
+
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+@main.command()
+@click.option("--path", is_flag=True, help="The folder, for `lm_eval --include_path`.")
+def tasks(path: bool) -> None:
+    """The task names, or their folder.
+
+    \b
+    lm-eval-fr tasks
+    lm_eval run --include_path "$(lm-eval-fr tasks --path)" --tasks piaf_fr --model vllm ...
+    """
+    from lm_eval_fr.definitions import group_names, task_names, tasks_dir
+
+    if path:
+        click.echo(tasks_dir())
+        return
+    click.echo("\n".join(task_names()))
+    click.echo("\n".join(f"{name}  (group)" for name in group_names()))
+
+
+def pair_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every command on two runs takes."""
+    for option in (
+        click.option("--allow", multiple=True, metavar="MISMATCH", help="Let a named mismatch through (printed)."),
+        click.option("--metric", "metrics", multiple=True, type=NamedWord(), help="The metric to compare, TASK=NAME."),
+        click.option("--filter", "filters", multiple=True, type=NamedWord(), help="The filter to read, TASK=NAME."),
+        click.option("--task", "tasks", multiple=True, metavar="NAME", help="Only this task (several: repeat)."),
+    ):
+        command = option(command)
+    return command
+
+
+def _pairing(candidate: Path, reference: Path, options: dict[str, Any]) -> Pairing:
+    from lm_eval_fr.logs import find_run
+    from lm_eval_fr.pairing import pair_runs
+
+    return pair_runs(
+        find_run(candidate),
+        find_run(reference),
+        tasks=options["tasks"] or None,
+        allow=options["allow"],
+        metrics=dict(options["metrics"]),
+        filters=dict(options["filters"]),
+    )
+
+
+@main.command()
+@click.option("--margin", "margins", multiple=True, type=Percent(), help="How many documents for this margin.")
+@click.option("--documents", multiple=True, type=click.IntRange(2), help="What margin this many establish.")
+@click.option("--sd", multiple=True, type=Percent(), help="Graded score: SD of the paired differences.")
+@click.option("--flips", multiple=True, type=Percent(), help="Exact match: share on which just one arm is right.")
+@click.option("--ties", multiple=True, type=Percent(), help="Judge: share of pairs that are not decided.")
+@click.option("--pilot", nargs=2, type=EXISTING, metavar="CANDIDATE REFERENCE", help="Take the spread from two runs.")
+@click.option("--judge", "judged", type=EXISTING, metavar="DIR", help="With --pilot: the judge's folder.")
+@click.option("--cluster-size", type=click.FloatRange(1), default=1.0, help="Documents an article [1].")
+@click.option("--icc", type=Percent(), default=0.0, help="How alike an article's documents are, 0 to 1 [0].")
+@click.option("--difference", type=Percent(), default=0.0, help="The true difference to plan for [0].")
+@click.option("--level", type=Percent(), default=0.95, help="Of the interval [0.95].")
+@click.option("--power", type=Percent(), default=0.8, help="Probability of a verdict [0.8].")
+def power(pilot: tuple[Path, Path] | None, judged: Path | None, margins: tuple[float, ...], **given: Any) -> None:
+    """How many documents a margin needs, or what margin N documents can establish.
+
+    \b
+    lm-eval-fr power
+    lm-eval-fr power --margin 2% --sd 0.25 --cluster-size 5 --icc 0.2
+    lm-eval-fr power --documents 150 --pilot runs/nvfp4 runs/api --judge runs/judge
+    """
+    from lm_eval_fr.power import Question, answer, pilot_spreads
+
+    if judged is not None and pilot is None:
+        raise click.UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
+    spreads = pilot_spreads(*pilot, judged) if pilot else ()
+    click.echo(answer(Question(margins=margins, **given), spreads))
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=EXISTING, metavar="CANDIDATE... REFERENCE")
+@click.option(
+    "--judge", "judged", multiple=True, type=EXISTING, metavar="DIR", help="What `judge` wrote, one a candidate."
+)
+@click.option(
+    "--margin", "margins", multiple=True, type=Assignment("gold"), help="Largest loss accepted [0.02; judge 0.10]."
+)
+@click.option("--candidate-rerun", type=EXISTING, metavar="DIR", help="A second run of the candidate: noise floor.")
+@click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="A second run of the reference: noise floor.")
+@click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others win back.")
+@click.option("--level", type=Percent(), default=0.95, help="Of the intervals [0.95].")
+@click.option("--seed", type=int, default=1234, help="Of the bootstrap draws [1234].")
+@click.option("--json", "json_file", type=FILE, help="Write compare.json; - owns stdout.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Write Markdown; - owns stdout.")
+@click.option("--html", "html_file", type=FILE, help="Write the HTML report.")
+@click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive.")
+@click.option("--quiet", is_flag=True, help="Print no table.")
+@pair_options
+def compare(runs: tuple[Path, ...], **given: Any) -> None:
+    """The verdict and the report of two runs; or of several candidates against one reference.
+
+    \b
+    lm-eval-fr compare runs/nvfp4 runs/api --judge runs/judge --html report.html
+    lm-eval-fr compare runs/fp8 runs/nvfp4 runs/bf16 --margin 0.02 --margin piaf_fr=0.03 --gate
+    """
+    from lm_eval_fr.compare.command import CompareOptions, compare_command
+
+    options = CompareOptions(command=_command_line(), **given)
+    code = compare_command(runs, options, show=click.echo, colour=_colour(), say=say)
+    if given["gate"]:
+        sys.exit(code)

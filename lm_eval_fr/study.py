@@ -1,0 +1,252 @@
+"""The main job: a plan -> both arms, the judge, the comparison, the report. Run again, it goes on where it stopped.
+
+OUT/plan.yaml  study.json            what was asked, and which plans this folder has seen
+OUT/candidate/ reference/ *-rerun/   what lm-eval wrote for each arm, with its response cache and `arm.done`
+OUT/judge/                           the journal and the verdicts
+OUT/compare.json report.txt report.md report.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lm_eval_fr.errors import ArmError, InputError, UsageError
+from lm_eval_fr.plan import ArmPlan, Plan, arm_hash
+
+if TYPE_CHECKING:
+    from lm_eval_fr.judge.summary import JudgeSummary
+    from lm_eval_fr.pairing import Pairing
+    from lm_eval_fr.report.model import Report
+
+DONE = "arm.done"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """unfinished: why the judge is not done (budget, failures), None when everything was obtained."""
+
+    report: Report
+    out: Path
+    unfinished: str | None
+
+
+def run_study(plan: Plan, plan_file: Path, *, out: Path, say: Say, command: str = "") -> StudyResult:
+    """Runs what is not done yet of `plan` and writes the report into `out`.
+
+    plan_file: where the plan was read; its folder is what the plan's relative paths start from.
+    Raises ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
+    """
+    out, folder = out.resolve(), plan_file.resolve().parent
+    earlier = _open_folder(plan, plan_file.read_text(encoding="utf-8"), out)
+    arms = dict(planned_arms(plan))
+    for name, arm in arms.items():
+        _run_arm_once(plan, name, arm, folder=folder, out=out, say=say)
+    pairing = _pair(plan, out, "candidate", "reference")
+    summary = _judge(plan, pairing, folder=folder, out=out, say=say, command=command)
+    say("comparing")
+    report = _compare(plan, pairing, summary, out=out, earlier=earlier, command=command)
+    _write_report(plan, pairing, report, out=out)
+    unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"
+    return StudyResult(report=report, out=out, unfinished=unfinished)
+
+
+def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
+    """The arms in the order in which they run: folder name and settings."""
+    yield "candidate", plan.candidate
+    yield "reference", plan.reference
+    if plan.candidate.rerun:
+        yield "candidate-rerun", plan.candidate
+    if plan.reference.rerun:
+        yield "reference-rerun", plan.reference
+
+
+def arm_flags(plan: Plan, arm: ArmPlan) -> list[str]:
+    """The flags of `lm-eval-fr run` that make this arm, but for --output_path."""
+    flags = ["--model", arm.model, "--tasks", ",".join(plan.tasks), "--seed", str(plan.seed)]
+    for flag, values in (
+        ("--model_args", arm.model_args),
+        ("--gen_kwargs", arm.gen_kwargs),
+        ("--metadata", plan.metadata),
+    ):
+        if values:
+            flags += [flag, json.dumps(values, ensure_ascii=False)]
+    if isinstance(plan.limit, dict):
+        flags += ["--samples", json.dumps({task: list(range(count)) for task, count in plan.limit.items()})]
+    elif plan.limit is not None:
+        flags += ["--limit", str(plan.limit)]
+    if arm.apply_chat_template:
+        flags += [
+            "--apply_chat_template",
+            *([arm.apply_chat_template] if isinstance(arm.apply_chat_template, str) else []),
+        ]
+    for flag, value in (
+        ("--system_instruction", arm.system_instruction),
+        ("--batch_size", arm.batch_size),
+        ("--manifest", arm.manifest),
+        ("--data-dir", plan.data_dir),
+    ):
+        if value is not None:
+            flags += [flag, str(value)]
+    return [*flags, *arm.flags]
+
+
+def _open_folder(plan: Plan, plan_text: str, out: Path) -> list[str]:
+    """Makes the folder and returns the hashes of the other plans whose results were already seen in it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        state_file = out / "study.json"
+        state: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {"plans": []}
+        if plan.hash not in [entry["hash"] for entry in state["plans"]]:
+            state["plans"].append({"hash": plan.hash, "first_used": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        _replace(state_file, json.dumps(state, indent=1))
+        _replace(out / "plan.yaml", plan_text)
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InputError("not a study's state", where=out / "study.json", remedy="give another --out") from None
+    except OSError as error:
+        remedy = "give an --out that can be written"
+        raise UsageError(f"cannot write the study: {error.strerror}", where=out, remedy=remedy) from None
+    seen = (out / "compare.json").exists()
+    return [entry["hash"] for entry in state["plans"] if entry["hash"] != plan.hash] if seen else []
+
+
+def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Path, say: Say) -> None:
+    target, wanted = out / name, arm_hash(plan, arm)
+    marker = target / DONE
+    if marker.exists():
+        found = marker.read_text().strip()
+        if found == wanted:
+            say(f"{name}: already there")
+            return
+        target.rename(out / f"{name}.{found[:8]}.{int(time.time())}")
+    target.mkdir(parents=True, exist_ok=True)
+    say(f"{name}: {arm.model} {json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ''}".rstrip())
+    code = _child([*arm_flags(plan, arm), "--output_path", str(target)], folder)
+    if code < 0 or code == 130:
+        if code in (130, -signal.SIGINT):
+            raise KeyboardInterrupt
+        raise ArmError(f"the {name} arm was ended by signal {-code}", where=target, remedy="run again to resume")
+    if code:
+        # The child has printed what, where and the remedy.
+        raise ArmError(
+            f"the {name} arm stopped", where=target, remedy="mend what is said above and run again to resume"
+        )
+    _replace(marker, wanted)
+
+
+def _child(flags: list[str], folder: Path) -> int:
+    """One arm in a process of its own: an engine's memory is given back, a crash of it leaves the study standing."""
+    # lm-eval prints its tables on stdout, which is the report's.
+    process = subprocess.Popen([sys.executable, "-m", "lm_eval_fr", "run", *flags], cwd=folder, stdout=sys.stderr)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The terminal sent the signal to the child as well; it is given time to close its cache.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+        process.kill()
+        raise
+
+
+def _pair(plan: Plan, out: Path, one: str, other: str) -> Pairing:
+    from lm_eval_fr.logs import find_run
+    from lm_eval_fr.pairing import pair_runs
+
+    return pair_runs(find_run(out / one), find_run(out / other), allow=plan.allow, metrics=plan.metrics)
+
+
+def _judge(plan: Plan, pairing: Pairing, *, folder: Path, out: Path, say: Say, command: str) -> JudgeSummary | None:
+    """None where nothing is judged: no judge in the plan, or no open-ended task."""
+    if plan.judge is None or not any(task.judged for task in pairing.tasks):
+        return None
+    from lm_eval_fr.judge.options import JudgeOptions
+    from lm_eval_fr.judge.progress import Reporter
+    from lm_eval_fr.judge.session import judge_runs
+
+    asked = plan.judge
+    options = JudgeOptions(
+        profile=(_near_plan(asked.profile, folder),),
+        rubric=_near_plan(asked.rubric, folder),
+        model=asked.model,
+        base_url=asked.base_url,
+        orders=asked.orders,
+        stop=asked.stop,
+        max_usd=asked.max_usd,
+        concurrency=asked.concurrency,
+        margin=plan.margin("judge"),
+        alpha=(1 - plan.level) / 2,
+        command=command,
+    )
+    rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
+    say(f"judge: {asked.profile}")
+    reporter = Reporter(sys.stderr)
+    try:
+        return judge_runs(pairing, out / "judge", options, rerun=rerun, progress=reporter, say=say)
+    finally:
+        reporter.close()
+
+
+def _near_plan(name: str, folder: Path) -> str:
+    """A profile or rubric is a name, or a file beside the plan."""
+    return str(folder / name) if (folder / name).is_file() else name
+
+
+def _compare(
+    plan: Plan, pairing: Pairing, summary: JudgeSummary | None, *, out: Path, earlier: Sequence[str], command: str
+) -> Report:
+    from lm_eval_fr.compare import compare
+    from lm_eval_fr.logs import find_run
+
+    reruns = {name: find_run(out / name) for name, _ in planned_arms(plan) if name.endswith("-rerun")}
+    notes = [
+        f"another plan ({other[:12]}) gave results in this folder before: margins changed after looking prove nothing"
+        for other in earlier
+    ]
+    now = datetime.now().astimezone()
+    return compare(
+        pairing,
+        judge_dir=None if summary is None else out / "judge",
+        margins=plan.margins,
+        level=plan.level,
+        seed=plan.seed,
+        candidate_rerun=reruns.get("candidate-rerun"),
+        reference_rerun=reruns.get("reference-rerun"),
+        plan_hash=plan.hash,
+        plan_text=(out / "plan.yaml").read_text(encoding="utf-8"),
+        command=command,
+        created=now.isoformat(timespec="seconds"),
+        today=now.date(),
+        notes=notes,
+    )
+
+
+def _write_report(plan: Plan, pairing: Pairing, report: Report, *, out: Path) -> None:
+    from lm_eval_fr.compare.cards import write_html
+    from lm_eval_fr.report import json, markdown, text
+
+    judged = out / "judge" if report.judge is not None else None
+    write_html(report, pairing, out / "report.html", judge_dir=judged, seed=plan.seed)
+    for name, content in (
+        ("report.txt", text.render(report)),
+        ("report.md", markdown.render(report)),
+        ("compare.json", json.to_json(report)),  # last: its presence says that results were seen
+    ):
+        _replace(out / name, content)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all: a kill in the middle leaves the old file."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
