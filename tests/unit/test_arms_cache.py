@@ -1,0 +1,157 @@
+"""Answers on disk: kept as they arrive, under the right request, and never a failure among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lm_eval_fr.arms_cache import AnswerCache, Progress
+from lm_eval_fr.errors import ArmError
+
+pytest.importorskip("lm_eval")
+
+
+class Model:
+    """Answers like an lm-eval model. hand_over: how it tells the cache of partial answers."""
+
+    def __init__(self, answer: Callable[[str, int], Any], hand_over: str = "exact") -> None:
+        self.answer, self.hand_over = answer, hand_over
+        self.asked: list[str] = []
+        self.sizes: list[int] = []
+        self.rank = 3
+
+    def set_cache_hook(self, hook: Any) -> None:
+        self.hook = hook
+
+    def generate_until(self, requests: list[Any]) -> list[Any]:
+        self.sizes.append(len(requests))
+        return [self._one(*request.args) for request in requests]
+
+    loglikelihood = generate_until
+
+    def _one(self, prompt: str, settings: Any) -> Any:
+        self.asked.append(prompt)
+        text = self.answer(prompt, len(self.asked))
+        if self.hand_over == "exact":
+            self.hook.add_partial("generate_until", (prompt, settings), text)
+        elif self.hand_over == "rewritten":  # as vLLM and hf do
+            self.hook.add_partial("generate_until", (prompt, {**settings, "until": ["</s>", "<eos>"]}), text)
+        return text
+
+
+def requests(*prompts: str, **settings: Any) -> list[Any]:
+    return [SimpleNamespace(args=(prompt, {"until": ["</s>"], **settings})) for prompt in prompts]
+
+
+def reopen(cache: AnswerCache, model: Model) -> AnswerCache:
+    cache.close()
+    return AnswerCache(model, cache.path)
+
+
+@pytest.mark.parametrize("hand_over", ["exact", "rewritten", "none"])
+def test_what_was_answered_is_not_asked_again(tmp_path: Path, hand_over: str) -> None:
+    first = AnswerCache(Model(lambda prompt, number: prompt.upper(), hand_over), tmp_path / "a" / "c.db")
+    assert first.generate_until(requests("un", "deux")) == ["UN", "DEUX"]
+    again = Model(lambda prompt, number: f"{prompt} neuf", hand_over)
+    second = reopen(first, again)
+    assert second.generate_until(requests("deux", "trois", "un")) == ["DEUX", "trois neuf", "UN"]
+    assert again.asked == ["trois"]
+    assert (second.kept, second.asked) == (2, 1)
+    assert second.rank == 3
+
+
+@pytest.mark.parametrize("hand_over", ["exact", "rewritten"])
+def test_answers_before_a_crash_are_there(tmp_path: Path, hand_over: str) -> None:
+    def crash(prompt: str, number: int) -> str:
+        if number == 3:
+            raise RuntimeError("CUDA out of memory")
+        return prompt.upper()
+
+    first = AnswerCache(Model(crash, hand_over), tmp_path / "c.db")
+    with pytest.raises(RuntimeError):
+        first.generate_until(requests("un", "deux", "trois", "quatre"))
+    assert first.count() == 2
+    again = Model(lambda prompt, number: prompt, hand_over)
+    assert reopen(first, again).generate_until(requests("un", "deux", "trois", "quatre"))[:2] == ["UN", "DEUX"]
+    assert again.asked == ["trois", "quatre"]
+
+
+@pytest.mark.parametrize("failure", ["", " \n", None])
+def test_failures_are_no_answers(tmp_path: Path, failure: Any) -> None:
+    first = AnswerCache(Model(lambda prompt, number: failure), tmp_path / "c.db")
+    assert first.generate_until(requests("un")) == [failure]
+    assert first.count() == 0
+
+
+def test_settings_tell_requests_apart(tmp_path: Path) -> None:
+    first = AnswerCache(Model(lambda prompt, number: "a"), tmp_path / "c.db")
+    first.generate_until(requests("un", max_gen_toks=5))
+    again = Model(lambda prompt, number: "b")
+    assert reopen(first, again).generate_until(requests("un", max_gen_toks=6)) == ["b"]
+
+
+def test_repeats_keep_one_answer_each(tmp_path: Path) -> None:
+    first = AnswerCache(Model(lambda prompt, number: f"{prompt}{number}"), tmp_path / "c.db")
+    assert first.generate_until(requests("a", "a", "b")) == ["a1", "a2", "b3"]
+    again = Model(lambda prompt, number: "neuf")
+    assert reopen(first, again).generate_until(requests("a", "a", "a", "b")) == ["a1", "a2", "neuf", "b3"]
+
+
+def test_scores_come_back_as_they_were(tmp_path: Path) -> None:
+    first = AnswerCache(Model(lambda prompt, number: (-1.5, True), "none"), tmp_path / "c.db")
+    first.loglikelihood(requests("a"))
+    assert reopen(first, Model(lambda prompt, number: None)).loglikelihood(requests("a")) == [(-1.5, True)]
+
+
+def test_slices(tmp_path: Path) -> None:
+    model = Model(lambda prompt, number: prompt, "none")
+    cache = AnswerCache(model, tmp_path / "c.db", slice_size=2)
+    assert cache.generate_until(requests(*"abcde")) == list("abcde")
+    assert model.sizes == [2, 2, 1]
+
+
+def test_what_is_known_of_an_answer_comes_back_with_it(tmp_path: Path) -> None:
+    model = Model(lambda prompt, number: "oui", "none")
+    cache = AnswerCache(model, tmp_path / "c.db", clean=lambda text: text.replace("sk-key", "[redacted]"))
+    model.answer = lambda prompt, number: (
+        model.hook.add_answer("generate_until", (prompt, {"until": ["</s>"]}), "oui sk-key", {"error": None}) or "oui"
+    )
+    cache.generate_until(requests("a"))
+    assert list(cache.records["a"]) == [{"error": None}]
+    again = reopen(cache, Model(lambda prompt, number: "non"))
+    assert again.generate_until(requests("a")) == ["oui [redacted]"]
+    assert list(again.records["a"]) == [{"error": None}]
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    cache = AnswerCache(Model(lambda prompt, number: "a"), tmp_path / "c.db")
+    with pytest.raises(ArmError, match="another run is writing"):
+        AnswerCache(Model(lambda prompt, number: "a"), cache.path)
+
+
+def test_files_that_are_no_cache(tmp_path: Path) -> None:
+    (tmp_path / "c.db").write_text("not a database, but long enough to be looked at" * 50)
+    with pytest.raises(ArmError, match="not a usable answer cache"):
+        AnswerCache(Model(lambda prompt, number: "a"), tmp_path / "c.db")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArmError, match="cannot write the answers"):
+        AnswerCache(Model(lambda prompt, number: "a"), tmp_path / "file" / "c.db")
+
+
+def test_progress_is_a_line_now_and_then() -> None:
+    said: list[str] = []
+    now = [0.0]
+    progress = Progress(said.append, clock=lambda: now[0])
+    progress.start(1000, 200)
+    for _ in range(100):
+        now[0] += 1.0
+        progress.step()
+    assert said == [
+        "230 of 1000 answers, 1.0/s, about 13 min left",
+        "260 of 1000 answers, 1.0/s, about 12 min left",
+        "290 of 1000 answers, 1.0/s, about 12 min left",
+    ]
