@@ -39,7 +39,7 @@ class Results:
         from lm_eval_fr.judge.controls import canary_report, load_canaries
 
         outcomes = {pair.doc_hash: pair.outcome(lazy) for pair in self.canaries}
-        return dict(msgspec.to_builtins(canary_report(load_canaries(), outcomes)))
+        return _plain(canary_report(load_canaries(), outcomes))
 
     def warn_of_canaries(self, lazy: bool, say: Callable[[str], None]) -> None:
         for warning in self.canary_report(lazy)["warnings"]:
@@ -73,7 +73,7 @@ def write_findings(
         write_verdicts(out / "verdicts.jsonl", verdicts())
         controls = _controls(out, harvest, results, bare, options)
     counts = count(bare)
-    position = dict(msgspec.to_builtins(position_report(bare)))
+    position = _plain(position_report(bare))
     usage = harvest.ledger.usage()
     warnings = [*warnings, *_warnings_of(controls), *position["warnings"], *_trouble(counts, usage)]
     left = _left(counts, results)
@@ -124,9 +124,9 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary]) -> JudgeSummary:
         controls={name: part.controls for name, part in parts.items()},
         position={name: part.position for name, part in parts.items()},
         panel={
-            "judges": judged.judges,
-            "agreement": msgspec.to_builtins(judged.agreement),
-            "unanimous": msgspec.to_builtins(judged.unanimous),
+            "judges": list(judged.judges),
+            "agreement": _plain(judged.agreement),
+            "unanimous": _plain(judged.unanimous),
         },
         warnings=tuple(f"{name}: {warning}" for name, part in parts.items() for warning in part.warnings),
         shutdown=min((part.shutdown for part in parts.values() if part.shutdown), default=None),
@@ -150,12 +150,12 @@ def _controls(
 
         noise = list(harvest.verdicts(results.rerun))
         write_verdicts(out / "rerun_verdicts.jsonl", noise)
-        found["noise"] = dict(msgspec.to_builtins(judge_noise(noise)))
+        found["noise"] = _plain(judge_noise(noise))
     if options.labels is not None:
         from lm_eval_fr.judge.panel import human_agreement, read_labels
 
         agreed = human_agreement(verdicts, read_labels(options.labels), harvest.profile.name)
-        found["people"] = dict(msgspec.to_builtins(agreed))
+        found["people"] = _plain(agreed)
     return found
 
 
@@ -184,6 +184,11 @@ def _left(counts: OutcomeCounts, results: Results) -> str | None:
     if results.waiting:
         why = f"{results.waiting} questions wait for a batch" + (f"; {why}" if results.halt is not None else "")
     return f"{missing} of {counts.n} pairs are not judged: {why}"
+
+
+def _plain(record: object) -> Any:
+    """As it will be read back: lists and dictionaries."""
+    return msgspec.json.decode(msgspec.json.encode(record))
 
 
 class _disk:
