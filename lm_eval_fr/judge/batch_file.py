@@ -48,26 +48,23 @@ class Collection:
 
 
 def write(path: Path, questions: Iterable[Question]) -> int:
-    """Writes the questions as lines that `vllm run-batch -i FILE` reads, and returns how many."""
+    """Writes the questions as lines that `vllm run-batch -i FILE` reads, each once, and returns how many."""
     partial = path.with_name(path.name + ".partial")
-    count = 0
+    written: set[str] = set()
     try:
         with partial.open("wb") as out:
             for question in questions:
-                line = {
-                    "custom_id": custom_id(question),
-                    "method": "POST",
-                    "url": URL,
-                    "body": plain(question.body),
-                }
+                if (name := custom_id(question)) in written:
+                    continue
+                line = {"custom_id": name, "method": "POST", "url": URL, "body": plain(question.body)}
                 out.write(msgspec.json.encode(line) + b"\n")
-                count += 1
+                written.add(name)
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=path, remedy="give another FILE") from error
-    return count
+    return len(written)
 
 
 def read(path: Path, journal: Journal, profile: Profile, known: Container[bytes]) -> Collection:

@@ -186,6 +186,7 @@ class Session:
 
     def _asker(self, send: Send, budget: Budget | None, before: Asker | None = None) -> Asker:
         """A new asker; `before` is one that a decision has stopped, whose accounts go on."""
+        elsewhere = in_flight(self.journal, self.journal.path.parent / BATCHES)
         asker = Asker(
             journal=self.journal,
             judge=self.journal.judge(self.profile),
@@ -196,12 +197,17 @@ class Session:
             policy=self.options.retry,
             budget=budget,
             source="offline" if self.profile.dialect == "offline" else "live",
-            elsewhere=in_flight(self.journal, self.journal.path.parent / BATCHES),
+            elsewhere=elsewhere,
         )
         if before is not None:
             asker.ledger, asker.retries = before.ledger, before.retries
         if self.options.reparse:
-            asker.stop(Halt("no calls", "--reparse calls nobody", "leave --reparse out to ask for what is missing"))
+            waiting = len(elsewhere)
+            what = f"{waiting:,} questions wait for a batch" if waiting else "no call was made"
+            again = (
+                "collect it when it is finished" if waiting else "run without --reparse, live or with --batch submit"
+            )
+            asker.stop(Halt("no calls", what, again))
         return asker
 
     async def _answer_here(self, body: dict[str, Any]) -> bytes:
