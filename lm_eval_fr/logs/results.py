@@ -194,15 +194,24 @@ def settings_of(results: Results) -> dict[str, Any]:
     settings |= {name: body.get(name) for name in whole}
     settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}
     settings["chat_template_applied"] = body.get("chat_template") is not None
-    manifest = body.get("manifest")
-    if manifest is None and (beside := results.path.with_name("manifest.json")).is_file():
-        try:
-            manifest = json.loads(beside.read_bytes())
-        except ValueError:
-            raise InputError("not JSON", where=beside, remedy="write it again with scripts/serve.py") from None
+    manifest = _about(results).get("manifest")
     if isinstance(manifest, dict):
         settings |= {f"manifest.{key}": value for key, value in manifest.items()}
+    elif manifest is not None:
+        settings["manifest"] = manifest
     return settings
+
+
+def _about(results: Results) -> Mapping[str, Any]:
+    """arm_<ISO>.json, which `lm-eval-fr run` leaves beside the results: what made this run."""
+    path = results.path.with_name(f"arm_{results.iso}.json")
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        raise InputError("not JSON: cut or edited", where=path, remedy="remove it, or run the arm again") from None
+    return found if isinstance(found, dict) else {}
 
 
 def arguments_of(given: Any) -> dict[str, Any]:

@@ -141,7 +141,10 @@ def read_responses(log: TaskLog) -> dict[str, Mapping[str, Any]]:
                 row = decode_line(line, file.responses, number)
                 if not isinstance(row, dict) or not isinstance(row.get("doc_hash"), str):
                     raise InputError(
-                        "not a record of a response: no `doc_hash`", where=file.responses, line=number, remedy=COPY_AGAIN
+                        "not a record of a response: no `doc_hash`",
+                        where=file.responses,
+                        line=number,
+                        remedy=COPY_AGAIN,
                     )
                 found[row["doc_hash"]] = row
     return found
