@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,7 +126,8 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:
             raise
-        logging.getLogger("lm_eval").debug("the arm stopped", exc_info=True)
+        if logging.getLogger("lm_eval").isEnabledFor(logging.DEBUG):
+            say(redactor.message(traceback.format_exc()))
         raise explain(error, call, watch, sum(cache.count() for cache in caches)) from None
     finally:
         for cache in caches:

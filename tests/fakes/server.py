@@ -149,7 +149,12 @@ class FakeOpenAI:
         return web.Response(text="")
 
     async def _list_models(self, request: web.Request) -> web.Response:
+        if not self._lets_in(request):
+            return _error(401, "Incorrect API key provided.", "invalid_api_key")
         return web.json_response({"object": "list", "data": [{"id": m, "object": "model"} for m in self.models]})
+
+    def _lets_in(self, request: web.Request) -> bool:
+        return self.api_key is None or request.headers.get("Authorization") == f"Bearer {self.api_key}"
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1
@@ -164,7 +169,7 @@ class FakeOpenAI:
         self.count += 1
         if self.keep_calls:
             self.calls.append(call)
-        if self.api_key is not None and request.headers.get("Authorization") != f"Bearer {self.api_key}":
+        if not self._lets_in(request):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
         answer = self.answer(call)
         reply = answer if isinstance(answer, Reply) else Reply(answer)
