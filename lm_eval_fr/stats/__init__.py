@@ -39,7 +39,7 @@ from .results import (
     Spread,
     Verdict,
 )
-from .sequential import EProcess, EState, betting_interval, confidence_sequence
+from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
 from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Verdict",
     "assess",
     "betting_interval",
+    "betting_p_value",
     "binomial_share",
     "confidence_sequence",
     "decide",

@@ -3,7 +3,7 @@
 | scores | every document its own | in 20 clusters or more | in fewer clusters |
 |---|---|---|---|
 | 0 or 1 | Tango score | wider of augmented CR1 t and Dirichlet | betting bound |
-| in [0, 1], 15 non-zero differences or more | wider of augmented t and Dirichlet | the same | betting bound |
+| in [0, 1], 15 non-zero differences or more | wider of augmented t and Dirichlet | the same, CR1 | betting bound |
 | in [0, 1], fewer | betting bound | the same | betting bound |
 | judge's +1 / 0 / -1 | wider of t and Tango score | the same | betting bound |
 | without known ends | t | CR1 t | CR1 t |
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
 from .betting import Betting
-from .bounds import Bound, Dirichlet, Wider, augmented, standard_error, student
+from .bounds import Bound, Dirichlet, Wider, augmented, guard_size, standard_error, student
 from .proportions import Tango, mcnemar_exact
 from .results import Array, Difference, Flips, Interval, Kind
 
@@ -100,7 +100,9 @@ def summarise(
     if units is None or reason:
         interval = Interval(estimate, None, None, level, "none", n, count, reason=reason)
         return Difference(interval, kind, n, count, *means, None, None, None, None, None, None, "none", flips, margin)
-    bound, note = choose(units, differences, kind, (1 - level) / 2)
+    alpha = (1 - level) / 2
+    icc = None if codes is None else intraclass_correlation(differences, codes)
+    bound, note = choose(units, differences, kind, icc, alpha)
     sd, error = float(differences.std(ddof=1)), standard_error(units)
     if bound is None:
         interval = Interval(estimate, None, None, level, "none", n, count, reason=note)
@@ -120,7 +122,7 @@ def summarise(
         reference_mean=means[1],
         sd=sd,
         standard_error=error,
-        icc=None if codes is None else intraclass_correlation(differences, codes),
+        icc=icc,
         design_effect=effect,
         effective_n=n / effect if effect else None if codes is not None else float(n),
         p_value=p_value,
@@ -129,6 +131,7 @@ def summarise(
         margin=margin,
         p_non_inferior=None if margin is None or bound is None else bound.p_above(-margin),
         p_inferior=None if margin is None or bound is None else bound.p_below(-margin),
+        unseen=1 - alpha ** (1 / units.count),
     )
 
 
@@ -140,7 +143,9 @@ def too_little(n: int, clusters: int | None) -> str | None:
     return None
 
 
-def choose(units: Units, differences: Array, kind: Kind, alpha: float) -> tuple[Bound | None, str | None]:
+def choose(
+    units: Units, differences: Array, kind: Kind, icc: float | None, alpha: float
+) -> tuple[Bound | None, str | None]:
     """The method, and what a reader must know of it."""
     if kind == "unbounded":
         if standard_error(units) == 0:
@@ -149,7 +154,7 @@ def choose(units: Units, differences: Array, kind: Kind, alpha: float) -> tuple[
     if units.clustered:
         if units.count < FEW_CLUSTERS:
             return Betting(units, alpha, units.count), f"{units.count} clusters, too few for a cluster-robust error"
-        return Wider(augmented(units), Dirichlet(units)), None
+        return guarded(units, icc), None
     lost, gained = int((differences < 0).sum()), int((differences > 0).sum())
     if kind == "binary":
         return Tango(lost, gained, units.count), None
@@ -157,7 +162,12 @@ def choose(units: Units, differences: Array, kind: Kind, alpha: float) -> tuple[
         return Wider(student(units), Tango(lost, gained, units.count)), None
     if lost + gained < FEW_NON_ZERO:
         return Betting(units, alpha, units.count), f"{lost + gained} non-zero differences, too few for a t interval"
-    return Wider(augmented(units), Dirichlet(units)), None
+    return guarded(units, None), None
+
+
+def guarded(units: Units, icc: float | None) -> Wider:
+    guard = guard_size(units, icc)
+    return Wider(augmented(units, guard), Dirichlet(units, guard))
 
 
 def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: bool) -> tuple[float | None, str]:

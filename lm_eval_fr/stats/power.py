@@ -16,6 +16,7 @@ from scipy import optimize, stats
 
 from ..errors import UsageError
 from .arrays import check_level, check_margin, cluster_codes, paired, unusable, vector
+from .bounds import GUARD_ICC
 from .differences import checked_kind, intraclass_correlation
 from .results import Array, Plan, Spread
 
@@ -176,10 +177,11 @@ def attained_guarded(n: float, spread: Spread, difference: float, threshold: flo
     count = n / size
     if count < 2:
         return 0.0
+    guard = (1 + (size - 1) * max(spread.icc, GUARD_ICC)) / size  # in clusters
     sd = spread.sd * math.sqrt(spread.design_effect / size)  # of cluster means
-    spread_augmented = sd**2 + (1 + difference) ** 2 / (count + 1)
-    reach = float(stats.t.isf(alpha, count)) * math.sqrt(spread_augmented / (count + 1))
-    needed = ((threshold + reach) * (count + 1) + 1) / count
+    total = count + guard
+    error = math.sqrt((count + 1) / count * (count * sd**2 + guard**2 * (1 + difference) ** 2)) / total
+    needed = ((threshold + float(stats.t.isf(alpha, count)) * error) * total + guard) / count
     if sd == 0:
         return 1.0 if difference > needed else 0.0
     return min(plain, float(stats.norm.sf((needed - difference) * math.sqrt(count) / sd)))

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from .arrays import check_level, cluster_codes, paired, units_of, unusable, vector
-from .bounds import pseudo_size, student
-from .differences import checked_kind, too_little
+from .bounds import guard_size, student
+from .differences import checked_kind, intraclass_correlation, too_little
 from .results import Array, Interval, Kind
 
 EXACT_UNITS = 10_000  # up to here every unit gets its own weight in every draw
@@ -31,8 +31,8 @@ def recovery_interval(
     """Candidate mean / reference mean (1.0: nothing lost), by Bayesian cluster bootstrap.
 
     Rubin 1981, Annals of Statistics 9:130-134, with clusters as the units. For scores that end at 0 and 1 each
-    limit also weighs one worst-case pseudo-cluster (see bounds.Dirichlet), without which arms that agree on
-    every document would get the interval [1, 1]. None where the reference's mean may be 0.
+    limit also weighs one worst-case pseudo-unit (see bounds.guard_size), without which arms that agree on every
+    document would get the interval [1, 1]. None where the reference's mean may be 0.
     """
     first, second = paired(candidate, reference)
     check_level(level)
@@ -47,7 +47,8 @@ def recovery_interval(
     if student(below).interval(level)[0] <= 0:
         reason = f"the reference's mean, {below.mean:.4g}, is not clearly above 0: no share of it can be taken"
         return Interval(None, None, None, level, method, n, count, seed, reason)
-    guard = 0.0 if checked_kind(first, second, kind) == "unbounded" else pseudo_size(below)
+    icc = None if codes is None else intraclass_correlation(first - second, codes)
+    guard = 0.0 if checked_kind(first, second, kind) == "unbounded" else guard_size(below, icc)
     tops, bottoms, extra = bootstrap_sums(above.sums, below.sums, draws, seed)
     tails = ((1 - level) / 2, (1 + level) / 2)
     low = float(np.quantile(tops / (bottoms + guard * extra), tails[0]))

@@ -51,7 +51,9 @@ class Difference:
     p_value is two-sided for "no difference" (`p_method` names the test). p_non_inferior is one-sided for
     "the loss is the margin or more", p_inferior for "the loss is the margin or less"; both belong to the
     interval's own method, and exist where a margin was given. sd is that of the single differences;
-    standard_error is CR1 where there are clusters.
+    standard_error is CR1 where there are clusters. design_effect is (standard_error / its value without
+    clusters)^2, effective_n is n / design_effect. unseen is the share of units (clusters, or documents) that may be
+    unlike all those seen: with C of them, 1 - alpha^(1/C).
     """
 
     interval: Interval
@@ -71,6 +73,7 @@ class Difference:
     margin: float | None = None
     p_non_inferior: float | None = None
     p_inferior: float | None = None
+    unseen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,27 +69,32 @@ def confidence_sequence(
 ) -> Cumulative:
     """The mean difference after every unit, and a band that covers the true mean at all of them together.
 
-    differences: in [-1, 1], in the plan's order. With clusters the unit is the whole cluster, in order of first
-    appearance. n_max: units planned (those given, if left out). The band is the e-process of EProcess inverted
-    over a fine grid, rounded outwards.
+    differences: in [-1, 1], in the plan's order. With clusters the unit is the mean of a whole cluster, in order
+    of first appearance, and every cluster counts the same. n_max: units planned (those given, if left out).
+    The band is the e-process of EProcess inverted over a fine grid, rounded outwards.
     """
     values = vector(differences, "differences")
     check_level(level)
     codes = cluster_codes(clusters, values.size) if values.size else None
     unit: Literal["document", "cluster"] = "document" if codes is None else "cluster"
-    method = f"betting confidence sequence, by {unit}"
+    method = "betting confidence sequence" + (" on cluster means" if codes is not None else "")
     reason = unusable(values)
     if reason is None and np.abs(values).max() > 1:
         reason = "differences beyond [-1, 1]: without known ends there is no band"
     if reason:
         none = np.empty(0)
         return Cumulative(none.astype(np.int64), none, none, none, level, unit, 0, None, method, reason)
-    units = units_of(values, codes)
-    documents = np.cumsum(units.sizes)
-    mean = np.cumsum(units.sums) / documents
+    whole = units_of(values, codes)
+    units, documents = equal(whole), np.cumsum(whole.sizes)
+    mean = np.cumsum(units.sums) / np.arange(1, units.count + 1)
     low, high = band(units, (1 - level) / 2, n_max or units.count)
     changes, last = sign_changes(mean, documents)
     return Cumulative(documents.astype(np.int64), mean, low, high, level, unit, changes, last, method)
+
+
+def equal(units: Units) -> Units:
+    """Every cluster by its mean: what the e-process takes in."""
+    return Units(units.sums / units.sizes, np.ones(units.count), units.clustered)
 
 
 def band(units: Units, alpha: float, n_max: int) -> tuple[Array, Array]:
@@ -125,8 +130,8 @@ def betting_interval(
 ) -> Interval:
     """The interval to report after stopping early: it holds at any stopping time.
 
-    Also the fixed-sample interval where a t interval has nothing to stand on. differences as for
-    `confidence_sequence`, whose last point this is, exactly.
+    differences and clusters as for `confidence_sequence`, whose last point this is, exactly; with clusters the
+    estimate is the mean of their means. `betting_p_value` is the p-value that goes with it.
     """
     values = vector(differences, "differences")
     check_level(level)
@@ -137,7 +142,24 @@ def betting_interval(
         reason = "differences beyond [-1, 1]: without known ends there is no bound"
     if reason:
         return Interval(None, None, None, level, "betting bound", int(values.size), count, reason=reason)
-    units = units_of(values, codes)
+    units = equal(units_of(values, codes))
     bound = Betting(units, (1 - level) / 2, n_max or units.count)
     low, high = bound.interval(level)
     return Interval(units.mean, low, high, level, bound.name, int(values.size), count)
+
+
+def betting_p_value(
+    differences: npt.ArrayLike,
+    margin: float,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    n_max: int | None = None,
+) -> float | None:
+    """One-sided p for "the loss is the margin or more", at any stopping time; None where there is no interval."""
+    values = vector(differences, "differences")
+    check_margin(margin, largest=1.0)
+    if unusable(values) or np.abs(values).max() > 1:
+        return None
+    units = equal(units_of(values, cluster_codes(clusters, values.size)))
+    return Betting(units, (1 - check_level(level)) / 2, n_max or units.count).p_above(-margin)
