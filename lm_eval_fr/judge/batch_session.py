@@ -25,7 +25,7 @@ from lm_eval_fr.judge.profile import load_rubric
 from lm_eval_fr.judge.prompt import parse_reply
 from lm_eval_fr.judge.protocol import ORDERS, VERDICTS, Profile, Question, Rubric
 from lm_eval_fr.judge.session import BATCHES, JOURNAL, Say, Session, judge_runs, profiles
-from lm_eval_fr.judge.summary import JudgeSummary
+from lm_eval_fr.judge.summary import JudgeSummary, write_summary
 from lm_eval_fr.judge.work import Item, Questioner, canary_items, in_sample, worklist
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Action = Literal["submit", "status", "collect", "write", "read"]
 FILE_ACTIONS = ("write", "read")
+NO_CALLS = "--reparse calls nobody"  # what a session says of questions that it may not ask
 
 
 def judge_by_batch(
@@ -65,13 +66,22 @@ def judge_by_batch(
                 (step.write if action == "write" else step.read)(file)
     summary = None
     if action in ("collect", "read"):
-        summary = judge_runs(pairing, out, replace(options, reparse=True), rerun=rerun, say=say)
+        summary = _read_verdicts(pairing, out, options, rerun, say)
     if held_back:
         raise Unfinished(
             f"{held_back:,} questions do not fit --max-usd {options.max_usd:g} any more",
             where=out,
             remedy="raise --max-usd and submit again; what was submitted is kept",
         )
+    return summary
+
+
+def _read_verdicts(pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None, say: Say) -> JudgeSummary:
+    summary = judge_runs(pairing, out, replace(options, reparse=True), rerun=rerun, say=say)
+    if summary.left and NO_CALLS in summary.left:
+        left = summary.left.replace(NO_CALLS, "they have no reply yet")
+        summary = replace(summary, left=left, remedy="submit or write them again, or judge live without --batch")
+        write_summary(out / "judge.json", summary)
     return summary
 
 
@@ -86,7 +96,9 @@ def open_questions(
         both = questioner.both(item)
         known = {order: _stored(journal, question, options) for order, question in both.items()}
         missing = [both[order] for order in both if known[order].open]
-        if lazy and any(found.judgement == "tie" for found in known.values()):
+        if any(found.judgement == "invalid" and not found.open for found in known.values()):
+            missing = []  # the other order would not mend it
+        elif lazy and any(found.judgement == "tie" for found in known.values()):
             missing = []  # the headline is settled
         elif lazy and all(found.judgement is None for found in known.values()):
             missing = missing[:1]

@@ -202,11 +202,9 @@ class Session:
         if before is not None:
             asker.ledger, asker.retries = before.ledger, before.retries
         if self.options.reparse:
-            waiting = len(elsewhere)
-            what = f"{waiting:,} questions wait for a batch" if waiting else "no call was made"
-            again = (
-                "collect it when it is finished" if waiting else "run without --reparse, live or with --batch submit"
-            )
+            what, again = "--reparse calls nobody", "leave --reparse out to ask for what is missing"
+            if elsewhere:
+                what, again = f"{len(elsewhere):,} questions wait for a batch", "collect it when it is finished"
             asker.stop(Halt("no calls", what, again))
         return asker
 

@@ -191,9 +191,14 @@ def test_a_file_goes_out_and_comes_back(pairing: Pairing, served: FakeBatches, t
         body = {"choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": usage}
         reply = {"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
         replies.append(json.dumps({"id": f"vllm-{number}", **reply}, ensure_ascii=False))
+    (tmp_path / "some.jsonl").write_text("\n".join(replies[:30]) + "\n", encoding="utf-8")
+    summary = run.batch("read", tmp_path / "some.jsonl", canaries=True)
+    assert summary is not None and "they have no reply yet" in (summary.left or "")
+    with pytest.raises(Unfinished, match="submit or write them again"):
+        check_finished(summary, run.out)
     (tmp_path / "replies.jsonl").write_text("\n".join(replies) + "\n", encoding="utf-8")
     summary = run.batch("read", tmp_path / "replies.jsonl", canaries=True)
-    assert "36 replies filed" in " ".join(run.said) and served.server.count == 0
+    assert "6 replies filed, 30 filed before" in " ".join(run.said) and served.server.count == 0
     assert summary is not None and summary.finished and run.outcomes() == EXPECTED
     assert summary.usage.batch.calls == 36 and summary.controls["canaries"]["judged"] == 14
 
