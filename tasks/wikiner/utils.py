@@ -23,6 +23,7 @@ WITHOUT_ENTITY = 0.15  # share of the sentences in which the right answer is []
 
 _SPACELESS_BEFORE = re.compile(r"[,.)\]}…]+|\.{2,}|-\w.*")
 _SPACELESS_AFTER = re.compile(r"[(\[{]|.*\w['’]", re.DOTALL)
+_APOSTROPHES = ("'", "’")
 _ELIDED = re.compile(r"(?:[ldjmtsnc]|qu|jusqu|lorsqu|puisqu|quoiqu|aujourd)", re.IGNORECASE)
 
 
@@ -93,8 +94,8 @@ def join_tokens(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
             not text
             or _SPACELESS_BEFORE.fullmatch(token)
             or _SPACELESS_AFTER.fullmatch(before)
-            or (token in "'’" and _ELIDED.fullmatch(before))
-            or (before in ("'", "’") and _ELIDED.fullmatch(two_before))
+            or (token in _APOSTROPHES and _ELIDED.fullmatch(before))
+            or (before in _APOSTROPHES and _ELIDED.fullmatch(two_before))
         )
         text += token if joined else f" {token}"
         places.append((len(text) - len(token), len(text)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from lm_eval_fr.definitions import group_names, task_names, tasks_dir
 from lm_eval_fr.errors import InputError
+from tests.fakes.hub import lay_out, write_rows
 
 DEMO = Path(__file__).resolve().parents[2] / "lm_eval_fr" / "demo" / "data"
 OWN = {
@@ -28,11 +31,6 @@ def load(name: str, **metadata: Any) -> Any:
 
     manager = TaskManager(include_path=str(tasks_dir()), include_defaults=False, metadata=metadata)
     return manager.load([name])["tasks"][name]
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -142,22 +140,7 @@ def test_piaf_documents_are_the_same_from_file_and_from_the_hubs_form(
 
 @pytest.fixture
 def hub_copy(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """A local data set folder laid out as on the hub, loaded by the same call."""
-
-    def make(rows: list[Mapping[str, Any]], name: str, split: str, *, lines: bool = False) -> dict[str, Any]:
-        import datasets
-
-        folder = tmp_path / "hub"
-        (folder / name).mkdir(parents=True)
-        if lines:
-            write_rows(folder / name / f"{split}-00000-of-00001.jsonl", rows)
-        else:
-            datasets.Dataset.from_list(rows).to_parquet(folder / name / f"{split}-00000-of-00001.parquet")
-        entry = f"  - config_name: {name}\n    data_files:\n      - split: {split}\n        path: {name}/{split}-*"
-        (folder / "README.md").write_text(f"---\nconfigs:\n{entry}\n---\n")
-        return {"path": str(folder), "name": name, "split": split, "revision": None}
-
-    return make
+    return functools.partial(lay_out, tmp_path / "hub")
 
 
 def test_sib200_from_the_publishers_file(sib200: Any, shared_data: Path) -> None:
@@ -193,6 +176,15 @@ def test_massive_lists_its_labels_and_drops_repeated_texts(
     ]
     loaded = load("massive_scenario_fr", dataset=hub_copy(rows, "fr", "test"))
     assert {doc["id"]: doc["label_text"] for doc in loaded.eval_docs} == {"1": "play", "3": "qa"}
+
+
+def test_a_changed_local_copy_is_read_anew(hub_copy: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    rows = [{"index_id": i, "category": "travel", "text": f"Voyage {i}"} for i in range(3)]
+    dataset = hub_copy(rows, "fra_Latn", "train")
+    assert len(load("sib200_fr", dataset=dataset).eval_docs) == 3
+    shutil.rmtree(dataset["path"])
+    shutil.copytree(hub_copy(rows[:2], "fra_Latn", "train")["path"], dataset["path"])
+    assert len(load("sib200_fr", dataset=dataset).eval_docs) == 2
 
 
 def wikiner_row(*pairs: tuple[str, int]) -> dict[str, Any]:

@@ -1,0 +1,184 @@
+"""The exported folders under lm-evaluation-harness's rules; with LM_EVAL_CHECKOUT=DIR, under its own tests as well."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.export_upstream import PAGES, main
+from tests.fakes.hub import lay_out
+from tests.unit.test_tasks import DEMO, load
+
+INDEX = """# Tasks
+
+| Task Family | Description | Language(s) |
+|-------------|-------------|-------------|
+| [aclue](aclue/README.md) | Ancient Chinese. | Ancient Chinese |
+| [pile](pile/README.md) | Text. | English |
+| [xnli](xnli/README.md) | Inference. | English |
+
+## Multimodal Tasks
+
+| Task Family | Description | Modality |
+|-------------|-------------|----------|
+| [mmmu](mmmu/README.md) | Images. | Image, Text |
+"""
+# What their pyproject.toml selects and ignores.
+THEIR_RULES = ["--select", "B,C419,D,E,F,I,TC,S,SIM,UP,W605", "--config", 'lint.pydocstyle.convention="google"']
+THEIR_EXCEPTIONS = [
+    "--ignore",
+    "D10,D200,D202,D205,D212,D415,D417,E11,E402,E501,E701,E731,E741,SIM108,SIM105,SIM401,SIM118,S311,S701,S101",
+]
+
+
+def skeleton(root: Path) -> Path:
+    folder = root / "lm_eval" / "tasks"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text(INDEX, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("checkout")
+    folder = skeleton(root)
+    assert main([str(root)]) == 0
+    return folder
+
+
+def local_rows(task: str, shared_data: Path) -> list[dict[str, Any]]:
+    """Rows in the hub's fields: real ones, or the demonstration's."""
+    if task in ("piaf_fr", "sib200_fr"):
+        return list(load(task, data_dir=str(shared_data)).eval_docs)
+    return [json.loads(line) for line in (DEMO / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def read_locally(folder: Path, task: str, copy: Path, shared_data: Path) -> None:
+    """Points an exported YAML at a local copy of its data; nothing else of it changes."""
+    path = folder / task / f"{task}.yaml"
+    text = path.read_text(encoding="utf-8")
+    found = re.search(r"^dataset_name: (.+)$", text, re.MULTILINE)
+    split = re.search(r"^test_split: (.+)$", text, re.MULTILINE)
+    assert split is not None
+    at = lay_out(copy, local_rows(task, shared_data), found[1] if found else "default", split[1])["path"]
+    path.write_text(re.sub(r"^dataset_path: .+$", f"dataset_path: {at}", text, flags=re.MULTILINE), encoding="utf-8")
+
+
+def test_nothing_of_ours_is_imported(exported: Path) -> None:
+    assert sorted(path.name for path in exported.iterdir() if path.is_dir()) == sorted(PAGES)
+    for task in PAGES:
+        code = (exported / task / "utils.py").read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(?:import|from) lm_eval_fr", code, re.MULTILINE)
+        ast.parse(code)
+
+
+@pytest.mark.parametrize("task", PAGES)
+def test_exported_tasks_load_and_score_as_ours(exported: Path, task: str, tmp_path: Path, shared_data: Path) -> None:
+    from lm_eval.tasks import TaskManager
+
+    folder = Path(shutil.copytree(exported, tmp_path / "tasks"))
+    read_locally(folder, task, tmp_path / "hub", shared_data)
+    theirs = TaskManager(include_path=str(folder / task), include_defaults=False).load([task])["tasks"][task]
+    local = str(shared_data) if task in ("piaf_fr", "sib200_fr") else str(DEMO)
+    ours = load(task, data_dir=local)
+    assert len(theirs.eval_docs) == len(ours.eval_docs) >= 10
+    for their_doc, our_doc in zip(theirs.eval_docs.select(range(40)), ours.eval_docs.select(range(40)), strict=True):
+        prompt = theirs.doc_to_text(their_doc)
+        assert prompt == ours.doc_to_text(our_doc)  # the same documents in the same order
+        assert not prompt[-1].isspace()
+        target = theirs.doc_to_target(their_doc)
+        assert target == ours.doc_to_target(our_doc)
+        for answer in (target, f"« {target} »", "", "l'été à Paris", '["Paris"]'):
+            assert theirs.process_results(their_doc, [answer]) == ours.process_results(our_doc, [answer])
+    assert theirs.aggregation().keys() == ours.aggregation().keys()
+    assert theirs.config.generation_kwargs == ours.config.generation_kwargs
+
+
+def test_exported_code_passes_their_linter(exported: Path) -> None:
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", *THEIR_RULES, *THEIR_EXCEPTIONS, str(exported)]
+    check = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert check.returncode == 0, check.stdout
+
+
+def test_readme_follows_the_template_and_answers_the_checklist(exported: Path) -> None:
+    for task, page in PAGES.items():
+        text = (exported / task / "README.md").read_text(encoding="utf-8")
+        headings = re.findall(r"^(#+ .+)$", text, re.MULTILINE)
+        assert headings == [
+            f"# {task}",
+            "## Paper",
+            "### Citation",
+            "### Groups, Tags, and Tasks",
+            "#### Tasks",
+            "### Checklist",
+            "### Changelog",
+        ]
+        assert page.paper in text
+        assert text.count("* [x]") == 5
+        assert "metadata" not in text
+        yaml_text = (exported / task / f"{task}.yaml").read_text(encoding="utf-8")
+        assert yaml_text.endswith("metadata:\n  version: 1.0\n")
+        assert ("revision:" in yaml_text) == ("not pinned" not in text)
+
+
+def test_rows_stand_in_their_place_and_once(exported: Path, tmp_path: Path) -> None:
+    lines = (exported / "README.md").read_text(encoding="utf-8").split("\n")
+    families = [line.split("]")[0].lstrip("| [") for line in lines if line.startswith("| [")]
+    ours = ["massive_scenario_fr", "piaf_fr", "pile", "sib200_fr", "wikiner_fr"]
+    assert families == ["aclue", *ours, "xnli", "mmmu"]
+    before = (exported / "README.md").read_text(encoding="utf-8")
+    assert main([str(exported.parents[1])]) == 0
+    assert (exported / "README.md").read_text(encoding="utf-8") == before
+    assert [line for line in INDEX.split("\n") if line not in lines] == []
+
+
+def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "no lm_eval/tasks/README.md" in capsys.readouterr().err
+    skeleton(tmp_path)
+    assert main([str(tmp_path), "--tasks", "analysis_fr"]) == 2
+    assert "analysis_fr is not one to contribute (these are: piaf_fr" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("LM_EVAL_CHECKOUT" not in os.environ, reason="LM_EVAL_CHECKOUT: no lm-evaluation-harness checkout")
+def test_their_own_tests_pass_in_a_checkout(tmp_path: Path, shared_data: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(os.environ["LM_EVAL_CHECKOUT"], root, ignore=shutil.ignore_patterns(".git", ".venv"))
+    assert main([str(root)]) == 0
+    changed = []
+    for task in PAGES:
+        read_locally(root / "lm_eval" / "tasks", task, tmp_path / "hub" / task, shared_data)
+        changed.append(f"lm_eval/tasks/{task}/{task}.yaml")
+    listed = root / ".github" / "outputs" / "tasks_all_changed_and_modified_files.txt"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text(" ".join(changed))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/test_tasks.py",
+        "-k",
+        "TestNewTasks",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
+    tests = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=220)
+    assert tests.returncode == 0, tests.stdout[-3000:]
+    assert int(re.findall(r"(\d+) passed", tests.stdout)[0]) >= 12 * len(PAGES)
+    ruff = [sys.executable, "-m", "ruff"]
+    folders = [str(root / "lm_eval" / "tasks" / task) for task in PAGES]
+    for action in (["check"], ["format", "--check"]):
+        done = subprocess.run([*ruff, *action, *folders], cwd=root, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
