@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
 
 if TYPE_CHECKING:
@@ -78,20 +79,17 @@ def quantize(
 
 
 def check_checkpoint(model: str) -> None:
-    """Raises InputError when a local folder lacks a file that its own index names, or is no checkpoint at all."""
-    folder = Path(model)
-    if not folder.is_dir():
-        if folder.is_absolute() or model.startswith("."):
-            raise InputError("no such checkpoint folder", where=folder)
-        return
-    if not (folder / "config.json").is_file():
-        raise InputError("no config.json", where=folder, remedy="give a checkpoint in the transformers format")
-    index = folder / "model.safetensors.index.json"
-    wanted = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
-    missing = sorted(name for name in wanted if not (folder / name).is_file())
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"{missing[0]}{more} missing", where=folder, remedy="finish the download")
+    """Raises InputError for a local folder that cannot be loaded, or is quantised already."""
+    folder = find_checkpoint(model)
+    if folder is None or folder != Path(model).expanduser():
+        return  # transformers downloads what is missing
+    found = inspect_checkpoint(folder)
+    if found.format == "mistral":
+        remedy = "give the checkpoint in the transformers format"
+        raise InputError("only weights in Mistral's own format", where=folder, remedy=remedy)
+    if found.quantization != "none":
+        remedy = "give the whole weights"
+        raise InputError(f"quantised already ({found.quantization})", where=folder, remedy=remedy)
 
 
 def calibration_texts(path: Path | None, limit: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ FLOORS = [
     {"arms"},
     {"pairing"},
     {"models"},
-    {"plan", "manifest"},
+    {"plan", "manifest", "checkpoint"},
     {"logs"},
     {"definitions", "registration", "demo"},
     {"metrics", "stats", "report", "redaction"},

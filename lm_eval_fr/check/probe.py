@@ -1,0 +1,138 @@
+"""Asks a server one question and looks at more than the answer: token counts, reasoning, how prompts are encoded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lm_eval_fr.check.http import Server, ask
+from lm_eval_fr.errors import ArmError
+
+ANSWER_LIMIT = 120.0  # seconds; a first answer may have to wait for kernels to compile
+TOKENIZE_LIMIT = 20.0
+THINKING = re.compile(r"<think>|</think>|\[/?THINK\]|<\|channel\|>analysis", re.IGNORECASE)
+# Characters a token, on either side of what any tokenizer makes of French prose.
+MOST_CHARS = 12.0
+FEWEST_CHARS = 1.2
+TEMPLATE_TOKENS = 400  # what a template may add around a message, a built-in system text included
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. reasoning: how the reply shows that the model reasoned first; None if it does not.
+
+    Token counts are the server's own; None where it does not say.
+    """
+
+    text: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning: str | None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the server makes of a prompt, by its /tokenize.
+
+    tokens: how many. start_doubled: whether the begin-of-text mark is there twice. text_prompts: whether the prompt,
+    written out as text and sent back, gives the same tokens; if not, marks of the template become plain letters.
+    """
+
+    tokens: int
+    start_doubled: bool
+    text_prompts: bool | None
+
+
+def question(server: Server, body: Mapping[str, Any] | bytes, *, timeout: float = ANSWER_LIMIT) -> Reply:
+    """The reply to one completion request. Raises ArmError when there is none."""
+    answer = ask(server, "", body, timeout=timeout)
+    if answer.status == 0:
+        raise ArmError(f"no answer in {timeout:.0f} s", where=server.url, remedy="look at the server's log")
+    if answer.status != 200:
+        raise ArmError(
+            f"the server answers {answer.status}: {answer.said}", where=server.url, remedy=_remedy(answer.said)
+        )
+    return read_reply(answer.body, server.url)
+
+
+def read_reply(body: Any, where: str) -> Reply:
+    """Raises ArmError for what is no completion."""
+    try:
+        choice = body["choices"][0]
+        message = choice.get("message") or {"content": choice["text"]}
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise ArmError(
+            "the reply is no completion", where=where, remedy="is this an OpenAI-compatible server?"
+        ) from None
+    raw_usage = body.get("usage")
+    usage: Mapping[str, Any] = raw_usage if isinstance(raw_usage, dict) else {}
+    return Reply(
+        text=_text(message.get("content")),
+        finish_reason=choice.get("finish_reason"),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        reasoning=_reasoning(message, usage),
+    )
+
+
+def encoding(
+    server: Server, model: str, prompt: str | Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None
+) -> Encoding | None:
+    """How the server encodes a text or a conversation; None where it has no /tokenize that takes it."""
+    body: dict[str, Any] = {"model": model, **(extra or {})}
+    body |= {"prompt": prompt} if isinstance(prompt, str) else {"messages": list(prompt)}
+    tokens = _tokens(server, body)
+    if tokens is None:
+        return None
+    doubled = len(tokens) > 1 and tokens[0] == tokens[1]
+    if isinstance(prompt, str):
+        return Encoding(len(tokens), doubled, None)
+    written = ask(server, "/detokenize", {"model": model, "tokens": tokens}, timeout=TOKENIZE_LIMIT)
+    again = None
+    if written.status == 200 and isinstance(written.body, dict) and isinstance(text := written.body.get("prompt"), str):
+        again = _tokens(server, {"model": model, "prompt": text, "add_special_tokens": False})
+    return Encoding(len(tokens), doubled, None if again is None else again == tokens)
+
+
+def count_is_sane(chars: int, tokens: int) -> bool:
+    """Whether `tokens` can be what a tokenizer makes of a French prompt of `chars` characters."""
+    return chars / MOST_CHARS <= tokens <= chars / FEWEST_CHARS + TEMPLATE_TOKENS
+
+
+def _tokens(server: Server, body: Mapping[str, Any]) -> list[int] | None:
+    answer = ask(server, "/tokenize", body, timeout=TOKENIZE_LIMIT)
+    found = answer.body.get("tokens") if answer.status == 200 and isinstance(answer.body, dict) else None
+    return found if isinstance(found, list) else None
+
+
+def _reasoning(message: Mapping[str, Any], usage: Mapping[str, Any]) -> str | None:
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(message.get(name), str) and message[name].strip():
+            return f"the reply has `{name}`"
+    content = message.get("content")
+    if isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == "thinking" for part in content):
+        return "the reply has a `thinking` part"
+    if found := THINKING.search(_text(content)):
+        return f"the reply has {found[0]}"
+    details = usage.get("completion_tokens_details")
+    spent = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    return f"the reply cost {spent} reasoning tokens" if spent else None
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _remedy(said: str) -> str:
+    if "seed" in said:
+        return "--model hosted-chat sends no seed unless asked, and by the API's own name"
+    return "if a field is named, leave it out: hosted-chat takes omit=FIELD+FIELD"

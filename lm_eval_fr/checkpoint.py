@@ -1,0 +1,267 @@
+"""A checkpoint on this machine: is it whole, does its tokenizer fit, how is it quantised. No weight is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lm_eval_fr.errors import InputError
+
+DOWNLOAD = "finish the download: `hf download MODEL`, or copy the whole folder again"
+LFS_POINTER = b"version https://git-lfs"
+MOST_PADDING = 0.5  # of the model's vocabulary that a tokenizer may leave unused before it is taken for another's
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What the files of a checkpoint say.
+
+    format: which weights there are. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone).
+    quantization: in words, "none" for whole weights. revision: the hub's commit, or a digest of a local folder.
+    chat_template_sha256: as lm-eval records it; None without a template of transformers'.
+    """
+
+    folder: Path
+    format: Literal["transformers", "mistral"]
+    tokenizer: Literal["hf", "mistral"]
+    quantization: str
+    dtype: str | None
+    revision: str
+    chat_template_sha256: str | None
+
+    @property
+    def encodes_twice_by_default(self) -> bool:
+        """Whether vLLM's `tokenizer_mode=auto` takes Mistral's tokenizer, which reads a rendered template as plain
+        text: `[INST]` then becomes letters instead of a mark."""
+        return (self.folder / "tekken.json").is_file()
+
+    def facts(self) -> dict[str, Any]:
+        """What belongs into the record of a run."""
+        return {
+            "quantization": self.quantization,
+            "dtype": self.dtype,
+            "revision": self.revision,
+            "chat_template_sha256": self.chat_template_sha256,
+        }
+
+
+def find_checkpoint(model: str, revision: str | None = None) -> Path | None:
+    """The folder of a local checkpoint or of one in the hub's cache; None when it would have to be downloaded.
+
+    Raises InputError for what can only be a path and is not there.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+        raise InputError("no such checkpoint folder", where=folder, remedy="check the path")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError:
+        raise InputError("neither a folder nor a model's name on the hub", where=model) from None
+
+
+def inspect_checkpoint(folder: Path) -> Checkpoint:
+    """Raises InputError for a checkpoint that cannot work: files missing or cut, no tokenizer, a tokenizer of another
+    model."""
+    _refuse_partial(folder)
+    config = _read_json(folder / "config.json") or _read_json(folder / "params.json")
+    if config is None:
+        remedy = "a checkpoint has config.json (transformers) or params.json (Mistral)"
+        raise InputError("no config.json", where=folder, remedy=remedy)
+    weights = list(_weights(folder))
+    ours = [path for path in weights if not path.name.startswith("consolidated")]
+    for path in ours or weights:
+        _check_whole(path)
+    tokenizer = _tokenizer(folder)
+    if tokenizer == "hf":
+        _check_fit(folder, config)
+    return Checkpoint(
+        folder=folder,
+        format="transformers" if ours else "mistral",
+        tokenizer=tokenizer,
+        quantization=describe_quantization(config),
+        dtype=_text_config(config, "dtype") or _text_config(config, "torch_dtype"),
+        revision=_revision(folder),
+        chat_template_sha256=_template_sha256(folder),
+    )
+
+
+def describe_quantization(config: Mapping[str, Any]) -> str:
+    """A line such as "compressed-tensors nvfp4-pack-quantized W4A16", from config.json or params.json."""
+    found = config.get("quantization_config") or config.get("quantization") or config.get("compression_config")
+    if not isinstance(found, Mapping):
+        return "none"
+    method = str(found.get("quant_method") or found.get("qformat_weight") or "unnamed")
+    words = [method]
+    for name in ("quant_algo", "fmt", "format", "activation_scheme"):
+        value = found.get(name)
+        if isinstance(value, str) and value not in words:
+            words.append(value)
+    bits = sorted({_bits(group) for group in _groups(found)})
+    words += bits
+    if not bits and isinstance(found.get("bits"), int):
+        words.append(f"W{found['bits']}")
+    cache = found.get("kv_cache_scheme")
+    if isinstance(cache, Mapping) and cache.get("num_bits"):
+        words.append(f"KV{cache['num_bits']}")
+    return " ".join(words)
+
+
+def _groups(quantization: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    groups = quantization.get("config_groups")
+    if isinstance(groups, Mapping):
+        yield from (group for group in groups.values() if isinstance(group, Mapping))
+
+
+def _bits(group: Mapping[str, Any]) -> str:
+    """W4A16: bits of weights and activations; 16 where they are left whole."""
+    sizes = [(group.get(part) or {}).get("num_bits") or 16 for part in ("weights", "input_activations")]
+    return "W{}A{}".format(*sizes)
+
+
+def _refuse_partial(folder: Path) -> None:
+    loose = next(iter(sorted([*folder.glob("*.incomplete"), *folder.glob("*.part"), *folder.glob("*.aria2")])), None)
+    if loose is not None:
+        raise InputError(f"half-downloaded: {loose.name} is there", where=folder, remedy=DOWNLOAD)
+
+
+def _weights(folder: Path) -> Iterator[Path]:
+    """Every file of weights that there is or should be. Raises InputError when one is missing."""
+    found = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    wanted: set[str] = set()
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        content = _read_json(index) or {}
+        if not isinstance(content.get("weight_map"), dict):
+            raise InputError("not an index of weights", where=index, remedy=DOWNLOAD)
+        wanted |= set(content["weight_map"].values())
+    missing = sorted(wanted - {path.name for path in found})
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(f"half-downloaded: {missing[0]}{more} missing", where=folder, remedy=DOWNLOAD)
+    if not found:
+        raise InputError("no weights (*.safetensors)", where=folder, remedy=DOWNLOAD)
+    yield from found
+
+
+def _check_whole(path: Path) -> None:
+    """A safetensors file says in its header how long it is."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(len(LFS_POINTER))
+        if start == LFS_POINTER:
+            raise InputError("a pointer of git-lfs, not the file", where=path, remedy="git lfs pull")
+        if path.suffix != ".safetensors":
+            return
+        length = int.from_bytes(start[:8], "little")
+        if 8 + length > size:
+            raise InputError("half-downloaded: its header is cut", where=path, remedy=DOWNLOAD)
+        file.seek(8)
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            raise InputError("not a safetensors file", where=path, remedy=DOWNLOAD) from None
+    whole = 8 + length + max(ends, default=0)
+    if size < whole:
+        raise InputError(f"half-downloaded: {size:,} of {whole:,} bytes", where=path, remedy=DOWNLOAD)
+
+
+def _tokenizer(folder: Path) -> Literal["hf", "mistral"]:
+    if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+        return "hf"
+    if (folder / "tekken.json").is_file():
+        return "mistral"
+    raise InputError("no tokenizer (tokenizer.json)", where=folder, remedy=DOWNLOAD)
+
+
+def _check_fit(folder: Path, config: Mapping[str, Any]) -> None:
+    size = _text_config(config, "vocab_size")
+    tokenizer = _read_json(folder / "tokenizer.json")
+    if not isinstance(size, int) or tokenizer is None:
+        return
+    ids = _token_ids(tokenizer)
+    if not ids:
+        raise InputError("not a tokenizer", where=folder / "tokenizer.json", remedy=DOWNLOAD)
+    largest = max(ids)
+    remedy = "copy the tokenizer files that belong to these weights"
+    if largest >= size:
+        what = f"the tokenizer does not fit the model: it has token {largest}, the model has {size}"
+        raise InputError(what, where=folder / "tokenizer.json", remedy=remedy)
+    if len(ids) < MOST_PADDING * size:
+        what = f"the tokenizer does not fit the model: {len(ids)} tokens for a vocabulary of {size}"
+        raise InputError(what, where=folder / "tokenizer.json", remedy=remedy)
+
+
+def _token_ids(tokenizer: Mapping[str, Any]) -> set[int]:
+    model = tokenizer.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    ids: set[int] = set()
+    if isinstance(vocabulary, dict):
+        ids |= set(vocabulary.values())
+    elif isinstance(vocabulary, list):
+        ids |= set(range(len(vocabulary)))
+    return ids | {token["id"] for token in tokenizer.get("added_tokens") or ()}
+
+
+def _text_config(config: Mapping[str, Any], name: str) -> Any:
+    """A setting of the language model, which multimodal checkpoints keep one level down."""
+    inner = config.get("text_config")
+    found = config.get(name)
+    return inner.get(name) if found is None and isinstance(inner, Mapping) else found
+
+
+def _revision(folder: Path) -> str:
+    """The hub's commit where the folder is a snapshot of its cache, else a digest of names, sizes and configuration."""
+    if folder.parent.name == "snapshots":
+        return folder.name
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".safetensors", ".bin"):
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+            digest.update(_first_and_last(path))
+        elif path.name in ("config.json", "params.json", "tokenizer.json", "tekken.json"):
+            digest.update(path.read_bytes())
+    return f"files:{digest.hexdigest()[:16]}"
+
+
+def _first_and_last(path: Path, span: int = 1 << 16) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(span)
+        file.seek(max(0, os.fstat(file.fileno()).st_size - span))
+        return start + file.read(span)
+
+
+def _template_sha256(folder: Path) -> str | None:
+    beside = folder / "chat_template.jinja"
+    if beside.is_file():
+        template: Any = beside.read_text(encoding="utf-8")
+    else:
+        template = (_read_json(folder / "tokenizer_config.json") or {}).get("chat_template")
+        if isinstance(template, list):
+            named = {str(entry.get("name")): entry.get("template") for entry in template if isinstance(entry, dict)}
+            template = named.get("default")
+    return hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """None when there is no such file. Raises InputError when it is cut."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise InputError("cut or not JSON", where=path, remedy=DOWNLOAD) from None
+    if not isinstance(content, dict):
+        raise InputError("not a JSON object", where=path, remedy=DOWNLOAD)
+    return content

@@ -1,0 +1,155 @@
+"""What is known of the server that answered for an arm: written by scripts/serve.py, put into the run by `--manifest`.
+
+A manifest is one JSON object. Ours has the fields of `Manifest`; one written by hand for another engine may have any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.errors import InputError, UsageError
+
+# These differ between two starts of the same server and change no answer.
+PASSING = ("made", "base_url", "canary", "log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """One question asked before any work. prompt_tokens: as the server counted; None where it does not say."""
+
+    question: str
+    answer: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineLog:
+    """What vLLM says of itself while it starts; None and () for what it did not say."""
+
+    engine_version: str | None = None
+    quantization: str | None = None
+    kernels: tuple[str, ...] = ()
+    weight_only: bool = False
+    kv_cache_dtype: str | None = None
+    dtype: str | None = None
+    tokenizer_mode: str | None = None
+    max_model_len: int | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One served model. weight_only: whether the engine said that it runs four-bit weights with whole activations.
+
+    text_prompts: whether a prompt rendered by the client is read as the template meant it; None if not asked.
+    reasoning: how the canary's reply showed that the model reasons first; None if it did not.
+    """
+
+    made: str
+    engine: str
+    engine_version: str | None
+    model: str
+    served_name: str
+    revision: str | None
+    quantization: str | None
+    engine_quantization: str | None
+    kernels: tuple[str, ...]
+    weight_only: bool
+    kv_cache_dtype: str | None
+    dtype: str | None
+    max_model_len: int | None
+    tokenizer_mode: str | None
+    text_prompts: bool | None
+    reasoning: str | None
+    chat_template_sha256: str | None
+    device: str | None
+    flags: tuple[str, ...]
+    base_url: str
+    canary: Canary
+    log: str
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write the manifest: {error.strerror}", where=path) from None
+
+
+def read_manifest(path: Path, model: str | None = None) -> dict[str, Any]:
+    """A manifest as its fields. model: what the arm asks for, which must be what the manifest is about.
+
+    Raises InputError.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the manifest: {error.strerror}", where=path) from None
+    except ValueError as error:
+        line = getattr(error, "lineno", None)
+        raise InputError("not JSON", where=path, line=line, remedy="scripts/serve.py writes it") from None
+    if not isinstance(content, dict):
+        raise InputError("a manifest is one JSON object", where=path, remedy="scripts/serve.py writes it")
+    known = {str(content[name]) for name in ("served_name", "model") if content.get(name)}
+    if model is not None and known and model not in known:
+        what = f"this manifest is about {' or '.join(sorted(known))}, the arm asks for {model}"
+        raise InputError(what, where=path, remedy="give the manifest of the server that answers")
+    return content
+
+
+def identity(manifest: Mapping[str, Any]) -> str:
+    """sha256 of what decides the answers: the same after the same server was started again."""
+    lasting = {name: value for name, value in manifest.items() if name not in PASSING}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+_CONFIG = re.compile(r"Initializing a V1 LLM engine \(v(?P<version>[^)]+)\) with config: (?P<config>.*)")
+_KERNELS = (
+    re.compile(r"Using (?P<name>\w+) for (?P<use>\w+ GEMM|mixed-precision linear|CompressedTensors\w+)"),
+    re.compile(r"Using '?(?P<name>\w+)'? (?P<use>\w+ MoE) backend"),
+    re.compile(r"Using (?P<name>\w+) (?P<use>attention) backend"),
+)
+_WEIGHT_ONLY = "Weight-only FP4 compression will be used"
+
+
+def read_engine_log(lines: Iterable[str]) -> EngineLog:
+    """What vLLM's start-up log says. Later lines of the same kind add kernels, never replace."""
+    version, settings = None, ""
+    kernels: dict[str, None] = {}
+    weight_only = False
+    for line in lines:
+        if found := _CONFIG.search(line):
+            version, settings = found["version"], found["config"]
+        weight_only |= _WEIGHT_ONLY in line
+        for pattern in _KERNELS:
+            if found := pattern.search(line):
+                kernels[f"{found['use']}: {found['name']}"] = None
+    length = _setting("max_seq_len", settings)
+    return EngineLog(
+        engine_version=version,
+        quantization=_setting("quantization", settings),
+        kernels=tuple(kernels),
+        weight_only=weight_only,
+        kv_cache_dtype=_setting("kv_cache_dtype", settings),
+        dtype=_setting("dtype", settings),
+        tokenizer_mode=_setting("tokenizer_mode", settings),
+        max_model_len=int(length) if length and length.isdecimal() else None,
+        revision=_setting("revision", settings),
+    )
+
+
+def _setting(name: str, settings: str) -> str | None:
+    found = re.search(rf"(?:^|[ (,]){name}=([^,)\s]+)", settings)
+    value = found[1].strip("'\"").removeprefix("torch.") if found else None
+    return None if value in (None, "None") else value
