@@ -150,11 +150,7 @@ class _Step:
         """Returns how many questions were held back."""
         if self.options.canaries:
             work = worklist(self.pairing)
-            asked = Session(
-                self.profile, self.rubric, self.journal, self.options, work, None, None, self.say
-            ).ask_canaries()
-            if asked.halt is not None and asked.halt.error is not None:
-                raise asked.halt.error
+            Session(self.profile, self.rubric, self.journal, self.options, work, None, None, self.say).ask_canaries()
         sent = batch.submit(self.journal, self.profile, self._open(), self.folder, max_usd=self.options.max_usd)
         self._say_submitted(sent)
         return sent.held_back

@@ -103,13 +103,7 @@ class Session:
         warnings = [warning for warning in (shutdown_warning(self.profile, date.today()),) if warning]
         for warning in warnings:
             self.say(f"warning: {warning}")
-        results = asyncio.run(self._obtain(self._budget()))
-        if results.halt is not None and results.halt.error is not None:
-            raise results.halt.error
-        if results.halt is not None and results.halt.why == "interrupt":
-            done = sum(pair.done for pair in results.pairs)
-            self.say(f"{done:,} of {self.work.n:,} pairs were looked at; every reply that came is kept in {out}")
-            raise KeyboardInterrupt
+        results = self._call()
         seconds = time.monotonic() - started
         return write_findings(
             out, results, self.journal, self.profile, self.rubric, self.options, self.work.n, warnings, seconds
@@ -117,7 +111,23 @@ class Session:
 
     def ask_canaries(self) -> Results:
         """The canaries alone, asked live: what is wrong with the judge is said before a batch is paid for."""
-        return asyncio.run(self._obtain(self._budget(), canaries_only=True))
+        return self._call(canaries_only=True)
+
+    def _call(self, *, canaries_only: bool = False) -> Results:
+        """Runs the loop. What is stored stays, however it ends."""
+        try:
+            results = asyncio.run(self._obtain(self._budget(), canaries_only=canaries_only))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        if results.halt is not None and results.halt.error is not None:
+            raise results.halt.error
+        if results.halt is not None and results.halt.why == "interrupt":
+            lazy = self.options.orders == "lazy"
+            done = sum(pair.outcome(lazy) != "unjudged" for pair in results.pairs)
+            again = f"; resume with: {self.options.command}" if self.options.command else ""
+            self.say(f"{done:,} of {self.work.n:,} pairs are judged; every reply that came is kept{again}")
+            raise KeyboardInterrupt
+        return results
 
     async def _obtain(self, budget: Budget | None, *, canaries_only: bool = False) -> Results:
         """All the calls."""
