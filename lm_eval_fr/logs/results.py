@@ -194,11 +194,12 @@ def settings_of(results: Results) -> dict[str, Any]:
     settings |= {name: body.get(name) for name in whole}
     settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}
     settings["chat_template_applied"] = body.get("chat_template") is not None
-    manifest = _about(results).get("manifest")
-    if isinstance(manifest, dict):
-        settings |= {f"manifest.{key}": value for key, value in manifest.items()}
-    elif manifest is not None:
-        settings["manifest"] = manifest
+    for block, found in ((name, _about(results).get(name)) for name in ("checkpoint", "manifest")):
+        if isinstance(found, dict):
+            # `start` is about one start of a server, not about what it serves.
+            settings |= {f"{block}.{key}": value for key, value in found.items() if key != "start"}
+        elif found is not None:
+            settings[block] = found
     return settings
 
 

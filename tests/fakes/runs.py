@@ -145,7 +145,7 @@ def make_run(
         "transformers_version": "N/A",
         "lm_eval_version": "0.4.13",
         "upper_git_hash": None,
-        **({"tokenizer_bos_token": [BOS, "1"], "tokenizer_eos_token": [EOS, "2"]} if form == "template" else {}),
+        **({"tokenizer_eos_token": [EOS, "2"], "tokenizer_bos_token": [BOS, "1"]} if form == "template" else {}),
         "task_hashes": {name: _task_hash(task_lines) for name, task_lines in lines.items() if log_samples},
         **_tracked(arm, model, source),
         **(results or {}),
@@ -233,7 +233,9 @@ def _task_blocks(
         "configs": {task.name: _config(task, gen_kwargs) for task in sorted(tasks, key=lambda t: t.name)},
         "versions": {task.name: task.version for task in tasks},
         "n-shot": {task.name: _shot_count(task) for task in tasks},
-        "higher_is_better": {t.name: {m: t.higher_is_better.get(m, True) for m in t.metrics} for t in tasks},
+        "higher_is_better": {
+            t.name: {m: t.higher_is_better.get(m, True) for m in t.metrics or ["bypass"]} for t in tasks
+        },
         "n-samples": {
             task.name: {
                 "original": len(task.samples) if task.original is None else task.original,
