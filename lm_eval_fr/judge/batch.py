@@ -107,6 +107,9 @@ def _submit(
     for batch in batches(journal, profile):
         if batch.in_flight and batch.step != "submitted":
             _advance(journal, server, batch, folder, resumed=True)
+    for batch in batches(journal, profile):
+        if batch.in_flight and batch.file_id is not None and not (folder / batch.file).is_file():
+            server.fetch(batch.file_id, folder / batch.file)  # without it its questions would be sent again
     taken = in_flight(journal, folder)
     chosen = _Affordable(profile, _allowance(journal, profile, max_usd), taken)
     sent = []

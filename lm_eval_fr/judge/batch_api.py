@@ -130,9 +130,17 @@ class OpenAIBatches:
         return self._call(lambda: self._read(self._client.batches.retrieve(batch_id).to_dict()))
 
     def fetch(self, file_id: str, to: Path) -> None:
+        import openai
+
         def download() -> None:
             with self._client.files.with_streaming_response.content(file_id) as content:
-                content.stream_to_file(to)
+                try:
+                    content.stream_to_file(to)
+                except OSError:
+                    raise
+                except Exception as error:
+                    # The transport's own errors come through here: a body that ends early must not pass for whole.
+                    raise openai.APIConnectionError(message=str(error), request=content.http_request) from error
 
         self._call(download)
 

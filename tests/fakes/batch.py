@@ -51,6 +51,7 @@ class FakeBatches:
     expire_after: int | None = None  # lines answered before the batch expires; once
     refuse_line: Callable[[dict[str, Any]], int | None] = lambda line: None  # a status instead of a reply
     refuse_file: str | None = None  # the whole batch fails with this message
+    cut_content: bool = False  # half of a file, then the connection goes; once
     drop_creation: bool = False  # the batch is made, the connection goes before the reply; once
     created_at: int = 2_000_000_000
     files: dict[str, FakeFile] = field(default_factory=dict)
@@ -85,6 +86,12 @@ class FakeBatches:
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         file = self.files.get(request.match_info["id"])
+        if file is not None and self.cut_content:
+            self.cut_content = False
+            response = web.StreamResponse(headers={"Content-Length": str(len(file.content))})
+            await response.prepare(request)
+            await response.write(file.content[: len(file.content) // 2])
+            return _abort(request)
         return _error(404, "no such file", "not_found") if file is None else web.Response(body=file.content)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:

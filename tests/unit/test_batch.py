@@ -283,6 +283,32 @@ def test_a_kill_while_collecting_files_nothing_twice(
     assert all(len(journal.replies(question.key)) == 1 for question in questions)
 
 
+def test_a_download_that_is_cut_files_nothing_and_is_fetched_again(
+    served: FakeBatches, journal: Journal, tmp_path: Path
+) -> None:
+    profile = judge(served)
+    questions = some_questions(profile, 5)
+    batch.submit(journal, profile, questions, tmp_path)
+    served.cut_content = True
+    with pytest.raises(Unfinished, match="run again"):
+        batch.collect(journal, profile, tmp_path)
+    assert len(still_open(journal, questions)) == 5
+    assert batch.collect(journal, profile, tmp_path).stored == 5
+
+
+def test_a_batch_folder_that_is_lost_does_not_make_its_questions_open_again(
+    served: FakeBatches, journal: Journal, tmp_path: Path
+) -> None:
+    served.hold = True
+    profile = judge(served)
+    questions = some_questions(profile, 3)
+    batch.submit(journal, profile, questions, tmp_path)
+    for path in tmp_path.glob("batch-*"):
+        path.unlink()
+    again = batch.submit(journal, profile, questions, tmp_path)
+    assert (again.questions, again.waiting) == (0, 3)
+
+
 def test_a_budget_holds_back_what_does_not_fit_and_counts_what_is_in_flight(
     served: FakeBatches, journal: Journal, tmp_path: Path
 ) -> None:
