@@ -124,25 +124,40 @@ class Dirichlet:
     large losses that approximation calls 4.8 % non-inferior where it promises 2.5 %.
     """
 
-    units: Units
-    guard: float
+    lower: Units
+    upper: Units
+    copies: Array
+    start: tuple[float, float]
+    mean: float
     name: str = "Dirichlet bound"
 
     def p_above(self, c: float) -> float:
         if c <= -1:
             return 0.0
-        units = augment(self.units, -1.0, self.guard)
-        return float(dirichlet_tail(units.sums - c * units.sizes))
+        return float(dirichlet_tail(self.lower.sums - c * self.lower.sizes, self.copies))
 
     def p_below(self, c: float) -> float:
         if c >= 1:
             return 0.0
-        units = augment(self.units, 1.0, self.guard)
-        return float(dirichlet_tail(c * units.sizes - units.sums))
+        return float(dirichlet_tail(c * self.upper.sizes - self.upper.sums, self.copies))
 
     def interval(self, level: float) -> tuple[float, float]:
-        alpha, mean = (1 - level) / 2, self.units.mean
-        return lower_limit(self.p_above, alpha, -1.0, mean), upper_limit(self.p_below, alpha, mean, 1.0)
+        alpha = (1 - level) / 2
+        first = self.start[0] if self.p_above(self.start[0]) < alpha else -1.0
+        last = self.start[1] if self.p_below(self.start[1]) < alpha else 1.0
+        return lower_limit(self.p_above, alpha, first, self.mean), upper_limit(self.p_below, alpha, self.mean, last)
+
+
+def dirichlet(units: Units, guard: float) -> Dirichlet:
+    """Equal values are gathered (scores repeat); the search for the limits starts around the augmented t's."""
+    start = augmented(units, guard).interval(0.999)
+    if units.clustered:
+        gathered, copies = units, np.ones(units.count)
+    else:
+        values, counts = np.unique(units.sums, return_counts=True)
+        gathered, copies = Units(values, np.ones(values.size), False), counts.astype(np.float64)
+    lower, upper = augment(gathered, -1.0, guard), augment(gathered, 1.0, guard)
+    return Dirichlet(lower, upper, np.append(copies, 1.0), start, units.mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,46 +195,48 @@ def upper_limit(p_below: Callable[[float], float], alpha: float, mean: float, hi
     return float(optimize.brentq(lambda c: p_below(c) - alpha, mean, high, xtol=1e-12, rtol=1e-12))
 
 
-def dirichlet_tail(z: Array) -> Array:
-    """P(sum E_i z_i <= 0) for independent standard exponentials E_i, along the last axis.
+def dirichlet_tail(z: Array, copies: Array | float = 1.0) -> Array:
+    """P(sum E_i z_i <= 0) for independent standard exponentials E_i, along the last axis; z_i occurs copies_i times.
 
     The sign of a Dirichlet-weighted mean is that of this sum. Saddlepoint approximation of Lugannani and Rice
-    (1980); against the exact Beta tails it errs by under 2 % of the probability at five units or more, upwards.
+    (1980); against the exact Beta tails it errs by under 3 % of the probability from five units on, upwards.
     """
     rows = np.atleast_2d(z)
-    result = np.where(rows.max(axis=-1) <= 0, 1.0, 0.0)
-    mixed = (rows.max(axis=-1) > 0) & (rows.min(axis=-1) < 0)
+    top, bottom = rows.max(axis=-1), rows.min(axis=-1)
+    result = np.where(top <= 0, 1.0, 0.0)
+    mixed = (top > 0) & (bottom < 0)
     if mixed.any():
-        result[mixed] = lugannani_rice(rows[mixed])
+        result[mixed] = lugannani_rice(rows[mixed], copies)
     return result if np.ndim(z) > 1 else result[0]
 
 
-def lugannani_rice(z: Array) -> Array:
+def lugannani_rice(z: Array, copies: Array | float) -> Array:
     """The tail for rows with values of both signs; cumulant function K(s) = -sum log(1 - s z_i)."""
-    s = saddlepoint(z)
+    s = saddlepoint(z, copies)
     ratio = z / (1 - s * z)
+    k0 = -(copies * np.log1p(-s * z)).sum(axis=-1)
+    k2 = (copies * ratio * ratio).sum(axis=-1)
     s = s[..., 0]
-    k0 = -np.log1p(-s[..., None] * z).sum(axis=-1)
-    k2 = (ratio * ratio).sum(axis=-1)
     w = np.sign(s) * np.sqrt(np.maximum(-2 * k0, 0))
     u = s * np.sqrt(k2)
-    near = np.abs(w) < 1e-3  # both terms blow up at the mean; their difference tends to skewness / 6
+    near = np.abs(w) < 1e-3  # both terms blow up at the mean; their difference tends to -skewness / 6
     safe_w, safe_u = np.where(near, 1.0, w), np.where(near, 1.0, u)
-    skewness = 2 * (ratio**3).sum(axis=-1) / k2**1.5
+    skewness = 2 * (copies * ratio**3).sum(axis=-1) / k2**1.5
     term = np.where(near, -skewness / 6, 1 / safe_u - 1 / safe_w)
     above = special.ndtr(-w) + np.exp(-0.5 * w * w) / math.sqrt(2 * math.pi) * term
     return np.clip(1 - above, 0.0, 1.0)
 
 
-def saddlepoint(z: Array) -> Array:
+def saddlepoint(z: Array, copies: Array | float) -> Array:
     """s with sum z_i / (1 - s z_i) = 0, by Newton steps kept inside a shrinking bracket."""
     low, high = 1 / z.min(axis=-1, keepdims=True), 1 / z.max(axis=-1, keepdims=True)
     s = np.zeros_like(low)
     for _ in range(200):
         ratio = z / (1 - s * z)
-        slope = ratio.sum(axis=-1, keepdims=True)
+        weighted = copies * ratio
+        slope = weighted.sum(axis=-1, keepdims=True)
         low, high = np.where(slope < 0, s, low), np.where(slope > 0, s, high)
-        step = s - slope / (ratio * ratio).sum(axis=-1, keepdims=True)
+        step = s - slope / (weighted * ratio).sum(axis=-1, keepdims=True)
         step = np.where((step <= low) | (step >= high), (low + high) / 2, step)
         if np.all(np.abs(step - s) <= 1e-12 * np.maximum(np.abs(s), 1e-9)):
             return step

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
 from .betting import Betting
-from .bounds import Bound, Dirichlet, Wider, augmented, guard_size, standard_error, student
+from .bounds import Bound, Wider, augmented, dirichlet, guard_size, standard_error, student
 from .proportions import Tango, mcnemar_exact
 from .results import Array, Difference, Flips, Interval, Kind
 
@@ -167,7 +167,7 @@ def choose(
 
 def guarded(units: Units, icc: float | None) -> Wider:
     guard = guard_size(units, icc)
-    return Wider(augmented(units, guard), Dirichlet(units, guard))
+    return Wider(augmented(units, guard), dirichlet(units, guard))
 
 
 def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: bool) -> tuple[float | None, str]:
