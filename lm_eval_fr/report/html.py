@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -28,7 +30,7 @@ SIGNS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", None: "?
 def render(report: Report, samples: Samples | None = None) -> str:
     """The whole page. Without `samples` it has no browser of pairs, and no script at all."""
     style, script = _page_file("report.css"), _page_file("samples.js")
-    packed = pack(samples.cards) if samples else None
+    packed = (samples.packed or pack(samples.cards)) if samples else None
     judge = report.judge
     return _template().render(
         report=report,
@@ -57,6 +59,13 @@ def render(report: Report, samples: Samples | None = None) -> str:
         data_keys=list(dict.fromkeys(key for row in report.provenance.data for key in row)),
         **_WORDS,
     )
+
+
+def write(page: str, path: Path) -> None:
+    """The page as a file, whole or not at all. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(page, encoding="utf-8", errors="replace")
+    draft.replace(path)
 
 
 def _typeset(show: Callable[..., str]) -> Callable[..., str]:

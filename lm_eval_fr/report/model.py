@@ -45,7 +45,6 @@ class Arm:
     date: str | None = None
     seconds: float | None = None
     health: Health | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +155,7 @@ class LengthBin:
     wins: int
     ties: int
     losses: int
+    win_share: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,9 @@ class Position:
     both_orders: int
     first_answer: Share
     flip: Share
+    split: Share
     consistent: Share
+    flips_to_first: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +176,18 @@ class Length:
 
     candidate_mean: float
     reference_mean: float
+    difference_ci: Bounds | None
     longer_wins: Share
     bins: tuple[LengthBin, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeats:
+    """How often the same question in the same order got another verdict, beside how often the other order did."""
+
+    questions: int
+    changed: Share
+    order_changed: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,10 +230,13 @@ class JudgeResult:
     documents_needed: int | None = None
     mde: float | None = None
     length: Length | None = None
+    repeats: Repeats | None = None
     tasks: tuple[JudgedTask, ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
     rubric: Mapping[str, Any] = field(default_factory=dict)
     controls: Mapping[str, Any] = field(default_factory=dict)
+    panel: Mapping[str, Any] = field(default_factory=dict)
+    orders: str = "both"
     stopped_early: bool = False
     offline: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -244,11 +259,11 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A task's noise floor: the largest move of an arm from itself that its rerun leaves possible."""
+    """A task's noise floor: the largest mean move of an arm from itself. `exceeded` is None where it cannot be told."""
 
     task: str
     floor: float
-    exceeded: bool
+    exceeded: bool | None
     sentence: str
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 PLAIN_LIMIT = 200_000
 """Up to this many bytes the pairs are embedded as readable JSON; above, deflated."""
 
+LEVEL = 6  # of zlib: 9 takes twice as long for one part in three hundred
+
 FLAGS: Mapping[str, str] = {
     "lost": "right in the reference, wrong in the candidate; a graded metric fell by more than 0.5",
     "gained": "wrong in the reference, right in the candidate; a graded metric rose by more than 0.5",
@@ -50,14 +52,26 @@ class Card:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Pairs as text that can stand inside a <script> element: it holds no `<`, `>` or `&`."""
+
+    encoding: Literal["json", "deflate"]
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """What is embedded of `total` pairs; `note` says what was left out and `beside` names the file that has it."""
+    """What is embedded of `total` pairs; `note` says what was left out and `beside` names the file that has it.
+
+    packed: the cards as they travel, where that is known already.
+    """
 
     cards: tuple[Card, ...]
     total: int
     note: str | None = None
     beside: str | None = None
+    packed: Packed | None = None
 
     def counts(self) -> dict[str, int]:
         found = Counter(flag for card in self.cards for flag in card.flags)
@@ -67,20 +81,13 @@ class Samples:
         return dict(Counter(card.task for card in self.cards))
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    encoding: Literal["json", "deflate"]
-    text: str
-
-
 def pack(cards: Sequence[Card], *, plain_limit: int = PLAIN_LIMIT) -> Packed:
-    """The pairs as text that can stand inside a <script> element: it holds no `<`, `>` or `&`."""
     content = payload(cards)
     plain = json.dumps(content, separators=(",", ":"), allow_nan=False)
     if len(plain) <= plain_limit:
         return Packed("json", plain.translate(_INERT))
     raw = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Packed("deflate", base64.b64encode(zlib.compress(raw.encode("utf-8", "replace"), 9)).decode())
+    return Packed("deflate", base64.b64encode(zlib.compress(raw.encode("utf-8", "replace"), LEVEL)).decode())
 
 
 _INERT = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -118,16 +125,25 @@ def _row(card: Card, tasks: list[str], prompts: dict[str, int]) -> dict[str, Any
     return row | {key: item for key, item in optional.items() if item}
 
 
-def within(cards: Iterable[Card], budget: int) -> list[Card]:
-    """The first cards, in the order given, that fit `budget` bytes of the page; at least one."""
-    # Deflating them one after another is an upper estimate: pack() orders them so that neighbours resemble each other.
-    squeeze = zlib.compressobj(6)
+def fit(cards: Iterable[Card], budget: int) -> tuple[list[Card], Packed]:
+    """As many of the first cards, in the order given, as make at most `budget` bytes when packed; at least one."""
+    kept = _about(cards, budget)
+    packed = pack(kept)
+    while len(packed.text) > budget and len(kept) > 1:
+        kept = kept[: max(1, min(len(kept) - 1, int(len(kept) * budget / len(packed.text) * 0.99)))]
+        packed = pack(kept)
+    return kept, packed
+
+
+def _about(cards: Iterable[Card], budget: int) -> list[Card]:
+    """A few more cards than fit, by a quick compression that does worse than the real one."""
+    squeeze = zlib.compressobj(1)
     kept: list[Card] = []
     used = 0
     for card in cards:
+        kept.append(card)
         row = json.dumps(_row(card, [card.task], {}) | {"p": card.prompt}, ensure_ascii=False)
         used += len(squeeze.compress(row.encode("utf-8", "replace")))
-        if kept and used * 4 // 3 > budget:
+        if used * 4 // 3 > budget * 1.3:
             break
-        kept.append(card)
     return kept

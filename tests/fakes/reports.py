@@ -21,6 +21,7 @@ from lm_eval_fr.report.model import (
     Position,
     Provenance,
     Recovered,
+    Repeats,
     Report,
     Rerun,
     Secondary,
@@ -128,6 +129,11 @@ def the_tasks() -> tuple[TaskResult, ...]:
     )
 
 
+def a_share(count: int, of: int) -> Share:
+    share = count / of
+    return Share(count=count, of=of, share=share, low=share / 2, high=(1 + share) / 2, method="Clopper-Pearson")
+
+
 def a_judge(**changes: object) -> JudgeResult:
     """The seed study's counts."""
     judge = JudgeResult(
@@ -156,6 +162,8 @@ def a_judge(**changes: object) -> JudgeResult:
             both_orders=148,
             first_answer=Share(count=97, of=173, share=97 / 173, low=0.4834, high=0.6359, method="Clopper-Pearson"),
             flip=Share(count=29, of=148, share=29 / 148, low=0.1353, high=0.2692, method="Clopper-Pearson"),
+            split=Share(count=8, of=148, share=8 / 148, low=0.0236, high=0.1037, method="Clopper-Pearson"),
+            flips_to_first=Share(count=20, of=29, share=20 / 29, low=0.4917, high=0.8472, method="Clopper-Pearson"),
             consistent=Share(count=111, of=148, share=0.75, low=0.6724, high=0.8176, method="Clopper-Pearson"),
         ),
         usage={
@@ -179,13 +187,15 @@ def a_judge(**changes: object) -> JudgeResult:
         length=Length(
             candidate_mean=1512.0,
             reference_mean=1604.5,
+            difference_ci=(-140.2, -44.8),
             longer_wins=Share(count=52, of=88, share=52 / 88, low=0.481, high=0.6946, method="Clopper-Pearson"),
             bins=(
-                LengthBin(low=0.0, high=0.8, n=38, wins=8, ties=14, losses=16),
-                LengthBin(low=0.8, high=1.25, n=84, wins=30, ties=38, losses=16),
-                LengthBin(low=1.25, high=None, n=28, wins=12, ties=8, losses=8),
+                LengthBin(low=0.0, high=0.8, n=38, wins=8, ties=14, losses=16, win_share=a_share(8, 24)),
+                LengthBin(low=0.8, high=1.25, n=84, wins=30, ties=38, losses=16, win_share=a_share(30, 46)),
+                LengthBin(low=1.25, high=None, n=28, wins=12, ties=8, losses=8, win_share=a_share(12, 20)),
             ),
         ),
+        repeats=Repeats(questions=40, changed=a_share(4, 40), order_changed=a_share(37, 148)),
         tasks=(JudgedTask(task="analysis_fr", n=150, wins=50, ties=60, losses=40, net_win=1 / 15),),
         profile={"name": "gpt-4.1", "model": "gpt-4.1-2025-04-14", "shutdown": "2027-01-14"},
         rubric={"name": "analyses_fr", "sha256": "5f" * 32, "text": "Compare les deux analyses.\n- fidélité\n"},

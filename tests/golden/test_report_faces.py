@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.report import json, markdown, text
+from lm_eval_fr.report import html, json, markdown, text
+from lm_eval_fr.report.samples import Samples
+from tests.fakes.cards import ordinary
 from tests.fakes.reports import a_report, many_reports
 
 FOLDER = Path(__file__).parent
+
+
+def page() -> str:
+    """The HTML without style and script, which are files of their own, and the hashes of them."""
+    cards = ordinary()[::12]
+    whole = html.render(a_report(), Samples(cards=cards, total=len(cards)))
+    whole = re.sub(r"(<style>).*?(</style>)", r"\1\2", whole, flags=re.DOTALL)
+    whole = re.sub(r"(<script>).*?(</script>)", r"\1\2", whole, flags=re.DOTALL)
+    return re.sub(r"sha256-[A-Za-z0-9+/=]+", "sha256-", whole)
+
+
 FACES = {
     "report.txt": lambda: text.render(a_report()),
     "report.md": lambda: markdown.render(a_report()),
+    "report.html": page,
     "compare.json": lambda: json.to_json(a_report()),
     "report_many.txt": lambda: text.render_many(many_reports()),
     "report_many.md": lambda: markdown.render_many(many_reports()),

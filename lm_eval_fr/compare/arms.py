@@ -1,0 +1,107 @@
+"""Who was compared, with what, on which data: the report's arms, settings and provenance."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from lm_eval_fr import __version__
+from lm_eval_fr.logs import Run
+from lm_eval_fr.pairing import ArmHealth, PairedTask, Pairing
+from lm_eval_fr.report.model import Arm, Health, Setting
+
+LIBRARIES = ("lm-eval", "numpy", "scipy")
+DATA_KEYS = ("source", "dataset", "revision", "licence", "citation")
+
+
+def arms_of(pairing: Pairing) -> tuple[Arm, Arm]:
+    """Candidate and reference, under short names that tell them apart."""
+    names = [run.model.rstrip("/").rsplit("/", 1)[-1] or run.model for run in (pairing.candidate, pairing.reference)]
+    if names[0] == names[1]:
+        names = [pairing.candidate.model, pairing.reference.model]
+    if names[0] == names[1]:
+        sources = [pairing.candidate.source, pairing.reference.source]
+        apart = sources if sources[0] != sources[1] else ["candidate", "reference"]
+        names = [f"{name} ({what})" for name, what in zip(names, apart, strict=True)]
+    candidate = _arm(pairing.candidate, names[0], [task.candidate_health for task in pairing.tasks])
+    reference = _arm(pairing.reference, names[1], [task.reference_health for task in pairing.tasks])
+    return candidate, reference
+
+
+def _arm(run: Run, name: str, health: Sequence[ArmHealth]) -> Arm:
+    return Arm(
+        name=name,
+        model=run.model,
+        source=run.source,
+        path=str(run.path),
+        date=datetime.fromtimestamp(run.date, UTC).isoformat(timespec="seconds") if run.date else None,
+        seconds=run.seconds,
+        health=Health(
+            answers=sum(h.n for h in health),
+            empty=sum(h.empty for h in health),
+            truncated=sum(h.truncated for h in health),
+            failed=sum(h.failed for h in health),
+        ),
+    )
+
+
+def settings_of(pairing: Pairing) -> tuple[Setting, ...]:
+    return tuple(
+        Setting(
+            name=s.name,
+            candidate=plain(s.candidate),
+            reference=plain(s.reference),
+            differs=s.differs,
+            expected=s.name in ("model", "source") or s.name.startswith("model_args."),
+        )
+        for s in pairing.settings
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
+    """Source, revision, licence and citation of each task's data, as its definition states them."""
+    rows = []
+    for task in tasks:
+        config = task.sides[1].log.config
+        metadata = config.get("metadata")
+        stated = metadata if isinstance(metadata, Mapping) else {}
+        dataset = stated.get("dataset")
+        pinned = dataset if isinstance(dataset, Mapping) else {}
+        row = {
+            "task": task.task,
+            "documents": task.n,
+            "source": stated.get("source"),
+            "dataset": pinned.get("path") or config.get("dataset_path"),
+            "revision": pinned.get("revision"),
+            "licence": stated.get("licence") or stated.get("license"),
+            "citation": stated.get("citation"),
+            "read from": stated.get("data") or stated.get("data_dir"),
+        }
+        rows.append({key: plain(item) for key, item in row.items() if item is not None})
+    return tuple(rows)
+
+
+def versions() -> dict[str, str]:
+    found = {"lm-eval-fr": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,144 @@
+"""What a reader must know before the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+from lm_eval_fr.judge.summary import JudgeSummary
+from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult
+from lm_eval_fr.stats.differences import FEW_CLUSTERS
+
+SHUTDOWN_DAYS = 60
+UNHEALTHY = 0.01
+UNDECIDED = 0.01
+# Sources that run the weights in this process: what they load is on record. All others are a server's word.
+LOCAL_SOURCES = ("vllm", "hf", "huggingface", "sglang", "gguf", "fr-baseline", "dummy")
+
+
+def cautions(
+    pairing: Pairing,
+    results: Sequence[TaskResult],
+    judge: JudgeResult | None,
+    summary: JudgeSummary | None,
+    noise: Noise | None,
+    *,
+    today: date | None,
+) -> tuple[Caution, ...]:
+    found = [
+        *_mismatches(pairing.tasks),
+        *_judge(judge, summary, today),
+        *_unjudged(pairing.tasks, judge),
+        *_precision(pairing),
+        *_noise(noise),
+        *_health(results),
+        *_few(results),
+        *_without_margin(results),
+    ]
+    return tuple({caution.text: caution for caution in found}.values())
+
+
+def _mismatches(tasks: Sequence[PairedTask]) -> Iterator[Caution]:
+    for task in tasks:
+        for allowed in task.allowed:
+            yield Caution(kind="mismatch", text=f"Let through by --allow: {allowed}.")
+
+
+def _judge(judge: JudgeResult | None, summary: JudgeSummary | None, today: date | None) -> Iterator[Caution]:
+    if judge is None or summary is None:
+        return
+    if judge.offline:
+        text = (
+            "The judge is the offline stand-in: a formula over words, no reader. Its verdicts show how the report "
+            "works, not which arm is better."
+        )
+        yield Caution(kind="offline_judge", text=text)
+    undecided = judge.outcomes.get("invalid", 0) + judge.outcomes.get("unjudged", 0)
+    if judge.pairs and undecided / judge.pairs >= UNDECIDED:
+        text = (
+            f"{undecided:,} of {judge.pairs:,} pairs have no verdict ({judge.outcomes.get('invalid', 0):,} invalid, "
+            f"{judge.outcomes.get('unjudged', 0):,} unjudged): whatever they hide, the net win rate is between "
+            f"{w.signed(judge.worst_case)} and {w.signed(judge.best_case)} points."
+        )
+        yield Caution(kind="undecided", text=text)
+    if not summary.finished:
+        yield Caution(kind="unfinished", text=f"The judge has not finished: {summary.left or 'run it again'}.")
+    yield from _shutdown(summary, today)
+    for text in summary.warnings:
+        yield Caution(kind="judge", text=f"Judge: {text}.".replace("..", "."))
+
+
+def _shutdown(summary: JudgeSummary, today: date | None) -> Iterator[Caution]:
+    if summary.shutdown is None or today is None:
+        return
+    left = (date.fromisoformat(summary.shutdown) - today).days
+    if left <= SHUTDOWN_DAYS:
+        when = f"is shut down on {summary.shutdown}" if left >= 0 else f"was shut down on {summary.shutdown}"
+        text = f"The judge {summary.model} {when}: these verdicts cannot be repeated after that."
+        yield Caution(kind="shutdown", text=text)
+
+
+def _unjudged(tasks: Sequence[PairedTask], judge: JudgeResult | None) -> Iterator[Caution]:
+    judged = [task.task for task in tasks if task.judged]
+    if judged and judge is None:
+        names = ", ".join(judged)
+        yield Caution(kind="not_judged", text=f"No verdict on {names}: only a judge can tell, and none was asked.")
+
+
+def _precision(pairing: Pairing) -> Iterator[Caution]:
+    for role, run in (("reference", pairing.reference), ("candidate", pairing.candidate)):
+        known = any(name.startswith("manifest.") for name in run.settings)
+        if run.source.lower().startswith(LOCAL_SOURCES) or known:
+            continue
+        text = (
+            f"The precision behind the {role} ({run.model}, through {run.source}) is undisclosed: the difference is "
+            "that of two services, and not of quantisation alone."
+        )
+        yield Caution(kind="precision", text=text)
+
+
+def _noise(noise: Noise | None) -> Iterator[Caution]:
+    if noise is None:
+        text = (
+            "No arm was run twice, so the noise floor is not known: reruns of one server are known to move scores by "
+            "0.35 points on average and 3.2 at most."
+        )
+        yield Caution(kind="noise_floor", text=text)
+    elif noise.sentence:
+        yield Caution(kind="noise_floor", text=noise.sentence)
+
+
+def _health(results: Sequence[TaskResult]) -> Iterator[Caution]:
+    for t in results:
+        arms: Mapping[str, Health | None] = {"candidate": t.candidate_health, "reference": t.reference_health}
+        for role, health in arms.items():
+            if health is None or not health.answers:
+                continue
+            parts = (
+                (health.failed, "were never obtained and score 0"),
+                (health.empty, "are empty"),
+                (health.truncated, "look cut off"),
+            )
+            said = [f"{number:,} {what}" for number, what in parts if number / health.answers >= UNHEALTHY]
+            if said:
+                text = f"{t.task}: of the {role}'s {health.answers:,} answers {', '.join(said)}."
+                yield Caution(kind="health", text=text)
+
+
+def _few(results: Sequence[TaskResult]) -> Iterator[Caution]:
+    for t in results:
+        if t.clusters is not None and t.clusters < FEW_CLUSTERS:
+            text = (
+                f"{t.task}: {w.plural(t.clusters, 'cluster')} only: documents of one article are alike, so there is "
+                "less to go by than the number of documents suggests."
+            )
+            yield Caution(kind="few_clusters", text=text)
+
+
+def _without_margin(results: Sequence[TaskResult]) -> Iterator[Caution]:
+    for t in results:
+        if t.margin is None:
+            text = f"{t.task} is outside of the verdict: {t.metric} is {t.reasons['verdict']}."
+            yield Caution(kind="no_margin", text=text)

@@ -1,0 +1,53 @@
+"""Which loss is accepted where: the user's margins, checked against what is compared."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.pairing import PairedTask
+from lm_eval_fr.plan import GOLD_MARGIN, JUDGE_MARGIN
+
+GOLD, JUDGE = "gold", "judge"
+
+
+@dataclass(frozen=True)
+class Margins:
+    """`given` maps a task, "judge", or "gold" (all tasks not named; "" means the same) to the largest loss accepted."""
+
+    given: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, task: PairedTask, *, unit_scale: bool) -> float | None:
+        """A gold task's margin; None where the metric is on no 0-1 scale and nothing was said of this task."""
+        if task.task in self.given:
+            return self.given[task.task]
+        if not unit_scale:
+            return None
+        return self.given.get(GOLD, self.given.get("", GOLD_MARGIN))
+
+    @property
+    def judge(self) -> float:
+        return self.given.get(JUDGE, JUDGE_MARGIN)
+
+    def check(self, tasks: tuple[PairedTask, ...]) -> None:
+        """UsageError for a margin that is no loss, or that names nothing here."""
+        gold = [task.task for task in tasks if not task.judged]
+        judged = [task.task for task in tasks if task.judged]
+        for name, margin in self.given.items():
+            shown = f"{name}={margin}" if name else str(margin)
+            if not (math.isfinite(margin) and margin > 0):
+                remedy = "a margin is the largest loss accepted, above 0: 0.02 is two points"
+                raise UsageError(f"{margin} is no margin", where=f"--margin {shown}", remedy=remedy)
+            if name in judged:
+                raise UsageError(
+                    f"{name} is judged: its margin is the judge's",
+                    where=f"--margin {shown}",
+                    remedy=f"--margin {JUDGE}={margin}",
+                )
+            if name not in (*gold, GOLD, JUDGE, ""):
+                near = difflib.get_close_matches(name, [*gold, JUDGE, GOLD], n=1)
+                advice = f"did you mean {near[0]}?" if near else f"tasks here: {', '.join([*gold, JUDGE])}"
+                raise UsageError(f"no task {name} in this comparison", where=f"--margin {shown}", remedy=advice)

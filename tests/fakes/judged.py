@@ -1,0 +1,65 @@
+"""A judge's folder as `lm-eval-fr judge` leaves it, from a list of outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.judge.outcome import Judgement, Outcome, PairVerdict, write_verdicts
+from lm_eval_fr.judge.summary import JudgeSummary, Tokens, Usage, write_summary
+from lm_eval_fr.pairing import PairedTask
+
+ORDERS: dict[Outcome, tuple[Judgement, Judgement]] = {
+    "win": ("A", "B"),
+    "loss": ("B", "A"),
+    "tie": ("tie", "tie"),
+    "flip": ("A", "A"),
+    "split": ("tie", "A"),
+    "identical": (None, None),
+    "invalid": ("A", "invalid"),
+    "unjudged": (None, None),
+}
+SEED_STUDY: tuple[Outcome, ...] = ("win",) * 50 + ("loss",) * 40 + ("tie",) * 21 + ("flip",) * 29 + ("split",) * 10
+
+
+def verdicts_on(task: PairedTask, outcomes: Sequence[Outcome], **fields: Any) -> list[PairVerdict]:
+    """One verdict for each of the task's first documents."""
+    return [
+        PairVerdict(
+            task.task,
+            int(task.doc_ids[i]),
+            task.doc_hashes[i],
+            outcome,
+            *ORDERS[outcome],
+            reasons={"candidate_first": f"raison {i}", "reference_first": f"autre raison {i}"},
+            candidate_chars=100 + i % 7,
+            reference_chars=103,
+            **fields,
+        )
+        for i, outcome in enumerate(outcomes)
+    ]
+
+
+def judge_folder(folder: Path, verdicts: Sequence[PairVerdict], **changes: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    usage = Usage(
+        live=Tokens(calls=300, input_tokens=900_000, cached_tokens=400_000, output_tokens=30_000, dollars=1.5)
+    )
+    summary: dict[str, Any] = {
+        "profile": "gpt-4.1",
+        "model": "gpt-4.1-2025-04-14",
+        "rubric": "analyses_fr",
+        "rubric_sha256": "ab" * 32,
+        "rubric_text": "Compare les deux analyses.",
+        "orders": "both",
+        "stop": "never",
+        "planned": len(verdicts),
+        "counts": {},
+        "usage": usage,
+        "spent": usage,
+        "finished": True,
+    }
+    write_verdicts(folder / "verdicts.jsonl", verdicts)
+    write_summary(folder / "judge.json", JudgeSummary(**(summary | changes)))
+    return folder

@@ -1,0 +1,416 @@
+"""Runs on disk -> the report's data: numbers against ones computed here, verdicts, margins, degenerate data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from lm_eval_fr.compare import compare, gate_code
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.judge.summary import Stopped, Usage
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import Pairing, pair_runs
+from lm_eval_fr.report import markdown, text
+from lm_eval_fr.report.json import from_json, to_json
+from lm_eval_fr.report.model import Report, TaskResult
+from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
+from tests.fakes.runs import FakeTask, make_run, plain_task
+
+Scores = Mapping[str, Sequence[float]]
+
+
+def pairing_of(tmp_path: Path, candidate: Sequence[FakeTask], reference: Sequence[FakeTask], **kwargs: Any) -> Pairing:
+    # The raw form on both sides: proving prompts equal across forms is the pairing's own test, and takes time.
+    one = make_run(tmp_path / "candidate", *candidate, model="org/petit-NVFP4", source="vllm")
+    other = make_run(tmp_path / "reference", *reference, model="petit-2603")
+    return pair_runs(find_run(one), find_run(other), **kwargs)
+
+
+def gold(tmp_path: Path, candidate: Scores, reference: Scores, **task: Any) -> Pairing:
+    name = task.pop("name", "piaf_fr")
+    return pairing_of(tmp_path, [plain_task(name, candidate, **task)], [plain_task(name, reference, **task)])
+
+
+def judged(tmp_path: Path, n: int = 150) -> Pairing:
+    tasks = [[plain_task("analysis_fr", n, answers=[f"{arm} {i}" for i in range(n)])] for arm in "cr"]
+    return pairing_of(tmp_path, *tasks)
+
+
+def only(report: Report) -> TaskResult:
+    assert len(report.tasks) == 1
+    return report.tasks[0]
+
+
+def every_face(report: Report) -> str:
+    """Renders all faces; none may show a hole of ours."""
+    assert from_json(to_json(report)) == report
+    shown = text.render(report) + markdown.render(report)
+    assert "None" not in shown
+    assert not re.search(r"\bnan\b", shown.lower())
+    assert max(map(len, text.render(report).splitlines())) <= 100
+    return shown
+
+
+def flips(n: int, lost: int, gained: int) -> tuple[Scores, Scores]:
+    """Exact-match scores with so many flips among n documents."""
+    reference = [1.0] * lost + [0.0] * gained + [1.0] * (n - lost - gained)
+    candidate = [0.0] * lost + [1.0] * gained + [1.0] * (n - lost - gained)
+    return {"exact_match": candidate}, {"exact_match": reference}
+
+
+def test_exact_match_numbers(tmp_path: Path) -> None:
+    result = only(compare(gold(tmp_path, *flips(500, 20, 12))))
+    assert result.kind == "binary"
+    assert (result.n, result.clusters) == (500, None)
+    assert result.candidate_mean == pytest.approx(480 / 500)
+    assert result.difference == pytest.approx(-8 / 500)
+    assert result.flips is not None
+    assert (result.flips.lost, result.flips.gained) == (20, 12)
+    assert result.p_value == pytest.approx(scipy_stats.binomtest(12, 32).pvalue)
+    assert result.recovery == pytest.approx(480 / 488)
+    assert result.verdict == "inconclusive"
+    assert result.documents_needed is not None
+    assert "Tango" in result.method
+
+
+def test_graded_scores_in_clusters(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    reference = generator.random(400)
+    candidate = np.clip(reference + generator.normal(0, 0.2, 400), 0, 1)
+    titles = [f"Article {i % 80}" for i in range(400)]
+    pairing = gold(tmp_path, {"f1": candidate.tolist()}, {"f1": reference.tolist()}, titles=titles, cluster="title")
+    result = only(compare(pairing))
+    d = candidate - reference
+    sums = np.array([(d[c::80] - d.mean()).sum() for c in range(80)])
+    cr1 = float(np.sqrt(80 / 79 * (sums**2).sum()) / 400)
+    plain = scipy_stats.t.ppf(0.975, 79) * cr1
+    assert (result.kind, result.clusters) == ("bounded", 80)
+    assert result.ci_low is not None
+    assert result.ci_high is not None
+    assert result.ci_low < d.mean() - plain  # the guard against rare large losses makes it wider, a little
+    assert result.ci_high - result.ci_low < 2 * plain + 0.07
+    assert result.design_effect == pytest.approx((cr1 / d.std(ddof=1)) ** 2 * 400)
+    assert result.flips is not None
+    assert result.flips.lost == int((d < -0.5).sum())
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "verdict", "code"),
+    [(10, 10, "non_inferior", 0), (300, 10, "inferior", 1), (45, 10, "inconclusive", 3)],
+)
+def test_verdict_sentence_and_gate(tmp_path: Path, lost: int, gained: int, verdict: str, code: int) -> None:
+    report = compare(gold(tmp_path, *flips(2000, lost, gained)))
+    assert report.overall.verdict == verdict
+    assert gate_code(report) == code
+    shown = every_face(report)
+    assert "Not claimed: that the arms are equal" in shown
+    assert report.overall.sentence.startswith(
+        {0: "Non-inferior", 1: "Inferior", 3: "Inconclusive"}[code] + " at 95 % confidence"
+    )
+    assert bool(report.overall.ruled_out) == (code == 0)
+
+
+def test_a_small_loss_is_told_though_it_is_inside_the_margin(tmp_path: Path) -> None:
+    report = compare(gold(tmp_path, *flips(4000, 45, 10)))
+    assert only(report).verdict == "non_inferior"
+    assert only(report).degradation_detected
+    assert "A loss inside the margin is there all the same" in report.overall.sentence
+
+
+def test_one_inconclusive_task_makes_all_inconclusive(tmp_path: Path) -> None:
+    arms = zip(flips(3000, 5, 5), flips(100, 8, 2), strict=True)
+    tasks = [[plain_task("a_fr", large), plain_task("b_fr", small)] for large, small in arms]
+    report = compare(pairing_of(tmp_path, *tasks))
+    assert [t.verdict for t in report.tasks] == ["non_inferior", "inconclusive"]
+    assert report.overall.verdict == "inconclusive"
+    assert "b_fr" in report.overall.sentence
+    assert "a_fr" not in report.overall.sentence
+    assert [t.p_holm for t in report.tasks] == [
+        pytest.approx(min(1.0, 2 * (report.tasks[0].p_non_inferior or 0))),
+        pytest.approx(report.tasks[1].p_non_inferior),
+    ]
+
+
+def test_level_and_margin_change_the_verdict(tmp_path: Path) -> None:
+    pairing = gold(tmp_path, *flips(1000, 20, 10))
+    assert only(compare(pairing)).verdict == "inconclusive"
+    assert only(compare(pairing, margins={"gold": 0.05})).verdict == "non_inferior"
+    assert only(compare(pairing, margins={"": 0.05})).verdict == "non_inferior"
+    assert only(compare(pairing, margins={"piaf_fr": 0.05, "gold": 0.001})).verdict == "non_inferior"
+    assert only(compare(pairing, level=0.5)).verdict == "non_inferior"
+
+
+@pytest.mark.parametrize(
+    ("margins", "message"),
+    [
+        ({"piaf": 0.02}, "no task piaf in this comparison (did you mean piaf_fr?)"),
+        ({"zebra": 0.02}, "no task zebra in this comparison (tasks here: piaf_fr, judge)"),
+        ({"": 0.0}, "--margin 0.0: 0.0 is no margin"),
+        ({"piaf_fr": -0.02}, "--margin piaf_fr=-0.02: -0.02 is no margin"),
+        ({"judge": float("nan")}, "nan is no margin"),
+        ({"piaf_fr": 2.0}, "a margin of 2.0 accepts every loss"),
+    ],
+)
+def test_margins_that_are_none(tmp_path: Path, margins: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        compare(gold(tmp_path, *flips(50, 1, 1)), margins=margins)
+    assert message in str(caught.value)
+
+
+def test_a_judged_task_has_no_margin_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--margin judge=0\.2"):
+        compare(judged(tmp_path, 10), margins={"analysis_fr": 0.2})
+
+
+def test_lower_is_better_is_turned_around(tmp_path: Path) -> None:
+    candidate, reference = flips(2000, 150, 10)
+    scores = [{"error_rate": [1 - value for value in arm["exact_match"]]} for arm in (candidate, reference)]
+    report = compare(gold(tmp_path, *scores, higher_is_better={"error_rate": False}))
+    result = only(report)
+    assert result.difference == pytest.approx(140 / 2000)
+    assert result.ci_low is not None
+    assert result.ci_low > 0.02
+    assert result.verdict == "inferior"
+    assert result.flips is not None
+    assert (result.flips.lost, result.flips.gained) == (150, 10)
+    assert result.recovery is None
+    assert "lower is better" in result.reasons["recovery"]
+    every_face(report)
+
+
+def test_a_metric_without_known_ends_needs_a_margin(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    reference = 14 + generator.normal(0, 2, 200)
+    scores = [{"word_perplexity": values.tolist()} for values in (reference + 0.01 * generator.random(200), reference)]
+    pairing = gold(tmp_path, *scores, higher_is_better={"word_perplexity": False})
+    report = compare(pairing)
+    assert only(report).verdict is None
+    assert report.overall.verdict is None
+    assert gate_code(report) == 3
+    assert "give --margin piaf_fr=X" in only(report).reasons["verdict"]
+    assert "piaf_fr is outside of the verdict" in every_face(report)
+    decided = compare(pairing, margins={"piaf_fr": 0.5})
+    assert only(decided).verdict == "non_inferior"
+    assert "0.500 of word_perplexity" in every_face(decided)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference"),
+    [
+        ([1.0], [1.0]),
+        ([1.0] * 30, [1.0] * 30),
+        ([0.0] * 30, [0.0] * 30),
+        ([0.5] * 30, [0.4] * 30),
+        ([0.0] * 9, [1.0] * 9),
+    ],
+)
+def test_degenerate_scores_get_an_honest_report(tmp_path: Path, candidate: list[float], reference: list[float]) -> None:
+    report = compare(gold(tmp_path, {"f1": candidate}, {"f1": reference}))
+    result = only(report)
+    for name, value in (("recovery", result.recovery), ("mde", result.mde)):
+        assert (value is None) == (name in result.reasons)
+    if result.ci_low is None:
+        assert result.verdict is None
+        assert result.reasons["verdict"]
+    every_face(report)
+
+
+def test_secondary_metrics_and_identical_scores(tmp_path: Path) -> None:
+    scores = {"f1": [1.0, 0.5, 0.0], "exact_match": [1.0, 0.0, 0.0]}
+    result = only(compare(gold(tmp_path, scores, {"f1": [1.0, 1.0, 0.0], "exact_match": [1.0, 1.0, 0.0]})))
+    assert result.metric == "f1"
+    assert [s.metric for s in result.secondary] == ["exact_match"]
+    assert result.secondary[0].difference == pytest.approx(-1 / 3)
+    assert result.identical == 2
+
+
+def test_the_seed_studys_judge(tmp_path: Path) -> None:
+    pairing = judged(tmp_path)
+    folder = judge_folder(tmp_path / "judge", verdicts_on(pairing.tasks[0], SEED_STUDY))
+    report = compare(pairing, judge_dir=folder)
+    judge = report.judge
+    assert judge is not None
+    assert (judge.n, judge.wins, judge.ties, judge.losses, judge.decided) == (150, 50, 60, 40, 90)
+    assert judge.p_value == pytest.approx(0.3428, abs=1e-4)
+    assert judge.win_share_ci == pytest.approx((0.4470, 0.6604), abs=1e-4)
+    assert judge.net_win == pytest.approx(1 / 15)
+    assert judge.net_win_ci == pytest.approx((-0.058, 0.192), abs=1e-3)
+    assert judge.at_least_as_good == pytest.approx(110 / 150)
+    assert judge.verdict == "non_inferior"
+    assert report.overall.verdict == "non_inferior"
+    shown = every_face(report)
+    assert "p = 0.343" in shown
+    assert "(73 %)" in shown
+    assert judge.usage["dollars"] == 1.5
+
+
+def test_a_judged_task_without_a_judge_is_said(tmp_path: Path) -> None:
+    report = compare(judged(tmp_path, 10))
+    assert report.judge is None
+    assert report.overall.verdict is None
+    assert any(caution.kind == "not_judged" for caution in report.warnings)
+    assert "No verdict" in every_face(report)
+
+
+def test_pairs_that_the_judge_never_saw_are_unjudged(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 20)
+    outcomes = ("win", "loss", "invalid", *["tie"] * 15)
+    report = compare(pairing, judge_dir=judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], outcomes)))
+    judge = report.judge
+    assert judge is not None
+    assert (judge.n, judge.pairs) == (17, 20)
+    assert judge.outcomes["unjudged"] == 2
+    assert judge.worst_case == pytest.approx((0 - 2 + 0) / 20)
+    assert judge.best_case == pytest.approx((0 + 2 + 1) / 20)
+    assert any(caution.kind == "undecided" and "3 of 20 pairs" in caution.text for caution in report.warnings)
+    every_face(report)
+
+
+def test_verdicts_on_other_runs_are_refused(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 5)
+    stray = [replace(verdict, doc_hash="f" * 64) for verdict in verdicts_on(pairing.tasks[0], ("win",))]
+    with pytest.raises(InputError, match="document 0 \\(ffffffffffff\\) of analysis_fr"):
+        compare(pairing, judge_dir=judge_folder(tmp_path / "j", stray))
+
+
+@pytest.mark.parametrize("outcomes", [("tie",) * 30, ("identical",) * 30, ("invalid",) * 30, ("win",), ("win",) * 30])
+def test_degenerate_verdicts_get_an_honest_report(tmp_path: Path, outcomes: Any) -> None:
+    pairing = judged(tmp_path, len(outcomes))
+    report = compare(pairing, judge_dir=judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], outcomes)))
+    judge = report.judge
+    assert judge is not None
+    if not judge.decided:
+        assert judge.win_share is None
+        assert "win_share" in judge.reasons
+    if judge.net_win_ci is None:
+        assert judge.verdict is None
+        assert judge.reasons["verdict"]
+    every_face(report)
+
+
+def test_after_stopping_early_only_the_band_is_told(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 200)
+    outcomes: Any = (("win", "tie", "tie", "tie") * 40)[:120]
+    stopped = Stopped("non_inferior", 0.1, 0.025, 120, 200, 120, 200)
+    folder = judge_folder(
+        tmp_path / "j", verdicts_on(pairing.tasks[0], outcomes), stopped=stopped, stop="anytime", planned=200
+    )
+    report = compare(pairing, judge_dir=folder)
+    judge = report.judge
+    assert judge is not None
+    assert judge.stopped_early
+    assert judge.outcomes["unjudged"] == 0
+    assert judge.p_value is None
+    assert judge.win_share_ci is None
+    assert "stopped" in judge.reasons["p_value"]
+    assert judge.verdict == "non_inferior"
+    assert judge.p_non_inferior is not None
+    assert judge.p_non_inferior <= 0.025
+    assert "stopped after 120 of 200 pairs" in every_face(report)
+
+
+def test_cautions_about_the_judge(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 20)
+    verdicts = verdicts_on(pairing.tasks[0], ("tie",) * 20)
+
+    def kinds(today: date | None = None, **changes: Any) -> set[str]:
+        folder = judge_folder(tmp_path / "j", verdicts, **changes)
+        return {caution.kind for caution in compare(pairing, judge_dir=folder, today=today).warnings}
+
+    assert "offline_judge" in kinds(profile="offline", model="offline")
+    assert "shutdown" not in kinds(date(2026, 11, 14), shutdown="2027-01-14")
+    assert "shutdown" in kinds(date(2026, 11, 15), shutdown="2027-01-14")
+    assert "shutdown" in kinds(date(2027, 3, 1), shutdown="2027-01-14")
+    assert "unfinished" in kinds(finished=False, left="12 calls")
+    assert "judge" in kinds(warnings=("the canary was lost",))
+
+
+def test_an_unknown_price_is_unknown(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 20)
+    usage = Usage(dollars=None, unknown="no price for the model")
+    folder = judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], ("tie",) * 20), usage=usage)
+    report = compare(pairing, judge_dir=folder)
+    assert report.judge is not None
+    assert report.judge.usage["dollars"] is None
+    assert report.judge.reasons["dollars"] == "no price for the model"
+    assert "unknown" in every_face(report)
+
+
+def test_the_noise_floor(tmp_path: Path) -> None:
+    candidate, reference = flips(2000, 200, 10)
+    pairing = gold(tmp_path, candidate, reference)
+    answers = [f"réponse {i}" if i % 4 else f"autre {i}" for i in range(2000)]
+    again = make_run(tmp_path / "again", plain_task("piaf_fr", reference, answers=answers), model="petit-2603")
+    report = compare(pairing, reference_rerun=find_run(again))
+    assert report.noise is not None
+    (rerun,) = report.noise.reruns
+    assert (rerun.arm, rerun.task, rerun.shift, rerun.churn) == ("reference", "piaf_fr", 0.0, 0.25)
+    (floor,) = report.noise.floors
+    assert floor.exceeded
+    assert "exceeds the noise" in floor.sentence
+    assert report.noise.sentence == "The candidate was run once only: its own noise is not known."
+    every_face(report)
+    with pytest.raises(UsageError, match="the very run that is compared"):
+        compare(pairing, reference_rerun=pairing.reference)
+    assert any(caution.kind == "noise_floor" for caution in compare(pairing).warnings)
+
+
+def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:
+    candidate, reference = flips(60, 2, 2)
+    titles = [f"Article {i % 6}" for i in range(60)]
+    answers = ["" if i < 5 else f"réponse {i}" for i in range(60)]
+    one = plain_task("piaf_fr", candidate, titles=titles, cluster="title", answers=answers)
+    report = compare(pairing_of(tmp_path, [one], [plain_task("piaf_fr", reference, titles=titles, cluster="title")]))
+    said = {caution.kind: caution.text for caution in report.warnings}
+    assert "6 clusters only" in said["few_clusters"]
+    assert "of the candidate's 60 answers 5 are empty" in said["health"]
+    assert "precision" in said
+    every_face(report)
+
+
+def test_arms_get_names_that_tell_them_apart(tmp_path: Path) -> None:
+    scores = flips(10, 1, 1)
+    runs = [
+        find_run(make_run(tmp_path / arm, plain_task("a_fr", one), model="org/same", form="raw"))
+        for arm, one in zip("cr", scores, strict=True)
+    ]
+    report = compare(pair_runs(*runs))
+    assert (report.candidate.name, report.reference.name) == ("org/same (candidate)", "org/same (reference)")
+
+
+def test_provenance_and_settings(tmp_path: Path) -> None:
+    report = compare(
+        gold(tmp_path, *flips(50, 1, 1), config={"metadata": {"version": 1.0, "licence": "MIT", "citation": "X 2020"}}),
+        plan_hash="ab" * 32,
+        plan_text="name: x\n",
+        command="lm-eval-fr compare c r",
+        created="2026-01-01T00:00:00+00:00",
+        notes=("a note",),
+    )
+    assert report.provenance.data[0]["licence"] == "MIT"
+    assert report.provenance.versions["lm-eval-fr"]
+    assert report.notes[0] == "a note"
+    by_name = {setting.name: setting for setting in report.settings}
+    assert by_name["model"].expected
+    assert by_name["model"].differs
+    assert "ab" * 32 in every_face(report)
+
+
+def test_cumulative_series_end_where_the_estimate_is(tmp_path: Path) -> None:
+    shuffled = np.random.default_rng(1).permutation(6_000)
+    arms = [{"exact_match": np.array(arm["exact_match"])[shuffled].tolist()} for arm in flips(6_000, 150, 50)]
+    report = compare(gold(tmp_path, *arms))
+    (series,) = report.cumulative
+    assert series.at[-1] == 6_000
+    assert len(series.at) <= 200
+    assert series.estimate[-1] == pytest.approx(-100 / 6_000)
+    assert series.low[-1] < series.estimate[-1] < series.high[-1]
+    assert series.unit == "documents"

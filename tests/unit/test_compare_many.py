@@ -1,0 +1,83 @@
+"""Several candidates against one reference: Holm over claims, the share of a loss that was recovered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lm_eval_fr.compare import compare_many
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import Pairing, pair_runs
+from lm_eval_fr.report import markdown, text
+from lm_eval_fr.report.json import to_json
+from tests.fakes.runs import make_run, plain_task
+
+N = 400
+
+
+def pairings(tmp_path: Path, *losses: float) -> list[Pairing]:
+    """Candidates named nvfp4-0, nvfp4-1, ... that lose so much of the reference's f1 on average."""
+    generator = np.random.default_rng(5)
+    reference = 0.3 + 0.6 * generator.random(N)
+    run = find_run(make_run(tmp_path / "r", plain_task("piaf_fr", {"f1": reference.tolist()}), model="org/bf16"))
+    found = []
+    for i, loss in enumerate(losses):
+        scores = np.clip(reference - loss + generator.normal(0, 0.05, N), 0, 1)
+        task = plain_task("piaf_fr", {"f1": scores.tolist()})
+        found.append(pair_runs(find_run(make_run(tmp_path / f"c{i}", task, model=f"org/nvfp4-{i}")), run))
+    return found
+
+
+def test_claims_are_corrected_and_the_recovered_share_is_told(tmp_path: Path) -> None:
+    many = compare_many(pairings(tmp_path, 0.10, 0.04, 0.0), recovered_from="nvfp4-0")
+    assert [claim.candidate for claim in many.claims] == ["nvfp4-0", "nvfp4-1", "nvfp4-2"]
+    assert [claim.stands for claim in many.claims] == [False, False, True]
+    last = many.claims[2]
+    assert last.p_value is not None
+    assert last.p_holm == pytest.approx(3 * last.p_value)
+    assert many.claims[0].reason == "the verdict is inferior"
+    assert [(r.candidate, r.raw) for r in many.recovered] == [("nvfp4-1", "nvfp4-0"), ("nvfp4-2", "nvfp4-0")]
+    shares = [r.share for r in many.recovered]
+    assert shares == pytest.approx([0.6, 1.0], abs=0.08)
+    for r in many.recovered:
+        assert r.ci is not None
+        assert r.ci[0] < (r.share or 0) < r.ci[1]
+    shown = text.render_many(many)
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "after Holm" in shown
+    assert "None" not in shown + markdown.render_many(many)
+    assert '"claims"' in to_json(many)
+
+
+def test_a_claim_may_fall_to_the_correction(tmp_path: Path) -> None:
+    alone = compare_many(pairings(tmp_path, 0.0, 0.0), margins={"gold": 0.0062})
+    p_values = [claim.p_value for claim in alone.claims]
+    fallen = [claim for claim in alone.claims if claim.verdict == "non_inferior" and not claim.stands]
+    assert all("after Holm is above 2.5 %" in (claim.reason or "") for claim in fallen)
+    assert all(p is not None for p in p_values)
+
+
+def test_nothing_to_recover_is_said(tmp_path: Path) -> None:
+    many = compare_many(pairings(tmp_path, 0.0, 0.0), recovered_from="org/nvfp4-0")
+    assert many.recovered[0].share is None
+    assert "may be 0" in (many.recovered[0].reason or "")
+    assert "unknown: the loss to recover" in " ".join(text.render_many(many).split())
+
+
+def test_without_a_baseline_no_share_is_told(tmp_path: Path) -> None:
+    assert compare_many(pairings(tmp_path, 0.1, 0.0)).recovered == ()
+
+
+def test_bad_use(tmp_path: Path) -> None:
+    two = pairings(tmp_path / "one", 0.1, 0.0)
+    with pytest.raises(UsageError, match="one candidate"):
+        compare_many(two[:1])
+    with pytest.raises(UsageError, match="no candidate is called 'bf16'"):
+        compare_many(two, recovered_from="bf16")
+    with pytest.raises(UsageError, match="2 references"):
+        compare_many([two[0], pairings(tmp_path / "other", 0.0, 0.0)[0]])
+    with pytest.raises(UsageError, match="1 judge folders for 2 candidates"):
+        compare_many(two, judge_dirs=[tmp_path])
