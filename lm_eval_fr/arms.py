@@ -28,7 +28,9 @@ from lm_eval_fr.arms_failures import LogWatch, explain
 from lm_eval_fr.arms_flags import OUR_MODELS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms_server import PATHS, check_endpoint, endpoint_of
 from lm_eval_fr.arms_tasks import TaskSource, locate_tasks
+from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import ArmError, LmEvalFrError
+from lm_eval_fr.manifest import read_manifest
 from lm_eval_fr.redaction import Redactor, redacted_output
 
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
@@ -273,20 +275,23 @@ def _leave_records(
         "answers_kept": outcome.kept,
         "answers_asked": outcome.asked,
         "cache": str(outcome.cache),
-        "manifest": _manifest(call),
+        "manifest": read_manifest(call.manifest) if call.manifest else None,
+        "checkpoint": _checkpoint(call),
     }
     outcome.results.with_name(f"arm_{stamp}.json").write_text(
         json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8"
     )
 
 
-def _manifest(call: ArmCall) -> Any:
-    if call.manifest is None:
+def _checkpoint(call: ArmCall) -> dict[str, Any] | None:
+    """What the files of a model that ran in this process say of it; its server's manifest says it otherwise."""
+    name = call.model_args.get("pretrained")
+    if call.model in TORCHLESS or not isinstance(name, str):
         return None
-    text = call.manifest.read_text(encoding="utf-8")
-    with contextlib.suppress(ValueError):
-        return json.loads(text)
-    return text
+    with contextlib.suppress(LmEvalFrError):  # it ran: what a file lacks is no failure any more
+        folder = find_checkpoint(name, call.model_args.get("revision"))
+        return inspect_checkpoint(folder).facts() if folder else None
+    return None
 
 
 def _count_lines(path: Path) -> int:

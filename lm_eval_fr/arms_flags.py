@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from lm_eval_fr.errors import UsageError
+from lm_eval_fr.manifest import identity, read_manifest
 from lm_eval_fr.redaction import KEY_ARGUMENT, Redactor
 
 OUR_MODELS = {
@@ -129,8 +130,12 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     _refuse_keys(flags, redactor)
     model, notes = _model(flags)
     tasks = _tasks(flags)
-    _check_numbers(flags, tasks)
+    _check_numbers(flags)
     data_dir, manifest = _existing(flags.data_dir, "--data-dir", folder=True), _existing(flags.manifest, "--manifest")
+    if manifest is not None:
+        read_manifest(
+            manifest, next((str(flags.model_args[n]) for n in ("model", "pretrained") if n in flags.model_args), None)
+        )
     if data_dir is not None:
         flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
     for ours in ("data_dir", "manifest", "config"):
@@ -157,7 +162,7 @@ def arm_key(call: ArmCall) -> str:
         "checkpoint": [
             _fingerprint(str(call.model_args[name])) for name in NAMING_ARGUMENTS if name in call.model_args
         ],
-        "manifest": hashlib.sha256(call.manifest.read_bytes()).hexdigest() if call.manifest else None,
+        "manifest": identity(read_manifest(call.manifest)) if call.manifest else None,
     }
     text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -231,13 +236,30 @@ def _tasks(flags: argparse.Namespace) -> tuple[str, ...]:
     return names
 
 
-def _check_numbers(flags: argparse.Namespace, tasks: Sequence[str]) -> None:
+def _check_numbers(flags: argparse.Namespace) -> None:
     if flags.limit is not None and not flags.limit > 0:
         raise UsageError(
             f"--limit {flags.limit:g}: nothing would be asked", remedy="a number of documents, or a share below 1"
         )
     if flags.samples is not None and flags.limit is not None:
         raise UsageError("--samples and --limit exclude each other")
+    if flags.samples is not None:
+        flags.samples = _samples(flags.samples)
+
+
+def _samples(asked: Any) -> dict[str, list[int]]:
+    """In ascending order: lm-eval takes the documents in the data's order and the numbers in the list's."""
+    if isinstance(asked, str):
+        try:
+            asked = json.loads(Path(asked).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise UsageError(f"--samples {asked}: neither JSON nor a file of JSON") from None
+    if not isinstance(asked, Mapping) or not all(
+        isinstance(numbers, list) and all(isinstance(number, int) and number >= 0 for number in numbers)
+        for numbers in asked.values()
+    ):
+        raise UsageError("--samples: document numbers by task are wanted", remedy="""'{"piaf_fr": [0, 1, 2]}'""")
+    return {str(task): sorted(set(numbers)) for task, numbers in asked.items()}
 
 
 def _output(flags: argparse.Namespace, call: ArmCall) -> tuple[Path, list[str]]:

@@ -1,6 +1,7 @@
 """What is known of the server that answered for an arm: written by scripts/serve.py, put into the run by `--manifest`.
 
 A manifest is one JSON object. Ours has the fields of `Manifest`; one written by hand for another engine may have any.
+Under `start` stands what differs between two starts of the same server and changes no answer.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from typing import Any
 
 from lm_eval_fr.errors import InputError, UsageError
 
-# These differ between two starts of the same server and change no answer.
-PASSING = ("made", "base_url", "canary", "log")
+START = "start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,16 @@ class Canary:
     answer: str
     finish_reason: str | None
     prompt_tokens: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One start of a server. made: when, ISO 8601. log: the file that it writes to."""
+
+    made: str
+    base_url: str
+    log: str
+    canary: Canary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +63,6 @@ class Manifest:
     reasoning: how the canary's reply showed that the model reasons first; None if it did not.
     """
 
-    made: str
     engine: str
     engine_version: str | None
     model: str
@@ -72,9 +81,7 @@ class Manifest:
     chat_template_sha256: str | None
     device: str | None
     flags: tuple[str, ...]
-    base_url: str
-    canary: Canary
-    log: str
+    start: Start
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -110,7 +117,7 @@ def read_manifest(path: Path, model: str | None = None) -> dict[str, Any]:
 
 def identity(manifest: Mapping[str, Any]) -> str:
     """sha256 of what decides the answers: the same after the same server was started again."""
-    lasting = {name: value for name, value in manifest.items() if name not in PASSING}
+    lasting = {name: value for name, value in manifest.items() if name != START}
     return hashlib.sha256(json.dumps(lasting, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

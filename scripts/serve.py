@@ -33,7 +33,7 @@ from lm_eval_fr.check.http import Server, ask
 from lm_eval_fr.check.probe import Encoding, Reply, encoding, question
 from lm_eval_fr.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError
-from lm_eval_fr.manifest import Canary, Manifest, read_engine_log, write_manifest
+from lm_eval_fr.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
 
 QUESTION = "Quelle est la capitale de la France ? Réponds en un seul mot."
 EXPECTED = "paris"
@@ -207,7 +207,6 @@ def describe(launch: Launch, log: Path) -> Manifest:
     checkpoint = launch.checkpoint or _inspect(launch.model, engine.revision, [])
     version = ask(server, "/version", timeout=10).body
     return Manifest(
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
         engine="vllm",
         engine_version=version.get("version") if isinstance(version, dict) else engine.engine_version,
         model=launch.model,
@@ -226,14 +225,18 @@ def describe(launch: Launch, log: Path) -> Manifest:
         chat_template_sha256=checkpoint.chat_template_sha256 if checkpoint else None,
         device=str(launch.device) if launch.device else None,
         flags=launch.flags,
-        base_url=f"http://127.0.0.1:{launch.port}/v1",
-        canary=Canary(
-            question=QUESTION,
-            answer=reply.text,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
+        start=Start(
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            base_url=f"http://127.0.0.1:{launch.port}/v1",
+            log=str(log),
+            canary=_canary(reply),
         ),
-        log=str(log),
+    )
+
+
+def _canary(reply: Reply) -> Canary:
+    return Canary(
+        question=QUESTION, answer=reply.text, finish_reason=reply.finish_reason, prompt_tokens=reply.prompt_tokens
     )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.manifest import Canary, Manifest, identity, read_engine_log, read_manifest, write_manifest
+from lm_eval_fr.manifest import Canary, Manifest, Start, identity, read_engine_log, read_manifest, write_manifest
 
 CANARY = Canary(question="?", answer="Paris", finish_reason="stop", prompt_tokens=12)
+FIRST = Start(made="2026-11-21T18:00:00+00:00", base_url="http://127.0.0.1:8000/v1", log="vllm.log", canary=CANARY)
 WHOLE = Manifest(
-    made="2026-11-21T18:00:00+00:00",
     engine="vllm",
     engine_version="0.32.0",
     model="org/model",
@@ -32,9 +32,7 @@ WHOLE = Manifest(
     chat_template_sha256="ab",
     device="NVIDIA GB10 (compute capability 12.1)",
     flags=("--tokenizer-mode", "hf"),
-    base_url="http://127.0.0.1:8000/v1",
-    canary=CANARY,
-    log="vllm.log",
+    start=FIRST,
 )
 
 
@@ -52,7 +50,8 @@ def test_the_same_server_started_again_is_the_same(tmp_path: Path) -> None:
     def of(**changes: object) -> str:
         return identity(dataclasses.asdict(dataclasses.replace(WHOLE, **changes)))  # type: ignore[arg-type]
 
-    assert of(made="later", base_url="http://other", canary=dataclasses.replace(CANARY, answer="x"), log="b") == of()
+    later = Start(made="later", base_url="http://x", log="b", canary=dataclasses.replace(CANARY, answer="x"))
+    assert of(start=later) == of()
     assert of(kv_cache_dtype="auto") != of()
     assert of(flags=("--enforce-eager",)) != of()
 

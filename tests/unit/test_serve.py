@@ -105,7 +105,7 @@ def test_a_server_and_its_manifest(place: Place) -> None:
     assert found["device"] == "NVIDIA GB10 (compute capability 12.1)"
     assert str(found["revision"]).startswith("files:")
     assert found["chat_template_sha256"]
-    assert found["canary"]["answer"] == "Paris."  # type: ignore[index]
+    assert found["start"]["canary"]["answer"] == "Paris."  # type: ignore[index]
     assert "--model hosted-chat" in only_line(err)
 
 
