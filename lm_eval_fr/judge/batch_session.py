@@ -67,12 +67,14 @@ def judge_by_batch(
     summary = None
     if action in ("collect", "read"):
         summary = _read_verdicts(pairing, out, options, rerun, say)
-    if held_back:
-        raise Unfinished(
-            f"{held_back:,} questions do not fit --max-usd {options.max_usd:g} any more",
-            where=out,
-            remedy="raise --max-usd and submit again; what was submitted is kept",
-        )
+    if not held_back:
+        return summary
+    what = f"{held_back:,} questions do not fit --max-usd {options.max_usd:g} any more"
+    remedy = "raise --max-usd and submit again; what was submitted is kept"
+    if summary is None:
+        raise Unfinished(what, where=out, remedy=remedy)
+    summary = replace(summary, finished=False, left=f"{summary.left}; {what}" if summary.left else what, remedy=remedy)
+    write_summary(out / "judge.json", summary)
     return summary
 
 
