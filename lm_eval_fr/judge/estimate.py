@@ -1,0 +1,243 @@
+"""`--estimate`: what a judging will ask and cost, without a call.
+
+There is no tokenizer of the judge's here. Tokens come from bytes: at the rates of published tokenizers on French text,
+or, once twenty replies are stored, at the rate that the judge itself reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lm_eval_fr.judge.controls import CANARY_TASK
+from lm_eval_fr.judge.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.journal import Journal
+from lm_eval_fr.judge.ledger import cost
+from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.profile import load_rubric
+from lm_eval_fr.judge.prompt import parse_reply, shared_part
+from lm_eval_fr.judge.protocol import VERDICTS, Profile, Question
+from lm_eval_fr.judge.session import JOURNAL, profiles
+from lm_eval_fr.judge.work import Item, Questioner, canary_items, worklist
+
+if TYPE_CHECKING:
+    from lm_eval_fr.pairing import Pairing
+
+BYTES_PER_TOKEN = (4.8, 4.0, 3.2)  # least, expected and most tokens
+OUTPUT_TOKENS = (40, 90)  # least and expected: two sentences in JSON; the most is the profile's limit
+UNLIMITED_OUTPUT = 400
+TIE_SHARE = 0.4  # of first orders, expected, for `--orders lazy`
+CACHE_HITS = 0.9  # of second orders, expected
+CACHE_LEAST, CACHE_STEP = 1024, 128  # tokens: what is cached at all, and in what steps
+ENOUGH = 20  # stored replies from which their own rates are used
+LOW, EXPECTED, HIGH = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    low: float
+    expected: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is still to be asked. `dollars` is None, with a note, where a price is unknown; `batch_dollars` likewise."""
+
+    profile: str
+    model: str
+    pairs: int
+    identical: int
+    stored: int  # questions that have a verdict already
+    calls: Range
+    input_tokens: Range
+    cached_tokens: Range
+    output_tokens: Range
+    dollars: Range | None
+    batch_dollars: Range | None
+    measured: bool  # whether the token rate is the judge's own
+    notes: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        rows = [
+            f"{self.profile} ({self.model}): {self.pairs:,} pairs, {self.identical:,} of them identical and free; "
+            f"{self.stored:,} questions are answered already",
+            f"{'':16}{'low':>12}{'expected':>12}{'high':>12}",
+            *(
+                f"{name:16}{value.low:12,.0f}{value.expected:12,.0f}{value.high:12,.0f}"
+                for name, value in (
+                    ("calls", self.calls),
+                    ("input tokens", self.input_tokens),
+                    ("  of them cached", self.cached_tokens),
+                    ("output tokens", self.output_tokens),
+                )
+            ),
+            _dollars_row("dollars", self.dollars),
+            _dollars_row("dollars (batch)", self.batch_dollars),
+        ]
+        return "\n".join([*rows, *(f"note: {note}" for note in self.notes)])
+
+
+@dataclass
+class _Sums:
+    """Bytes and counts over the questions that are open."""
+
+    pairs: int = 0
+    identical: int = 0
+    stored: int = 0
+    first_calls: int = 0
+    second_calls: int = 0
+    first_bytes: int = 0
+    second_bytes: int = 0
+    shared: list[int] = field(default_factory=list)  # bytes that a second order shares with a first one just asked
+    replies: int = 0
+    reply_bytes: int = 0
+    reply_input: int = 0
+    reply_output: int = 0
+    ties: int = 0
+
+
+def estimate_runs(pairing: Pairing, out: Path, options: JudgeOptions) -> tuple[Estimate, ...]:
+    """What `judge_runs` with the same arguments would still ask: one estimate a judge. Writes nothing new."""
+    path = out / JOURNAL
+    if not path.exists():
+        return tuple(_estimate(pairing, profile, options, None) for profile in profiles(options))
+    with Journal.open(path) as journal:
+        return tuple(_estimate(pairing, profile, options, journal) for profile in profiles(options))
+
+
+def _estimate(pairing: Pairing, profile: Profile, options: JudgeOptions, journal: Journal | None) -> Estimate:
+    questioner = Questioner(profile, load_rubric(options.rubric), b"" if journal is None else journal.salt)
+    work = worklist(pairing)
+    sums, canaries = _Sums(), canary_items() if options.canaries else []
+    for item in chain(canaries, work):
+        _add(item, questioner, journal, sums, lazy=options.orders == "lazy")
+    repeats = (options.repeats - 1) * 2 * min(options.repeat_sample, work.n - sums.identical)
+    return _price(profile, options, sums, repeats)
+
+
+def _add(item: Item, questioner: Questioner, journal: Journal | None, sums: _Sums, *, lazy: bool) -> None:
+    sums.pairs += item.task != CANARY_TASK
+    if item.identical:
+        sums.identical += 1
+        return
+    asked_first: Question | None = None
+    tied = False
+    for question in questioner.both(item).values():
+        size = len(msgspec.json.encode(question.body))
+        verdict = None if journal is None else _stored(journal, question, size, sums)
+        if verdict is not None:
+            sums.stored += 1
+            tied = tied or verdict == "tie"
+        elif lazy and tied:
+            continue
+        elif asked_first is None:
+            asked_first = question
+            sums.first_calls += 1
+            sums.first_bytes += size
+        else:
+            sums.second_calls += 1
+            sums.second_bytes += size
+            sums.shared.append(len(shared_part(question.body["messages"]).encode("utf-8", "replace")))
+
+
+def _stored(journal: Journal, question: Question, size: int, sums: _Sums) -> str | None:
+    for reply in journal.replies(question.key):
+        read = read_reply(reply.raw, parse_reply)
+        if reply.repeat == 0 and read.verdict in VERDICTS:
+            if read.usage is not None and read.usage.input:
+                sums.replies += 1
+                sums.reply_bytes += size
+                sums.reply_input += read.usage.input
+                sums.reply_output += read.usage.output
+                sums.ties += read.verdict == "tie"
+            return read.verdict
+    return None
+
+
+def _price(profile: Profile, options: JudgeOptions, sums: _Sums, repeats: int) -> Estimate:
+    measured = sums.replies >= ENOUGH and sums.reply_input > 0
+    cases = [_case(profile, options, sums, repeats, measured, case) for case in (LOW, EXPECTED, HIGH)]
+    calls = [case[0] for case in cases]
+    used = [case[1] for case in cases]
+    uncached = [CallUsage(usage.input, 0, 0, usage.output) for usage in used]
+    notes = [] if measured else ["tokens are estimated from bytes, at the rates of published tokenizers on French text"]
+    dollars = _range([cost(usage, profile.prices) for usage in used])
+    batch = _range([cost(usage, profile.prices, batch=True) for usage in uncached])
+    if dollars is None:
+        notes.append(f"profile {profile.name} gives no prices: the cost is unknown")
+    if profile.max_output_tokens is None:
+        notes.append(
+            f"profile {profile.name} sets no output limit: the highest case assumes {UNLIMITED_OUTPUT} a reply"
+        )
+    if options.stop == "anytime":
+        notes.append("--stop anytime asks for less when the margin is decided early")
+    return Estimate(
+        profile=profile.name,
+        model=profile.model,
+        pairs=sums.pairs,
+        identical=sums.identical,
+        stored=sums.stored,
+        calls=Range(*calls),
+        input_tokens=Range(*(usage.input for usage in used)),
+        cached_tokens=Range(*(usage.cached for usage in used)),
+        output_tokens=Range(*(usage.output for usage in used)),
+        dollars=dollars,
+        batch_dollars=batch,
+        measured=measured,
+        notes=tuple(notes),
+    )
+
+
+def _case(
+    profile: Profile, options: JudgeOptions, sums: _Sums, repeats: int, measured: bool, case: int
+) -> tuple[int, CallUsage]:
+    """Calls and tokens of the lowest, the expected or the highest case."""
+    rate = BYTES_PER_TOKEN[case]
+    if measured:
+        rate = sums.reply_bytes / sums.reply_input * (1.05, 1.0, 0.95)[case]
+    seconds = 1.0
+    if options.orders == "lazy":
+        tie = sums.ties / sums.replies if measured else TIE_SHARE
+        seconds = (0.0, 1 - tie, 1.0)[case]
+    asked = sums.first_calls + seconds * sums.second_calls
+    sent = sums.first_bytes + seconds * sums.second_bytes
+    calls = asked + repeats
+    sent += repeats * (sent / asked if asked else 0.0)
+    shared = sum(_cacheable(size / rate) for size in sums.shared)
+    hits = (1.0, CACHE_HITS, 0.0)[case] if profile.prices.cached is not None else 0.0
+    written = shared if profile.cache_breakpoint else 0.0
+    tokens = round(sent / rate)
+    cached = min(round(shared * seconds * hits), tokens)
+    return round(calls), CallUsage(
+        tokens, cached, min(round(written), tokens - cached), round(calls * _output(profile, sums, measured, case))
+    )
+
+
+def _cacheable(tokens: float) -> int:
+    return int(tokens) // CACHE_STEP * CACHE_STEP if tokens >= CACHE_LEAST else 0
+
+
+def _output(profile: Profile, sums: _Sums, measured: bool, case: int) -> float:
+    most = profile.max_output_tokens or UNLIMITED_OUTPUT
+    if case == HIGH:
+        return most
+    if measured:
+        return min(most, sums.reply_output / sums.replies * (0.9, 1.0)[case])
+    reasons = profile.parameters.get("reasoning_effort", "none") != "none"
+    return min(most, most / 2 if reasons and case == EXPECTED else OUTPUT_TOKENS[case])
+
+
+def _range(values: list[float | None]) -> Range | None:
+    low, expected, high = values
+    return None if low is None or expected is None or high is None else Range(low, expected, high)
+
+
+def _dollars_row(name: str, value: Range | None) -> str:
+    if value is None:
+        return f"{name:16}{'unknown':>36}"
+    return f"{name:16}{value.low:12,.2f}{value.expected:12,.2f}{value.high:12,.2f}"
