@@ -28,6 +28,7 @@ from lm_eval_fr.logs.samples import (
     decode_line,
     flat,
     parse_line,
+    read_line,
     response_count,
     score_of,
 )
@@ -136,52 +137,50 @@ class _Reader:
 
     def read(self, index: int, file: SampleFile) -> list[str]:
         """Reads one file to its end and checks that it is whole; returns what is worth a note."""
-        digest, start = hashlib.sha256(), len(self.pile.doc_id)
-        rows = lines = 0
-        for chunk in self._chunks(index, file.path):
-            rows += len(chunk)
-            lines += sum(row.filter == self.request.filter for row in chunk)
-            digest.update("".join([row.doc_hash + row.prompt_hash + row.target_hash for row in chunk]).encode())
-            self._add(chunk)
-        if rows == 0:
+        wanted, digest, start = self.request.filter, hashlib.sha256(), len(self.pile.doc_id)
+        count = 0
+        for rows, numbers, offsets in self._chunks(file.path):
+            count += len(rows)
+            digest.update("".join([row.doc_hash + row.prompt_hash + row.target_hash for row in rows]).encode())
+            kept = [i for i, row in enumerate(rows) if row.filter == wanted]
+            if len(kept) < len(rows):
+                rows, numbers, offsets = ([column[i] for i in kept] for column in (rows, numbers, offsets))
+            self.pile.line.extend(numbers)
+            self.pile.offset.extend(offsets)
+            self.pile.file.extend([index] * len(rows))
+            self._add(rows)
+        if count == 0:
             raise InputError("no sample in this file", where=file.path, remedy=COPY_AGAIN)
-        if lines == 0:
-            raise InputError(f"no sample of the filter {self.request.filter!r}", where=file.path, remedy=COPY_AGAIN)
-        notes = _check_whole(file, rows, len(self.request.log.filters), digest.hexdigest())
+        if len(self.pile.doc_id) == start:
+            raise InputError(f"no sample of the filter {wanted!r}", where=file.path, remedy=COPY_AGAIN)
+        notes = _check_whole(file, count, len(self.request.log.filters), digest.hexdigest())
         return notes + self._check_means(file, start)
 
-    def _chunks(self, index: int, path: Path) -> Iterator[list[Any]]:
-        """Decoded rows by the chunk. The place of a wanted row goes to the pile at once, its content with the chunk."""
-        chunk: list[Any] = []
-        decode, wanted, pile, offset = self.decoder.decode, self.request.filter, self.pile, 0
+    def _chunks(self, path: Path) -> Iterator[tuple[list[Any], list[int], list[int]]]:
+        """Decoded rows with their line numbers and offsets, a few at a time."""
+        rows: list[Any] = []
+        numbers: list[int] = []
+        offsets: list[int] = []
+        decode, offset = self.decoder.decode, 0
         with path.open("rb", buffering=1 << 20) as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    row = decode(line)
+                    rows.append(decode(line))
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     if not line.strip():
                         offset += len(line)
                         continue
-                    row = self._slow(line, path, number)
-                chunk.append(row)
-                if row.filter == wanted:
-                    try:
-                        pile.flags.append(self._flags(row))
-                    except ValueError:  # a text that the fast decoder skipped and that is no JSON string
-                        decode_line(line, path, number)
-                        raise
-                    pile.offset.append(offset)
-                    pile.line.append(number)
-                    pile.file.append(index)
+                    rows.append(self._slow(line, path, number))
+                numbers.append(number)
+                offsets.append(offset)
                 offset += len(line)
-                if len(chunk) == _CHUNK:
-                    yield chunk
-                    chunk = []
-        if chunk:
-            yield chunk
+                if len(rows) == _CHUNK:
+                    yield rows, numbers, offsets
+                    rows, numbers, offsets = [], [], []
+        if rows:
+            yield rows, numbers, offsets
 
-    def _add(self, chunk: Sequence[Any]) -> None:
-        rows = [row for row in chunk if row.filter == self.request.filter]
+    def _add(self, rows: Sequence[Any]) -> None:
         pile = self.pile
         try:
             for name in ("doc_hash", "target_hash", "prompt_hash"):
@@ -191,6 +190,14 @@ class _Reader:
                 getattr(pile, name).extend(packed)
         except ValueError:
             self._explain(rows)
+        try:
+            pile.flags.extend([self._flags(row) for row in rows])
+        except ValueError:  # a text that the fast decoder skipped and that is no JSON string
+            first = len(pile.doc_id)
+            for i in range(len(rows)):
+                path, line = self._place(first + i)
+                decode_line(read_line(path, pile.offset[first + i]), path, line)
+            raise
         pile.doc_id.extend([row.doc_id for row in rows])
         codes = self.generations
         pile.generation.extend([codes.setdefault(_settings(row), len(codes)) for row in rows])

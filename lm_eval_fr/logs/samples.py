@@ -150,6 +150,12 @@ def read_responses(log: TaskLog) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def read_line(path: Path, offset: int) -> bytes:
+    with path.open("rb") as lines:
+        lines.seek(offset)
+        return lines.readline()
+
+
 def decode_line(line: bytes, path: Path, number: int) -> Any:
     """One line of JSON, or an InputError that names it."""
     try:

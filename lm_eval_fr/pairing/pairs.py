@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from lm_eval_fr.logs.samples import Sample, TaskLog, parse_sample
+from lm_eval_fr.logs.samples import Sample, TaskLog, parse_sample, read_line
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ class Side:
 
     def sample(self, i: int) -> Sample:
         path = self.paths[self.file[i]]
-        with path.open("rb") as lines:
-            lines.seek(int(self.offset[i]))
-            return parse_sample(lines.readline(), self.log, path, int(self.line[i]))
+        return parse_sample(read_line(path, int(self.offset[i])), self.log, path, int(self.line[i]))
 
 
 @dataclass(frozen=True, eq=False)
