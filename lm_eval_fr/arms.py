@@ -9,45 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
 import os
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from lm_eval_fr import __version__
-from lm_eval_fr.arms_cache import AnswerCache, Progress, context_of
+from lm_eval_fr.arms_cache import AnswerCache, Progress
 from lm_eval_fr.arms_failures import LogWatch, explain
 from lm_eval_fr.arms_flags import OUR_MODELS, ArmCall, build_parser, parse_call
+from lm_eval_fr.arms_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
 from lm_eval_fr.arms_server import PATHS, check_endpoint, endpoint_of
 from lm_eval_fr.arms_tasks import TaskSource, locate_tasks
-from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
-from lm_eval_fr.errors import ArmError, LmEvalFrError
-from lm_eval_fr.manifest import read_manifest
+from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.redaction import Redactor, redacted_output
 
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
-TORCHLESS = ("fr-baseline", "hosted-chat", "local-completions", "local-chat-completions", "dummy")
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """What one run left on disk. kept: answers found in the cache; asked: answers asked of the model now."""
-
-    folder: Path
-    results: Path
-    samples: Mapping[str, Path]
-    cache: Path
-    kept: int
-    asked: int
-    seconds: float
 
 
 def main(argv: Sequence[str]) -> None:
@@ -95,11 +75,11 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
         cache = _execute(call, source, say, redactor)
     if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
         sys.exit(0)  # one of several processes of a distributed run: the first writes the files
-    results, samples = _written(call, started)
+    results, samples = written(call, started)
     seconds = time.time() - started
     outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-    _leave_records(outcome, call, cache.records, started, argv)
-    for path in results.parent.glob(f"*_{_stamp(results)}.json*"):
+    leave_records(outcome, call, cache.records, started, argv)
+    for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
         if redactor.scrub_file(path):
             say(f"a key was taken out of {path}")
     return outcome
@@ -226,84 +206,3 @@ def register_models() -> None:
     for name, target in OUR_MODELS.items():
         if name not in model_registry:
             model_registry.register(name, target=target)
-
-
-def _written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
-    """The files of this run. lm-eval only warns when it cannot write them."""
-    remedy = "free some space or give another --output_path; the answers are kept, the same command resumes"
-    fresh = [path for path in call.output.glob("*/results_*.json") if path.stat().st_mtime >= started - 1]
-    if not fresh:
-        raise ArmError("lm-eval wrote no results", where=call.output, remedy=remedy)
-    results = max(fresh, key=lambda path: path.stat().st_mtime)
-    content = json.loads(results.read_text(encoding="utf-8"))
-    samples = {}
-    for task, counts in content["n-samples"].items():
-        path = results.with_name(f"samples_{task}_{_stamp(results)}.jsonl")
-        lines = _count_lines(path)
-        if lines < counts["effective"]:
-            what = f"lm-eval wrote {lines} of {counts['effective']} samples of {task}"
-            raise ArmError(what, where=path, remedy=remedy)
-        samples[task] = path
-    return results, samples
-
-
-def _leave_records(
-    outcome: RunOutcome, call: ArmCall, records: Mapping[str, Any], started: float, argv: Sequence[str]
-) -> None:
-    """What lm-eval does not log: how each answer ended, and what made this run."""
-    stamp = _stamp(outcome.results)
-    for task, path in outcome.samples.items() if records else ():
-        with (
-            path.open(encoding="utf-8") as samples,
-            path.with_name(f"responses_{task}_{stamp}.jsonl").open("w", encoding="utf-8") as out,
-        ):
-            for line in samples:
-                sample = json.loads(line)
-                known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
-                if known:
-                    entry = {
-                        "task": task,
-                        "doc_hash": sample["doc_hash"],
-                        **(known.popleft() if len(known) > 1 else known[0]),
-                    }
-                    out.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    about = {
-        "command": ["lm-eval-fr", "run", *argv],
-        "lm_eval_fr": __version__,
-        "started": _iso(started),
-        "finished": _iso(time.time()),
-        "answers_kept": outcome.kept,
-        "answers_asked": outcome.asked,
-        "cache": str(outcome.cache),
-        "manifest": read_manifest(call.manifest) if call.manifest else None,
-        "checkpoint": _checkpoint(call),
-    }
-    outcome.results.with_name(f"arm_{stamp}.json").write_text(
-        json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8"
-    )
-
-
-def _checkpoint(call: ArmCall) -> dict[str, Any] | None:
-    """What the files of a model that ran in this process say of it; its server's manifest says it otherwise."""
-    name = call.model_args.get("pretrained")
-    if call.model in TORCHLESS or not isinstance(name, str):
-        return None
-    with contextlib.suppress(LmEvalFrError):  # it ran: what a file lacks is no failure any more
-        folder = find_checkpoint(name, call.model_args.get("revision"))
-        return inspect_checkpoint(folder).facts() if folder else None
-    return None
-
-
-def _count_lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
-
-
-def _stamp(results: Path) -> str:
-    return results.stem.removeprefix("results_")
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

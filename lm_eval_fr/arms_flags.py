@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, urlsplit
 
+from lm_eval_fr.arms_key import NAMING_ARGUMENTS, arm_key
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.manifest import identity, read_manifest
-from lm_eval_fr.redaction import KEY_ARGUMENT, Redactor
+from lm_eval_fr.manifest import read_manifest
+from lm_eval_fr.redaction import Redactor
 
 OUR_MODELS = {
     "fr-baseline": "lm_eval_fr.models.baseline:FrBaseline",
     "hosted-chat": "lm_eval_fr.models.hosted:HostedChat",
 }
 CHAT_MODELS = ("local-chat-completions", "openai-chat-completions", "hosted-chat")
-NAMING_ARGUMENTS = ("peft", "delta", "pretrained", "model", "path", "engine")  # where lm-eval looks for a model's name
-PACE = (
-    "num_concurrent",
-    "max_retries",
-    "timeout",
-    "batch_size",
-    "max_batch_size",
-    "device",
-    "max_wait",
-)  # change no answer
 DICTIONARIES = (
     "model_args",
     "gen_kwargs",
@@ -145,27 +133,6 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     output, note = _output(flags, call)
     flags.output_path = str(output)
     return ArmCall(flags, model, flags.model_args, tasks, output, data_dir, manifest, (*notes, *note))
-
-
-def arm_key(call: ArmCall) -> str:
-    """sha256 over what decides an answer: model, arguments, generation, template, seeds, engine, checkpoint."""
-    flags = call.flags
-    content = {
-        "model": call.model,
-        "model_args": {name: value for name, value in call.model_args.items() if name not in PACE},
-        "gen_kwargs": flags.gen_kwargs,
-        "chat_template": getattr(flags, "apply_chat_template", False),
-        "multiturn": getattr(flags, "fewshot_as_multiturn", None),
-        "system_instruction": flags.system_instruction,
-        "seed": flags.seed,
-        "engine": _engine_version(call.model),
-        "checkpoint": [
-            _fingerprint(str(call.model_args[name])) for name in NAMING_ARGUMENTS if name in call.model_args
-        ],
-        "manifest": identity(read_manifest(call.manifest)) if call.manifest else None,
-    }
-    text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -320,41 +287,12 @@ def _as_dictionary(name: str, value: Any) -> dict[str, Any]:
 def _refuse_keys(flags: argparse.Namespace, redactor: Redactor) -> None:
     """lm-eval writes arguments into its results and logs: a key among them would be published with these."""
     for name in DICTIONARIES:
-        for path, value in _leaves(getattr(flags, name)):
-            field = path[-1]
-            text = str(value)
-            literal = (
-                isinstance(value, str) and bool(KEY_ARGUMENT.match(field)) and text.lower() not in ("", "none", "empty")
+        if place := redactor.key_among(getattr(flags, name)):
+            raise UsageError(
+                f"--{name}: {place} holds a key, which lm-eval would write into its results",
+                remedy="keys are read from the environment (OPENAI_API_KEY); --model hosted-chat takes "
+                "api_key_env=NAME and api_key_header=HEADER",
             )
-            if literal or redactor.finds(text) or _has_credentials(text):
-                raise UsageError(
-                    f"--{name}: {'.'.join(path)} holds a key, which lm-eval would write into its results",
-                    remedy="keys are read from the environment (OPENAI_API_KEY); --model hosted-chat takes "
-                    "api_key_env=NAME and api_key_header=HEADER",
-                )
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, (*path, str(name)))
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _leaves(inner, path or ("",))
-    elif path:
-        yield path, value
-
-
-def _has_credentials(text: str) -> bool:
-    if "://" not in text:
-        return False
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(parts.password) or any(
-        KEY_ARGUMENT.match(name) or name.lower() == "key" for name, _ in parse_qsl(parts.query)
-    )
 
 
 def _existing(path: Path | None, flag: str, *, folder: bool = False) -> Path | None:
@@ -363,26 +301,3 @@ def _existing(path: Path | None, flag: str, *, folder: bool = False) -> Path | N
     if not (path.is_dir() if folder else path.is_file()):
         raise UsageError(f"{flag} {path}: no such {'folder' if folder else 'file'}")
     return path.resolve()
-
-
-def _engine_version(model: str) -> str | None:
-    distribution = {
-        "vllm": "vllm",
-        "vllm-vlm": "vllm",
-        "hf": "transformers",
-        "hf-auto": "transformers",
-        "sglang": "sglang",
-    }
-    try:
-        return version(distribution[model]) if model in distribution else None
-    except PackageNotFoundError:
-        return None
-
-
-def _fingerprint(name: str) -> list[tuple[str, int, int]] | str:
-    """A local checkpoint is known by its files: made again under the same name, it is another model."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return name
-    stats = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from lm_eval_fr.arms_flags import ArmCall, nearest
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
+from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS, is_loopback
 
 CONNECT_LIMIT = 10.0  # seconds; a server that is slower to list its models is asked nothing more
 PATHS = {
@@ -108,8 +108,11 @@ def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) ->
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers)
     limit = CONNECT_LIMIT if body is None else 6 * CONNECT_LIMIT
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=endpoint.context)]
+    if is_loopback(url):
+        handlers.append(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(request, timeout=limit, context=endpoint.context) as response:
+        with urllib.request.build_opener(*handlers).open(request, timeout=limit) as response:
             return response.status, response.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from lm_eval_fr.errors import LmEvalFrError
 
@@ -65,6 +65,17 @@ class Redactor:
         error.where = error.where and self.message(error.where)
         error.args = (str(error),)
         return error
+
+    def key_among(self, arguments: Mapping[str, Any]) -> str | None:
+        """The path of the first argument that is a key, by its name, its value or as part of an address."""
+        for path, value in _leaves(arguments):
+            text = str(value)
+            named = (
+                isinstance(value, str) and KEY_ARGUMENT.match(path[-1]) and text.lower() not in ("", "none", "empty")
+            )
+            if named or self.finds(text) or _has_credentials(text):
+                return ".".join(path)
+        return None
 
     def scrub_file(self, path: Path) -> bool:
         """Rewrites a file that holds a secret; True if it did."""
@@ -144,3 +155,26 @@ def redacted_output(redactor: Redactor) -> Iterator[None]:
                 stream.finish()
         sys.stdout, sys.stderr = out, err
         logging.setLogRecordFactory(make_record)
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, (*path, str(name)))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _leaves(inner, path or ("",))
+    elif path:
+        yield path, value
+
+
+def _has_credentials(text: str) -> bool:
+    if "://" not in text:
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.password) or any(
+        KEY_ARGUMENT.match(name) or name.lower() == "key" for name, _ in parse_qsl(parts.query)
+    )

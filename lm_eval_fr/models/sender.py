@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from lm_eval_fr.errors import ArmError
+from lm_eval_fr.models.presets import is_loopback
 from lm_eval_fr.models.replies import Reply, read_reply
 
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
@@ -69,7 +70,9 @@ class Sender:
         connector = aiohttp.TCPConnector(limit=workers or 1, ssl=self._endpoint.tls)
         timeout = aiohttp.ClientTimeout(total=self._policy.timeout)
         headers = {"Content-Type": "application/json", **self._endpoint.headers}
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+        far = not is_loopback(self._endpoint.url)  # a proxy for the world is no way to this machine
+        session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers, trust_env=far)
+        async with session:
             jobs = iter(enumerate(bodies))
             async with asyncio.TaskGroup() as group:
                 for number in range(workers):

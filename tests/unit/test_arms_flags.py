@@ -98,6 +98,16 @@ def test_harmless_arguments_are_not_taken_for_keys() -> None:
     assert parse(*HERE, "--model_args", json.dumps(arguments)).model_args["think_end_token"] == "</think>"
 
 
+def test_samples_are_put_in_order(tmp_path: Path) -> None:
+    argv = ["--model", "fr-baseline", "--tasks", "piaf_fr", "--samples"]
+    assert parse(*argv, '{"piaf_fr": [7, 0, 7, 3]}').flags.samples == {"piaf_fr": [0, 3, 7]}
+    (tmp_path / "s.json").write_text('{"piaf_fr": [2, 1]}')
+    assert parse(*argv, str(tmp_path / "s.json")).flags.samples == {"piaf_fr": [1, 2]}
+    for wrong in ('{"piaf_fr": 3}', '{"piaf_fr": [-1]}', "nowhere.json"):
+        with pytest.raises(UsageError, match="--samples"):
+            parse(*argv, wrong)
+
+
 def test_config_file_fills_what_the_command_line_leaves_open(tmp_path: Path) -> None:
     config = tmp_path / "run.yaml"
     config.write_text("model: fr-baseline\ntasks: [piaf_fr]\nmodel_args: damage=0.5\nlimit: 7\ndata_dir: .\n")
