@@ -166,6 +166,60 @@ def _pairing(candidate: Path, reference: Path, options: dict[str, Any]) -> Pairi
 
 
 @main.command()
+@click.argument("candidate", type=EXISTING)
+@click.argument("reference", type=EXISTING)
+@click.argument("file", type=FILE, required=False)
+@click.option("--out", type=FOLDER, default=Path("judge-out"), show_default=True, help="Journal and verdicts; resumes.")
+@click.option("--profile", multiple=True, default=("gpt-4.1",), help="Name or file; several make a panel [gpt-4.1].")
+@click.option("--rubric", default="analyses_fr", show_default=True, help="Name or file.")
+@click.option("--model", help="Instead of the profile's.")
+@click.option("--base-url", help="Instead of the profile's.")
+@click.option("--estimate", is_flag=True, help="Calls, tokens and dollars; nobody is asked.")
+@click.option("--orders", type=click.Choice(["both", "lazy"]), default="both", show_default=True)
+@click.option("--max-usd", type=float, help="Never spend more, calls in flight included.")
+@click.option("--concurrency", type=int, help="Calls at once [the profile's].")
+@click.option("--stop", type=click.Choice(["never", "anytime"]), default="never", show_default=True)
+@click.option("--margin", type=Percent(), default=0.10, help="For --stop: net win rate that may be lost [0.10].")
+@click.option("--level", type=Percent(), default=0.95, help="For --stop [0.95].")
+@click.option("--repeats", type=int, default=1, help="Ask a sample so often in all: the judge's own noise [1].")
+@click.option("--repeat-sample", type=int, default=50, show_default=True, help="Pairs in that sample.")
+@click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="Judge the reference against itself as well.")
+@click.option("--labels", type=EXISTING, metavar="FILE", help="Human labels to compare with (JSONL).")
+@click.option("--no-canaries", is_flag=True, help="Do not check the judge on spoilt answers first.")
+@click.option("--reparse", is_flag=True, help="Read the stored replies again; nobody is asked.")
+@click.option("--batch", type=click.Choice(["submit", "status", "collect", "write", "read"]), help="Step of a batch.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@pair_options
+def judge(
+    candidate: Path, reference: Path, file: Path | None, out: Path, reference_rerun: Path | None, **given: Any
+) -> None:
+    """The blind comparison of open-ended answers, in both orders.
+
+    \b
+    lm-eval-fr judge runs/nvfp4 runs/api --estimate
+    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --orders lazy --max-usd 20
+    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch submit     (then status, collect)
+    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch write FILE  (for `vllm run-batch`; then read FILE)
+    """
+    from lm_eval_fr.judge.command import judge_command
+    from lm_eval_fr.judge.options import JudgeOptions
+
+    pairing = {name: given.pop(name) for name in ("allow", "metrics", "filters", "tasks")}
+    steps = {name: given.pop(name) for name in ("batch", "estimate", "quiet")}
+    alpha, canaries = (1 - given.pop("level")) / 2, not given.pop("no_canaries")
+    judge_command(
+        _pairing(candidate, reference, pairing),
+        out,
+        JudgeOptions(alpha=alpha, canaries=canaries, command=_command_line(), **given),
+        rerun=None if reference_rerun is None else _pairing(reference_rerun, reference, pairing),
+        file=file,
+        show=click.echo,
+        say=say,
+        **steps,
+    )
+
+
+@main.command()
 @click.option("--margin", "margins", multiple=True, type=Percent(), help="How many documents for this margin.")
 @click.option("--documents", multiple=True, type=click.IntRange(2), help="What margin this many establish.")
 @click.option("--sd", multiple=True, type=Percent(), help="Graded score: SD of the paired differences.")
