@@ -61,7 +61,7 @@ class ArmCall:
     @property
     def key(self) -> str:
         """Names this arm's answers: whatever can change one of them changes the key."""
-        return arm_key(self)
+        return arm_key(self.model, self.model_args, self.flags, self.manifest)
 
 
 class _Parser(argparse.ArgumentParser):

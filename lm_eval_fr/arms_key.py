@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from lm_eval_fr.manifest import identity, read_manifest
-
-if TYPE_CHECKING:
-    from lm_eval_fr.arms_flags import ArmCall
 
 # change no answer
 PACE = ("num_concurrent", "max_retries", "max_wait", "timeout", "batch_size", "max_batch_size", "device")
 NAMING_ARGUMENTS = ("peft", "delta", "pretrained", "model", "path", "engine")  # where lm-eval looks for a model's name
 
 
-def arm_key(call: ArmCall) -> str:
+def arm_key(model: str, model_args: Mapping[str, Any], flags: argparse.Namespace, manifest: Path | None) -> str:
     """sha256 over what decides an answer: model, arguments, generation, template, seeds, engine, checkpoint."""
-    flags = call.flags
     content = {
-        "model": call.model,
-        "model_args": {name: value for name, value in call.model_args.items() if name not in PACE},
+        "model": model,
+        "model_args": {name: value for name, value in model_args.items() if name not in PACE},
         "gen_kwargs": flags.gen_kwargs,
         "chat_template": getattr(flags, "apply_chat_template", False),
         "multiturn": getattr(flags, "fewshot_as_multiturn", None),
         "system_instruction": flags.system_instruction,
         "seed": flags.seed,
-        "engine": _engine_version(call.model),
-        "checkpoint": [
-            _fingerprint(str(call.model_args[name])) for name in NAMING_ARGUMENTS if name in call.model_args
-        ],
-        "manifest": identity(read_manifest(call.manifest)) if call.manifest else None,
+        "engine": _engine_version(model),
+        "checkpoint": [_fingerprint(str(model_args[name])) for name in NAMING_ARGUMENTS if name in model_args],
+        "manifest": identity(read_manifest(manifest)) if manifest else None,
     }
     text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
