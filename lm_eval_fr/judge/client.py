@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lm_eval_fr.errors import JudgeError
 from lm_eval_fr.judge.protocol import Profile
 from lm_eval_fr.judge.retry import retry_after
+from lm_eval_fr.redaction import MASK, Redactor
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -22,7 +23,7 @@ Kind = Literal["rate", "server", "connection", "unreachable", "timeout", "reques
 """rate, server, connection, unreachable, timeout may pass. request: just this question is refused. stop, quota: every
 call would be."""
 
-KEY_LIKE = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][A-Za-z0-9_\-*.]{6,}")
+HALF_MASKED = re.compile(r"\bsk-[\w.*-]{6,}")  # how OpenAI repeats a key that it refuses
 NO_KEY = "none"  # what is sent to a server that asks for no key
 OF_THIS_TEXT = re.compile(
     r"context.?length|too (long|large)|reduce the length|content.?(filter|policy|management)", re.I
@@ -142,9 +143,8 @@ def read_key(profile: Profile) -> str:
 
 def scrub(text: str, key: str) -> str:
     """`text` in one short line, without the key or anything that looks like one."""
-    if key != NO_KEY:
-        text = text.replace(key, "[key]")
-    return " ".join(KEY_LIKE.sub("[key]", text).split())[:300]
+    text = Redactor(() if key == NO_KEY else (key,)).message(text)
+    return " ".join(HALF_MASKED.sub(MASK, text).split())[:300]
 
 
 def _openai(profile: Profile, key: str) -> AsyncOpenAI:

@@ -1,0 +1,301 @@
+"""The judge's small parts: waiting, adapting, reading bodies, adding up, showing progress."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lm_eval_fr.judge.client import scrub
+from lm_eval_fr.judge.envelope import CallUsage, offline_body, open_body, read_reply
+from lm_eval_fr.judge.ledger import Ledger, cost, cost_at_most, sum_usage
+from lm_eval_fr.judge.progress import Progress, Reporter, duration
+from lm_eval_fr.judge.prompt import parse_reply
+from lm_eval_fr.judge.protocol import Prices, Profile
+from lm_eval_fr.judge.retry import RetryPolicy, Throttle, retry_after
+
+GPT = Prices(input=2.0, cached=0.5, output=8.0, batch=0.5)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": formatdate(1_000_060, usegmt=True)}, 60.0),
+        ({"retry-after": formatdate(999_000, usegmt=True)}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_in_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, now=1_000_000.0) == seconds
+
+
+def test_waits_double_up_to_a_limit_and_are_scattered_by_the_seed() -> None:
+    policy = RetryPolicy(first_wait=1.0, longest_wait=10.0)
+    waits = policy.waits(3)
+    found = [waits.next() for _ in range(8)]
+    for wait, most in zip(found, (1, 2, 4, 8, 10, 10, 10, 10), strict=True):
+        assert most / 2 <= wait <= most
+    again, other = policy.waits(3), policy.waits(4)
+    assert [again.next() for _ in range(8)] == found
+    assert other.next() != found[0]
+
+
+def test_the_throttle_tries_one_call_before_it_opens() -> None:
+    async def run() -> None:
+        throttle = Throttle(8)
+        await throttle.acquire()
+        second = asyncio.create_task(throttle.acquire())
+        await asyncio.sleep(0.01)
+        assert not second.done()
+        throttle.succeeded()
+        await asyncio.wait_for(second, 1)
+        for _ in range(6):
+            await asyncio.wait_for(throttle.acquire(), 1)
+        ninth = asyncio.create_task(throttle.acquire())
+        await asyncio.sleep(0.01)
+        assert (throttle.in_flight, ninth.done()) == (8, False)
+        ninth.cancel()
+        throttle.release()
+        await asyncio.sleep(0)
+        assert throttle.in_flight == 7
+
+    asyncio.run(run())
+
+
+def test_the_throttle_halves_once_for_a_burst_of_429s_and_grows_back() -> None:
+    async def run() -> None:
+        throttle = Throttle(16)
+        throttle.succeeded()
+        for _ in range(16):
+            await throttle.acquire()
+        sent_at = time.monotonic()
+        for _ in range(10):
+            throttle.refused(sent_at, None)
+        assert throttle.limit == 8
+        for _ in range(200):
+            throttle.succeeded()
+        assert throttle.limit == 16
+        throttle.refused(time.monotonic(), 0.05)
+        assert 0 < throttle.pause <= 0.05
+        waiting = asyncio.create_task(throttle.acquire())
+        for _ in range(16):
+            throttle.release()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await asyncio.wait_for(waiting, 2)
+        assert throttle.pause == 0
+
+    asyncio.run(run())
+
+
+def test_a_closed_throttle_lets_everyone_through() -> None:
+    async def run() -> None:
+        throttle = Throttle(1)
+        throttle.refused(0.0, 60.0)
+        waiting = [asyncio.create_task(throttle.acquire()) for _ in range(5)]
+        await asyncio.sleep(0)
+        throttle.close()
+        await asyncio.wait_for(asyncio.gather(*waiting), 1)
+
+    asyncio.run(run())
+
+
+def completion(**message: object) -> bytes:
+    return json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "the body is not JSON"),
+        (b"\xff\xfe", "the body is not JSON"),
+        (b"[]", "the body is not a chat completion"),
+        (b"{}", "the body has no message"),
+        (b'{"choices": [null]}', "the body has no message"),
+        (b'{"choices": [{"message": "A"}]}', "the body has no message"),
+        (completion(content=None), "empty reply"),
+        (completion(content=7), "empty reply"),
+        (completion(content=[{"type": "thinking", "thinking": "A"}]), "empty reply"),
+        (completion(content="", refusal="no"), "refused: no"),
+    ],
+)
+def test_a_body_without_a_verdict_says_why(raw: bytes, problem: str) -> None:
+    read = read_reply(raw, parse_reply)
+    assert (read.verdict, read.problem) == (None, problem)
+
+
+def test_the_text_parts_of_a_reasoning_model_are_read() -> None:
+    parts = [{"type": "thinking", "thinking": "..."}, {"type": "text", "text": '{"reason": "r", "verdict": "B"}'}]
+    assert read_reply(completion(content=parts), parse_reply).verdict == "B"
+
+
+@given(st.binary(max_size=300))
+def test_no_body_is_too_strange_to_read(raw: bytes) -> None:
+    read_reply(raw, parse_reply)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["choices", "message", "content", "usage", "prompt_tokens", "text", "type"]), inner
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_no_json_is_too_strange_to_read(body: object) -> None:
+    read_reply(json.dumps(body).encode(), parse_reply)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 3}, CallUsage(10, 0, 0, 3)),
+        (
+            {
+                "prompt_tokens": 2000,
+                "completion_tokens": 3,
+                "prompt_tokens_details": {"cached_tokens": 1024, "cache_write_tokens": 512},
+            },
+            CallUsage(2000, 1024, 512, 3),
+        ),
+        ({"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 113}, CallUsage(10, 0, 0, 103)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 99}}, CallUsage(10, 10, 0, 0)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": None, "completion_tokens": None}, CallUsage(10, 0, 0, 0)),
+        ({"prompt_tokens": "10"}, None),
+        ("none", None),
+    ],
+)
+def test_usage_as_servers_write_it(usage: object, expected: CallUsage | None) -> None:
+    assert open_body(json.dumps({"usage": usage}).encode()).usage == expected
+
+
+def test_an_offline_body_reads_like_any_other() -> None:
+    read = read_reply(offline_body('{"reason": "r", "verdict": "tie"}', "m"), parse_reply)
+    assert (read.verdict, read.usage) == ("tie", CallUsage(0, 0, 0, 0))
+
+
+def test_cost_by_hand() -> None:
+    usage = CallUsage(input=3000, cached=1024, written=0, output=100)
+    assert cost(usage, GPT) == pytest.approx((1976 * 2.0 + 1024 * 0.5 + 100 * 8.0) / 1e6)
+    assert cost(usage, GPT, batch=True) == pytest.approx((1976 * 2.0 + 1024 * 0.5 + 100 * 8.0) / 2e6)
+    written = CallUsage(input=3000, cached=0, written=2000, output=0)
+    assert cost(written, Prices(1.0, 0.1, 5.0, None, 1.25)) == pytest.approx((1000 + 2000 * 1.25) / 1e6)
+
+
+def test_an_unknown_price_that_is_needed_makes_the_cost_unknown() -> None:
+    usage = CallUsage(3000, 0, 0, 100)
+    assert cost(usage, Prices()) is None
+    assert cost(usage, Prices(input=2.0)) is None
+    assert cost(usage, Prices(2.0, None, 8.0), batch=True) is None
+    assert cost(CallUsage(0, 0, 0, 0), Prices(), batch=True) == 0.0
+
+
+@given(st.text(max_size=400))
+def test_no_call_costs_more_than_its_reserve(text: str) -> None:
+    profile = Profile("p", "m", parameters={"max_tokens": 100}, prices=GPT)
+    body = {"messages": [{"role": "user", "content": text.encode("utf-8", "replace").decode()}]}
+    most = cost_at_most(body, profile)
+    tokens = len(text.encode("utf-8", "replace"))  # one a byte, more than any tokenizer makes
+    assert most is not None
+    assert most >= (cost(CallUsage(tokens + 30, 0, 0, 100), GPT) or 0.0)
+
+
+def test_the_ledger_adds_up_and_unknown_stays_unknown() -> None:
+    ledger = Ledger()
+    ledger.reply(CallUsage(1000, 0, 0, 10), "live", GPT)
+    ledger.reply(CallUsage(1000, 0, 0, 10), "batch", GPT, usable=False)
+    ledger.failure(0.0)
+    ledger.failure(0.01)
+    usage = ledger.usage()
+    assert (usage.calls, usage.unusable, usage.failures, usage.lost_dollars) == (2, 1, 2, 0.01)
+    assert usage.dollars == pytest.approx(0.00208 + 0.00104)
+    ledger.reply(None, "live", GPT)
+    assert (ledger.usage().dollars, ledger.usage().unknown) == (None, "1 replies did not say what they used")
+    both = sum_usage([usage, usage])
+    assert both.dollars == pytest.approx(2 * (usage.dollars or 0))
+    assert both.live.input_tokens == 2000
+    assert sum_usage([usage, ledger.usage()]).dollars is None
+
+
+def test_what_looks_like_a_key_is_never_repeated() -> None:
+    said = scrub("bad key sk-proj-abc_123456 and Bearer abcdefgh1234, or my-own-key\nnew line", "my-own-key")
+    assert said == "bad key [redacted] and Bearer [redacted], or [redacted] new line"
+
+
+def progress(done: int, **more: object) -> Progress:
+    values = {
+        "done": done,
+        "total": 100,
+        "calls": 2 * done,
+        "retries": 3,
+        "dollars": 0.5,
+        "in_flight": 4,
+        "limit": 8,
+        "pause": 0.0,
+        "seconds": 10.0,
+        "fresh": done,
+    }
+    return Progress(**(values | more))  # type: ignore[arg-type]
+
+
+def test_progress_in_one_line() -> None:
+    line = progress(20, pause=4.2).line()
+    assert line == (
+        "judged 20/100 pairs, 2.0/s, 40 s left, 40 calls, $0.50, 3 retries, waiting 4 s for the server, 4/8 in flight"
+    )
+    assert "cost unknown" in progress(20, dollars=None).line()
+    assert "left" not in progress(0).line()
+    assert "left" not in progress(50, fresh=0).line()
+
+
+def test_a_pipe_gets_a_plain_line_every_half_minute() -> None:
+    clock, stream = [0.0], io.StringIO()
+    reporter = Reporter(stream, clock=lambda: clock[0])
+    for second in range(65):
+        clock[0] = float(second)
+        reporter(progress(second))
+    assert stream.getvalue().count("\n") == 2
+    assert "\r" not in stream.getvalue()
+    reporter.close()
+    assert stream.getvalue().splitlines()[-1].startswith("judged 64/100 pairs")
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_unless_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    clock, screen = [0.0], Screen()
+    reporter = Reporter(screen, clock=lambda: clock[0])
+    clock[0] = 1.0
+    reporter(progress(50))
+    reporter.close()
+    assert screen.getvalue().startswith("\r[##########..........] judged 50/100")
+    assert screen.getvalue().endswith("\n")
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Screen()
+    Reporter(plain, every=0.0)(progress(50))
+    assert "\r" not in plain.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(4.4, "4 s"), (65, "1 min 05 s"), (3725, "1 h 02 min")])
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
