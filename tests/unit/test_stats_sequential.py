@@ -1,0 +1,141 @@
+"""The e-process, its inversion, and the band."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from lm_eval_fr.stats import EProcess, betting_interval, betting_p_value, confidence_sequence, paired_difference
+from lm_eval_fr.stats.betting import log_capital, variance_so_far
+
+RNG = np.random.default_rng(40)
+DIFFERENCES = np.clip(RNG.normal(0.02, 0.3, 400), -1, 1)
+
+
+def run(differences: np.ndarray, margin: float, n_max: int) -> list[tuple[float, float]]:
+    process = EProcess(margin, n_max=n_max)
+    states = [process.update(float(d)) for d in differences]
+    return [(state.log_capital_non_inferior, state.log_capital_inferior) for state in states]
+
+
+def by_hand(differences: np.ndarray, margin: float, n_max: int, alpha: float) -> float:
+    """W = prod(1 + l_i (d_i + D)), l_i = min(sqrt(2 ln(1/alpha) / (N v_i)), 0.75 / (1 - D)), one loop."""
+    capital, total, squares = 1.0, 0.0, 1.0
+    for i, d in enumerate(differences, start=1):
+        variance = squares / i
+        bet = min(math.sqrt(2 * math.log(1 / alpha) / (n_max * variance)), 0.75 / (1 - margin))
+        capital *= 1 + bet * (d + margin)
+        total += d
+        squares += (d - total / (i + 1)) ** 2
+    return capital
+
+
+def test_capital_is_the_formula_s() -> None:
+    process = EProcess(0.1, n_max=400, alpha=0.025)
+    for d in DIFFERENCES[:120]:
+        state = process.update(float(d))
+    assert math.exp(state.log_capital_non_inferior) == pytest.approx(by_hand(DIFFERENCES[:120], 0.1, 400, 0.025))
+    assert math.exp(state.log_capital_inferior) == pytest.approx(by_hand(-DIFFERENCES[:120], -0.1, 400, 0.025))
+    assert state.mean == pytest.approx(DIFFERENCES[:120].mean())
+
+
+def test_one_implementation_and_its_vectorised_twin_agree() -> None:
+    bets = np.sqrt(2 * math.log(40) / (400 * variance_so_far(DIFFERENCES)))
+    states = np.array(run(DIFFERENCES, 0.1, 400))
+    assert states[:, 0] == pytest.approx(log_capital(DIFFERENCES, bets, -0.1))
+    assert states[:, 1] == pytest.approx(log_capital(-DIFFERENCES, bets, 0.1))
+
+
+def test_bets_know_only_the_past() -> None:
+    """Changing what comes later changes nothing that was decided before."""
+    other = DIFFERENCES.copy()
+    other[200:] = -1
+    assert run(DIFFERENCES, 0.1, 400)[:200] == run(other, 0.1, 400)[:200]
+    mine, theirs = confidence_sequence(DIFFERENCES), confidence_sequence(other)
+    grid = 0.011  # the grid lies about the final mean, so both are rounded outwards differently
+    assert mine.low[:200] == pytest.approx(theirs.low[:200], abs=grid)
+    assert mine.high[:200] == pytest.approx(theirs.high[:200], abs=grid)
+
+
+def test_a_verdict_stays() -> None:
+    process = EProcess(0.1, n_max=400)
+    verdicts = [process.update(1.0).verdict for _ in range(30)] + [process.update(-1.0).verdict for _ in range(100)]
+    first = verdicts.index("non_inferior")
+    assert 0 < first < 30
+    assert set(verdicts[first:]) == {"non_inferior"}
+    process = EProcess(0.1, n_max=100)
+    assert [process.update(-0.9).verdict for _ in range(60)][-1] == "inferior"
+
+
+def test_stopping_and_interval_say_the_same() -> None:
+    """At every moment: the e-process has decided exactly if the interval reported then excludes the margin."""
+    for margin in (0.05, 0.1, 0.2):
+        process = EProcess(margin, n_max=400)
+        for n, d in enumerate(DIFFERENCES, start=1):
+            state = process.update(float(d))
+            if n % 57 == 0 or state.verdict != "inconclusive":
+                found = betting_interval(DIFFERENCES[:n], n_max=400)
+                assert found.low is not None
+                assert (found.low > -margin) is (state.verdict == "non_inferior")
+                p = betting_p_value(DIFFERENCES[:n], margin, n_max=400)
+                assert p is not None
+                assert (p <= 0.025) is (state.verdict == "non_inferior")
+            if state.verdict != "inconclusive":
+                break
+
+
+def test_band_narrows_and_ends_at_the_interval() -> None:
+    band = confidence_sequence(DIFFERENCES)
+    assert (np.diff(band.low) >= 0).all()
+    assert (np.diff(band.high) <= 0).all()
+    assert (band.low[0], band.high[0]) == (-1, 1)
+    exact = betting_interval(DIFFERENCES)
+    assert exact.low is not None
+    assert exact.high is not None
+    assert band.low[-1] <= exact.low
+    assert band.low[-1] == pytest.approx(exact.low, abs=0.03 * (exact.high - exact.low))
+    assert band.high[-1] == pytest.approx(exact.high, abs=0.03 * (exact.high - exact.low))
+    assert band.documents.tolist() == list(range(1, 401))
+    assert band.mean == pytest.approx(np.cumsum(DIFFERENCES) / np.arange(1, 401))
+
+
+def test_band_by_cluster() -> None:
+    labels = np.arange(400) % 80  # round after round over the articles
+    band = confidence_sequence(DIFFERENCES, clusters=labels)
+    assert (band.unit, band.low.size) == ("cluster", 80)
+    assert band.documents.tolist() == list(range(5, 401, 5))
+    assert band.mean[-1] == pytest.approx(DIFFERENCES.mean())
+    assert band.mean[0] == pytest.approx(DIFFERENCES[::80].mean())
+    assert band.method == "betting confidence sequence on cluster means"
+    assert betting_interval(DIFFERENCES, clusters=labels).method == "betting bound on cluster means"
+
+
+def test_lead_that_changes() -> None:
+    """A pilot that goes 13 to 8 one way, and a study that ends the other."""
+    generator = np.random.default_rng(1)
+    pilot, rest = np.array([-1] * 13 + [1] * 8), np.array([1] * 42 + [-1] * 27)
+    order = np.concatenate([generator.permutation(pilot), generator.permutation(rest)])
+    band = confidence_sequence(order)
+    assert band.sign_changes >= 1
+    assert band.last_sign_change is not None
+    assert order[: band.last_sign_change].sum() == 1
+    assert band.low[-1] < 0 < band.high[-1]
+    assert confidence_sequence(np.zeros(5)).sign_changes == 0
+    assert confidence_sequence(np.ones(5)).last_sign_change is None
+
+
+def test_no_band_without_ends() -> None:
+    found = confidence_sequence([1.0, 2.0])
+    assert found.reason == "differences beyond [-1, 1]: without known ends there is no band"
+    assert betting_interval([1.0, 2.0]).reason == "differences beyond [-1, 1]: without known ends there is no bound"
+
+
+def test_sparse_differences_take_the_betting_interval() -> None:
+    reference = np.full(300, 0.5)
+    candidate = reference + np.where(np.arange(300) % 40 == 0, -0.2, 0.0)
+    found = paired_difference(candidate, reference, margin=0.05)
+    same = betting_interval(candidate - reference)
+    assert (found.interval.low, found.interval.high) == (pytest.approx(same.low), pytest.approx(same.high))
+    assert found.p_non_inferior == pytest.approx(betting_p_value(candidate - reference, 0.05))
