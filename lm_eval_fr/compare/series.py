@@ -6,6 +6,7 @@ import numpy as np
 
 from lm_eval_fr.report.model import Series
 from lm_eval_fr.stats import confidence_sequence
+from lm_eval_fr.stats.arrays import cluster_codes
 
 LOOKS = 200
 UNITS = 5_000
@@ -22,11 +23,13 @@ def cumulative(
     n = len(differences)
     if n == 0:
         return None
-    units, what = clusters, "clusters"
-    if clusters is None:
-        what = "documents"
-        if n > UNITS:
-            units = np.arange(n) // -(-n // UNITS)
+    units = cluster_codes(clusters, n)
+    clustered = units is not None
+    if units is None:
+        units = np.arange(n)
+    count = int(units.max()) + 1
+    if count > UNITS:
+        units //= -(-count // UNITS)
     found = confidence_sequence(differences, clusters=units, level=level)
     if found.reason or not len(found.documents):
         return None
@@ -34,7 +37,7 @@ def cumulative(
     shown = np.unique(np.linspace(0, last, min(LOOKS, last + 1)).round().astype(int))
     return Series(
         name=name,
-        unit="clusters" if what == "clusters" else "documents",
+        unit="clusters" if clustered else "documents",
         at=tuple(int(k) for k in found.documents[shown]),
         estimate=tuple(float(v) for v in found.mean[shown]),
         low=tuple(float(v) for v in found.low[shown]),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.prompts import Rendering, read_prompt
 
 COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
+_HASH = re.compile(r"[0-9a-f]{64}")
 _HASHES = ("doc_hash", "prompt_hash", "target_hash")
 _OWN_KEYS = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", *_HASHES)
 
@@ -190,7 +192,7 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
 
 
 def is_hash(value: Any) -> bool:
-    return isinstance(value, str) and len(value) == 64 and all(c in "0123456789abcdef" for c in value)
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def flat(value: Any) -> tuple[str, ...]:

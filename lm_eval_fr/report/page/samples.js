@@ -21,7 +21,8 @@
     if (typeof DecompressionStream === "undefined") {
       throw new Error("This browser is too old to unpack the samples (it has no DecompressionStream).");
     }
-    const bytes = Uint8Array.from(atob(holder.textContent), (letter) => letter.charCodeAt(0));
+    const letters = atob(holder.textContent), bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i += 1) bytes[i] = letters.charCodeAt(i);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return JSON.parse(await new Response(stream).text());
   }

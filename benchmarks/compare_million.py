@@ -1,0 +1,74 @@
+"""Two large runs, from files to verdict, against a plain json.loads loop over the same files.
+
+    python benchmarks/compare_million.py                       100,000 samples an arm (1 GB of files), about a minute
+    python benchmarks/compare_million.py --samples 1000000     the full measure: 10 GB of files, about eight minutes
+    python benchmarks/compare_million.py --quick               10,000 samples
+
+Files and rounds as in compare_read.py, which measures reading and pairing alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from compare_read import LINE_BYTES, LOOP, generate, measure
+
+OURS = """
+import json, resource, sys, time
+start = time.perf_counter()
+from lm_eval_fr.compare import compare
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import pair_runs
+from lm_eval_fr.report.json import to_json
+from lm_eval_fr.report.text import render
+pairing = pair_runs(find_run(sys.argv[1]), find_run(sys.argv[2]))
+paired = time.perf_counter() - start
+report = compare(pairing)
+to_json(report), render(report)
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+result = report.tasks[0]
+print(json.dumps({"seconds": time.perf_counter() - start, "paired": paired, "n": result.n,
+                  "mib": sum(one.ru_maxrss for one in used) / 1024,
+                  "cpu": sum(one.ru_utime + one.ru_stime for one in used), "verdict": result.verdict or "none",
+                  "interval": [result.ci_low, result.ci_high], "method": result.method}))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=100_000, help="samples of each arm")
+    parser.add_argument("--quick", action="store_true", help="10,000 samples")
+    parser.add_argument("--folder", type=Path, help="where the temporary files go")
+    parser.add_argument("--repeat", type=int, default=2, help="rounds, in turn; the fastest of each counts")
+    parser.add_argument("--cores", type=int, default=2)
+    flags = parser.parse_args()
+    samples = 10_000 if flags.quick else flags.samples
+    needed, free = 2 * samples * LINE_BYTES, shutil.disk_usage(flags.folder or tempfile.gettempdir()).free
+    if free < 1.2 * needed:
+        sys.exit(f"{needed / 1e9:.0f} GB needed, {free / 1e9:.0f} GB free: use --folder or fewer --samples")
+    with tempfile.TemporaryDirectory(dir=flags.folder, prefix="compare_million_") as name:
+        start = time.perf_counter()
+        arms = [generate(Path(name) / arm, arm, samples) for arm in ("candidate", "reference")]
+        files = [next(arm.glob("samples_*")) for arm in arms]
+        size = sum(file.stat().st_size for file in files)
+        print(f"two runs of {samples:,} samples, {size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s")
+        rounds = [(measure(LOOP, files, flags.cores), measure(OURS, arms, flags.cores)) for _ in range(flags.repeat)]
+    loop, ours = (min(found, key=lambda one: one["seconds"]) for found in zip(*rounds, strict=True))
+    if ours["n"] != samples:
+        sys.exit(f"{ours['n']} of {samples} samples were compared")
+    for label, found in (("json.loads loop, one process", loop), ("files to verdict", ours)):
+        rate = size / found["seconds"] / 1e6
+        print(f"{label:<32}{found['seconds']:8.2f} s{rate:8.0f} MB/s{found['cpu']:8.2f} s CPU{found['mib']:8.0f} MiB")
+    print(f"{'  of which reading and pairing':<32}{ours['paired']:8.2f} s")
+    print(f"{'ratio (aim: at least 4)':<32}{loop['seconds'] / ours['seconds']:8.1f}")
+    print(f"{'of the memory limit (1,500 MB)':<32}{ours['mib'] * 1.048576 / 1500:8.0%}")
+    print(f"{ours['verdict']}, {ours['interval']}, {ours['method']}")
+
+
+if __name__ == "__main__":
+    main()
