@@ -280,3 +280,28 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     code = compare_command(runs, options, show=click.echo, colour=_colour(), say=say)
     if given["gate"]:
         sys.exit(code)
+
+
+@main.command()
+def register() -> None:
+    """Let the bare `lm_eval --tasks piaf_fr` find our tasks; `unregister` takes it back without a trace.
+
+    \b
+    lm-eval-fr register
+    lm_eval run --model vllm --tasks piaf_fr ...
+    """
+    from lm_eval_fr.registration import register as add
+
+    click.echo(add().text)
+
+
+@main.command()
+def unregister() -> None:
+    """Take back what `register` added to the installed lm-eval.
+
+    \b
+    lm-eval-fr unregister
+    """
+    from lm_eval_fr.registration import unregister as remove
+
+    click.echo(remove().text)
