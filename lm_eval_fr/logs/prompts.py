@@ -175,17 +175,36 @@ _MONTHS = frozenset(("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Se
 
 
 def _undo(text: str, rendering: Rendering) -> tuple[Turn, ...] | None:
-    for roles, pattern in _patterns(rendering):
-        if found := pattern.fullmatch(text):
-            turns = [Turn(role, content) for role, content in zip(roles, found.groups(), strict=True)]
+    for shell in _shells(rendering):
+        contents = shell.contents(text)
+        if contents is not None:
+            turns = [Turn(role, content) for role, content in zip(shell.roles, contents, strict=True)]
             known = [Turn("system", rendering.system)] if rendering.system else []
             return (*known, *turns)
     return None
 
 
+@dataclass(frozen=True)
+class _Shell:
+    """What a template puts around the turns of a conversation of these roles."""
+
+    roles: tuple[str, ...]
+    ends: tuple[str, str] | None  # before and after the only turn
+    pattern: re.Pattern[str]
+
+    def contents(self, text: str) -> tuple[str, ...] | None:
+        if self.ends is not None:  # many times faster than the pattern on a long prompt
+            before, after = self.ends
+            if len(text) < len(before) + len(after) or not (text.startswith(before) and text.endswith(after)):
+                return None
+            return (text[len(before) : len(text) - len(after)],)
+        found = self.pattern.fullmatch(text)
+        return None if found is None else found.groups()
+
+
 @functools.lru_cache(maxsize=64)
-def _patterns(rendering: Rendering) -> tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]:
-    """What the template makes of a conversation, as patterns whose groups are the turns."""
+def _shells(rendering: Rendering) -> tuple[_Shell, ...]:
+    """What the template makes of the conversations that the task may hold, likeliest first."""
     if not rendering.template:
         return ()
     shapes: list[tuple[str, ...]] = []
@@ -197,9 +216,12 @@ def _patterns(rendering: Rendering) -> tuple[tuple[tuple[str, ...], re.Pattern[s
         turns = [{"role": role, "content": _MARK.format(i)} for i, role in enumerate(roles)]
         if rendering.system:
             turns = [{"role": "system", "content": rendering.system}, *turns]
-        shell = _render(rendering, turns)
-        if shell is not None and all(shell.count(_MARK.format(i)) == 1 for i in range(len(roles))):
-            found.append((roles, _pattern(shell)))
+        made = _render(rendering, turns)
+        if made is not None and all(made.count(_MARK.format(i)) == 1 for i in range(len(roles))):
+            before, _, after = made.partition(_MARK.format(0))
+            found.append(
+                _Shell(roles, (before, after) if len(roles) == 1 and _DATE not in made else None, _pattern(made))
+            )
     return tuple(found)
 
 

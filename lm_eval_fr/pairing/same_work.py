@@ -10,7 +10,7 @@ import numpy as np
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs.columns import Columns, Request, read_logged_prompts
-from lm_eval_fr.logs.prompts import prompt_difference, read_prompt
+from lm_eval_fr.logs.prompts import Prompt, prompt_difference, read_prompt
 from lm_eval_fr.logs.samples import TaskLog, read_responses
 from lm_eval_fr.pairing.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
 from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
@@ -205,9 +205,9 @@ class TaskDraft:
         different = 0
         logged = zip(read_logged_prompts(mine, ours), read_logged_prompts(theirs, others), ours, others, strict=True)
         for one, other, row, there in logged:
-            difference = prompt_difference(
-                read_prompt(one, self.candidate.rendering), read_prompt(other, self.reference.rendering)
-            )
+            prompts = read_prompt(one, self.candidate.rendering), read_prompt(other, self.reference.rendering)
+            difference = prompt_difference(*prompts)
+            self._note_unknown_templates(prompts)
             if difference is None:
                 continue
             different += 1
@@ -217,6 +217,15 @@ class TaskDraft:
                 self._mismatch("prompts", f"{document}: the prompt is {difference} ({place})", *mine.place(row))
         if different > 1:
             self.allowed.append(f"prompts: so are those of {different - 1} other documents of {self.task}")
+
+    def _note_unknown_templates(self, prompts: tuple[Prompt, Prompt]) -> None:
+        for arm, prompt in zip(("candidate", "reference"), prompts, strict=True):
+            if prompt.form == "template" and not prompt.rendering.template:
+                note = (
+                    f"{self.task}: the {arm}'s chat template is not on record: its prompts hold the task's text, "
+                    "what else they hold cannot be told"
+                )
+                self.notes += [] if note in self.notes else [note]
 
     def _health(self, log: TaskLog, columns: Columns, rows: np.ndarray) -> tuple[ArmHealth, np.ndarray, np.ndarray]:
         """The arm's health, which of its answers were never obtained, and which look cut off."""

@@ -171,7 +171,11 @@ def test_a_template_that_cannot_be_undone_is_proven_by_containment(arms: Arms, t
     """The template's text is not on record, or not one that jinja2 takes as it is."""
     make_run(arms.candidate, qa(), form="template", results={"chat_template": template})
     make_run(arms.reference, qa(), form="raw")
-    assert arms.pair().tasks[0].n == 4
+    pairing = arms.pair()
+    assert pairing.tasks[0].n == 4
+    assert [note for note in pairing.notes if "the candidate's chat template is not on record" in note] == (
+        list(pairing.notes) if template == "" else []
+    )
     other = qa()
     other.samples[1].prompt = other.samples[1].prompt.replace("n° 1", "n° 7")
     make_run(arms.reference, other, form="raw")
