@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.prompts import Rendering
 from lm_eval_fr.logs.results import (
@@ -155,12 +157,12 @@ def _shards(task: str, found: Sequence[Results], notes: list[str]) -> list[Resul
         both = taken.keys() & documents.keys()
         if both and len(both) < len(documents):
             twice = min(both, key=lambda key: documents[key])
+            where = f"{taken[twice][0].name}:{taken[twice][1]}"
             raise InputError(
-                f"document {twice[:12]} of {task} is also in {taken[twice][0].name}:{taken[twice][1]}, "
-                "and each file has documents that the other lacks",
+                f"document {twice[1]} ({twice[0][:12]}) of {task} is also in {where}: two shards share documents",
                 where=path,
                 line=documents[twice][1],
-                remedy="shards must not overlap: keep one answer a document, or name one results file",
+                remedy="keep one answer a document, or name one results file",
             )
         if not both:
             _same_work(task, used[0], results)
@@ -187,9 +189,26 @@ def _same_work(task: str, one: Results, other: Results) -> None:
             )
 
 
-def _documents(path: Path) -> dict[str, tuple[Path, int]]:
+class _Named(msgspec.Struct):
+    doc_hash: str
+    doc_id: int
+
+
+def _documents(path: Path) -> dict[tuple[str, int], tuple[Path, int]]:
+    """(doc_hash, doc_id) -> where the document is. A task may hold one text twice, under two ids."""
+    found, decoder = {}, msgspec.json.Decoder(_Named)
     with path.open("rb") as lines:
-        return {parse_line(line, path, i)["doc_hash"]: (path, i) for i, line in enumerate(lines, 1) if line.strip()}
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = decoder.decode(line)
+                key = row.doc_hash, row.doc_id
+            except msgspec.DecodeError:
+                slow = parse_line(line, path, number)
+                key = slow["doc_hash"], slow["doc_id"]
+            found[key] = (path, number)
+    return found
 
 
 def _sample_file(results: Results, task: str) -> SampleFile:

@@ -224,13 +224,19 @@ class TestShards:
         self.shard(tmp_path, [5, 6])
         assert "piaf_fr: 5 of the 10 documents were run (--samples)" in find_run(tmp_path).notes
 
-    def test_a_document_in_two_shards_is_refused(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("ids", [[2, 3, 4], [2]])
+    def test_a_document_in_two_shards_is_refused(self, tmp_path: Path, ids: list[int]) -> None:
         self.shard(tmp_path, [0, 1, 2])
-        self.shard(tmp_path, [2, 3, 4])
-        with pytest.raises(
-            InputError, match=r"samples_piaf_fr_.*:3: document \w{12} of piaf_fr is also in samples_.*:1"
-        ):
+        self.shard(tmp_path, ids)
+        match = r"samples_piaf_fr_.*:3: document 2 \(\w{12}\) of piaf_fr is also in samples_.*:1"
+        with pytest.raises(InputError, match=match):
             find_run(tmp_path)
+
+    def test_a_text_that_the_task_has_twice_is_no_duplicate(self, tmp_path: Path) -> None:
+        for i in (3, 4):
+            sample = FakeSample({"text": "même"}, "Où ?", "là", {"f1": 1.0}, doc_id=i)
+            make_run(tmp_path, FakeTask("piaf_fr", [sample], original=10))
+        assert sorted(columns_of(tmp_path).doc_id.tolist()) == [3, 4]
 
     def test_a_shard_that_was_run_again_counts_once(self, tmp_path: Path) -> None:
         self.shard(tmp_path, [0, 1, 2])
