@@ -7,6 +7,7 @@ starts every line with "> ", so that no line of the text can be one of ours, wha
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -53,6 +54,7 @@ _RULE = re.compile(r"\s*(?:([=*_~<>|-])\1{4,}|#{7,})")
 _LOOKS_LATIN = str.maketrans("аеорсухіѕвнкмтγαοεινρτυωıℓ", "aeopcyxisbhkmtyaoeivptuwil")
 
 
+@functools.lru_cache(maxsize=16)  # both orders of a pair show the same texts, one right after the other
 def neutralise(text: str, fence: str, *, labels: bool = True) -> str:
     """The text as the judge may be shown it, without the code `fence`.
 
