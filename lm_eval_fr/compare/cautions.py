@@ -67,7 +67,8 @@ def _judge(judge: JudgeResult | None, summary: JudgeSummary | None, today: date 
         yield Caution(kind="unfinished", text=f"The judge has not finished: {summary.left or 'run it again'}.")
     yield from _shutdown(summary, today)
     for text in summary.warnings:
-        yield Caution(kind="judge", text=f"Judge: {text}.".replace("..", "."))
+        if "shut" not in text:  # that of the day of judging; today's is above
+            yield Caution(kind="judge", text=f"Judge: {text.rstrip('.')}.")
 
 
 def _shutdown(summary: JudgeSummary, today: date | None) -> Iterator[Caution]:

@@ -140,7 +140,7 @@ def judge_result(verdicts: Sequence[PairVerdict], summary: JudgeSummary, *, marg
         panel=summary.panel,
         orders=summary.orders,
         stopped_early=stopped,
-        offline=summary.profile == OFFLINE,
+        offline=is_offline(summary),
         reasons=_reasons(preference, assessment, usage, summary),
     )
     series = cumulative(scores, clusters, name=NAME, margin=margin, level=level)
@@ -186,7 +186,7 @@ def _reasons(
         reasons["win_share_ci"] = reasons["p_value"] = STOPPED
     if assessment.mde is None and assessment.mde_reason:
         reasons["mde"] = assessment.mde_reason
-    if usage["dollars"] is None and summary.profile != OFFLINE:
+    if usage["dollars"] is None and not is_offline(summary):
         reasons["dollars"] = usage.get("unknown") or "the profile has no prices"
     return reasons
 
@@ -208,6 +208,11 @@ def _of_task(name: str, verdicts: Sequence[PairVerdict]) -> JudgedTask:
         losses=counts.losses,
         net_win=counts.net_win,
     )
+
+
+def is_offline(summary: JudgeSummary) -> bool:
+    """Whether the stand-in judged, or sat on the panel."""
+    return OFFLINE in summary.profile.split("+")
 
 
 def _usage(summary: JudgeSummary) -> dict[str, Any]:

@@ -65,10 +65,16 @@ def compare(
     ]
     pairs = None if judged is None else judge_result(judged.verdicts, judged.summary, margin=wanted.judge, level=level)
     results = _with_holm(compared)
-    noise = noise_of(
-        pairing, results, candidate_rerun=candidate_rerun, reference_rerun=reference_rerun, level=level, seed=seed
-    )
     judge, summary = (pairs.result if pairs else None), (judged.summary if judged else None)
+    noise = noise_of(
+        pairing,
+        results,
+        judge,
+        candidate_rerun=candidate_rerun,
+        reference_rerun=reference_rerun,
+        level=level,
+        seed=seed,
+    )
     candidate, reference = arms_of(pairing)
     return Report(
         candidate=candidate,

@@ -11,7 +11,7 @@ from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Floor, Noise, Rerun, TaskResult
+from lm_eval_fr.report.model import Floor, JudgeResult, Noise, Rerun, TaskResult
 from lm_eval_fr.stats import Interval, NoiseFloor, exceeds_noise, noise_floor
 
 CHURN_DOCUMENTS = 20_000
@@ -23,13 +23,14 @@ Role = Literal["candidate", "reference"]
 def noise_of(
     pairing: Pairing,
     results: Sequence[TaskResult],
+    judge: JudgeResult | None,
     *,
     candidate_rerun: Run | None,
     reference_rerun: Run | None,
     level: float,
     seed: int,
 ) -> Noise | None:
-    """None where no arm was run twice."""
+    """None where no arm was run twice, and the judge was not tried on two runs of one arm either."""
     metrics = {result.task: result.metric for result in results}
     reruns: list[Rerun] = []
     floors: dict[str, list[NoiseFloor]] = {}
@@ -45,12 +46,17 @@ def noise_of(
             reruns.append(found)
             if floor is not None:
                 floors.setdefault(task.task, []).append(floor)
-    if not reruns:
+    said = [_floor(result, floors[result.task]) for result in results if result.task in floors]
+    said += [] if judge is None else _judge_floor(judge)
+    if not reruns and not said:
         return None
-    said = tuple(_floor(result, floors[result.task]) for result in results if result.task in floors)
     once = [role for role, _, rerun in given if rerun is None]
-    sentence = f"The {once[0]} was run once only: its own noise is not known." if once else ""
-    return Noise(reruns=tuple(reruns), floors=said, sentence=sentence)
+    sentence = f"Run once only: the {' and the '.join(once)}. How far {_they(once)} from itself is not known."
+    return Noise(reruns=tuple(reruns), floors=tuple(said), sentence=sentence if once else "")
+
+
+def _they(roles: Sequence[str]) -> str:
+    return "it moves" if len(roles) == 1 else "either moves"
 
 
 def _against_itself(role: Role, run: Run, rerun: Run, metrics: Mapping[str, str]) -> Iterator[PairedTask]:
@@ -67,7 +73,8 @@ def _against_itself(role: Role, run: Run, rerun: Run, metrics: Mapping[str, str]
             f"the rerun of the {role} has none of its tasks", where=f"--{role}-rerun", remedy="run the same tasks again"
         )
     chosen = {name: metric for name, metric in metrics.items() if name in common}
-    yield from pair_runs(rerun, run, tasks=common, metrics=chosen).tasks
+    # A rerun of fewer documents is a rerun.
+    yield from pair_runs(rerun, run, tasks=common, metrics=chosen, allow=("documents",)).tasks
 
 
 def _rerun(
@@ -102,18 +109,33 @@ def _churn(task: PairedTask, seed: int) -> float:
     return changed / len(rows)
 
 
+_COMPARED = {
+    True: "exceeds the noise: {moved}, and the whole interval lies beyond that.",
+    False: "is within the noise: {moved}.",
+    None: "cannot be told from noise: {moved}, and the interval reaches into that range.",
+}
+
+
 def _floor(result: TaskResult, floors: Sequence[NoiseFloor]) -> Floor:
     found = exceeds_noise(_interval(result), floors)
-    moved = w.plain(found.floor, result.scale)
-    change = f"the difference of {w.signed(result.difference, result.scale)}"
-    said = {
-        True: f"{change} exceeds the noise: an arm run twice moved by {moved} on average, and the whole interval "
-        "lies beyond that",
-        False: f"{change} is within the noise: an arm run twice moved by {moved} on average",
-        None: f"{change} cannot be told from noise: an arm run twice moved by {moved} on average, and the interval "
-        "reaches into that range",
-    }[found.exceeds]
-    return Floor(task=result.task, floor=found.floor or 0.0, exceeded=found.exceeds, sentence=f"{result.task}: {said}.")
+    moved = f"an arm run twice moved by {w.plain(found.floor, result.scale)} on average"
+    said = f"{result.task}: the difference of {w.signed(result.difference, result.scale)} "
+    said += _COMPARED[found.exceeds].format(moved=moved)
+    return Floor(task=result.task, floor=found.floor or 0.0, exceeded=found.exceeds, sentence=said)
+
+
+def _judge_floor(judge: JudgeResult) -> list[Floor]:
+    """The judge on two runs of one arm: what net win it finds where there is none."""
+    control = judge.controls.get("noise")
+    net = control.get("net_win") if isinstance(control, Mapping) else None
+    if not isinstance(net, Mapping) or net.get("estimate") is None or judge.net_win_ci is None:
+        return []
+    itself = NoiseFloor(Interval(net["estimate"], net.get("low"), net.get("high"), 0.0, "", 0), None, None, None, 0)
+    found = exceeds_noise(Interval(judge.net_win, *judge.net_win_ci, 0.0, "", judge.n), [itself])
+    moved = f"between two runs of one arm the judge found {w.plain(found.floor)}"
+    said = f"judge: the net win rate of {w.signed(judge.net_win)} points "
+    said += _COMPARED[found.exceeds].format(moved=moved)
+    return [Floor(task="judge", floor=found.floor or 0.0, exceeded=found.exceeds, sentence=said)]
 
 
 def _interval(result: TaskResult) -> Interval:

@@ -19,7 +19,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lm_eval_fr.report import plots, text
+from lm_eval_fr.report import controls, plots, text
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.samples import FLAGS, Samples, pack
@@ -54,6 +54,7 @@ def render(report: Report, samples: Samples | None = None) -> str:
         win_axis=plots.share_axis(judge.win_share, judge.win_share_ci) if judge else None,
         headline=w.headline(judge) if judge else "",
         cost=text.cost(judge) if judge else "",
+        controls=controls.sentences(judge) if judge else [],
         curves=[plots.curve(series, report.level) for series in report.cumulative],
         settings=sorted(report.settings, key=lambda s: (not s.differs or s.expected, not s.differs)),
         data_keys=list(dict.fromkeys(key for row in report.provenance.data for key in row)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lm_eval_fr.report import controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import JudgeResult, ManyReport, Noise, Report, Share, TaskResult
 from lm_eval_fr.report.text import cost
@@ -126,6 +127,7 @@ def _judge(judge: JudgeResult, report: Report) -> str:
     if judge.length:
         facts.append(("longer answer won", _share(judge.length.longer_wins)))
     facts.append(("cost", cost(judge)))
+    facts += controls.sentences(judge)
     facts += [(key.replace("_", " "), f"unknown: {reason}") for key, reason in judge.reasons.items()]
     rows = [[escape(label), escape(text)] for label, text in facts]
     title = f"### Judge {code(model)}, rubric {code(judge.rubric.get('name') or 'unnamed')}"

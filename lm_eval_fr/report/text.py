@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
+from lm_eval_fr.report import controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Arm, JudgeResult, ManyReport, Noise, Report, Share, TaskResult
 
@@ -229,10 +230,11 @@ def _judge(judge: JudgeResult, report: Report, columns: int, paint: Paint) -> li
             )
         )
     facts.append(("cost", cost(judge)))
+    facts += controls.sentences(judge)
     facts += [(key.replace("_", " "), f"unknown: {reason}") for key, reason in judge.reasons.items()]
     lines = [paint("1", f"JUDGE {name}, rubric {rubric}, each pair in both orders")]
     for label, text in facts:
-        lines += _wrap(w.printable(text), columns, indent=" " * 13, first=f"  {label:<11}")
+        lines += _wrap(w.printable(text), columns, indent=" " * 13, first=f"  {w.printable(label):<10} ")
     return lines
 
 

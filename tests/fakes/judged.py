@@ -43,9 +43,8 @@ def verdicts_on(task: PairedTask, outcomes: Sequence[Outcome], **fields: Any) ->
 
 def judge_folder(folder: Path, verdicts: Sequence[PairVerdict], **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    usage = Usage(
-        live=Tokens(calls=300, input_tokens=900_000, cached_tokens=400_000, output_tokens=30_000, dollars=1.5)
-    )
+    live = Tokens(calls=300, input_tokens=900_000, cached_tokens=400_000, output_tokens=30_000, dollars=1.5)
+    usage = Usage(live=live, dollars=1.5)
     summary: dict[str, Any] = {
         "profile": "gpt-4.1",
         "model": "gpt-4.1-2025-04-14",

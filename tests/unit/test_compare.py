@@ -356,11 +356,29 @@ def test_the_noise_floor(tmp_path: Path) -> None:
     (floor,) = report.noise.floors
     assert floor.exceeded
     assert "exceeds the noise" in floor.sentence
-    assert report.noise.sentence == "The candidate was run once only: its own noise is not known."
+    assert report.noise.sentence == "Run once only: the candidate. How far it moves from itself is not known."
     every_face(report)
     with pytest.raises(UsageError, match="the very run that is compared"):
         compare(pairing, reference_rerun=pairing.reference)
     assert any(caution.kind == "noise_floor" for caution in compare(pairing).warnings)
+
+
+def test_the_judges_own_noise_and_controls(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 40)
+    noise = {"n": 30, "net_win": {"estimate": 0.1, "low": -0.2, "high": 0.4}, "winner": None}
+    canaries = {"n": 20, "judged": 20, "won": 19, "hostile_gain": 0.25}
+    people = {"raw": {"count": 8, "of": 10, "share": 0.8, "low": 0.44, "high": 0.97}, "kappa": 0.61}
+    controls = {"noise": noise, "canaries": canaries, "people": people}
+    folder = judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], ("win", "loss") * 20), controls=controls)
+    report = compare(pairing, judge_dir=folder)
+    assert report.noise is not None
+    (floor,) = report.noise.floors
+    assert (floor.task, floor.exceeded) == ("judge", None)
+    shown = " ".join(every_face(report).split())
+    assert "cannot be told from noise: between two runs of one arm the judge found 10.0" in shown
+    assert "the real answer won 19 of 20" in shown
+    assert "gain +25.0 points" in shown
+    assert "Cohen's kappa 0.61" in shown
 
 
 def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:
