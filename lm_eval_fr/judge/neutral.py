@@ -27,12 +27,13 @@ _OPEN, _CLOSE, _BAR = "<＜﹤‹", ">＞﹥›", "|｜│¦"
 _NAMES = (
     r"(?:answer|r[ée]ponse|response|system|syst[èe]me|user|assistant|developer|human|instructions?|task|demande|"
     r"consigne|verdict|judge|juge|prompt|document|source|think|tool_call|tool_response|output|fence|"
-    r"start_of_turn|end_of_turn|bos|eos|pad|unk|s)"
+    r"start_of_turn|end_of_turn|bos|eos|pad|unk|sys|s)(?![a-zé])"
 )
+# Every repetition is bounded: an answer of 100 kB must not be able to keep the expression busy.
 _TOKENS = re.compile(
-    rf"(?:[{_OPEN}](?=\s*[{_BAR}])|[{_BAR}](?=\s*[{_CLOSE}]))"  # <|im_start|>, <｜User｜>
-    rf"|(?:[{_OPEN}]{{1,2}})(?=\s*/?\s*{_NAMES}(?:[\s_#:=-]*[a-z0-9]*)[^{_CLOSE}\n]{{0,80}}[{_CLOSE}])"
-    r"|(?:\[)(?=/?\s*(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|CONTROL|THINK|MODEL_SETTINGS)\b)"
+    rf"[{_OPEN}](?=\s{{0,3}}[{_BAR}])|[{_BAR}](?=\s{{0,3}}[{_CLOSE}])"  # <|im_start|>, <｜User｜>
+    rf"|[{_OPEN}]{{1,2}}(?=\s{{0,3}}/?\s{{0,3}}{_NAMES}[^{_CLOSE}\n]{{0,80}}[{_CLOSE}])"
+    r"|\[(?=/?\s{0,3}(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|CONTROL|THINK|MODEL_SETTINGS)\b)"
     r"|(?<![\w·])(?=verdict\b ?[\"'“”»]? ?[:=])",
     re.IGNORECASE,
 )
