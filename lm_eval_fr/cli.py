@@ -301,7 +301,27 @@ def unregister() -> None:
 
     \b
     lm-eval-fr unregister
+    lm-eval-fr unregister && pip uninstall lm-eval-fr
     """
     from lm_eval_fr.registration import unregister as remove
 
     click.echo(remove().text)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=EXISTING, metavar="RUN [RUN]")
+@click.option("--task", help="Which task, where a run has several.")
+@click.option("--doc", help="doc_id, or the start of a doc_hash [the first].")
+def show(runs: tuple[Path, ...], task: str | None, doc: str | None) -> None:
+    """One document with the answers of one or two runs.
+
+    \b
+    lm-eval-fr show runs/nvfp4 --task piaf_fr
+    lm-eval-fr show runs/nvfp4 runs/api --task analysis_fr --doc 12
+    """
+    import shutil
+
+    from lm_eval_fr.show import show_sample
+
+    columns = min(shutil.get_terminal_size().columns, 100)
+    click.echo(show_sample(runs, task=task, doc=doc, columns=columns))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.outcome import Outcome
 from lm_eval_fr.judge.progress import Reporter
 from lm_eval_fr.judge.summary import JudgeSummary, Tokens
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Show = Callable[[str], None]
 Action = Literal["submit", "status", "collect", "write", "read"]
 WITH_FILE = ("write", "read")
-TIES = ("tie", "flip", "split", "identical")
+TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
 
 
 def judge_command(
@@ -43,7 +44,12 @@ def judge_command(
     if estimate:
         from lm_eval_fr.judge.estimate import estimate_runs
 
-        show(estimate_runs(pairing, out, options, rerun=rerun).text())
+        parts = [found.text() for found in estimate_runs(pairing, out, options)]
+        if rerun is not None:
+            parts += [
+                f"the reference against its rerun: {found.text()}" for found in estimate_runs(rerun, out, options)
+            ]
+        show("\n\n".join(parts))
         return
     summary = _judge(pairing, out, options, rerun, quiet, say) if batch is None else None
     if batch is not None:
