@@ -14,7 +14,6 @@ from lm_eval_fr.pairing import ArmHealth, PairedTask, Pairing
 from lm_eval_fr.report.model import Arm, Health, Setting
 
 LIBRARIES = ("lm-eval", "numpy", "scipy")
-DATA_KEYS = ("source", "dataset", "revision", "licence", "citation")
 
 
 def arms_of(pairing: Pairing) -> tuple[Arm, Arm]:
@@ -83,15 +82,16 @@ def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
         stated = metadata if isinstance(metadata, Mapping) else {}
         dataset = stated.get("dataset")
         pinned = dataset if isinstance(dataset, Mapping) else {}
+        path, revision = pinned.get("path") or config.get("dataset_path"), pinned.get("revision")
+        own = stated.get("data") or stated.get("data_dir")
         row = {
             "task": task.task,
             "documents": task.n,
+            "read from": own,
+            "instead of" if own else "dataset": f"{path} at {revision}" if path and revision else path,
             "source": stated.get("source"),
-            "dataset": pinned.get("path") or config.get("dataset_path"),
-            "revision": pinned.get("revision"),
             "licence": stated.get("licence") or stated.get("license"),
             "citation": stated.get("citation"),
-            "read from": stated.get("data") or stated.get("data_dir"),
         }
         rows.append({key: plain(item) for key, item in row.items() if item is not None})
     return tuple(rows)

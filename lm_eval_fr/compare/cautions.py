@@ -132,8 +132,8 @@ def _few(results: Sequence[TaskResult]) -> Iterator[Caution]:
     for t in results:
         if t.clusters is not None and t.clusters < FEW_CLUSTERS:
             text = (
-                f"{t.task}: {w.plural(t.clusters, 'cluster')} only: documents of one article are alike, so there is "
-                "less to go by than the number of documents suggests."
+                f"{t.task}: {w.plural(t.clusters, 'cluster')} only. Documents of one article may be alike, and so few "
+                "articles cannot show how much: the interval is the cautious one, and wide."
             )
             yield Caution(kind="few_clusters", text=text)
 

@@ -51,7 +51,7 @@ def overall_of(claims: Mapping[str, Claim], level: float) -> Overall:
     worse = {name: claims[name] for name in found.inferior}
     sentence = {
         "non_inferior": _non_inferior,
-        "inferior": lambda *_: _inferior(worse, level),
+        "inferior": lambda *_: _inferior(worse, undecided, level),
         "inconclusive": lambda *_: _inconclusive(undecided, level),
     }[found.verdict](claims, level)
     ruled_out = tuple(
@@ -83,12 +83,16 @@ def _non_inferior(claims: Mapping[str, Claim], level: float) -> str:
     return f"Non-inferior {_confidence(level)}: on {where} the candidate loses less than the margin.{small}"
 
 
-def _inferior(worse: Mapping[str, Claim], level: float) -> str:
+def _inferior(worse: Mapping[str, Claim], undecided: Mapping[str, Claim], level: float) -> str:
     parts = [
         f"at least {claim.loss(claim.assessment.interval.high)} on {claim.name} (margin {claim.limit})"
         for claim in worse.values()
     ]
-    return f"Inferior {_confidence(level)}: the candidate loses more than the margin: {'; '.join(parts)}."
+    alone = [claim.name for claim in undecided.values() if claim.assessment.verdict == "inferior"]
+    open_ = [claim.name for claim in undecided.values() if claim.assessment.verdict != "inferior"]
+    rest = f" Inferior on its own, but not after Holm's correction: {', '.join(alone)}." if alone else ""
+    rest += f" Not decided: {', '.join(open_)}." if open_ else ""
+    return f"Inferior {_confidence(level)}: the candidate loses more than the margin: {'; '.join(parts)}.{rest}"
 
 
 def _inconclusive(undecided: Mapping[str, Claim], level: float) -> str:

@@ -57,7 +57,6 @@ def render(report: Report, samples: Samples | None = None) -> str:
         controls=controls.sentences(judge) if judge else [],
         curves=[plots.curve(series, report.level) for series in report.cumulative],
         settings=sorted(report.settings, key=lambda s: (not s.differs or s.expected, not s.differs)),
-        data_keys=list(dict.fromkeys(key for row in report.provenance.data for key in row)),
         **_WORDS,
     )
 

@@ -81,7 +81,10 @@ class Flips:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The estimate after the first k units of the plan's order, with a band that is valid at every k at once."""
+    """The estimate after the first documents of the plan's order, with a band that is valid at every look at once.
+
+    at: documents so far. unit: what was taken in one after another; clusters are whole, and count the same each.
+    """
 
     name: str
     unit: Literal["documents", "clusters"]

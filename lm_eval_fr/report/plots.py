@@ -10,6 +10,7 @@ from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Bounds, JudgeResult, Report, Series, TaskResult
 
 FOREST_WIDTH, FOREST_MIDDLE, FOREST_REACH = 320.0, 160.0, 148.0
+LONGEST_REACH = 20.0  # margins; what lies beyond is an arrow
 BAR_WIDTH = 400.0
 PLOT = (46.0, 12.0, 408.0, 168.0)
 """left, top, right, bottom of the cumulative plot inside a view box of 420 x 204."""
@@ -52,11 +53,11 @@ def forest(report: Report) -> Forest:
     ends = [abs(end) / t.margin for t in report.tasks if t.margin for end in (t.ci_low, t.ci_high) if end is not None]
     if report.judge and report.judge.margin and report.judge.net_win_ci:
         ends += [abs(end) / report.judge.margin for end in report.judge.net_win_ci]
-    reach = min(4.0, max(1.5, *ends, 1.5) * 1.08)
+    reach = min(LONGEST_REACH, max(1.5, *ends, 1.5) * 1.08)
     rows = [_task_row(t, reach, floors.get(t.task)) for t in report.tasks]
     if report.judge:
         rows.append(_judge_row(report.judge, reach))
-    ticks = ((-1.0, "−margin"), (0.0, "0"), (1.0, "+margin"))
+    ticks = [(-1.0, "−margin"), *([] if reach > 6 else [(0.0, "0"), (1.0, "+margin")])]
     place = tuple((_forest_x(value, reach), label) for value, label in ticks)
     return Forest(tuple(rows), _forest_x(-1.0, reach), FOREST_MIDDLE, place)
 
@@ -65,18 +66,24 @@ def _forest_x(value: float, reach: float) -> float:
     return round(FOREST_MIDDLE + max(-1.0, min(1.0, value / reach)) * FOREST_REACH, 2)
 
 
+def _point_x(value: float, reach: float) -> float | None:
+    """None where the estimate itself is off the scale: an arrow says so, and no point stands in a wrong place."""
+    return _forest_x(value, reach) if abs(value) <= reach else None
+
+
 def _task_row(t: TaskResult, reach: float, floor: float | None) -> ForestRow:
     sign = 1.0 if t.higher_is_better else -1.0
     x = low = high = None
     band = None
     ends = [sign * end / t.margin for end in (t.ci_low, t.ci_high) if end is not None] if t.margin else []
     if t.margin and len(ends) == 2:
-        x, low, high = (_forest_x(v, reach) for v in (sign * t.difference / t.margin, min(ends), max(ends)))
+        low, high = _forest_x(min(ends), reach), _forest_x(max(ends), reach)
+        x = _point_x(sign * t.difference / t.margin, reach)
     if t.margin and floor is not None:
         band = (_forest_x(-floor / t.margin, reach), _forest_x(floor / t.margin, reach))
     notes = [t.reasons[key] for key in ("verdict", "ci_low") if key in t.reasons]
     if not t.higher_is_better:
-        notes.insert(0, "lower is better" + (": the drawing is mirrored" if x is not None else ""))
+        notes.insert(0, "lower is better" + (": the drawing is mirrored" if low is not None else ""))
     return ForestRow(
         name=t.task,
         metric=t.metric,
@@ -107,7 +114,8 @@ def _judge_row(judge: JudgeResult, reach: float) -> ForestRow:
     ends: Sequence[float] = ()
     if judge.margin and judge.net_win is not None and judge.net_win_ci:
         ends = tuple(end / judge.margin for end in judge.net_win_ci)
-        x, low, high = (_forest_x(v, reach) for v in (judge.net_win / judge.margin, *ends))
+        low, high = (_forest_x(end, reach) for end in ends)
+        x = _point_x(judge.net_win / judge.margin, reach)
     return ForestRow(
         name="judge",
         metric="net win rate",
@@ -202,12 +210,13 @@ def curve(series: Series, level: float) -> Curve:
         return round(left + (right - left) * at / last, 2)
 
     def y(value: float) -> float:
-        return round((top + bottom) / 2 - max(-1.0, min(1.0, value / reach)) * (bottom - top) / 2, 2)
+        # Beyond the plot the template cuts; further than this is only more digits.
+        return round((top + bottom) / 2 - max(-3.0, min(3.0, value / reach)) * (bottom - top) / 2, 2)
 
     def points(values: Sequence[float], at: Sequence[int]) -> str:
         return " ".join(f"{x(k)},{y(v)}" for k, v in zip(at, values, strict=True))
 
-    step = nice_step(2 * reach, 4)
+    step = nice_step(2 * reach, 6)
     levels = [i * step for i in range(-math.floor(reach / step), math.floor(reach / step) + 1)]
     every = nice_step(last, 4, whole=True)
     margin_y = None if series.margin is None else y(-series.margin)
@@ -220,7 +229,7 @@ def curve(series: Series, level: float) -> Curve:
         margin_label_y=None if margin_y is None else margin_y + 12 if margin_y + 14 < bottom else margin_y - 4,
         x_ticks=tuple((x(k), f"{k:,}") for k in _steps(every, last)),
         y_ticks=tuple((y(value), w.signed(value)) for value in levels),
-        unit=series.unit,
+        unit="documents" if series.unit == "documents" else "documents, whole clusters at a time",
         sentence=_sentence(series, level),
     )
 
@@ -243,7 +252,8 @@ def _sentence(series: Series, level: float) -> str:
     )
     low, high = series.low[-1], series.high[-1]
     where = "still holds 0" if low <= 0 <= high else "lies above 0" if low > 0 else "lies below 0"
+    alike = " Cluster by cluster, each counting the same." if series.unit == "clusters" else ""
     return (
-        f"After all {series.at[-1]:,} {series.unit}: {w.signed(series.estimate[-1])} points; on the way it {changes}. "
-        f"The {w.level_text(level)} band {w.interval(low, high)} {where}."
+        f"After all {series.at[-1]:,} documents: {w.signed(series.estimate[-1])} points; on the way it {changes}. "
+        f"The {w.level_text(level)} band {w.interval(low, high)} {where}.{alike}"
     )

@@ -211,7 +211,7 @@
     for (let i = 0; i < pieces.length;) {
       let j = i, text = "";
       while (j < pieces.length && same[j] === same[i]) text += pieces[j++];
-      const place = same[i] ? box : box.appendChild(make("mark", null, arm));
+      const place = same[i] || !text.trim() ? box : box.appendChild(make("mark", null, arm));
       addText(place, text);
       i = j;
     }
