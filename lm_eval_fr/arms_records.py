@@ -63,15 +63,18 @@ def leave_records(
             path.open(encoding="utf-8") as samples,
             path.with_name(f"responses_{task}_{stamp}.jsonl").open("w", encoding="utf-8") as out,
         ):
+            seen: set[int] = set()
             for line in samples:
                 sample = json.loads(line)
+                if sample["doc_id"] in seen:  # the same responses under another filter
+                    continue
+                seen.add(sample["doc_id"])
                 known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
-                if known:
-                    entry = {
-                        "task": task,
-                        "doc_hash": sample["doc_hash"],
-                        **(known.popleft() if len(known) > 1 else known[0]),
-                    }
+                if not known:
+                    continue
+                for _ in sample["resps"][0]:  # one record a response
+                    record = known.popleft() if len(known) > 1 else known[0]
+                    entry = {"task": task, "doc_hash": sample["doc_hash"], **record}
                     out.write(json.dumps(entry, ensure_ascii=False) + "\n")
     about = {
         "command": ["lm-eval-fr", "run", *argv],

@@ -18,6 +18,7 @@ from lm_eval_fr.documents import (
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.metrics import span_scores
 from lm_eval_fr.records import Record, read_json
+from lm_eval_fr.votes import span_vote_scores
 
 if TYPE_CHECKING:
     import datasets
@@ -86,3 +87,7 @@ def doc_to_target(doc: Mapping[str, Any]) -> str:
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     return span_scores(results[0] or "", golds(doc))
+
+
+def process_votes(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, float]:
+    return span_vote_scores(results, golds(doc))

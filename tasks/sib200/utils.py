@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_fr.documents import SEED, Settings, as_dataset, read_records, require_unique, spread_over_labels
 from lm_eval_fr.metrics import label_scores
 from lm_eval_fr.records import Record
+from lm_eval_fr.votes import label_vote_scores
 
 if TYPE_CHECKING:
     import datasets
@@ -61,3 +62,7 @@ def doc_to_text(doc: Mapping[str, Any]) -> str:
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     return label_scores(results[0] or "", doc["category"], LABELS)
+
+
+def process_votes(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, float]:
+    return label_vote_scores(results, doc["category"], LABELS)

@@ -12,6 +12,7 @@ import datasets
 from lm_eval_fr.documents import SEED, Settings, as_dataset, read_records, spread_over_labels
 from lm_eval_fr.metrics import list_scores
 from lm_eval_fr.records import Record
+from lm_eval_fr.votes import item_vote_scores
 
 TASK = "wikiner_fr"
 # The data set's own numbering (its labels.json): places before organisations. A public converter swaps them.
@@ -108,3 +109,7 @@ def doc_to_target(doc: Mapping[str, Any]) -> str:
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     return list_scores(results[0] or "", doc["entities"])
+
+
+def process_votes(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, float]:
+    return item_vote_scores(results, doc["entities"])
