@@ -10,6 +10,7 @@ sentence   the verdict over all, in words
 cautions   what a reader must know before the numbers
 series     the estimate as documents came in
 arms       who was compared, with what, on which data
+ranking    which pairs are worth a look
 cards      the pairs that the HTML report shows
 """
 

@@ -62,7 +62,9 @@ def settings_of(pairing: Pairing) -> tuple[Setting, ...]:
 
 def plain(value: Any) -> Any:
     """A value as JSON can hold it."""
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if value - value == 0 else str(value)

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from lm_eval_fr.compare.main import read_judged
-from lm_eval_fr.judge.outcome import PairVerdict
-from lm_eval_fr.pairing import Pair, PairedTask, Pairing, task_as_asked
+from lm_eval_fr.compare.ranking import Ranked, rank
+from lm_eval_fr.pairing import Pair, Pairing, task_as_asked
 from lm_eval_fr.report import html
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.samples import Card, Samples, fit
-from lm_eval_fr.stats.differences import LARGE
 
 FILE_LIMIT = 5_000_000
 """Bytes that the HTML file stays under."""
 
+REST_LIMIT = 100_000
+"""Pairs that are written beside the report at most: the runs themselves have them all."""
+
 _SLACK = 2_000  # the note, the file's name, longer counts
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A task's pairs as numbers: what each is worth showing for, before any text is read."""
-
-    task: PairedTask
-    difference: np.ndarray  # candidate - reference, better being more; NaN where nothing is known
-    urgent: np.ndarray  # lost, gained, lost before the judge, flipped
-    verdicts: Mapping[int, PairVerdict]
 
 
 def write_html(
@@ -51,7 +44,8 @@ def collect(pairing: Pairing, *, judge_dir: Path | None, budget: int, beside: Pa
     Lost, gained, flipped and those that the judge preferred the reference for come first, largest difference first;
     then the rest in a random order that the seed fixes.
     """
-    ranked = rank(pairing, judge_dir)
+    verdicts = () if judge_dir is None else read_judged(judge_dir, pairing).verdicts
+    ranked = rank(pairing.tasks, verdicts)
     order = _order(ranked, seed)
     total = len(order)
     cards, packed = fit((card_of(ranked[t], i) for t, i in order), budget)
@@ -59,32 +53,13 @@ def collect(pairing: Pairing, *, judge_dir: Path | None, budget: int, beside: Pa
     if len(cards) == total:
         beside.unlink(missing_ok=True)
         return found
-    _write_rest(beside, ranked, set(order[: len(cards)]))
+    rest = order[len(cards) :][:REST_LIMIT]
+    _write_rest(beside, ranked, sorted(rest))
     urgent = sum(int(r.urgent.sum()) for r in ranked)
-    return replace(found, note=_note(len(cards), urgent), beside=beside.name)
-
-
-def rank(pairing: Pairing, judge_dir: Path | None) -> list[Ranked]:
-    verdicts: dict[str, dict[str, PairVerdict]] = {}
-    if judge_dir is not None:
-        for verdict in read_judged(judge_dir, pairing).verdicts:
-            verdicts.setdefault(verdict.task, {})[verdict.doc_hash] = verdict
-    return [_rank(task, verdicts.get(task.task, {})) for task in pairing.tasks]
-
-
-def _rank(task: PairedTask, verdicts: Mapping[str, PairVerdict]) -> Ranked:
-    if task.judged:
-        found = {i: verdicts[doc_hash] for i, doc_hash in enumerate(task.doc_hashes) if doc_hash in verdicts}
-        difference = np.full(task.n, np.nan)
-        urgent = np.zeros(task.n, dtype=bool)
-        for i, verdict in found.items():
-            difference[i] = np.nan if verdict.score is None else verdict.score
-            urgent[i] = verdict.outcome in ("loss", "flip")
-        return Ranked(task, difference, urgent, found)
-    metric = task.metrics[0]
-    sign = 1.0 if task.higher_is_better[metric] else -1.0
-    difference = sign * (task.candidate[metric] - task.reference[metric])
-    return Ranked(task, difference, np.abs(difference) > LARGE, {})
+    note = _note(len(cards), urgent)
+    if len(rest) < total - len(cards):
+        note += f" The file beside holds {len(rest):,} of the others; the runs' own samples hold them all."
+    return replace(found, note=note, beside=beside.name)
 
 
 def _order(ranked: Sequence[Ranked], seed: int) -> list[tuple[int, int]]:
@@ -157,13 +132,17 @@ def _note(shown: int, urgent: int) -> str:
     )
 
 
-def _write_rest(path: Path, ranked: Sequence[Ranked], shown: set[tuple[int, int]]) -> None:
-    """Every pair that is not shown, in the plan's order; whole or not at all."""
-    encode = msgspec.json.Encoder().encode
+def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int, int]]) -> None:
+    """The pairs at these places (task, document), one line each; whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb", buffering=1 << 20) as out:
-        for t, r in enumerate(ranked):
-            for i in range(r.task.n):
-                if (t, i) not in shown:
-                    out.write(encode(card_of(r, i)) + b"\n")
+        for t, i in places:
+            out.write(_line(card_of(ranked[t], i)))
     draft.replace(path)
+
+
+def _line(card: Card) -> bytes:
+    try:
+        return msgspec.json.encode(card) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate, which only escaped ASCII can hold
+        return json.dumps(asdict(card)).encode() + b"\n"

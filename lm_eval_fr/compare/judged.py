@@ -85,11 +85,15 @@ def _cluster(task: PairedTask, i: int) -> str | None:
 
 @dataclass(frozen=True)
 class JudgedPairs:
-    """The judge's panel, and what the verdict over all is made of. assessment is None where no pair was judged."""
+    """The judge's panel, and what the verdict over all is made of. assessment is None where no pair was judged.
+
+    held_back: why a verdict that the judged pairs alone would give is not given.
+    """
 
     result: JudgeResult
     assessment: Assessment | None
     series: Series | None
+    held_back: str | None = None
 
 
 def judge_result(verdicts: Sequence[PairVerdict], summary: JudgeSummary, *, margin: float, level: float) -> JudgedPairs:
@@ -101,6 +105,9 @@ def judge_result(verdicts: Sequence[PairVerdict], summary: JudgeSummary, *, marg
     preference = net_win_rate(scores, clusters=clusters, level=level, margin=margin)
     stopped = summary.stopped is not None
     assessment = _stopped(scores, clusters, summary, margin, level) if stopped else assess(preference.net_win, margin)
+    held_back = None if stopped else _held_back(verdicts, assessment, margin, level)
+    if held_back:
+        assessment = replace(assessment, verdict="inconclusive", documents_needed=None)
     interval = assessment.interval
     needed = assessment.documents_needed
     position, bounds = position_report(verdicts, level), counts.net_win_bounds
@@ -141,10 +148,26 @@ def judge_result(verdicts: Sequence[PairVerdict], summary: JudgeSummary, *, marg
         orders=summary.orders,
         stopped_early=stopped,
         offline=is_offline(summary),
-        reasons=_reasons(preference, assessment, usage, summary),
+        reasons=_reasons(preference, assessment, usage, summary)
+        | ({"documents_needed": held_back, "decision": held_back} if held_back else {}),
     )
     series = cumulative(scores, clusters, name=NAME, margin=margin, level=level)
-    return JudgedPairs(result, assessment if counts.judged else None, series)
+    return JudgedPairs(result, assessment if counts.judged else None, series, held_back)
+
+
+def _held_back(verdicts: Sequence[PairVerdict], assessment: Assessment, margin: float, level: float) -> str | None:
+    """Pairs not judged yet may hold anything: a verdict stands only if their worst and their best case give it too."""
+    missing = sum(verdict.outcome == "unjudged" for verdict in verdicts)
+    if not missing or assessment.verdict == "inconclusive":
+        return None
+    known = [verdict for verdict in verdicts if verdict.outcome == "unjudged" or verdict.score is not None]
+    clusters = _labels(known)
+    for case in (0, 1):
+        scores = np.array([verdict.bounds[case] for verdict in known], dtype=float)
+        found = assess(net_win_rate(scores, clusters=clusters, level=level, margin=margin).net_win, margin)
+        if found.verdict != assessment.verdict:
+            return f"{missing:,} pairs are not judged yet, and what they hold may change the verdict"
+    return None
 
 
 def _stopped(

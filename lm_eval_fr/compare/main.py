@@ -12,6 +12,7 @@ from lm_eval_fr.compare.cautions import cautions
 from lm_eval_fr.compare.judged import JudgedPairs, align, judge_result
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.noise import noise_of
+from lm_eval_fr.compare.ranking import rank, worst
 from lm_eval_fr.compare.sentence import Claim, claim_of, judge_claim, overall_of
 from lm_eval_fr.compare.tasks import ComparedTask, compare_task
 from lm_eval_fr.judge.outcome import PairVerdict, read_verdicts
@@ -89,6 +90,7 @@ def compare(
         warnings=cautions(pairing, results, judge, summary, noise, today=today),
         cumulative=tuple(s for s in [*(c.series for c in compared), pairs.series if pairs else None] if s),
         notes=(*notes, *pairing.notes),
+        samples=tuple(worst(rank(pairing.tasks, judged.verdicts if judged else ()))),
         provenance=Provenance(
             created=created,
             command=command,
@@ -115,7 +117,7 @@ def gate_code(report: Report) -> int:
 def _claims(compared: Sequence[ComparedTask], pairs: JudgedPairs | None) -> dict[str, Claim]:
     claims = {c.result.task: claim_of(c.result, c.assessment) for c in compared if c.assessment is not None}
     if pairs is not None and pairs.assessment is not None:
-        claims["judge"] = judge_claim(pairs.assessment)
+        claims["judge"] = judge_claim(pairs.assessment, pairs.held_back)
     return claims
 
 

@@ -23,6 +23,7 @@ class Claim:
     assessment: Assessment
     unit: str
     scale: float
+    held_back: str | None = None
 
     def loss(self, bound: float | None) -> str:
         """A bound of the difference as the loss that it is."""
@@ -37,8 +38,8 @@ def claim_of(result: TaskResult, assessment: Assessment) -> Claim:
     return Claim(result.task, assessment, w.unit(result), result.scale)
 
 
-def judge_claim(assessment: Assessment) -> Claim:
-    return Claim(JUDGE, assessment, "points of net win rate", 100.0)
+def judge_claim(assessment: Assessment, held_back: str | None) -> Claim:
+    return Claim(JUDGE, assessment, "points of net win rate", 100.0, held_back)
 
 
 def overall_of(claims: Mapping[str, Claim], level: float) -> Overall:
@@ -79,7 +80,8 @@ def _non_inferior(claims: Mapping[str, Claim], level: float) -> str:
         f"{w.plain(-(claim.assessment.interval.low or 0.0), claim.scale)} {claim.unit}."
         for claim in detected
     )
-    where = "everything compared" if len(claims) > 1 else next(iter(claims.values())).name
+    *others, last = [claim.name for claim in claims.values()]
+    where = f"{', '.join(others)} and {last}" if others else last
     return f"Non-inferior {_confidence(level)}: on {where} the candidate loses less than the margin.{small}"
 
 
@@ -99,7 +101,9 @@ def _inconclusive(undecided: Mapping[str, Claim], level: float) -> str:
     parts = []
     for claim in undecided.values():
         interval = claim.assessment.interval
-        if interval.low is None:
+        if claim.held_back:
+            parts.append(f"nothing is decided on {claim.name} ({claim.held_back})")
+        elif interval.low is None:
             parts.append(f"nothing can be said of {claim.name} ({interval.reason})")
         elif claim.assessment.verdict == "inferior":
             parts.append(f"{claim.name} alone loses more than its margin, but not after Holm's correction over all")

@@ -296,6 +296,17 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRef:
+    """A document to look at. outcome: the judge's, on a judged task."""
+
+    task: str
+    doc_id: int
+    doc_hash: str
+    difference: float
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     created: str | None = None
     command: str | None = None
@@ -320,6 +331,7 @@ class Report:
     warnings: tuple[Caution, ...] = ()
     cumulative: tuple[Series, ...] = ()
     notes: tuple[str, ...] = ()
+    samples: tuple[SampleRef, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
 
 

@@ -24,6 +24,7 @@ from lm_eval_fr.report.model import (
     Repeats,
     Report,
     Rerun,
+    SampleRef,
     Secondary,
     Series,
     Setting,
@@ -301,6 +302,10 @@ def a_report(**changes: object) -> Report:
         ),
         cumulative=(a_series("piaf_fr f1", -0.0052, 0.02), a_series("judge: net win", 1 / 15, 0.10)),
         notes=("piaf_fr: the newest of 2 runs was read.",),
+        samples=(
+            SampleRef(task="piaf_fr", doc_id=17, doc_hash="c0" * 32, difference=-1.0),
+            SampleRef(task="analysis_fr", doc_id=3, doc_hash="d1" * 32, difference=-1.0, outcome="loss"),
+        ),
         provenance=Provenance(
             created="2026-07-03T10:00:00+00:00",
             command="lm-eval-fr compare runs/candidate runs/reference --judge runs/judge",

@@ -274,6 +274,20 @@ def test_pairs_that_the_judge_never_saw_are_unjudged(tmp_path: Path) -> None:
     every_face(report)
 
 
+@pytest.mark.parametrize(("missing", "verdict"), [(2, "non_inferior"), (90, "inconclusive")])
+def test_pairs_not_judged_yet_hold_a_verdict_back(tmp_path: Path, missing: int, verdict: str) -> None:
+    pairing = judged(tmp_path, 300)
+    outcomes: Any = ["tie"] * (300 - missing) + ["unjudged"] * missing
+    folder = judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], outcomes), finished=False, left="budget")
+    report = compare(pairing, judge_dir=folder)
+    assert report.judge is not None
+    assert report.judge.verdict == report.overall.verdict == verdict
+    assert report.judge.net_win == 0.0
+    assert ("decision" in report.judge.reasons) == (verdict == "inconclusive")
+    assert ("90 pairs are not judged yet" in report.overall.sentence) == (verdict == "inconclusive")
+    every_face(report)
+
+
 def test_verdicts_on_other_runs_are_refused(tmp_path: Path) -> None:
     pairing = judged(tmp_path, 5)
     stray = [replace(verdict, doc_hash="f" * 64) for verdict in verdicts_on(pairing.tasks[0], ("win",))]

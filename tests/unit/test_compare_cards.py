@@ -115,6 +115,37 @@ def test_beyond_the_limit_what_matters_comes_first_and_the_rest_is_beside(tmp_pa
     assert {card.doc_id for card in other.cards} != {card.doc_id for card in found.cards}
 
 
+def test_lone_surrogates_reach_the_page_and_the_file(tmp_path: Path) -> None:
+    runs = []
+    for arm in "cr":
+        answers = [f"bancal SURROGATE {i}" for i in range(30)]
+        folder = make_run(tmp_path / arm, plain_task("piaf_fr", {"f1": [1.0] * 30}, answers=answers), model=f"o/{arm}")
+        samples = next(folder.glob("samples_*.jsonl"))
+        samples.write_text(samples.read_text().replace("SURROGATE", "\\ud800"))
+        runs.append(find_run(folder))
+    paired = pair_runs(*runs)
+    found = collect(paired, judge_dir=None, budget=2_000, beside=tmp_path / "rest.jsonl", seed=1)
+    rest = [json.loads(line) for line in (tmp_path / "rest.jsonl").read_text().splitlines()]
+    shown = {row["candidate"] for row in rest} | {card.candidate for card in found.cards}
+    assert shown == {f"bancal \ud800 {i}" for i in range(30)}
+    write_html(compare(paired), paired, tmp_path / "report.html")
+    assert "bancal" in (tmp_path / "report.html").read_text()
+
+
+def test_the_worst_are_named_in_the_json(tmp_path: Path) -> None:
+    paired = pairing(tmp_path)
+    report = compare(paired, judge_dir=judge_of(paired, tmp_path / "j"))
+    named = [(ref.task, ref.doc_id, ref.difference, ref.outcome) for ref in report.samples]
+    assert sorted(named) == [("analysis_fr", 1, -1.0, "loss"), ("piaf_fr", 0, -1.0, None), ("piaf_fr", 1, -1.0, None)]
+
+
+def test_the_file_beside_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lm_eval_fr.compare.cards.REST_LIMIT", 7)
+    found = collect(pairing(tmp_path, size=300), judge_dir=None, budget=500, beside=tmp_path / "x.jsonl", seed=1)
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 7
+    assert "The file beside holds 7 of the others" in (found.note or "")
+
+
 def test_no_room_for_all_that_matters_is_said(tmp_path: Path) -> None:
     found = collect(pairing(tmp_path, size=300), judge_dir=None, budget=500, beside=tmp_path / "x.jsonl", seed=1)
     assert len(found.cards) == 1
