@@ -1,0 +1,30 @@
+"""docs/compare_json.md names every key that compare.json has, and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from lm_eval_fr.compare import cautions
+from lm_eval_fr.report import model
+
+DOC = (Path(__file__).resolve().parents[2] / "docs" / "compare_json.md").read_text(encoding="utf-8")
+
+
+def keys() -> set[str]:
+    kinds = [item for item in vars(model).values() if dataclasses.is_dataclass(item)]
+    return {field.name for kind in kinds for field in dataclasses.fields(kind)}
+
+
+def test_every_key_is_documented() -> None:
+    named = set(re.findall(r"`(?:\w+\.)?(\w+)(?:\[\])?`", DOC))
+    assert keys() - named == set()
+
+
+def test_every_kind_of_warning_is_documented() -> None:
+    source = Path(cautions.__file__).read_text(encoding="utf-8")
+    kinds = set(re.findall(r'kind="(\w+)"', source))
+    listed = re.search(r"Kinds of warnings: ([^.]+)\.", DOC)
+    assert listed is not None
+    assert set(re.findall(r"`(\w+)`", listed[1])) == kinds
