@@ -86,15 +86,18 @@ def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
         pinned = dataset if isinstance(dataset, Mapping) else {}
         path, revision = pinned.get("path") or config.get("dataset_path"), pinned.get("revision")
         own = stated.get("data") or stated.get("data_dir")
-        row = {
-            "task": task.task,
-            "documents": task.n,
-            "read from": own,
-            "instead of" if own else "dataset": f"{path} at {revision}" if path and revision else path,
+        published = {
+            "dataset": f"{path} at {revision}" if path and revision else path,
             "source": stated.get("source"),
             "licence": stated.get("licence") or stated.get("license"),
             "citation": stated.get("citation"),
         }
+        row: dict[str, Any] = {"task": task.task, "documents": task.n}
+        if own:  # source and licence of what was read are its owner's to state
+            known = [str(item) for key, item in published.items() if item and key != "source"]
+            row |= {"read from": own, "instead of": "; ".join(known) or None}
+        else:
+            row |= published
         rows.append({key: plain(item) for key, item in row.items() if item is not None})
     return tuple(rows)
 

@@ -178,7 +178,7 @@ def _head(found: Fidelity, columns: int) -> list[str]:
 
 
 def _numbers(found: Fidelity) -> list[str]:
-    header = ["", "KL mean", w.level_text(found.level), *found.distance.percentiles, "same first", "perplexity"]
+    header = ["", "KL mean", w.level_text(found.level), *found.distance.percentiles, "same first"]
     rows = [header, _row("candidate", found.distance)]
     if found.floor is not None:
         rows.append(_row("reference again", found.floor))
@@ -187,7 +187,14 @@ def _numbers(found: Fidelity) -> list[str]:
     for row in rows:
         cells = [cell.ljust(widths[i]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
-    return lines
+    agreement, d = found.distance.agreement, found.distance
+    if agreement.low is not None and agreement.high is not None:
+        lines.append(
+            f"  same first choice: {w.percent(agreement.value, 2)} "
+            f"{w.interval(agreement.low, agreement.high, sign=False)}"
+        )
+    shown = f"{d.perplexity:.4g} against {d.reference_perplexity:.4g}, {perplexity_change(d.log_ratio)}"
+    return [*lines, f"  perplexity on this text: {shown}"]
 
 
 def _row(name: str, distance: Distance) -> list[str]:
@@ -197,7 +204,6 @@ def _row(name: str, distance: Distance) -> list[str]:
         bounds(distance.divergence),
         *(nats(value) for value in distance.percentiles.values()),
         w.percent(distance.agreement.value, 2),
-        perplexity_change(distance.log_ratio),
     ]
 
 

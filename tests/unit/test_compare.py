@@ -202,6 +202,35 @@ def test_a_metric_without_known_ends_needs_a_margin(tmp_path: Path) -> None:
     assert "0.500 of word_perplexity" in every_face(decided)
 
 
+def test_exchanging_the_arms_mirrors_the_report(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    titles = [f"Article {i % 30}" for i in range(120)]
+    runs = []
+    for arm in "ab":
+        scores = {"f1": generator.random(120).round(2).tolist()}
+        task = plain_task("piaf_fr", scores, titles=titles, cluster="title")
+        analysis = plain_task("analysis_fr", 6, answers=[f"{arm} {k}" for k in range(6)])
+        runs.append(find_run(make_run(tmp_path / arm, task, analysis, model=f"org/{arm}")))
+    reports = []
+    for folder, (first, second) in (("j", runs), ("k", runs[::-1])):
+        paired = pair_runs(first, second)
+        task = next(task for task in paired.tasks if task.judged)
+        verdicts = verdicts_on(task, ("win", "win", "loss", "tie", "flip", "split"))
+        verdicts = [verdict.exchanged() for verdict in verdicts] if folder == "k" else verdicts
+        reports.append(compare(paired, judge_dir=judge_folder(tmp_path / folder, verdicts)))
+    there, back = (report.tasks[0] for report in reports)
+    assert back.difference == pytest.approx(-there.difference)
+    assert [back.ci_low, back.ci_high] == pytest.approx([-(there.ci_high or 0), -(there.ci_low or 0)])
+    assert back.p_value == pytest.approx(there.p_value)
+    assert there.flips and back.flips
+    assert (back.flips.lost, back.flips.gained) == (there.flips.gained, there.flips.lost)
+    one, other = (report.judge for report in reports)
+    assert one and other and one.net_win_ci and other.net_win_ci
+    assert (one.wins, one.ties, one.losses) == (other.losses, other.ties, other.wins)
+    assert other.net_win_ci == pytest.approx((-one.net_win_ci[1], -one.net_win_ci[0]))
+    assert one.position == other.position
+
+
 @pytest.mark.parametrize(
     ("candidate", "reference"),
     [
