@@ -94,6 +94,8 @@ class _Sums:
     first_bytes: int = 0
     second_bytes: int = 0
     shared: list[int] = field(default_factory=list)  # bytes that a second order shares with a first one just asked
+    begun: list[int] = field(default_factory=list)  # bytes that a first order shares with an earlier document's
+    beginnings: set[int] = field(default_factory=set)
     replies: int = 0
     reply_bytes: int = 0
     reply_input: int = 0
@@ -139,10 +141,23 @@ def _add(item: Item, questioner: Questioner, journal: Journal | None, sums: _Sum
             asked_first = question
             sums.first_calls += 1
             sums.first_bytes += size
+            sums.begun.append(_begun(shared_part(question.body["messages"]), sums.beginnings))
         else:
             sums.second_calls += 1
             sums.second_bytes += size
             sums.shared.append(len(shared_part(question.body["messages"]).encode("utf-8", "replace")))
+
+
+def _begun(shared: str, beginnings: set[int]) -> int:
+    """How much of it an earlier document began with, in bytes; its own beginnings are noted."""
+    content, step = shared.encode("utf-8", "replace"), int(CACHE_STEP * BYTES_PER_TOKEN[EXPECTED])
+    found = 0
+    for size in range(step, len(content) + 1, step):
+        mark = hash(content[:size])
+        if mark in beginnings:
+            found = size
+        beginnings.add(mark)
+    return found
 
 
 def _stored(journal: Journal, question: Question, size: int, sums: _Sums) -> str | None:
@@ -208,11 +223,11 @@ def _case(
     sent = sums.first_bytes + seconds * sums.second_bytes
     calls = asked + repeats
     sent += repeats * (sent / asked if asked else 0.0)
-    shared = sum(_cacheable(size / rate) for size in sums.shared)
+    shared, begun = (sum(_cacheable(size / rate) for size in sizes) for sizes in (sums.shared, sums.begun))
     hits = (1.0, CACHE_HITS, 0.0)[case] if profile.prices.cached is not None else 0.0
-    written = shared if profile.cache_breakpoint else 0.0
+    written = max(0.0, shared - begun) if profile.cache_breakpoint else 0.0
     tokens = round(sent / rate)
-    cached = min(round(shared * seconds * hits), tokens)
+    cached = min(round((shared * seconds + begun) * hits), tokens)
     return round(calls), CallUsage(
         tokens, cached, min(round(written), tokens - cached), round(calls * _output(profile, sums, measured, case))
     )

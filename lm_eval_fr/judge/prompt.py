@@ -26,6 +26,8 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 RULE = "====="
+TASK_CODE = 16  # digits of the fence that are the same for every pair of a journal: see make_fence
+KEYED_CHARS = 2000  # of the task: enough to tell articles apart
 CHARS_PER_TOKEN = 3.0  # French text, on the safe side: published tokenizers give 3.3 to 4.5
 RESERVED_TOKENS = 500  # a chat template's own tokens, and the reply where the profile sets no limit
 LEAST_SHOWN = 2000  # characters of both answers together that are shown however long the task is
@@ -126,7 +128,9 @@ def render(
     """
     words = WORDS[rubric.language]
     system = _system(rubric, words)
-    shared = _shared(task_system, task_text, words)
+    # The task's own code is the part of the fence that all pairs have in common: documents that begin with the same
+    # article then begin with the same prompt, and the cache pays for the article once.
+    shared = _shared(task_system, task_text, words, fence[:TASK_CODE])
     answers = [candidate_answer, reference_answer]
     if order == "reference_first":
         answers.reverse()
@@ -205,8 +209,9 @@ def shared_part(messages: list[Message]) -> str:
 
 
 def cache_key(messages: list[Message]) -> str:
-    """One key for both orders of a pair, so that they reach the machine that holds their prefix."""
-    return "lm-eval-fr-" + hashlib.sha256(shared_part(messages).encode()).hexdigest()[:32]
+    """One key for the questions that begin alike: both orders of a pair, and the documents cut from one article."""
+    beginning = shared_part(messages)[: len(messages[0]["content"]) + KEYED_CHARS]
+    return "lm-eval-fr-" + hashlib.sha256(beginning.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +306,7 @@ def _system(rubric: Rubric, words: _Words) -> str:
     return "\n\n".join([*parts, words.rules])
 
 
-def _shared(task_system: str | None, task_text: str, words: _Words) -> str:
-    # Its code is the digest of its content: the same in both orders, and no text can contain its own digest.
-    content = json.dumps([task_system, task_text])
-    code = hashlib.sha256(content.encode()).hexdigest()[:32]
+def _shared(task_system: str | None, task_text: str, words: _Words, code: str) -> str:
     blocks = [(words.system, task_system)] if task_system else []
     blocks.append((words.task, task_text))
     return "".join(

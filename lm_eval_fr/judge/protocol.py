@@ -116,10 +116,12 @@ class Answerer(Protocol):
 def make_fence(salt: bytes, task_system: str | None, task_text: str, answers: tuple[str, str]) -> str:
     """32 hexadecimal digits that no answer can foresee without the journal's salt.
 
-    The same in both orders, whichever arm wrote which answer, and again after a resume.
+    The same in both orders, whichever arm wrote which answer, and again after a resume. The first 16 are the same for
+    every pair, and fence the task; all 32 are this pair's, and fence the answers.
     """
     digest = hashlib.sha256(salt)
+    common = digest.hexdigest()[:16]
     for text in (task_system or "", task_text, *sorted(answers)):
         part = text.encode("utf-8", "surrogatepass")
         digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()[:32]
+    return common + digest.hexdigest()[:16]
