@@ -325,3 +325,34 @@ def show(runs: tuple[Path, ...], task: str | None, doc: str | None) -> None:
 
     columns = min(shutil.get_terminal_size().columns, 100)
     click.echo(show_sample(runs, task=task, doc=doc, columns=columns))
+
+
+@main.command()
+@click.argument("candidate", metavar="CANDIDATE_URL")
+@click.argument("reference", metavar="REFERENCE_URL")
+@click.option("--texts", required=True, type=EXISTING, metavar="FILE|RUN", help="Text, JSONL, or a run: its answers.")
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Of a run, only this task (several: repeat).")
+@click.option("--limit", type=click.IntRange(1), help="The first so many texts.")
+@click.option("--model", help="What both servers call it [what each says it serves].")
+@click.option("--candidate-model", help="What the candidate's server calls it.")
+@click.option("--reference-model", help="What the reference's server calls it.")
+@click.option("--top", type=int, default=20, show_default=True, help="Log-probabilities a token; vLLM gives 20.")
+@click.option("--concurrency", type=int, default=4, show_default=True, help="Requests at once to each server.")
+@click.option("--rerun", is_flag=True, help="Ask the reference twice: how far it is from itself.")
+@click.option("--level", type=Percent(), default=0.95, help="Of the intervals [0.95].")
+@click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Passages to show.")
+@click.option("--key-env", metavar="NAME", help="The environment variable that holds the servers' key.")
+@click.option("--out", type=FOLDER, default=Path("fidelity-out"), show_default=True, help="Replies; resumes.")
+@click.option("--json", "json_file", type=FILE, help="Write the result; - owns stdout.")
+@click.option("--quiet", is_flag=True, help="Print no numbers and no progress.")
+def fidelity(candidate: str, reference: str, **given: Any) -> None:
+    """How far apart the arms' next-token probabilities are on the same French text, token by token.
+
+    \b
+    lm-eval-fr fidelity http://a:8000/v1 http://b:8000/v1 --texts runs/bf16 --rerun
+    lm-eval-fr fidelity http://a:8000/v1 http://b:8000/v1 --texts corpus.txt --json fidelity.json
+    """
+    from lm_eval_fr.fidelity.command import FidelityOptions, fidelity_command
+
+    options = FidelityOptions(command=_command_line(), **given)
+    fidelity_command(candidate, reference, options, show=click.echo, say=say)

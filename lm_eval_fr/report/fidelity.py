@@ -110,10 +110,11 @@ class Fidelity:
 
 
 def nats(value: float | None) -> str:
-    """Three significant digits, in plain notation where that is short."""
+    """Two or three significant digits."""
     if value is None:
         return w.UNKNOWN
-    return f"{value:.3f}" if abs(value) >= 0.1 else "0" if value == 0 else f"{value:.3g}"
+    size = abs(value)
+    return f"{value:.3f}" if size >= 0.1 else f"{value:.3g}" if size >= 0.001 else "0" if size == 0 else f"{value:.2g}"
 
 
 def bounds(estimate: Estimate) -> str:
@@ -181,7 +182,7 @@ def _numbers(found: Fidelity) -> list[str]:
     header = ["", "KL mean", w.level_text(found.level), *found.distance.percentiles, "same first"]
     rows = [header, _row("candidate", found.distance)]
     if found.floor is not None:
-        rows.append(_row("reference again", found.floor))
+        rows.append(_row("ref. rerun", found.floor))
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["DISTANCE from the reference, KL in nats a token (a lower bound)"]
     for row in rows:

@@ -1,0 +1,138 @@
+"""What one arm said of one text: the probabilities of the most likely tokens at every position."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+KeyKind = Literal["id", "text"]
+MISSING = -1  # no token: fills rows that are shorter than the longest
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # part of a letter: several tokens are written like this
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """n tokens with the log-probabilities that the arm gave at each, before it saw it.
+
+    keys, logprobs: (n, w), the tokens listed at each position and their log-probabilities, MISSING and -inf where a
+    row is shorter. own: (n,), the log-probability of the token that stands there. tokens: their texts. ids: (n,), their
+    numbers, where `kind` is "id"; where it is "text" keys are hashes of token texts. names: key -> text.
+    """
+
+    kind: KeyKind
+    tokens: tuple[str, ...]
+    ids: Keys
+    keys: Keys
+    logprobs: Floats
+    own: Floats
+    names: Mapping[int, str]
+
+    @property
+    def n(self) -> int:
+        return len(self.tokens)
+
+    def part(self, start: int) -> Scored:
+        """From token `start` on."""
+        if start == 0:
+            return self
+        return Scored(
+            self.kind,
+            self.tokens[start:],
+            self.ids[start:],
+            self.keys[start:],
+            self.logprobs[start:],
+            self.own[start:],
+            self.names,
+        )
+
+    def by_text(self) -> Scored:
+        """The same, with keys that another server's tokens can be compared with: hashes of their texts.
+
+        A text that several tokens of a row share, or that is only part of a letter, names none of them.
+        """
+        if self.kind == "text":
+            return self
+        hashes = {key: text_key(name) for key, name in self.names.items()}
+        rows = [[hashes.get(key, MISSING) for key in row] for row in self.keys.tolist()]
+        rows = [[MISSING if row.count(key) > 1 else key for key in row] for row in rows]
+        keys = np.array(rows, dtype=np.int64).reshape(self.keys.shape)
+        names = {hashes[key]: name for key, name in self.names.items()}
+        ids = np.array([text_key(token) for token in self.tokens], dtype=np.int64)
+        return Scored("text", self.tokens, ids, keys, self.logprobs, self.own, names)
+
+
+def text_key(text: str) -> int:
+    if not text or UNREADABLE in text:
+        return MISSING
+    number = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+    return number >> 1  # positive, as MISSING is not
+
+
+def from_rows(
+    kind: KeyKind,
+    tokens: Sequence[str],
+    ids: Sequence[int],
+    rows: Sequence[Mapping[int, float]],
+    own: Sequence[float],
+    names: Mapping[int, str],
+) -> Scored:
+    """From one mapping of keys to log-probabilities a position."""
+    sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    width = int(sizes.max()) if len(rows) else 0
+    inside = np.arange(width)[None, :] < sizes[:, None]
+    keys = np.full((len(rows), width), MISSING, dtype=np.int64)
+    logprobs = np.full((len(rows), width), -np.inf)
+    keys[inside] = np.fromiter((key for row in rows for key in row), dtype=np.int64, count=int(sizes.sum()))
+    logprobs[inside] = np.fromiter((p for row in rows for p in row.values()), dtype=np.float64, count=int(sizes.sum()))
+    logprobs[keys == MISSING] = -np.inf
+    return Scored(
+        kind, tuple(tokens), np.array(ids, dtype=np.int64), keys, logprobs, np.array(own, dtype=np.float64), names
+    )
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    kind: KeyKind
+    tokens: tuple[str, ...]
+    ids: bytes
+    keys: bytes
+    logprobs: bytes
+    own: bytes
+    names: dict[int, str]
+
+
+def encode(scored: Scored) -> bytes:
+    """For the store. Log-probabilities are kept as the 32-bit numbers that servers compute."""
+    return msgspec.msgpack.encode(
+        _Stored(
+            scored.kind,
+            scored.tokens,
+            scored.ids.tobytes(),
+            scored.keys.tobytes(),
+            scored.logprobs.astype(np.float32).tobytes(),
+            scored.own.astype(np.float32).tobytes(),
+            dict(scored.names),
+        )
+    )
+
+
+def decode(content: bytes) -> Scored:
+    stored = msgspec.msgpack.decode(content, type=_Stored)
+    n = len(stored.tokens)
+    shape = (n, -1) if n else (0, 0)
+    return Scored(
+        stored.kind,
+        stored.tokens,
+        np.frombuffer(stored.ids, dtype=np.int64),
+        np.frombuffer(stored.keys, dtype=np.int64).reshape(shape),
+        np.frombuffer(stored.logprobs, dtype=np.float32).astype(np.float64).reshape(shape),
+        np.frombuffer(stored.own, dtype=np.float32).astype(np.float64),
+        stored.names,
+    )

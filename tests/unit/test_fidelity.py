@@ -1,0 +1,241 @@
+"""Divergence from top-k lists, the alignment of answers, replies of both dialects; runs are in test_fidelity_run."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from lm_eval_fr.fidelity.align import answer_start
+from lm_eval_fr.fidelity.divergence import diverge, first_difference
+from lm_eval_fr.fidelity.request import NoLogprobs, body_of, path_of, read_reply
+from lm_eval_fr.fidelity.scored import MISSING, Scored, decode, encode, from_rows
+from lm_eval_fr.fidelity.summary import compare_text, excess, summarise, worst_passages
+from lm_eval_fr.fidelity.texts import Passage
+from lm_eval_fr.logs.prompts import Turn
+from tests.fakes.logprobs import PseudoModel, cut
+from tests.fakes.server import Call
+
+TEXT = "L’été dernier, à Paris, la préfecture a mesuré 41,5 °C ; les écoles ont fermé plus tôt que prévu."
+
+
+def whole(distributions: list[list[float]], own: int = 0) -> Scored:
+    """A Scored whose lists hold everything."""
+    rows = [{key: math.log(p) for key, p in enumerate(row)} for row in distributions]
+    names = {key: f"t{key}" for key in range(len(distributions[0]))}
+    return from_rows("id", ["t0"] * len(rows), [own] * len(rows), rows, [row[own] for row in rows], names)
+
+
+def top(scored: Scored, k: int) -> Scored:
+    """Only the k most likely of each row."""
+    rows = []
+    for keys, logprobs in zip(scored.keys, scored.logprobs, strict=True):
+        best = np.argsort(-logprobs)[:k]
+        rows.append({int(keys[i]): float(logprobs[i]) for i in best})
+    return from_rows(scored.kind, scored.tokens, scored.ids.tolist(), rows, scored.own.tolist(), scored.names)
+
+
+def random_pair(seed: int, n: int = 200, words: int = 50, damage: float = 0.3) -> tuple[Scored, Scored]:
+    source = np.random.default_rng(seed)
+    logits = source.standard_normal((n, words)) * 3
+    other = logits + damage * source.standard_normal((n, words))
+    one, two = (np.exp(x) / np.exp(x).sum(axis=1, keepdims=True) for x in (logits, other))
+    return whole(two.tolist()), whole(one.tolist())
+
+
+def exact(candidate: Scored, reference: Scored) -> np.ndarray:
+    p, q = np.exp(reference.logprobs), np.exp(candidate.logprobs)
+    return (p * (reference.logprobs - candidate.logprobs)).sum(axis=1) + 0 * q[:, 0]
+
+
+def test_whole_lists_give_the_exact_divergence() -> None:
+    candidate, reference = random_pair(1)
+    found = diverge(candidate, reference)
+    assert found.divergence == pytest.approx(exact(candidate, reference), abs=1e-6)
+    assert found.covered == pytest.approx(np.ones(200))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 20, 49])
+def test_truncated_lists_give_a_lower_bound_that_grows_with_the_list(k: int) -> None:
+    candidate, reference = random_pair(2)
+    truth = exact(candidate, reference)
+    found = diverge(top(candidate, k), top(reference, k)).divergence
+    assert (found <= truth + 1e-9).all() and (found >= 0).all()
+    more = diverge(top(candidate, k + 1), top(reference, k + 1)).divergence
+    assert more.mean() >= found.mean() - 1e-9
+
+
+def test_an_arm_is_no_distance_from_itself() -> None:
+    _, reference = random_pair(3)
+    for k in (1, 5, 20):
+        found = diverge(top(reference, k), top(reference, k))
+        assert found.divergence.max() < 1e-9 and found.agree.all()
+
+
+def test_lists_without_a_common_token_say_nothing_and_not_infinity() -> None:
+    one, other = (from_rows("id", ["x"], [key], [{key: math.log(0.9)}], [-0.1], {key: "x"}) for key in (1, 2))
+    found = diverge(one, other)
+    assert found.divergence[0] == 0 and found.covered[0] == 0 and not found.agree[0]
+
+
+def test_a_rest_that_rounding_hides_is_no_infinity() -> None:
+    reference = from_rows("id", ["x"], [1], [{1: math.log(0.999)}], [0.0], {1: "x"})
+    candidate = from_rows("id", ["x"], [1], [{1: 0.0}], [0.0], {1: "x"})
+    found = diverge(candidate, reference).divergence[0]
+    assert found == pytest.approx(0.999 * math.log(0.999) + 0.001 * math.log(0.001 / 1e-5), rel=1e-6)
+
+
+def test_equally_likely_first_choices_agree() -> None:
+    reference = whole([[0.4, 0.4, 0.2]])
+    assert diverge(whole([[0.3, 0.5, 0.2]]), reference).agree[0]
+    assert diverge(whole([[0.5, 0.3, 0.2]]), reference).agree[0]
+    assert not diverge(whole([[0.2, 0.3, 0.5]]), reference).agree[0]
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate, reference = random_pair(4)
+    at_once = diverge(candidate, reference)
+    monkeypatch.setattr("lm_eval_fr.fidelity.divergence.BLOCK", 50 * 50 * 7)
+    in_parts = diverge(candidate, reference)
+    assert (at_once.divergence == in_parts.divergence).all() and (at_once.agree == in_parts.agree).all()
+
+
+def test_the_first_different_token_is_found() -> None:
+    one = from_rows("id", ["a", "b"], [1, 2], [{1: -1.0}, {2: -1.0}], [-1.0, -1.0], {1: "a", 2: "b"})
+    cut_short = one.part(0)
+    assert first_difference(one, cut_short) is None
+    renumbered = from_rows("id", ["a", "b"], [1, 3], [{1: -1.0}, {3: -1.0}], [-1.0, -1.0], {1: "a", 3: "b"})
+    assert first_difference(one, renumbered) == 1
+    longer = from_rows("id", ["a", "b", "c"], [1, 2, 3], [{1: -1.0}] * 3, [-1.0] * 3, {1: "a"})
+    assert first_difference(one, longer) == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "answer", "start"),
+    [
+        (["<s>", "Question", " :", " Paris", " en", " 1889"], " Paris en 1889", 3),
+        (["Réponse", " :", " P", "aris"], "Paris", 2),
+        (["Réponse :P", "aris"], "Paris", 0),  # one token holds the end of the prompt and the beginning of the answer
+        (["[INST]", " a", " b", "[/INST]", "a", " b"], "a b", 4),
+        (["x", " coût", "\N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}", " fin"], "coût 🌍 fin", 1),
+        (["x", "le", "chat", "dort"], "le chat dort", 1),  # a server that shows tokens without their space
+        (["x", " oui", "</s>"], "oui", 1),
+        (["rien", " de", " tel"], "une tout autre réponse", None),
+    ],
+)
+def test_the_answer_is_found_among_the_tokens(tokens: list[str], answer: str, start: int | None) -> None:
+    assert answer_start(tokens, answer) == start
+
+
+def test_real_text_is_aligned_at_every_place() -> None:
+    tokens = cut(TEXT)
+    for index in range(1, len(tokens)):
+        found = answer_start(tokens, "".join(tokens[index:]))
+        # White space alone belongs to no side in particular.
+        assert found is not None and "".join(tokens[index:found]).strip() == ""
+
+
+def reply(model: PseudoModel, dialect: str, top: int = 20) -> bytes:
+    passage = Passage("1", TEXT, "1")
+    call = Call("/v1/completions", {}, body_of(passage, "m", top, dialect), 0)  # type: ignore[arg-type]
+    answer = model(call)
+    assert not isinstance(answer, str) and answer.raw
+    return answer.raw.encode()
+
+
+def test_both_dialects_say_the_same() -> None:
+    numbered = read_reply(reply(PseudoModel(), "prompt_logprobs"), "prompt_logprobs")
+    echoed = read_reply(reply(PseudoModel(), "echo"), "echo")
+    assert numbered.tokens == echoed.tokens == tuple(cut(TEXT))
+    damaged = read_reply(reply(PseudoModel(damage=0.3), "prompt_logprobs"), "prompt_logprobs")
+    by_number = compare_text("1", "1", damaged, numbered).positions
+    by_text = compare_text("1", "1", damaged, echoed).positions
+    assert by_text.divergence == pytest.approx(by_number.divergence, abs=1e-9)
+    assert (by_text.agree == by_number.agree).all() and by_number.divergence.mean() > 0.01
+
+
+def test_the_top_list_of_a_server_bounds_its_whole_distribution() -> None:
+    models = PseudoModel(damage=0.3), PseudoModel()
+    few, many = (
+        compare_text(
+            "1", "1", *(read_reply(reply(model, "prompt_logprobs", k), "prompt_logprobs") for model in models)
+        ).positions
+        for k in (5, 20)
+    )
+    tokens = ["<s>", *cut(TEXT)]
+    truth = []
+    for before, actual in itertools.pairwise(tokens):
+        other, one = (model.distribution(before, actual) for model in models)
+        truth.append(sum(math.exp(one[word]) * (one[word] - other[word]) for word in one))
+    assert (many.divergence <= np.array(truth) + 1e-9).all()
+    assert few.divergence.mean() < many.divergence.mean() < np.mean(truth)
+
+
+def test_tokens_that_share_a_text_name_none_of_them() -> None:
+    scored = from_rows(
+        "id", ["a"], [1], [{1: -1.0, 2: -2.0, 3: -3.0, 4: -4.0}], [-1.0], {1: "a", 2: "b", 3: "b", 4: "\ufffd"}
+    )
+    keys = scored.by_text().keys[0]
+    assert keys[0] != MISSING and (keys[1:] == MISSING).all()
+
+
+def test_the_store_keeps_what_the_server_said() -> None:
+    scored = read_reply(reply(PseudoModel(), "prompt_logprobs"), "prompt_logprobs")
+    again = decode(encode(scored))
+    assert again.tokens == scored.tokens and again.names == scored.names
+    assert (again.keys == scored.keys).all() and (again.ids == scored.ids).all()
+    assert again.logprobs == pytest.approx(scored.logprobs, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{"text": "x"}]},
+        {"choices": []},
+        {"choices": [{"prompt_logprobs": [None, None], "prompt_token_ids": [1, 2]}]},
+        {"choices": [{"prompt_logprobs": [None, {"2": {"logprob": -1.0}}], "prompt_token_ids": [1]}]},
+    ],
+)
+def test_replies_without_log_probabilities_are_told(body: dict) -> None:
+    for dialect in ("prompt_logprobs", "echo"):
+        with pytest.raises(NoLogprobs):
+            read_reply(json.dumps(body).encode(), dialect)  # type: ignore[arg-type]
+
+
+def test_a_chat_goes_to_the_chat_endpoint_with_its_answer_unfinished() -> None:
+    passage = Passage("1", "Oui.", "1", turns=(Turn("user", "Vrai ?"),))
+    body = body_of(passage, "m", 5, "prompt_logprobs")
+    assert path_of(passage) == "/chat/completions"
+    assert body["messages"][-1] == {"role": "assistant", "content": "Oui."} and body["continue_final_message"]
+    rendered = body_of(
+        Passage("1", "Oui.", "1", prompt="<s>[INST]Vrai ?[/INST]", special=False), "m", 5, "prompt_logprobs"
+    )
+    assert rendered["add_special_tokens"] is False
+
+
+def test_clusters_widen_the_interval_and_the_worst_passage_is_the_damaged_one() -> None:
+    source = np.random.default_rng(5)
+    texts = []
+    for number in range(40):
+        candidate, reference = random_pair(number, n=40, damage=float(source.uniform(0.05, 0.6)))
+        texts.append(compare_text(str(number), str(number // 2), candidate, reference))
+    found = summarise(texts, level=0.95)
+    assert found.tokens == 1600 and found.documents == 40 and found.clusters == 20
+    assert found.divergence.low is not None and found.divergence.high is not None
+    values = np.concatenate([one.positions.divergence for one in texts])
+    naive = 1.96 * values.std() / math.sqrt(values.size)
+    assert found.divergence.high - found.divergence.low > 3 * naive
+    worst = worst_passages(texts, 3)
+    assert [one.divergence for one in worst] == sorted((one.divergence for one in worst), reverse=True)
+    assert worst[0].token_divergence >= worst[0].divergence and worst[0].reference[0].probability > 0
+
+
+def test_the_excess_over_the_floor_is_paired() -> None:
+    pairs = [random_pair(number, n=40) for number in range(30)]
+    texts = [compare_text(str(i), str(i), one, two) for i, (one, two) in enumerate(pairs)]
+    still = [compare_text(str(i), str(i), two, two) for i, (one, two) in enumerate(pairs)]
+    beyond = excess(texts, still, level=0.95)
+    assert beyond.low is not None and beyond.low > 0
+    nothing = excess(texts, texts, level=0.95)
+    assert nothing.low is None and nothing.reason

@@ -1,0 +1,210 @@
+"""`lm-eval-fr fidelity` against real sockets: what it measures, what it refuses, how it resumes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from lm_eval_fr.cli import main
+from lm_eval_fr.fidelity.texts import read_texts
+from tests.fakes.logprobs import PseudoModel
+from tests.fakes.runs import make_run, plain_task
+from tests.fakes.server import Call, FakeOpenAI, Reply
+
+Server = Callable[..., FakeOpenAI]
+PARAGRAPHS = [f"Le n° {i} parle de l’été à Paris : {i * 7} personnes « marchent » sans répit." for i in range(12)]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "textes.txt"
+    path.write_text("\n\n".join(PARAGRAPHS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lm_eval_fr.judge.retry import RetryPolicy
+
+    monkeypatch.setattr("lm_eval_fr.fidelity.client.POLICY", RetryPolicy(attempts=3, first_wait=0.01))
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(main, ["fidelity", *map(str, arguments)])
+
+
+def measured(out: Path) -> dict[str, Any]:
+    return json.loads((out / "fidelity.json").read_text(encoding="utf-8"))
+
+
+def test_damage_is_seen_and_exceeds_the_floor(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    candidate = fake_server(PseudoModel(damage=0.3, jitter=0.02), models=("nvfp4",))
+    reference = fake_server(PseudoModel(jitter=0.02), models=("bf16",))
+    done = run(candidate.url, reference.url, "--texts", texts, "--rerun", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "nvfp4 against bf16" in done.output and "exceeds the noise" in done.output
+    assert "lower bound" in done.output and "WORST PASSAGES" in done.output
+    assert all(len(line) <= 100 for line in done.output.splitlines())
+    found = measured(tmp_path / "out")
+    distance, floor = found["distance"], found["floor"]
+    assert distance["documents"] == 12 and distance["tokens"] > 150
+    assert distance["divergence"]["value"] > 20 * floor["divergence"]["value"] > 0
+    assert distance["divergence"]["low"] < distance["divergence"]["value"] < distance["divergence"]["high"]
+    assert found["excess"]["low"] > 0 and 0.5 < distance["agreement"]["value"] < floor["agreement"]["value"]
+    assert list(distance["percentiles"]) == ["p50", "p90", "p99", "p99.9", "max"]
+    assert len(found["documents"]) == 12 and found["compared_by"] == "id"
+
+
+def test_the_same_server_twice_is_no_distance(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    server = fake_server(PseudoModel())
+    done = run(server.url, server.url, "--texts", texts, "--out", tmp_path / "out", "--json", "-")
+    found = json.loads(done.stdout)
+    assert found["distance"]["divergence"]["value"] < 1e-9 and found["distance"]["agreement"]["value"] == 1
+    assert found["distance"]["agreement"]["low"] < 1  # nothing seen in a few hundred tokens is not nothing
+
+
+def test_an_old_completions_endpoint_is_compared_by_text(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    candidate = fake_server(PseudoModel(damage=0.3, knows=("echo",)))
+    reference = fake_server(PseudoModel())
+    plain = fake_server(PseudoModel(damage=0.3))
+    for server, out in ((candidate, "old"), (plain, "new")):
+        assert run(server.url, reference.url, "--texts", texts, "--out", tmp_path / out).exit_code == 0
+    old, new = measured(tmp_path / "old"), measured(tmp_path / "new")
+    assert old["candidate"]["dialect"] == "echo" and old["compared_by"] == "text" and new["compared_by"] == "id"
+    assert old["distance"]["divergence"]["value"] == pytest.approx(new["distance"]["divergence"]["value"], rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["raw", "chat", "template"])
+def test_of_a_run_only_the_answers_are_compared(fake_server: Server, tmp_path: Path, form: Any) -> None:
+    answers = [f"Il a fallu attendre l’an {1900 + i}." for i in range(6)] + [""]
+    titles = ["Paris", "Paris", "Lyon", "Lyon", "Metz", "Metz", "Metz"]
+    task = plain_task("piaf_fr", {"f1": [1.0] * 7}, answers=answers, titles=titles, cluster="title")
+    folder = make_run(tmp_path / "run", task, form=form)
+    server = fake_server(PseudoModel(damage=0.2))
+    reference = fake_server(PseudoModel())
+    done = run(server.url, reference.url, "--texts", folder, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    found = measured(tmp_path / "out")
+    assert found["empty"] == 1 and not found["unaligned"] and found["distance"]["clusters"] == 3
+    assert {row["tokens"] for row in found["documents"]} == {7}  # the answer's own tokens, none of the prompt's
+    paths = {call.path for call in reference.calls}
+    assert paths == ({"/v1/chat/completions"} if form == "chat" else {"/v1/completions"})
+    special = {call.body.get("add_special_tokens", True) for call in reference.calls}
+    assert special == {form != "template"}
+
+
+def test_a_killed_run_asks_only_for_the_rest(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    model = PseudoModel()
+    broken = {"on": True}
+
+    def answer(call: Call) -> str | Reply:
+        return Reply("unwell", status=500) if broken["on"] and call.number > 5 else model(call)
+
+    candidate, reference = fake_server(answer), fake_server(model)
+    command = (candidate.url, reference.url, "--texts", texts, "--out", tmp_path / "out", "--concurrency", "2")
+    first = run(*command)
+    assert first.exit_code == 4 and "run again to resume" in first.output
+    assert len(first.output.strip().splitlines()) == 1
+    broken["on"] = False
+    asked = reference.count
+    again = run(*command)
+    assert again.exit_code == 0 and "replies were there from an earlier run" in " ".join(again.output.split())
+    assert reference.count <= asked + 12 - min(asked, 12)
+    assert measured(tmp_path / "out")["distance"]["documents"] == 12
+
+
+def test_dropped_connections_are_tried_again(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    model = PseudoModel()
+    seen: set[str] = set()
+
+    def answer(call: Call) -> str | Reply:
+        first = call.user not in seen
+        seen.add(call.user)
+        return Reply(drop=True) if first else model(call)
+
+    candidate = fake_server(answer)
+    done = run(candidate.url, fake_server(model).url, "--texts", texts, "--out", tmp_path / "out")
+    assert done.exit_code == 0 and measured(tmp_path / "out")["distance"]["documents"] == 12
+
+
+def test_a_text_that_is_too_long_is_counted_not_dropped(fake_server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [
+        {"id": "long", "text": "mot " * 80},
+        {"id": "a", "text": "Un texte court."},
+        {"id": "b", "text": "Un autre."},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    candidate, reference = fake_server(PseudoModel(longest=40)), fake_server(PseudoModel())
+    done = run(candidate.url, reference.url, "--texts", path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    found = measured(tmp_path / "out")
+    assert list(found["refused"]) == ["long"] and found["distance"]["documents"] == 2
+    assert "1 texts were refused" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("candidate", "said", "remedy"),
+    [
+        (PseudoModel(letters=True), "tokenizers differ: text 1, token", "one tokenizer"),
+        (PseudoModel(knows=()), "gives no log-probabilities", "vllm serve"),
+        (lambda call: Reply("no such endpoint", status=404), "gives no log-probabilities: HTTP 404", "ends in /v1"),
+        (lambda call: Reply("go away", status=401), "lets nobody in", "--key-env"),
+        (lambda call: Reply(raw="<html>"), "gives no log-probabilities", "vllm serve"),
+        (PseudoModel(most=5), "max allowed: 5", "--top"),
+        (PseudoModel(longest=3), "no text fits", "shorter texts"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    fake_server: Server, texts: Path, tmp_path: Path, candidate: Any, said: str, remedy: str
+) -> None:
+    done = run(fake_server(candidate).url, fake_server(PseudoModel()).url, "--texts", texts, "--out", tmp_path / "out")
+    assert done.exit_code == 2, done.output
+    assert said in done.output and remedy in done.output
+    assert len(done.output.strip().splitlines()) == 1
+
+
+def test_servers_and_files_that_are_not_there(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    reference = fake_server(PseudoModel(), models=("a", "b"))
+    several = run("http://127.0.0.1:9/v1", reference.url, "--texts", texts)
+    assert several.exit_code == 2 and "no server answers" in several.output
+    unnamed = run(reference.url, reference.url, "--texts", texts)
+    assert unnamed.exit_code == 2 and "serves a, b" in unnamed.output and "--candidate-model" in unnamed.output
+    nowhere = run("localhost:8000", reference.url, "--texts", texts, "--model", "a")
+    assert nowhere.exit_code == 2 and "is no address" in nowhere.output
+    bad = tmp_path / "t.jsonl"
+    bad.write_text('{"text": "ok"}\n{"texte": "non"}\n', encoding="utf-8")
+    lines = run(reference.url, reference.url, "--texts", bad, "--model", "a")
+    assert lines.exit_code == 2 and "t.jsonl:2: no `text`" in lines.output
+    bad.write_text("\n \n", encoding="utf-8")
+    empty = run(reference.url, reference.url, "--texts", bad, "--model", "a")
+    assert empty.exit_code == 2 and "no text to compare" in empty.output
+
+
+def test_a_key_is_sent_and_never_shown(
+    fake_server: Server, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-très-secret"[:3] + "abcdefghijklmnop")
+    server = fake_server(PseudoModel(), api_key="sk-abcdefghijklmnop")
+    done = run(server.url, server.url, "--texts", texts, "--key-env", "MY_KEY", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
+    assert b"abcdefghijklmnop" not in kept and "abcdefghijklmnop" not in done.output
+    monkeypatch.setenv("MY_KEY", "")
+    assert "MY_KEY is empty" in run(server.url, server.url, "--texts", texts, "--key-env", "MY_KEY").output
+
+
+def test_texts_are_read_from_paragraphs_and_lines(tmp_path: Path) -> None:
+    plain = tmp_path / "a.txt"
+    plain.write_text("Un.\n\n\n\nDeux\nlignes.\n", encoding="utf-8")
+    assert [passage.scored for passage in read_texts(plain).passages] == ["Un.", "Deux\nlignes."]
+    lines = tmp_path / "a.jsonl"
+    rows = [{"text": "a", "title": "T", "prompt": "p "}, {"text": " "}, {"text": "b", "id": 7}]
+    lines.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = read_texts(lines)
+    assert found.empty == 1
+    assert [(one.id, one.cluster, one.prompt) for one in found.passages] == [("1", "T", "p "), ("7", "7", "")]
+    assert len(read_texts(lines, limit=1).passages) == 1
