@@ -1,0 +1,136 @@
+"""How often each method says "non-inferior" at a true loss of the margin (2.5 % allowed), and with no loss (power).
+
+    python benchmarks/stats_calibration.py [--quick]
+
+The worlds and the stacked decisions are those of tests/properties/test_calibration.py, with more studies. `shipped` is
+what the verdict uses; the other columns are what people use, or what it was chosen over. A rate above the allowance
+(2.5 % and 3.3 standard errors of the simulation) is marked with !.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from sys import path
+
+import numpy as np
+from scipy import stats
+
+path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.properties import worlds as w
+from tests.properties.test_calibration import allowance, exact_rate, generator
+
+Rates = Mapping[str, tuple[float, float | None]]
+Method = Callable[[np.ndarray, float], np.ndarray]
+
+BOUNDED: dict[str, Method] = {
+    "shipped": w.p_above,
+    "plain t": w.student_p,
+    "augmented t": w.augmented_p,
+    "Dirichlet": w.dirichlet_p,
+    "betting": w.betting_p,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
+    drawn = 150_000 if parser.parse_args().quick else 1_500_000
+    started = time.perf_counter()
+    bounded(drawn)
+    clustered(drawn)
+    counted()
+    stopping(drawn)
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+def bounded(drawn: int) -> None:
+    heading("Bounded scores: rate at a loss of the margin / power with no loss, in %", list(BOUNDED))
+    for world in w.WORLDS:
+        for n, margin in ((30, 0.10), (50, 0.05), (100, 0.05), (150, 0.02), (300, 0.02), (500, 0.02), (1000, 0.02)):
+            studies = drawn // n
+            d = world.draw(generator("long", world.name, n), studies, n, -margin)
+            rates = {name: (rate(method(d, -margin)), rate(method(d, -2 * margin))) for name, method in BOUNDED.items()}
+            row(f"{world.name}, n {n}, margin {margin:g}", rates, studies)
+
+
+def clustered(drawn: int) -> None:
+    heading("Clusters: the same", ["shipped", "CR1 t", "ignoring clusters"])
+    for world in w.CLUSTER_WORLDS:
+        for uneven in (False, True):
+            for clusters, margin in ((20, 0.10), (40, 0.05), (100, 0.05), (150, 0.02), (300, 0.02)):
+                g = generator("long", world.name, uneven, clusters)
+                studies = max(400, drawn // clusters // (30 if uneven else 5))
+                sizes = w.sizes_of(g, studies, clusters, uneven)
+                sums, squares = world.draw(g, sizes, -margin)
+                rates = {}
+                for at in (-margin, -2 * margin):
+                    for name, p in (
+                        ("shipped", w.cluster_p_above(sums, squares, sizes, at)),
+                        ("CR1 t", w.cr1_p(sums, sizes, at)),
+                        ("ignoring clusters", w.ignoring_clusters_p(sums, squares, sizes, at)),
+                    ):
+                        rates.setdefault(name, []).append(rate(p))
+                sized = "1 to 30" if uneven else "5"
+                label = f"{world.name}, {clusters} of {sized}, margin {margin:g}"
+                row(label, {name: (found[0], found[1]) for name, found in rates.items()}, studies)
+
+
+def counted() -> None:
+    heading("Counted outcomes, summed exactly: rate at a loss of the margin", ["shipped", "Wald"])
+    z = float(stats.norm.isf(w.ALPHA))
+    for kind, margin, shares in (("binary", 0.02, (0.02, 0.03, 0.05, 0.10)), ("outcome", 0.10, (0.10, 0.2, 0.6))):
+        for share in shares:
+            for n in (30, 50, 100, 150, 300, 1000):
+
+                def wald(lost: int, gained: int, n: int = n, margin: float = margin) -> bool:
+                    mean = (gained - lost) / n
+                    return mean + margin > z * max(((lost + gained) / n - mean**2) / n, 0) ** 0.5
+
+                naive = w.exact_rate(n, (share + margin) / 2, (share - margin) / 2, wald)
+                rates = {"shipped": (exact_rate(kind, n, margin, share), None), "Wald": (naive, None)}
+                row(f"{kind}, {100 * share:g} % discordant, n {n}, margin {margin:g}", rates, None)
+
+
+def stopping(drawn: int) -> None:
+    heading(
+        "Looking after every document: rate at a loss of the margin / decided with no loss, in %",
+        ["e-process", "t every 50"],
+    )
+    for world in w.WORLDS[::2]:
+        for n, margin in ((150, 0.10), (600, 0.02), (600, 0.05)):
+            studies = drawn // n
+            d = world.draw(generator("look", world.name, n, margin), studies, n, -margin)
+            looks = range(50, n + 1, 50)
+            rates = {
+                "e-process": (rate(w.betting_p(d, -margin)), rate(w.betting_p(d, -2 * margin))),
+                "t every 50": tuple(
+                    float(np.any([w.student_p(d[:, :k], c) <= w.ALPHA for k in looks], axis=0).mean())
+                    for c in (-margin, -2 * margin)
+                ),
+            }
+            row(f"{world.name}, {n} planned, margin {margin:g}", rates, studies)  # type: ignore[arg-type]
+
+
+def rate(p: np.ndarray) -> float:
+    return float((p <= w.ALPHA).mean())
+
+
+def heading(title: str, methods: list[str]) -> None:
+    print(f"\n{title}\n{'':56}" + "".join(f"{name:>20}" for name in methods), flush=True)
+
+
+def row(name: str, rates: Rates, studies: int | None) -> None:
+    cells = []
+    for wrong, power in rates.values():
+        most = w.ALPHA * 1.1 if studies is None else w.ALPHA + allowance(studies)
+        mark = "!" if wrong > most else " "
+        cells.append(f"{100 * wrong:.2f}{mark}" + ("" if power is None else f" / {100 * power:5.1f}"))
+    print(f"{name:56}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
