@@ -89,7 +89,9 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
     """Hands over to lm-eval. Returns the cache that it filled."""
     quiet = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
     if quiet:
-        os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported
+        # Read when tqdm is imported. vLLM divides by its bar's seconds, which are 0 in a disabled one.
+        name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
+        os.environ.setdefault(name, value)
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     caches: list[AnswerCache] = []
     watch = LogWatch()

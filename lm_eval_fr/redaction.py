@@ -154,7 +154,8 @@ def redacted_output(redactor: Redactor) -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 stream.finish()
         sys.stdout, sys.stderr = out, err
-        logging.setLogRecordFactory(make_record)
+        if logging.getLogRecordFactory() is record:  # else an engine has put its own around ours, and relies on it
+            logging.setLogRecordFactory(make_record)
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
