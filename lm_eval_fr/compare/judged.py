@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,11 @@ from lm_eval_fr.stats import (
     Proportion,
     assess,
     betting_interval,
+    betting_p_value,
     decide,
     degradation_detected,
     net_win_rate,
 )
-from lm_eval_fr.stats.arrays import cluster_codes, units_of
-from lm_eval_fr.stats.betting import Betting
 
 NAME = "judge: net win"
 OFFLINE = "offline"
@@ -177,10 +177,7 @@ def _stopped(
     assert summary.stopped is not None
     planned = summary.stopped.units_planned
     interval = betting_interval(scores, clusters=clusters, level=level, n_max=planned)
-    p_value = None
-    if interval.defined:
-        units = units_of(scores, cluster_codes(clusters, len(scores)))
-        p_value = Betting(units, (1 - level) / 2, planned).p_above(-margin)
+    p_value = partial(betting_p_value, scores, margin, clusters=clusters, level=level, n_max=planned)
     return Assessment(
         verdict=decide(interval, margin),
         margin=margin,
@@ -189,8 +186,8 @@ def _stopped(
         documents_needed=None,
         mde=None,
         mde_reason=STOPPED,
-        p_non_inferior=p_value,
-        p_inferior=None,
+        p_non_inferior=p_value(),
+        p_inferior=p_value(inferior=True),
     )
 
 

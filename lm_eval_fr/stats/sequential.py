@@ -155,11 +155,16 @@ def betting_p_value(
     clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
     n_max: int | None = None,
+    inferior: bool = False,
 ) -> float | None:
-    """One-sided p for "the loss is the margin or more", at any stopping time; None where there is no interval."""
+    """One-sided p for "the loss is the margin or more" (with `inferior`: "or less"), at any stopping time.
+
+    None where there is no interval.
+    """
     values = vector(differences, "differences")
     check_margin(margin, largest=1.0)
     if unusable(values) or np.abs(values).max() > 1:
         return None
     units = equal(units_of(values, cluster_codes(clusters, values.size)))
-    return Betting(units, (1 - check_level(level)) / 2, n_max or units.count).p_above(-margin)
+    bound = Betting(units, (1 - check_level(level)) / 2, n_max or units.count)
+    return bound.p_below(-margin) if inferior else bound.p_above(-margin)

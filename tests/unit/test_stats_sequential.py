@@ -82,6 +82,9 @@ def test_stopping_and_interval_say_the_same() -> None:
                 p = betting_p_value(DIFFERENCES[:n], margin, n_max=400)
                 assert p is not None
                 assert (p <= 0.025) is (state.verdict == "non_inferior")
+                worse = betting_p_value(DIFFERENCES[:n], margin, n_max=400, inferior=True)
+                assert worse is not None
+                assert (worse <= 0.025) is (state.verdict == "inferior")
             if state.verdict != "inconclusive":
                 break
 
