@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 from lm_eval_fr.report import controls
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.layout import fit, wrap
 from lm_eval_fr.report.model import Arm, JudgeResult, ManyReport, Noise, Report, Share, TaskResult
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", None: "33"}
@@ -38,52 +38,25 @@ def render(report: Report, *, columns: int = 100, colour: bool = False) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), gap: str = "  "
-) -> list[str]:
-    """Aligned columns: those in `left` to the left, numbers to the right; no trailing spaces."""
-    widths = [max(w.width(row[i]) for row in (header, *rows)) for i in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = []
-        for i, cell in enumerate(row):
-            space = " " * (widths[i] - w.width(cell))
-            cells.append(cell + space if i in left else space + cell)
-        return gap.join(cells).rstrip()
-
-    return [line(header), *(line(row) for row in rows)]
-
-
-def _wrap(text: str, columns: int, indent: str = "  ", first: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
-        columns,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=True,
-        break_on_hyphens=False,
-    )
-
-
 def _verdict(report: Report, columns: int, paint: Paint) -> list[str]:
     overall = report.overall
     label = w.word(overall.verdict).upper()
     title = w.shorten(w.titled(report), columns - len(label) - 2)
     lines = [f"{paint('1;' + COLOURS[overall.verdict], label)}  {title}"]
-    lines += _wrap(w.printable(overall.sentence), columns)
+    lines += wrap(w.printable(overall.sentence), columns)
     if overall.ruled_out:
         lines.append(f"  Ruled out, each at {w.level_text(report.level)}:")
     for claim in overall.ruled_out:
-        lines += _wrap(w.printable(claim), columns, indent="    ", first="  - ")
+        lines += wrap(w.printable(claim), columns, indent="    ", first="  - ")
     if overall.not_claimed:
-        lines += _wrap(w.printable(overall.not_claimed), columns)
+        lines += wrap(w.printable(overall.not_claimed), columns)
     return lines
 
 
 def _arms(report: Report, columns: int) -> list[str]:
     lines = []
     for role, arm in (("candidate", report.candidate), ("reference", report.reference)):
-        lines += _wrap(f"{role:<11}{_arm(arm)}", columns, indent=" " * 11, first="")
+        lines += wrap(f"{role:<11}{_arm(arm)}", columns, indent=" " * 11, first="")
     plan = f"sha256 {report.plan_hash}" if report.plan_hash else "none: margins were not fixed in a plan file"
     return [*lines, f"{'plan':<11}{plan}"]
 
@@ -104,7 +77,7 @@ def _warnings(report: Report, columns: int, paint: Paint) -> list[str]:
         return []
     lines = [paint("1;33", "WARNINGS")]
     for caution in report.warnings:
-        lines += _wrap(w.printable(caution.text), columns, indent="    ", first="  ! ")
+        lines += wrap(w.printable(caution.text), columns, indent="    ", first="  ! ")
     return lines
 
 
@@ -127,23 +100,7 @@ def _tasks(report: Report, columns: int, paint: Paint) -> list[str]:
         for t in report.tasks
     ]
     title = "TASKS, in points; diff. = candidate - reference, with its interval"
-    return [paint("1", title), *_fit(header, rows, columns, left=(0, 8))]
-
-
-def _fit(
-    header: list[str], rows: list[list[str]], columns: int, left: Sequence[int], names: Sequence[int] = (0,)
-) -> list[str]:
-    """The table; where it is wider than the page, the columns that hold names give way, the widest first."""
-    lines = table(header, rows, left=left)
-    for _ in names:
-        excess = max(w.width(line) for line in lines) - columns
-        if excess <= 0:
-            break
-        longest, index = max((max(w.width(row[i]) for row in rows), i) for i in names)
-        room = max(10, longest - excess)
-        rows = [[w.shorten(cell, room) if i == index else cell for i, cell in enumerate(row)] for row in rows]
-        lines = table(header, rows, left=left)
-    return lines
+    return [paint("1", title), *fit(header, rows, columns, left=(0, 8))]
 
 
 def _evidence(report: Report, columns: int, paint: Paint) -> list[str]:
@@ -164,15 +121,15 @@ def _evidence(report: Report, columns: int, paint: Paint) -> list[str]:
         ]
         for t in report.tasks
     ]
-    lines = [paint("1", "EVIDENCE"), *_fit(header, rows, columns, left=(0, 1), names=(0, 1))]
+    lines = [paint("1", "EVIDENCE"), *fit(header, rows, columns, left=(0, 1), names=(0, 1))]
     for t in report.tasks:
-        lines += _wrap(f"{t.task}: {_method(t)}", columns, indent="    ", first="  ")
+        lines += wrap(f"{t.task}: {_method(t)}", columns, indent="    ", first="  ")
     legend = (
         "recovery = candidate / reference; lost, gained = documents right only in the reference, only in the "
         "candidate (graded metrics: changed by more than 0.5); p = two-sided, for no difference; MDE = smallest loss "
         "that would be detected with 80 % power; needs n = documents until the margin can be decided"
     )
-    return lines + _wrap(legend, columns)
+    return lines + wrap(legend, columns)
 
 
 def _method(t: TaskResult) -> str:
@@ -234,7 +191,7 @@ def _judge(judge: JudgeResult, report: Report, columns: int, paint: Paint) -> li
     facts += [(key.replace("_", " "), f"unknown: {reason}") for key, reason in judge.reasons.items()]
     lines = [paint("1", f"JUDGE {name}, rubric {rubric}, each pair in both orders")]
     for label, text in facts:
-        lines += _wrap(w.printable(text), columns, indent=" " * 13, first=f"  {w.printable(label):<10} ")
+        lines += wrap(w.printable(text), columns, indent=" " * 13, first=f"  {w.printable(label):<10} ")
     return lines
 
 
@@ -273,10 +230,10 @@ def _noise(noise: Noise, columns: int, paint: Paint) -> list[str]:
         ]
         for r in noise.reruns
     ]
-    lines += _fit(header, rows, columns, left=(0, 1)) if rows else []
+    lines += fit(header, rows, columns, left=(0, 1)) if rows else []
     for floor in noise.floors:
-        lines += _wrap(w.printable(floor.sentence), columns, indent="    ", first="  ")
-    return lines + _wrap(w.printable(noise.sentence), columns)
+        lines += wrap(w.printable(floor.sentence), columns, indent="    ", first="  ")
+    return lines + wrap(w.printable(noise.sentence), columns)
 
 
 def _cumulative(report: Report, columns: int, paint: Paint) -> list[str]:
@@ -298,7 +255,7 @@ def _cumulative(report: Report, columns: int, paint: Paint) -> list[str]:
                 w.count(series.sign_changes),
             ]
         )
-    return lines + _fit(header, rows, columns, left=(0,))
+    return lines + fit(header, rows, columns, left=(0,))
 
 
 def _value_at(at: Sequence[int], values: Sequence[float], target: float) -> float:
@@ -308,7 +265,7 @@ def _value_at(at: Sequence[int], values: Sequence[float], target: float) -> floa
 def _notes(report: Report, columns: int, paint: Paint) -> list[str]:
     if not report.notes:
         return []
-    return [paint("1", "NOTES"), *(line for note in report.notes for line in _wrap(w.printable(note), columns))]
+    return [paint("1", "NOTES"), *(line for note in report.notes for line in wrap(w.printable(note), columns))]
 
 
 def render_many(many: ManyReport, *, columns: int = 100, colour: bool = False) -> str:
@@ -336,13 +293,13 @@ def _many(many: ManyReport, columns: int, paint: Paint) -> Iterator[list[str]]:
             rows.append([name, "judge: net win", *numbers, w.plain(j.margin), w.word(j.verdict)])
     yield [
         paint("1", f"CANDIDATES AGAINST {reference}, in points"),
-        *_fit(header, rows, columns, left=(0, 1, 7), names=(0, 1)),
+        *fit(header, rows, columns, left=(0, 1, 7), names=(0, 1)),
     ]
     lines = [paint("1", f"CLAIMS of non-inferiority on everything, Holm over {len(many.claims)}")]
     for claim in many.claims:
         word = "stands" if claim.stands else "does not stand"
         why = f" ({claim.reason})" if claim.reason else ""
-        lines += _wrap(
+        lines += wrap(
             f"{w.printable(claim.candidate)}: {w.word(claim.verdict)}, {w.p_equals(claim.p_value)}, after Holm "
             f"{w.p_equals(claim.p_holm)}: {word}{why}",
             columns,
@@ -355,7 +312,7 @@ def _many(many: ManyReport, columns: int, paint: Paint) -> Iterator[list[str]]:
         for r in many.recovered:
             text = f"{r.candidate} over {r.raw} on {r.task} {r.metric}: "
             text += f"{w.percent(r.share)} {w.bounds(r.ci)}" if r.share is not None else f"unknown: {r.reason}"
-            lines += _wrap(w.printable(text), columns, indent="    ", first="  ")
+            lines += wrap(w.printable(text), columns, indent="    ", first="  ")
         yield lines
     for report in many.reports:
         yield _verdict(report, columns, paint) + _warnings(report, columns, paint)

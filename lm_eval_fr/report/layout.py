@@ -1,0 +1,51 @@
+"""Text of a fixed width: wrapped lines, aligned columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from lm_eval_fr.report import words as w
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), gap: str = "  "
+) -> list[str]:
+    """Aligned columns: those in `left` to the left, numbers to the right; no trailing spaces."""
+    widths = [max(w.width(row[i]) for row in (header, *rows)) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = []
+        for i, cell in enumerate(row):
+            space = " " * (widths[i] - w.width(cell))
+            cells.append(cell + space if i in left else space + cell)
+        return gap.join(cells).rstrip()
+
+    return [line(header), *(line(row) for row in rows)]
+
+
+def wrap(text: str, columns: int, indent: str = "  ", first: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        columns,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=True,
+        break_on_hyphens=False,
+    )
+
+
+def fit(
+    header: list[str], rows: list[list[str]], columns: int, left: Sequence[int], names: Sequence[int] = (0,)
+) -> list[str]:
+    """The table; where it is wider than the page, the columns that hold names give way, the widest first."""
+    lines = table(header, rows, left=left)
+    for _ in names:
+        excess = max(w.width(line) for line in lines) - columns
+        if excess <= 0:
+            break
+        longest, index = max((max(w.width(row[i]) for row in rows), i) for i in names)
+        room = max(10, longest - excess)
+        rows = [[w.shorten(cell, room) if i == index else cell for i, cell in enumerate(row)] for row in rows]
+        lines = table(header, rows, left=left)
+    return lines
