@@ -146,6 +146,6 @@ def _margin(plan: Plan) -> str:
 
 
 def _table(title: str, header: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    from lm_eval_fr.report.text import table
+    from lm_eval_fr.report.layout import table
 
     return "\n".join([title, *table(["", *header], [[name, *row] for name, row in zip(names, cells, strict=True)])])
