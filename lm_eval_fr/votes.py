@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from lm_eval_fr.metrics import (
     exact_match,
+    gold_recall,
     is_json_array,
     label_scores,
     list_scores,
-    match_label,
     normalise,
     parse_json_array,
     span_scores,
+    token_f1,
 )
 
 Kind = Literal["span", "label", "items"]
 KINDS: tuple[str, ...] = get_args(Kind)
 PRIMARY: Mapping[str, str] = {"span": "f1", "label": "exact_match", "items": "set_f1"}
 NO_VOTE = -1
+_SPAN_SCORES = {"f1": token_f1, "exact_match": exact_match, "gold_recall": gold_recall}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +66,35 @@ class ItemBallot:
 
 
 def span_ballot(responses: Sequence[str], golds: Sequence[str], metric: str = "f1") -> Ballot:
-    score = exact_match if metric == "exact_match" else lambda text, right: span_scores(text, right)[metric]
+    score = _SPAN_SCORES[metric]
     return _ballot(responses, lambda text: normalise(text) if text.strip() else None, lambda text: score(text, golds))
 
 
 def label_ballot(responses: Sequence[str], gold: str, labels: Iterable[str]) -> Ballot:
-    known = list(labels)
-    return _ballot(
-        responses,
-        lambda text: match_label(text, known),
-        lambda text: label_scores(text, gold, known)["exact_match"],
-    )
+    known = _label_keys(tuple(labels))
+    right = normalise(gold)
+
+    def key_of(text: str) -> str | None:
+        key = normalise(text)
+        return key if key in known else None
+
+    return _ballot(responses, key_of, lambda text: float(normalise(text) == right))
 
 
 def item_ballot(responses: Sequence[str], gold: Iterable[str]) -> ItemBallot:
     wanted = _item_keys(gold)
+    read: dict[str, set[str] | None] = {}
     named: dict[str, int] = {}
     lists = 0
     for i, response in enumerate(_texts(responses)):
-        items = parse_json_array(response)
-        if items is None:
+        if response not in read:
+            items = parse_json_array(response)
+            read[response] = None if items is None else _item_keys(items)
+        keys = read[response]
+        if keys is None:
             continue
         lists |= 1 << i
-        for key in _item_keys(items):
+        for key in keys:
             named[key] = named.get(key, 0) | 1 << i
     return ItemBallot(len(responses), lists, tuple(named.values()), tuple(key in wanted for key in named), len(wanted))
 
@@ -167,6 +176,11 @@ def _ballot(responses: Sequence[str], key_of: Callable[[str], str | None], score
             scores.append(score(text))
         votes.append(classes[key])
     return Ballot(tuple(votes), tuple(scores))
+
+
+@lru_cache(maxsize=64)
+def _label_keys(labels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(normalise(label) for label in labels)
 
 
 def _item_keys(items: Iterable[str]) -> set[str]:

@@ -40,6 +40,7 @@ from .results import (
     Verdict,
 )
 from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
+from .values import success_rate_per_cost, value_ratio
 from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
 
 __all__ = [
@@ -89,6 +90,8 @@ __all__ = [
     "recovered_share",
     "recovery_interval",
     "score_spread",
+    "success_rate_per_cost",
     "tango_interval",
+    "value_ratio",
     "win_share_power",
 ]

@@ -1,0 +1,58 @@
+"""Prices as the user writes them."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from lm_eval_fr.errors import UsageError
+
+HOW = "0.15/0.60 or 0.15/0.60/0.015 are dollars a million tokens (input/output/cached), 2.50/h dollars an hour"
+_HOUR = re.compile(r"\$?([^/\s]+)\s*/\s*(?:h|hour)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """Dollars a million tokens. cached: of input found in the server's cache; None: billed as input."""
+
+    input: float
+    output: float
+    cached: float | None = None
+
+    def __str__(self) -> str:
+        cached = "cached as input" if self.cached is None else f"${self.cached:g} cached"
+        return f"${self.input:g} in, ${self.output:g} out, {cached}, a million tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class HourPrice:
+    dollars: float
+
+    def __str__(self) -> str:
+        return f"${self.dollars:g} an hour"
+
+
+Price = TokenPrice | HourPrice
+
+
+def parse_price(text: str) -> Price:
+    """Raises UsageError for what is no price, and for a price of nothing."""
+    if hour := _HOUR.fullmatch(text.strip()):
+        return HourPrice(_number(hour[1], text))
+    parts = [part.strip().removeprefix("$") for part in text.split("/")]
+    if len(parts) not in (2, 3):
+        raise UsageError(f"--price {text}: neither tokens nor hours", remedy=HOW)
+    cached = _number(parts[2], text, least=0.0) if len(parts) == 3 else None
+    return TokenPrice(_number(parts[0], text), _number(parts[1], text), cached)
+
+
+def _number(text: str, whole: str, least: float | None = None) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"--price {whole}: {text!r} is not a number", remedy=HOW) from None
+    if not math.isfinite(value) or value < 0 or (value == 0 and least is None):
+        remedy = "a model of your own costs what its hardware does: --price 2.50/h"
+        raise UsageError(f"--price {whole}: a price of {value:g} buys everything", remedy=remedy)
+    return value
