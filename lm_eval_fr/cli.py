@@ -356,3 +356,37 @@ def fidelity(candidate: str, reference: str, **given: Any) -> None:
 
     options = FidelityOptions(command=_command_line(), **given)
     fidelity_command(candidate, reference, options, show=click.echo, say=say)
+
+
+@main.command()
+@click.argument("comparison", type=EXISTING, metavar="COMPARE.json|STUDY")
+def card(comparison: Path) -> None:
+    """The comparison as a part of a model card: `model-index` YAML and a Markdown table.
+
+    \b
+    lm-eval-fr card compare.json
+    lm-eval-fr card runs/study > card.md
+    """
+    from lm_eval_fr.report.card import read_comparison, render
+
+    click.echo(render(read_comparison(comparison)), nl=False)
+
+
+@main.command()
+@click.argument("candidate", type=EXISTING)
+@click.argument("reference", type=EXISTING)
+@click.option("--out", type=FOLDER, required=True, help="The folder to write.")
+@click.option("--judge", "judged", type=EXISTING, metavar="DIR", help="What `judge` wrote: its verdicts as well.")
+@pair_options
+def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **given: Any) -> None:
+    """Scores and verdicts as Parquet, in a folder that `datasets.load_dataset` reads.
+
+    \b
+    lm-eval-fr export runs/nvfp4 runs/api --out exported
+    lm-eval-fr export runs/nvfp4 runs/api --judge runs/judge --out exported
+    """
+    from lm_eval_fr.export import export_runs
+
+    done = export_runs(_pairing(candidate, reference, given), out, judge_dir=judged)
+    verdicts = "" if done.verdicts is None else f" and {done.verdicts:,} verdicts"
+    click.echo(f"{done.scores:,} scores{verdicts}: {done.folder}")

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "lm_eval_fr"
 # From the top floor down; modules of one floor may import each other, but no circle.
 FLOORS = [
     {"__main__", "cli", "console"},
-    {"study", "check", "fidelity", "power", "show", "value", "voting"},
+    {"study", "check", "export", "fidelity", "power", "show", "value", "voting"},
     {"compare"},
     {"judge"},
     {"arms"},
