@@ -6,6 +6,7 @@ or, once twenty replies are stored, at the rate that the judge itself reported.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -113,12 +114,18 @@ def estimate_runs(pairing: Pairing, out: Path, options: JudgeOptions) -> tuple[E
 
 
 def _estimate(pairing: Pairing, profile: Profile, options: JudgeOptions, journal: Journal | None) -> Estimate:
+    return estimate_items(worklist(pairing), profile, options, journal)
+
+
+def estimate_items(
+    items: Iterable[Item], profile: Profile, options: JudgeOptions, journal: Journal | None = None
+) -> Estimate:
+    """What judging these pairs would still ask; canaries, as `options` has them, come on top."""
     questioner = Questioner(profile, load_rubric(options.rubric), b"" if journal is None else journal.salt)
-    work = worklist(pairing)
     sums, canaries = _Sums(), canary_items() if options.canaries else []
-    for item in chain(canaries, work):
+    for item in chain(canaries, items):
         _add(item, questioner, journal, sums, lazy=options.orders == "lazy")
-    repeats = (options.repeats - 1) * 2 * min(options.repeat_sample, work.n - sums.identical)
+    repeats = (options.repeats - 1) * 2 * min(options.repeat_sample, sums.pairs - sums.identical)
     return _price(profile, options, sums, repeats)
 
 
