@@ -10,7 +10,6 @@ minutes; --quick: 10,000 pairs.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -76,8 +75,9 @@ def work(candidate: Path, reference: Path, out: Path, profile: str) -> None:
 
 
 def resident() -> float:
-    """The greatest resident size so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    """The greatest resident size so far, in MB. (getrusage would count what the parent had when it forked.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ class Journal:
         self.path = path
         self.salt = bytes.fromhex(reader.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0])
         self._lock_file = lock
+        self._closed = False
         self._reader = reader
         self._reading = threading.Lock()
         self._writer = writer
@@ -159,8 +160,9 @@ class Journal:
 
     def close(self) -> None:
         """Waits for what was handed in, and gives the journal back."""
-        if not self._thread.is_alive():
+        if self._closed:
             return
+        self._closed = True
         self._jobs.put(None)
         self._thread.join()
         with self._reading:
@@ -252,9 +254,10 @@ class Journal:
             raise _explain(error, self.path) from error
 
     def _submit(self, job: _Job) -> Future[int]:
-        if not self._thread.is_alive():
+        if self._closed:
             job.done.set_exception(JournalError("is closed", where=self.path))
         else:
+            job.done.set_running_or_notify_cancel()  # who waits may give up; what was paid for is stored all the same
             self._jobs.put(job)
         return job.done
 

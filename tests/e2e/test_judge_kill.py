@@ -24,7 +24,7 @@ from lm_eval_fr.judge.outcome import read_verdicts
 from lm_eval_fr.judge.profile import load_profile
 from lm_eval_fr.judge.summary import read_summary
 from tests.conftest import ROOT
-from tests.fakes.judging import answer, by_quality, outcomes, write_profile, write_runs
+from tests.fakes.judging import answer, by_quality, judge, outcomes, pair, write_profile, write_runs
 from tests.fakes.server import FakeOpenAI
 
 PAIRS, KILLS, CONCURRENCY = 500, 20, 8
@@ -167,6 +167,40 @@ def test_interrupted_twice_does_not_wait(starter: tuple[Starter, FakeOpenAI, Pat
         time.sleep(0.2)
     assert judging.wait() == 130
     assert len(_stored(out / "journal.sqlite")) >= stored
+
+
+FULL_DISK = textwrap.dedent("""
+    import resource, signal, sys
+    from pathlib import Path
+    from lm_eval_fr.errors import LmEvalFrError
+    from lm_eval_fr.judge.session import judge_runs
+    from tests.fakes.judging import options, pair
+    candidate, reference, out, profile = sys.argv[1:]
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    try:
+        judge_runs(pair(Path(candidate), Path(reference)), Path(out), options(profile))
+    except LmEvalFrError as error:
+        print(error)
+        sys.exit(error.exit_code)
+""")
+
+
+def test_a_disk_that_fills_up_stops_in_one_line_and_resumes(tmp_path: Path, fake_server) -> None:
+    server = fake_server(by_quality)
+    runs = write_runs(tmp_path / "runs", [answer(2)] * 300, [answer(1)] * 300)
+    profile = write_profile(tmp_path, server.url, concurrency=CONCURRENCY)
+    command = [sys.executable, "-c", FULL_DISK, *map(str, runs), str(tmp_path / "out"), profile]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert (said.returncode, said.stderr, said.stdout.count("\n")) == (2, "", 1)
+    assert "journal.sqlite: cannot be written: " in said.stdout
+    assert "free space on that disk and run again: what was stored is kept" in said.stdout
+    stored, calls = _stored(tmp_path / "out" / "journal.sqlite"), server.count
+    assert 0 < calls - CONCURRENCY <= len(stored) < 600
+    summary, verdicts = judge(pair(*runs), tmp_path / "out", profile)
+    assert outcomes(verdicts) == ["win"] * 300
+    assert server.count == calls + 600 - len(stored)
+    assert summary.usage.calls == 600
 
 
 def _stored(path: Path) -> set[bytes]:

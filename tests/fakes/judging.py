@@ -70,7 +70,7 @@ def write_profile(folder: Path, url: str, name: str = "fake", **changes: Any) ->
         "parameters": {"temperature": 0, "max_tokens": 300},
         "prices": PRICES,
         "concurrency": 4,
-        "timeout": 5,
+        "timeout": 30,
     } | changes
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(profile, allow_unicode=True), encoding="utf-8")

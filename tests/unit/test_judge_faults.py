@@ -71,7 +71,8 @@ PASSING = {
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_passes_is_retried(fault: str, pairing: Pairing, fake_server, tmp_path: Path) -> None:
     server: FakeOpenAI = fake_server(first_times(1, PASSING[fault]))
-    summary, verdicts = judge(pairing, tmp_path / "out", write_profile(tmp_path, server.url, timeout=1))
+    profile = write_profile(tmp_path, server.url, timeout=3 if fault == "hanging" else 30)
+    summary, verdicts = judge(pairing, tmp_path / "out", profile)
     assert outcomes(verdicts) == WINS
     assert server.count == 13
     assert summary.finished
@@ -85,7 +86,7 @@ def test_what_does_not_pass_is_unjudged_after_a_bounded_number_of_tries(
     fault: str, pairing: Pairing, fake_server, tmp_path: Path
 ) -> None:
     server = fake_server(only([2], lambda call: PASSING[fault]))
-    profile = write_profile(tmp_path, server.url, timeout=1)
+    profile = write_profile(tmp_path, server.url)
     retry = replace(FAST, rate_limited=4)
     summary, verdicts = judge(pairing, tmp_path / "out", profile, retry=retry)
     assert outcomes(verdicts) == ["win", "win", "unjudged", "win", "win", "win"]
@@ -139,7 +140,7 @@ def test_replies_without_a_verdict_are_invalid_and_never_ties(
 
 def test_a_slow_server_is_waited_for(pairing: Pairing, fake_server, tmp_path: Path) -> None:
     server = fake_server(only([2], lambda call: Reply(by_quality(call), delay=0.5)))
-    summary, verdicts = judge(pairing, tmp_path / "out", write_profile(tmp_path, server.url, timeout=20))
+    summary, verdicts = judge(pairing, tmp_path / "out", write_profile(tmp_path, server.url))
     assert outcomes(verdicts) == WINS
     assert summary.spent.failures == 0
 
