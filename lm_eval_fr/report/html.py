@@ -22,6 +22,8 @@ from markupsafe import Markup
 from lm_eval_fr.report import controls, plots, text
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.panels import draw
+from lm_eval_fr.report.parts import panels_of
 from lm_eval_fr.report.samples import FLAGS, Samples, pack
 
 SIGNS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", None: "?"}
@@ -55,6 +57,8 @@ def render(report: Report, samples: Samples | None = None) -> str:
         headline=w.headline(judge) if judge else "",
         cost=text.cost(judge) if judge else "",
         controls=controls.sentences(judge) if judge else [],
+        panels=panels_of(report),
+        draw=draw,
         curves=[plots.curve(series, report.level) for series in report.cumulative],
         settings=sorted(report.settings, key=lambda s: (not s.differs or s.expected, not s.differs)),
         **_WORDS,
@@ -106,6 +110,10 @@ def _page_file(name: str) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_page_file),
     )
     return environment.from_string(_page_file("report.html.j2"))

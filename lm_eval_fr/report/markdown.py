@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from lm_eval_fr.report import controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import JudgeResult, ManyReport, Noise, Report, Share, TaskResult
+from lm_eval_fr.report.panels import Panel, Table
+from lm_eval_fr.report.parts import panels_of
 from lm_eval_fr.report.text import cost
 
 MARKS = {"non_inferior": "✅", "inferior": "❌", "inconclusive": "❔", None: "❔"}
@@ -36,6 +38,7 @@ def render(report: Report) -> str:
         _tasks(report),
         _judge(report.judge, report) if report.judge else "",
         _noise(report.noise) if report.noise else "",
+        *(panel_text(panel) for panel in panels_of(report)),
         _details(report),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -45,6 +48,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequenc
     """Cells are Markdown already."""
     rule = [":---" if i in left else "---:" for i in range(len(header))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
+
+
+def panel_text(panel: Panel) -> str:
+    """A chart is what its table says: it is left to the HTML."""
+    parts = [f"### {panel.title}"]
+    for block in panel.blocks:
+        if isinstance(block, str):
+            parts.append(escape(block))
+        elif isinstance(block, Table):
+            rows = [[escape(cell) for cell in row] for row in block.rows]
+            shown = table([escape(cell) for cell in block.header], rows, left=block.left)
+            parts.append(f"{escape(block.caption)}\n\n{shown}" if block.caption else shown)
+    return "\n\n".join(parts)
 
 
 def verdict(name: str | None) -> str:

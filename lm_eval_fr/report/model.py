@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lm_eval_fr.report.value_model import ValueReport
+from lm_eval_fr.report.voting_model import VotingReport
+
 SCHEMA_VERSION = 1
 
 Verdict = Literal["non_inferior", "inferior", "inconclusive"]
@@ -332,6 +335,8 @@ class Report:
     cumulative: tuple[Series, ...] = ()
     notes: tuple[str, ...] = ()
     samples: tuple[SampleRef, ...] = ()
+    value: ValueReport | None = None
+    voting: VotingReport | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
 

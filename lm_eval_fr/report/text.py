@@ -10,6 +10,8 @@ from lm_eval_fr.report import controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import fit, wrap
 from lm_eval_fr.report.model import Arm, JudgeResult, ManyReport, Noise, Report, Share, TaskResult
+from lm_eval_fr.report.panels import text_lines
+from lm_eval_fr.report.parts import panels_of
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", None: "33"}
 Paint = Callable[[str, str], str]
@@ -33,6 +35,7 @@ def render(report: Report, *, columns: int = 100, colour: bool = False) -> str:
         _judge(report.judge, report, columns, paint) if report.judge else [],
         _noise(report.noise, columns, paint) if report.noise else [],
         _cumulative(report, columns, paint),
+        *([paint("1", panel.title.upper()), *text_lines(panel, columns)] for panel in panels_of(report)),
         _notes(report, columns, paint),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"

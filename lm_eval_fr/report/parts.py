@@ -1,0 +1,17 @@
+"""The parts of a report that are there only when they were asked for, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.panels import Panel
+from lm_eval_fr.report.value_panel import value_panel
+from lm_eval_fr.report.voting_panel import voting_panel
+
+
+def panels_of(report: Report) -> list[Panel]:
+    found = []
+    if report.value is not None:
+        found.append(value_panel(report.value))
+    if report.voting is not None:
+        found.append(voting_panel(report.voting))
+    return found
