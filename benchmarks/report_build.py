@@ -37,22 +37,31 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     flags = parser.parse_args()
     limits = {500: 2.0, 5_000: 20.0} if flags.quick else {2_000: 2.0, 100_000: 20.0}
-    print(f"{'pairs':>8}{'build':>9}{'limit':>7}{'shown':>8}{'bytes':>12}{'of 5 MB':>9}{'usable':>9}{'peak':>10}")
+    header = (
+        ("build", 9),
+        ("CPU", 9),
+        ("limit", 7),
+        ("shown", 8),
+        ("bytes", 12),
+        ("of 5 MB", 9),
+        ("usable", 9),
+        ("peak", 10),
+    )
+    print("   pairs" + "".join(f"{name:>{width}}" for name, width in header))
     for pairs, limit in limits.items():
         with tempfile.TemporaryDirectory(prefix="report_build_") as name:
             arms = [generate(Path(name) / arm, arm, pairs) for arm in ("candidate", "reference")]
             pairing = pair_runs(find_run(arms[0]), find_run(arms[1]))
             report = compare(pairing)
             page = Path(name) / "report.html"
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             samples = write_html(report, pairing, page)
-            seconds, size = time.perf_counter() - start, page.stat().st_size
+            seconds, cpu, size = time.perf_counter() - start, time.process_time() - cpu, page.stat().st_size
             usable = time_to_interactive(page)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"{pairs:>8,}{seconds:>7.2f} s{limit:>5.0f} s{len(samples.cards):>8,}{size:>12,}{size / 5e6:>9.0%}"
-            f"{usable:>9}{peak:>6.0f} MiB"
-        )
+        times = f"{seconds:>7.2f} s{cpu:>7.2f} s{limit:>5.0f} s"
+        sizes = f"{len(samples.cards):>8,}{size:>12,}{size / 5e6:>9.0%}"
+        print(f"{pairs:>8,}{times}{sizes}{usable:>9}{peak:>6.0f} MiB")
 
 
 def time_to_interactive(page: Path) -> str:
