@@ -13,7 +13,9 @@ DOC = (Path(__file__).resolve().parents[2] / "docs" / "compare_json.md").read_te
 
 
 def keys() -> set[str]:
-    kinds = [item for item in vars(model).values() if dataclasses.is_dataclass(item)]
+    """Of the report's own types; parts that are there on request only are documented where they are asked for."""
+    found = [item for item in vars(model).values() if dataclasses.is_dataclass(item)]
+    kinds = [item for item in found if item.__module__ == model.__name__]
     return {field.name for kind in kinds for field in dataclasses.fields(kind)}
 
 
