@@ -1,11 +1,11 @@
 """The mean paired difference: which method for which data, and everything the report says about it.
 
-| scores | every document its own | in 20 clusters or more | in fewer clusters |
+| scores | every document its own | in 20 clusters or more | fewer clusters |
 |---|---|---|---|
-| 0 or 1 | Tango score | wider of augmented CR1 t and Dirichlet | betting bound |
-| in [0, 1], 15 non-zero differences or more | wider of augmented t and Dirichlet | the same, CR1 | betting bound |
-| in [0, 1], fewer | betting bound | the same | betting bound |
-| judge's +1 / 0 / -1 | wider of t and Tango score | the same | betting bound |
+| 0 or 1 | Tango score | augmented CR1 t or Dirichlet, the wider | betting |
+| in [0, 1], 15 non-zero differences or more | augmented t or Dirichlet, the wider | the same as above | betting |
+| in [0, 1], fewer | betting | the same as above | betting |
+| the judge's +1 / 0 / -1 | t or Tango score, the wider | the same as above | betting |
 | without known ends | t | CR1 t | CR1 t |
 
 tests/properties/test_calibration.py shows that each cell keeps its level, and what fails in its place.

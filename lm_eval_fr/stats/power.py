@@ -16,11 +16,13 @@ from scipy import optimize, stats
 
 from ..errors import UsageError
 from .arrays import check_level, check_margin, cluster_codes, paired, unusable, vector
-from .bounds import GUARD_ICC
+from .bounds import GUARD_ICC, dirichlet_tail
 from .differences import checked_kind, intraclass_correlation
 from .results import Array, Plan, Spread
 
 MOST = 100_000_000  # documents; beyond, the answer is "out of reach"
+NORMAL = stats.norm.ppf((np.arange(64) + 0.5) / 64)
+NORMAL /= NORMAL.std()
 
 
 def score_spread(sd: float, *, cluster_size: float = 1.0, icc: float = 0.0) -> Spread:
@@ -100,11 +102,20 @@ def documents_for_margin(
     if difference <= -margin:
         return replace(plan, reason="a true loss of the margin or more is never shown to be smaller")
     documents = smallest(lambda n: attained(n, spread, difference, -margin, alpha) >= power)
-    guarded = smallest(lambda n: attained_guarded(n, spread, difference, -margin, alpha) >= power)
+    guarded = guarded_documents(documents, spread, difference, -margin, alpha, power)
     reason = None if documents and guarded else f"more than {MOST:,} documents"
     return replace(
         plan, documents=documents, documents_guarded=guarded, clusters=clusters_in(guarded, spread), reason=reason
     )
+
+
+def guarded_documents(
+    documents: int | None, spread: Spread, difference: float, threshold: float, alpha: float, power: float
+) -> int | None:
+    if documents is None or not is_guarded(spread.kind, spread.cluster_size):
+        return documents
+    found = smallest(lambda n: guarded_p(n, spread, difference, threshold, power) <= alpha)
+    return None if found is None else max(found, documents)
 
 
 def margin_for_documents(
@@ -115,7 +126,10 @@ def margin_for_documents(
     if documents < 2:
         raise UsageError(f"{documents} documents establish nothing", remedy="give two or more")
     margin = smallest_margin(lambda m: attained(documents, spread, difference, -m, alpha) - power, difference)
-    guarded = smallest_margin(lambda m: attained_guarded(documents, spread, difference, -m, alpha) - power, difference)
+    guarded = margin
+    if margin is not None and is_guarded(spread.kind, spread.cluster_size):
+        found = smallest_margin(lambda m: alpha - guarded_p(documents, spread, difference, -m, power), difference)
+        guarded = None if found is None else max(found, margin)
     reason = None if guarded is not None else "so few documents establish no margin below the whole range"
     return Plan(
         documents,
@@ -168,23 +182,28 @@ def attained(n: float, spread: Spread, difference: float, threshold: float, alph
     return float(stats.norm.sf(critical - shift))
 
 
-def attained_guarded(n: float, spread: Spread, difference: float, threshold: float, alpha: float) -> float:
-    """The same for the interval that the verdict uses: augmented by a worst-case pseudo-unit where it is."""
-    plain = attained(n, spread, difference, threshold, alpha)
+def is_guarded(kind: str, cluster_size: float) -> bool:
+    """Whether the verdict's interval holds a worst-case pseudo-unit (score intervals of counts need none)."""
+    return kind == "score" or cluster_size > 1
+
+
+def guarded_p(n: float, spread: Spread, difference: float, threshold: float, power: float) -> float:
+    """The p-value of "mean <= threshold" that a study of n documents stays below with probability `power`.
+
+    It is that of the verdict's own method, on normal differences whose mean is the unlucky one of that probability.
+    """
     size = spread.cluster_size
-    if size <= 1 and spread.kind != "score":
-        return plain
-    count = n / size
+    count, guard = n / size, (1 + (size - 1) * max(spread.icc, GUARD_ICC)) / size  # in clusters
     if count < 2:
-        return 0.0
-    guard = (1 + (size - 1) * max(spread.icc, GUARD_ICC)) / size  # in clusters
+        return 1.0
     sd = spread.sd * math.sqrt(spread.design_effect / size)  # of cluster means
-    total = count + guard
-    error = math.sqrt((count + 1) / count * (count * sd**2 + guard**2 * (1 + difference) ** 2)) / total
-    needed = ((threshold + float(stats.t.isf(alpha, count)) * error) * total + guard) / count
-    if sd == 0:
-        return 1.0 if difference > needed else 0.0
-    return min(plain, float(stats.norm.sf((needed - difference) * math.sqrt(count) / sd)))
+    typical = difference - float(stats.norm.ppf(power)) * sd / math.sqrt(count)
+    z = np.append(typical + sd * NORMAL - threshold, -guard * (1 + threshold))
+    copies = np.append(np.full(NORMAL.size, count / NORMAL.size), 1.0)
+    mean = (count * typical - guard) / (count + guard)
+    squares = count * (sd**2 + (typical - mean) ** 2) + (guard * (1 + mean)) ** 2
+    error = math.sqrt((count + 1) / count * squares) / (count + guard)
+    return max(float(dirichlet_tail(z, copies)), float(stats.t.sf((mean - threshold) / error, count)))
 
 
 def smallest(enough: Callable[[int], bool]) -> int | None:

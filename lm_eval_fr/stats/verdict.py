@@ -10,7 +10,8 @@ from scipy import stats
 from ..errors import UsageError
 from .arrays import check_margin
 from .betting import CAUTION
-from .power import attained, attained_guarded, smallest
+from .differences import FEW_CLUSTERS
+from .power import attained, guarded_documents, smallest
 from .results import Assessment, Difference, DocumentsNeeded, Interval, Overall, Spread, Verdict
 
 CLAIMED_NOT = (
@@ -84,24 +85,28 @@ def documents_needed(difference: Difference, margin: float, *, power: float = 0.
     alpha = (1 - difference.interval.level) / 2
     size = difference.n / difference.clusters if difference.clusters else 1.0
     sd = error * math.sqrt(difference.n)
-    guarded = difference.kind == "bounded" or (difference.clusters is not None and difference.kind != "unbounded")
-    spread = Spread("score", sd, "as observed", size)
+    guarded = difference.kind == "bounded" or (size > 1 and difference.kind != "unbounded")
+    spread = Spread("score" if guarded else "judge", sd, "as observed", size)
     mean, threshold = (estimate, -margin) if room > 0 else (-estimate, margin)
-    reached = attained_guarded if guarded else attained
-    documents = smallest(lambda n: reached(n, spread, mean, threshold, alpha) >= power)
+    documents = smallest(lambda n: attained(n, spread, mean, threshold, alpha) >= power)
+    if guarded:
+        documents = guarded_documents(documents, spread, mean, threshold, alpha, power)
     if documents is not None and difference.interval.method.startswith("betting"):
-        documents = max(documents, betting_documents(mean, threshold, sd, alpha, size))
+        few = difference.clusters is not None
+        documents = max(
+            documents, math.ceil(FEW_CLUSTERS * size) if few else betting_documents(mean, threshold, sd, alpha)
+        )
     if documents is None:
         return DocumentsNeeded(None, towards, estimate, power, "more than can be had")
     return DocumentsNeeded(max(documents, difference.n + 1), towards, estimate, power)
 
 
-def betting_documents(mean: float, threshold: float, sd: float, alpha: float, size: float) -> int:
-    """Documents until the bettor's capital is expected to reach 1 / alpha, at the best constant bet that is allowed."""
+def betting_documents(mean: float, threshold: float, sd: float, alpha: float) -> int:
+    """Documents until the bettor's capital is expected to reach 1 / alpha, at the best constant bet allowed."""
     room, cap = mean - threshold, CAUTION / (1 + threshold)
-    bet = min(cap, room / max(sd * sd * size + room * room, 1e-12))
-    growth = math.log1p(bet * room) - bet * bet * sd * sd * size / 2
-    return math.ceil(math.log(1 / alpha) / max(growth, 1e-9) * size)
+    bet = min(cap, room / max(sd * sd + room * room, 1e-12))
+    growth = math.log1p(bet * room) - bet * bet * sd * sd / 2
+    return math.ceil(math.log(1 / alpha) / max(growth, 1e-9))
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
