@@ -1,0 +1,242 @@
+"""The documentation does what it says: each command in it exists, runs where it can run here, prints what is shown.
+
+A page's blocks are run in order by bash, in a folder where the pages before it left their runs. tests/e2e/stand_in.py
+says which programs are not run and what is replaced by local servers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lm_eval_fr import arms_flags, cli
+from lm_eval_fr.demo import plan_path
+from lm_eval_fr.judge.prompt import read_back
+from tests.e2e import documented, stand_in
+from tests.fakes.batch import FakeBatches
+from tests.fakes.server import Call, FakeOpenAI
+
+ROOT = documented.ROOT
+README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
+AFTER_README = tuple(page for page in documented.PAGES if page not in (README, TUTORIAL))
+WAIT = 500.0
+# Commands whose exit code is a verdict or a promise to go on.
+GATE, CUT = (0, 1, 3), (0, 130)
+OTHERS_FLAGS = ("vllm", "pip", "hf ", "docker", "bash")  # inline code of other programs
+
+
+@dataclass(frozen=True)
+class Workspace:
+    folder: Path
+    world: stand_in.World
+
+    def run(self, page: Path) -> tuple[dict[int, str], list[dict[str, Any]]]:
+        """What each block of the page printed, and the calls that it made."""
+        bin_folder, log = self.folder / ".venv" / "bin", Path(self.world.log)
+        if not bin_folder.exists():
+            stand_in.install(bin_folder)
+        log.write_text("", encoding="utf-8")
+        env = {
+            **{name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
+            stand_in.VARIABLE: self.world.variable(),
+            "PATH": f"{bin_folder}:/usr/bin:/bin",
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
+            "OPENAI_API_KEY": "sk-test",
+            "MISTRAL_API_KEY": "test",
+            "NO_COLOR": "1",
+        }
+        script = documented.script_of(documented.blocks(page))
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=self.folder, env=env, text=True, capture_output=True, timeout=WAIT
+        )
+        calls = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        assert "command not found" not in done.stdout and "syntax error" not in done.stdout, done.stdout[-3000:]
+        for call in calls:
+            assert call["exit"] in allowed_codes(call["typed"]), f"{call}\n{done.stdout[-3000:]}"
+        return documented.outputs(done.stdout), calls
+
+
+def allowed_codes(typed: list[str]) -> tuple[int | None, ...]:
+    if "--gate" in typed:
+        return GATE
+    return (None, *CUT) if typed[:1] == ["ab"] else (None, 0)
+
+
+def answer(call: Call) -> str:
+    return f"geography {len(call.user) % 7}. La réponse compte {len(call.user)} signes."
+
+
+def other_answer(call: Call) -> str:
+    return f"geography {len(call.user) % 5}."
+
+
+def verdict(call: Call) -> str:
+    shown = read_back(call.messages)
+    chosen = "tie" if len(shown.first) == len(shown.second) else "A" if len(shown.first) > len(shown.second) else "B"
+    return json.dumps({"reason": "La plus complète.", "verdict": chosen})
+
+
+@pytest.fixture(scope="module")
+def make_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with ExitStack() as stack:
+
+        def make(name: str) -> Workspace:
+            folder = tmp_path_factory.mktemp(name)
+            names = ("mistralai/Mistral-Small-4-119B-2603-NVFP4", "mistral-small-2603", "MODEL")
+            servers = [FakeOpenAI(how, models=names) for how in (answer, other_answer, verdict)]
+            FakeBatches(servers[2])
+            urls = [stack.enter_context(server).url for server in servers]
+            data = str(plan_path().parent / "data")
+            return Workspace(folder / "work", stand_in.World(*urls, data=data, log=str(folder / "log.jsonl")))
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def readme(make_workspace: Any) -> tuple[Workspace, list[dict[str, Any]]]:
+    workspace = make_workspace("readme")
+    workspace.folder.mkdir()
+    return workspace, workspace.run(README)[1]
+
+
+@pytest.mark.xdist_group("readme")
+@pytest.mark.timeout(600)
+def test_the_readme_runs(readme: tuple[Workspace, list[dict[str, Any]]]) -> None:
+    workspace, calls = readme
+    ran = [call["typed"][0] for call in calls if call["program"] == "lm-eval-fr" and call["exit"] is not None]
+    assert {"ab", "run", "judge", "compare", "tasks"} <= set(ran)
+    assert (workspace.folder / "report.html").is_file()
+    assert (workspace.folder / "runs" / "judge" / "verdicts.jsonl").is_file()
+    check_typed(calls)
+
+
+@pytest.mark.xdist_group("readme")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", AFTER_README, ids=lambda page: page.name)
+def test_a_page_runs_where_the_readme_left_its_runs(readme: tuple[Workspace, list[dict[str, Any]]], page: Path) -> None:
+    printed, calls = readme[0].run(page)
+    check_typed(calls)
+    check_printed(page, printed)
+
+
+@pytest.mark.xdist_group("tutorial")
+@pytest.mark.timeout(600)
+def test_the_tutorial_prints_what_it_shows(make_workspace: Any) -> None:
+    workspace = make_workspace("tutorial")
+    workspace.folder.mkdir()
+    printed, calls = workspace.run(TUTORIAL)
+    check_typed(calls)
+    check_printed(TUTORIAL, printed)
+    assert (workspace.folder / "study" / "report.html").is_file()
+
+
+def check_printed(page: Path, printed: dict[int, str]) -> None:
+    """A `text` block right after commands shows lines of what they print; `...` leaves some out."""
+    shown = documented.blocks(page)
+    for number, block in enumerate(shown):
+        if block.language != "text" or not shown[number - 1].is_shell:
+            continue
+        found = " ".join(printed[number - 1].split())
+        for line in block.text.splitlines():
+            wanted = " ".join(line.split())
+            if wanted and wanted != "...":
+                assert wanted in found, f"{page.name}:{block.line} shows {wanted!r}\n{printed[number - 1][-3000:]}"
+
+
+def check_typed(calls: list[dict[str, Any]]) -> None:
+    """What was typed for programs that were not run: their flags, targets, extras and files exist."""
+    for call in calls:
+        typed = call["typed"]
+        if call["program"] == "make":
+            targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            assert set(typed) <= set(targets), typed
+        elif call["program"] == "pip":
+            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+            for extra in re.findall(r"lm-eval-fr\[([\w,]+)\]", " ".join(typed)):
+                assert all(f"\n{name} = [" in project for name in extra.split(",")), typed
+        elif call["program"] == "lm_eval" or (call["program"] == "lm-eval-fr" and typed[:1] == ["run"]):
+            known, unknown = run_parser().parse_known_args(typed[1:])
+            assert not unknown, typed
+            if call["program"] == "lm_eval":
+                assert known.data_dir is None and known.manifest is None, typed
+        elif call["program"].startswith("python") and typed[:1] not in (["-c"], ["-m"]):
+            check_script(typed)
+
+
+def run_parser() -> Any:
+    return arms_flags.build_parser()
+
+
+def check_script(typed: list[str]) -> None:
+    """`python scripts/x.py ...`: the file is there, and knows the flags (those after `--` are another program's)."""
+    path = ROOT / typed[0]
+    assert path.is_file(), typed
+    ours = typed[: typed.index("--")] if "--" in typed else typed
+    assert flags_in(" ".join(ours)) <= script_flags(path), typed
+
+
+def script_flags(path: Path) -> set[str]:
+    return set(re.findall(r'"(--[\w-]+)"', path.read_text(encoding="utf-8"))) | {"--help"}
+
+
+def flags_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])(--[a-zA-Z][\w-]*)", text))
+
+
+def options_of(command: str) -> set[str]:
+    if command == "run":
+        return {flag for flag in run_parser()._option_string_actions if flag.startswith("--")}
+    return {flag for option in cli.main.commands[command].params for flag in option.opts} | {"--help"}
+
+
+@pytest.fixture(scope="module")
+def known_flags() -> set[str]:
+    flags = {"--version", "--help"}
+    for command in cli.main.commands:
+        flags |= options_of(command)
+    for script in (*(ROOT / "scripts").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")):
+        flags |= script_flags(script)
+    return flags
+
+
+@pytest.mark.parametrize("page", documented.PAGES, ids=lambda page: page.name)
+def test_inline_code_names_what_exists(page: Path, known_flags: set[str]) -> None:
+    for code in documented.inline_code(page):
+        if code.startswith(OTHERS_FLAGS):
+            continue
+        if named := re.match(r"lm-eval-fr (\w+)", code):
+            assert named[1] in cli.main.commands, code
+            assert flags_in(code) <= options_of(named[1]), code
+        elif not code.startswith(("lm_eval", "http")):
+            assert flags_in(code) <= known_flags, f"{page.name}: {code}"
+
+
+@pytest.mark.parametrize("page", (*documented.PAGES, ROOT / "CONTRIBUTING.md"), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in documented.links(page):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if anchor:
+            assert anchor in documented.anchors(target), f"{page.name} links to {link}"
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    linked = {(ROOT / link.partition("#")[0]).resolve() for link in documented.links(README)}
+    assert [page.name for page in documented.PAGES[1:] if page not in linked] == []
+
+
+def test_the_readme_names_every_command() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [command for command in cli.main.commands if f"`lm-eval-fr {command}" not in text] == []
