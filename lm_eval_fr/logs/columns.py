@@ -118,9 +118,7 @@ class _Pile:
     generation: array = field(default_factory=lambda: array("i"))
     cluster: array = field(default_factory=lambda: array("i"))
     flags: bytearray = field(default_factory=bytearray)  # 1 empty, 2 cut-looking, 4 missing
-    doc_hash: bytearray = field(default_factory=bytearray)
-    target_hash: bytearray = field(default_factory=bytearray)
-    prompt_hash: bytearray = field(default_factory=bytearray)
+    hashes: bytearray = field(default_factory=bytearray)  # 32 bytes each of document, prompt and target
 
 
 class _Reader:
@@ -132,6 +130,8 @@ class _Reader:
         self.scores = {name: array("d") for name in request.metrics}
         self.generations: dict[bytes, int] = {}
         self.clusters: dict[bytes, int] = {}
+        # A log-likelihood request has a continuation where a generation has its settings.
+        self.generates = request.log.config.get("output_type", "generate_until") == "generate_until"
         limit = request.log.generation.get("max_gen_toks")
         self.long = limit * _CHARACTERS if isinstance(limit, (int, float)) and limit > 0 else math.inf
 
@@ -141,14 +141,16 @@ class _Reader:
         count = 0
         for rows, numbers, offsets in self._chunks(file.path):
             count += len(rows)
-            digest.update("".join([row.doc_hash + row.prompt_hash + row.target_hash for row in rows]).encode())
+            hashes = "".join([row.doc_hash + row.prompt_hash + row.target_hash for row in rows])
+            digest.update(hashes.encode())
             kept = [i for i, row in enumerate(rows) if row.filter == wanted]
             if len(kept) < len(rows):
                 rows, numbers, offsets = ([column[i] for i in kept] for column in (rows, numbers, offsets))
+                hashes = "".join([row.doc_hash + row.prompt_hash + row.target_hash for row in rows])
             self.pile.line.extend(numbers)
             self.pile.offset.extend(offsets)
             self.pile.file.extend([index] * len(rows))
-            self._add(rows)
+            self._add(rows, hashes)
         if count == 0:
             raise InputError("no sample in this file", where=file.path, remedy=COPY_AGAIN)
         if len(self.pile.doc_id) == start:
@@ -180,18 +182,17 @@ class _Reader:
         if rows:
             yield rows, numbers, offsets
 
-    def _add(self, rows: Sequence[Any]) -> None:
+    def _add(self, rows: Sequence[Any], hashes: str) -> None:
         pile = self.pile
         try:
-            for name in ("doc_hash", "target_hash", "prompt_hash"):
-                packed = bytes.fromhex("".join([getattr(row, name) for row in rows]))
-                if len(packed) != 32 * len(rows):
-                    raise ValueError(name)
-                getattr(pile, name).extend(packed)
+            packed = bytes.fromhex(hashes)
+            if len(packed) != 96 * len(rows):
+                raise ValueError(packed)
+            pile.hashes.extend(packed)
         except ValueError:
             self._explain(rows)
         try:
-            pile.flags.extend([self._flags(row) for row in rows])
+            pile.flags.extend([self._flags(row.filtered_resps, row.resps) for row in rows])
         except ValueError:  # a text that the fast decoder skipped and that is no JSON string
             first = len(pile.doc_id)
             for i in range(len(rows)):
@@ -199,8 +200,10 @@ class _Reader:
                 decode_line(read_line(path, pile.offset[first + i]), path, line)
             raise
         pile.doc_id.extend([row.doc_id for row in rows])
-        codes = self.generations
-        pile.generation.extend([codes.setdefault(_settings(row), len(codes)) for row in rows])
+        if self.generates:
+            codes = self.generations
+            sent = [bytes(row.arguments.gen_args_0.arg_1) for row in rows]
+            pile.generation.extend([codes.setdefault(settings, len(codes)) for settings in sent])
         if self.request.cluster is not None:
             names = self.clusters
             pile.cluster.extend([names.setdefault(bytes(row.doc.cluster), len(names)) for row in rows])
@@ -244,8 +247,7 @@ class _Reader:
                     path, line = self._place(first + i)
                     raise InputError(f"not a sample as lm-eval writes it: no proper `{name}`", where=path, line=line)
 
-    def _flags(self, row: Any) -> int:
-        answer, response = bytes(row.filtered_resps), bytes(row.resps)
+    def _flags(self, answer: msgspec.Raw, response: msgspec.Raw) -> int:
         found = 0
         if not (_BEGUN(answer) and _BEGUN(response)):
             answers, responses = flat(_loads(answer)), flat(_loads(response))
@@ -253,7 +255,7 @@ class _Reader:
                 found |= 4
             if not any(text.strip() for text in answers[:1]) or not any(text.strip() for text in responses):
                 found |= 1
-        if len(response) > self.long:
+        if len(memoryview(response)) > self.long:
             longest = max(flat(_loads(response)), key=len, default="")
             if len(longest) > self.long and not longest.rstrip().endswith(_CLOSING):
                 found |= 2
@@ -300,20 +302,22 @@ class _Reader:
     def columns(self, notes: tuple[str, ...]) -> Columns:
         pile, flags = self.pile, np.frombuffer(self.pile.flags, dtype=np.uint8)
         clustered = self.request.cluster is not None
+        doc_hash, prompt_hash, target_hash = np.frombuffer(pile.hashes, dtype="S32").reshape(-1, 3).T.copy()
+        generation = pile.generation if self.generates else np.zeros(len(pile.doc_id))
         return Columns(
             task=self.request.log.task,
             filter=self.request.filter,
             paths=self.request.log.paths,
             doc_id=np.array(pile.doc_id, dtype=np.int64),
-            doc_hash=np.frombuffer(pile.doc_hash, dtype="S32"),
-            target_hash=np.frombuffer(pile.target_hash, dtype="S32"),
-            prompt_hash=np.frombuffer(pile.prompt_hash, dtype="S32"),
+            doc_hash=doc_hash,
+            target_hash=target_hash,
+            prompt_hash=prompt_hash,
             file=np.array(pile.file, dtype=np.int16),
             line=np.array(pile.line, dtype=np.int64),
             offset=np.array(pile.offset, dtype=np.int64),
             scores={name: np.array(values, dtype=np.float64) for name, values in self.scores.items()},
-            generation=np.array(pile.generation, dtype=np.int32),
-            generations=tuple(self.generations),
+            generation=np.array(generation, dtype=np.int32),
+            generations=tuple(self.generations) or (b"null",),
             cluster=np.array(pile.cluster, dtype=np.int32) if clustered else None,
             cluster_names=tuple(_cluster_name(raw) for raw in self.clusters),
             empty=(flags & 1).astype(bool),
@@ -368,25 +372,19 @@ def _row_type(request: Request) -> type[msgspec.Struct]:
     return msgspec.defstruct("Row", fields, rename=rename, gc=False)
 
 
-def _settings(row: Any) -> bytes:
-    """The generation settings of a row; a log-likelihood request has none, but a continuation in their place."""
-    sent = bytes(row.arguments.gen_args_0.arg_1)
-    return sent if sent[:1] == b"{" else b"null"
-
-
 def _count(row: Any) -> int:
-    return response_count(_loads(bytes(row.resps)))
+    return response_count(_loads(row.resps))
 
 
 def _raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def _loads(raw: bytes) -> Any:
+def _loads(raw: msgspec.Raw | bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except msgspec.DecodeError:
-        return json.loads(raw)
+        return json.loads(bytes(raw))
 
 
 def _cluster_name(raw: bytes) -> str:
