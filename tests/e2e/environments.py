@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,7 @@ def environment(name: str) -> Path:
     """
     folder = ROOT / f".venv-{name}"
     python, stamp = folder / "bin" / "python", folder / "built"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    wanted = hashlib.sha256((needs_of_ours() + Path(__file__).read_text()).encode()).hexdigest()
     if not (stamp.exists() and stamp.read_text() == wanted):
         print(f"building the {name} environment in {folder.name} (minutes)", file=sys.stderr, flush=True)
         venv.create(folder, with_pip=True)
@@ -56,6 +57,12 @@ def environment(name: str) -> Path:
         _run(python, "-m", "pip", "install", "--quiet", "--editable", str(ROOT))
         stamp.write_text(wanted)
     return python
+
+
+def needs_of_ours() -> str:
+    """What the package itself needs: other changes of its metadata rebuild nothing."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return "\n".join(tomllib.load(file)["project"]["dependencies"])
 
 
 def _build_vllm(python: Path) -> None:

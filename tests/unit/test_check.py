@@ -1,0 +1,321 @@
+"""The preflight on real sockets: what would spoil a study is found before it starts, in one line with a remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lm_eval_fr.check.asked import Asked
+from lm_eval_fr.check.findings import CheckReport
+from lm_eval_fr.check.http import Server
+from lm_eval_fr.check.plan import check_plan, prices_of
+from lm_eval_fr.check.probe import Reply as ReadReply
+from lm_eval_fr.plan import Plan, parse_plan
+from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
+from tests.fakes.server import Call, FakeOpenAI, Reply
+from tests.fakes.tokenizing import FakeTokenizer
+
+TEXT = "La ville de Vaurelle compte onze mille habitants et un pont de pierre sur l'Orcine. " * 8
+VERDICT = json.dumps({"reason": "La réponse A couvre le texte.", "verdict": "A"})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twelve questions and ten articles."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    questions = [
+        {
+            "id": str(number),
+            "title": f"Ville {number}",
+            "context": f"{TEXT} Document {number}.",
+            "question": "Combien d'habitants la ville compte-t-elle ?",
+            "answers": {"text": ["onze mille"], "answer_start": [29]},
+        }
+        for number in range(12)
+    ]
+    articles = [{"id": f"a{number}", "title": f"Ville {number}", "text": f"{TEXT} {number}"} for number in range(10)]
+    for name, rows in (("piaf_fr", questions), ("analysis_fr", articles)):
+        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def check(tmp_path: Path, data: Path) -> Callable[..., CheckReport]:
+    """Checks a plan of two `fr-baseline` arms with `changes`."""
+
+    def run(**changes: Any) -> CheckReport:
+        plan: dict[str, Any] = {
+            "name": "try",
+            "tasks": ["piaf_fr"],
+            "limit": 5,
+            "data_dir": "data",
+            "candidate": {"model": "fr-baseline", "model_args": {"damage": 0.3}},
+            "reference": {"model": "fr-baseline", "rerun": True},
+        } | changes
+        path = tmp_path / "plan.yaml"
+        path.write_text(json.dumps({name: value for name, value in plan.items() if value is not None}))
+        return check_plan(read(path), path)
+
+    return run
+
+
+def read(path: Path) -> Plan:
+    return parse_plan(path.read_text(), where=path)
+
+
+def arm(server: FakeOpenAI, model: str = "local-completions", **arguments: Any) -> dict[str, Any]:
+    path = "completions" if model == "local-completions" else "chat/completions"
+    return {"model": model, "model_args": {"base_url": f"{server.url}/{path}", "model": "fake-model", **arguments}}
+
+
+def profile(folder: Path, server: FakeOpenAI, **changes: Any) -> dict[str, Any]:
+    settings = {
+        "model": "fake-model",
+        "base_url": server.url,
+        "key_env": None,
+        "parameters": {"temperature": 0, "max_tokens": 100},
+        "prices": {"input": 2.0, "cached": 0.5, "output": 8.0, "batch": 0.5},
+    }
+    (folder / "judge.yaml").write_text(json.dumps(settings | changes))
+    return {"profile": "./judge.yaml"}
+
+
+def found(report: CheckReport, where: str, level: str = "problem") -> str:
+    """The only finding of that level there."""
+    matching = [finding for finding in report.findings if (finding.where, finding.level) == (where, level)]
+    assert len(matching) == 1, report.text()
+    assert "\n" not in str(matching[0])
+    return str(matching[0])
+
+
+def test_a_plan_that_is_ready(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI], tmp_path: Path
+) -> None:
+    text, chat, judge = fake_server("onze mille"), fake_server("onze mille"), fake_server(VERDICT)
+    report = check(
+        tasks=["piaf_fr", "analysis_fr"],
+        candidate=arm(text),
+        reference={**arm(chat, "hosted-chat"), "rerun": True},
+        judge=profile(tmp_path, judge),
+    )
+    assert report.exit_code == 0, report.text()
+    assert not report.problems
+    assert "only the reference is asked through a chat template" in found(report, "plan", "warning")
+    # One question each, with the fields and the prompt of the arm's own requests.
+    assert [server.count for server in (text, chat, judge)] == [1, 1, 1]
+    assert TEXT.strip()[:80] in text.calls[0].body["prompt"]
+    assert text.calls[0].body["max_tokens"] == chat.calls[0].body["max_tokens"] == 64
+    assert "seed" in text.calls[0].body
+    assert "seed" not in chat.calls[0].body
+    candidate, reference = report.arms
+    assert (candidate.documents, candidate.runs, reference.runs) == (10, 1, 2)
+    assert candidate.output_tokens == 5 * 64 + 5 * 1024
+    assert candidate.measured
+    assert candidate.own
+    (estimate,) = report.judge
+    assert estimate.pairs == 5
+    assert estimate.dollars is not None
+    assert 0 < estimate.dollars.low <= estimate.dollars.expected <= estimate.dollars.high
+    assert "ready, 1 warning: lm-eval-fr ab" in report.text()
+
+
+def test_nothing_is_written(check: Callable[..., CheckReport], tmp_path: Path) -> None:
+    before = sorted(path for path in tmp_path.rglob("*"))
+    check()
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "plan.yaml") == before
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (Reply(""), "an empty answer to the first document of piaf_fr"),
+        (Reply("<think>voyons</think> onze mille"), "it reasons before it answers: the reply has <think>"),
+        (
+            Reply("onze", usage={"prompt_tokens": 250, "completion_tokens_details": {"reasoning_tokens": 9}}),
+            "the reply cost 9 reasoning tokens",
+        ),
+        (Reply("onze mille", usage={"prompt_tokens": 20}), "characters and 20 tokens by the server's count"),
+        (Reply("onze mille", usage={"prompt_tokens": 4000}), "characters and 4,000 tokens by the server's count"),
+        (Reply("seed: extra fields not permitted", status=422), "--model hosted-chat sends no seed"),
+        (Reply("no such", status=500), "the server answers 500: no such"),
+        (Reply(raw="<html>"), "the reply is no completion"),
+    ],
+)
+def test_an_endpoint_that_would_spoil_the_study(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI], reply: Reply, says: str
+) -> None:
+    report = check(candidate=arm(fake_server(lambda call: reply)))
+    assert report.exit_code == 2
+    assert says in found(report, "candidate")
+
+
+def test_reasoning_in_a_field_of_its_own(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI]
+) -> None:
+    for field in ("reasoning_content", "reasoning"):
+        message = {"role": "assistant", "content": "onze mille", field: "Voyons."}
+        body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 250}}
+        server = fake_server(lambda call, body=body: Reply(raw=json.dumps(body)))
+        report = check(reference=arm(server, "hosted-chat"))
+        assert f"the reply has `{field}`" in found(report, "reference")
+        assert "add reasoning_effort: none to model_args" in found(report, "reference")
+
+
+def test_endpoints_that_cannot_be_asked(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = fake_server()
+    gone.stop()
+    assert "no server answers" in found(check(candidate=arm(gone)), "candidate")
+
+    def only_its_own(call: Call) -> Reply:
+        return Reply("The model does not exist.", status=404)
+
+    named = fake_server(only_its_own, models=("mistral-small",))
+    report = check(candidate=arm(named, "hosted-chat"))
+    assert "the server has no model 'fake-model'" in found(report, "candidate")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-0123456789")
+    locked = fake_server(api_key="sk-right-0123456789")
+    said = found(check(candidate=arm(locked)), "candidate")
+    assert "the key is read from OPENAI_API_KEY, which is refused" in said
+    assert "sk-" not in said
+    monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
+    hosted = {"model": "hosted-chat", "model_args": {"preset": "mistral", "model": "mistral-small-2603"}}
+    assert "MISTRAL_API_KEY is not set" in found(check(reference=hosted), "reference")
+
+
+def count(tokenizer: FakeTokenizer, call: Call) -> int:
+    return len(tokenizer.chat(call.messages) if call.messages else tokenizer.text(call.user, start=True))
+
+
+def test_the_servers_own_tokenizer_is_asked(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI]
+) -> None:
+    def serve(tokenizer: FakeTokenizer, off: int = 0) -> FakeOpenAI:
+        server = FakeOpenAI(lambda call: Reply("onze", usage={"prompt_tokens": count(tokenizer, call) + off}))
+        return server.mount(*tokenizer.routes).start()
+
+    servers = [serve(FakeTokenizer()), serve(FakeTokenizer(start_doubled=True)), serve(FakeTokenizer(), off=7)]
+    try:
+        fine, doubled, other = (check(candidate=arm(server, "hosted-chat")) for server in servers)
+        assert "the server's /tokenize agrees" in fine.text()
+        assert fine.exit_code == 0
+        assert "prompts begin with two begin-of-text marks" in found(doubled, "candidate")
+        assert "tokens by /tokenize" in found(other, "candidate", "warning")
+    finally:
+        for server in servers:
+            server.stop()
+
+
+@pytest.mark.parametrize("letters", [False, True])
+def test_a_prompt_that_the_arm_renders_itself(letters: bool) -> None:
+    """The template writes the begin-of-text mark, and the server adds its own; or the marks are no marks there."""
+    tokenizer = FakeTokenizer(marks_are_letters=letters)
+    prompt = f"<s><|user|>{TEXT}<|end|><|assistant|>"
+    reply = ReadReply("onze mille", "stop", len(tokenizer.text(prompt, start=True)), 3, None)
+    with FakeOpenAI().mount(*tokenizer.routes) as running:
+        server = Server(f"{running.url}/completions")
+        asked = Asked(server, "fake-model", "piaf_fr", {"prompt": prompt}, reply, templated=True, quiet="")
+        problems = [finding.what for finding in asked.findings("candidate") if finding.level == "problem"]
+    says = "marks of the chat template are read as plain letters" if letters else "prompts begin with two begin-of-text"
+    assert len(problems) == 1, problems
+    assert says in problems[0]
+
+
+def test_checkpoints(check: Callable[..., CheckReport], tmp_path: Path) -> None:
+    def engine(folder: Path, **arguments: Any) -> CheckReport:
+        return check(candidate={"model": "vllm", "model_args": {"pretrained": str(folder), **arguments}})
+
+    both = make_checkpoint(tmp_path / "both", quantization=W4A4, tekken=True)
+    assert "add tokenizer_mode: hf to model_args" in engine(both).text()
+    assert "tokenizer_mode" not in engine(both, tokenizer_mode="hf").text()
+    assert "quantisation compressed-tensors nvfp4-pack-quantized W4A4" in engine(both, tokenizer_mode="hf").text()
+    alone = make_mistral_checkpoint(tmp_path / "alone")
+    assert "tokenizer_mode hf, and no tokenizer.json" in engine(alone, tokenizer_mode="hf").text()
+    half = make_checkpoint(tmp_path / "half", shards=2)
+    (half / "model-00001-of-00002.safetensors").unlink()
+    assert "half-downloaded: model-00001-of-00002.safetensors missing" in engine(half).text()
+    assert engine(half).exit_code == 2
+    assert "no such checkpoint folder" in engine(tmp_path / "nowhere").text()
+
+
+def test_what_would_make_the_arms_different_work(check: Callable[..., CheckReport]) -> None:
+    one = {"model": "fr-baseline", "model_args": {"damage": 0.3}, "gen_kwargs": {"max_gen_toks": 32}}
+    report = check(candidate=one)
+    assert "piaf_fr would be generated differently: max_gen_toks is 32 in the candidate, 64" in found(report, "plan")
+    assert check(candidate=one, allow=["generation"]).exit_code == 0
+    same = {"model": "fr-baseline", "model_args": {"damage": 0.3}}
+    report = check(candidate=same, reference=same, tasks=["piaf_fr", "analysis_fr"])
+    warnings = [finding.what for finding in report.findings if finding.level == "warning"]
+    assert "candidate and reference are one and the same arm" in warnings
+    assert "no arm is run twice: what noise alone does will not be known" in warnings
+    assert "analysis_fr needs a judge, and the plan has none" in warnings
+
+
+def test_documents_that_are_not_there(check: Callable[..., CheckReport], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    report = check(data_dir="empty")
+    assert report.exit_code == 2
+    assert "piaf_fr" in found(report, "candidate")
+    assert "12 documents, the plan asks for 13" in found(check(limit={"piaf_fr": 13}), "candidate")
+    assert "no such task" in found(check(tasks=["piaf"]), "candidate")
+
+
+@pytest.mark.parametrize(
+    ("answer", "changes", "level", "says"),
+    [
+        (VERDICT, {}, "ok", "prefers the full answer in one canary"),
+        (VERDICT.replace('"A"', '"B"'), {}, "warning", "does it understand French?"),
+        ("Je préfère A.", {}, "problem", "gives no verdict: not a JSON object"),
+        (Reply("nope", status=404), {}, "problem", "--model must name a model served there"),
+        (VERDICT, {"key_env": "NO_SUCH_KEY"}, "problem", "the environment variable NO_SUCH_KEY is empty"),
+        (VERDICT, {"shutdown": "2020-01-01"}, "warning", "was shut down on 2020-01-01"),
+    ],
+)
+def test_the_judge(
+    check: Callable[..., CheckReport],
+    fake_server: Callable[..., FakeOpenAI],
+    tmp_path: Path,
+    answer: str | Reply,
+    changes: dict[str, Any],
+    level: str,
+    says: str,
+) -> None:
+    server = fake_server(lambda call: answer)
+    report = check(tasks=["analysis_fr"], judge=profile(tmp_path, server, **changes))
+    assert says in found(report, "judge", level)
+    assert server.count <= 1
+
+
+def test_the_judges_budget(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI], tmp_path: Path
+) -> None:
+    server = fake_server(VERDICT)
+    judge = profile(tmp_path, server)
+    tight = check(tasks=["analysis_fr"], judge={**judge, "max_usd": 0.01})
+    assert "are needed, max_usd is 0.01" in found(tight, "judge", "warning")
+    profile(tmp_path, server, prices={})
+    assert "cannot be kept without prices" in found(
+        check(tasks=["analysis_fr"], judge={**judge, "max_usd": 1}), "judge"
+    )
+    assert "no task that needs one" in found(check(judge=judge), "judge", "warning")
+    offline = check(tasks=["analysis_fr"], judge={"profile": "offline"})
+    assert offline.exit_code == 0
+    assert offline.judge[0].dollars is not None
+    assert offline.judge[0].dollars.high == 0
+
+
+def test_prices() -> None:
+    known = prices_of("mistral-small-2603")
+    assert known is not None
+    assert known.input == 0.15
+    judged = prices_of("gpt-4.1-2025-04-14")
+    assert judged is not None
+    assert judged.output == 8.0
+    assert prices_of("my-own") is None
