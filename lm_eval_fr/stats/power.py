@@ -18,9 +18,11 @@ from ..errors import UsageError
 from .arrays import check_level, check_margin, cluster_codes, paired, unusable, vector
 from .bounds import GUARD_ICC, dirichlet_tail
 from .differences import checked_kind, intraclass_correlation
+from .proportions import tango_score
 from .results import Array, Plan, Spread
 
 MOST = 100_000_000  # documents; beyond, the answer is "out of reach"
+FEW_DISCORDANT = 100  # below: the normal approximation of the textbook's number is not to be trusted
 NORMAL = stats.norm.ppf((np.arange(64) + 0.5) / 64)
 NORMAL /= NORMAL.std()
 
@@ -112,10 +114,10 @@ def documents_for_margin(
 def guarded_documents(
     documents: int | None, spread: Spread, difference: float, threshold: float, alpha: float, power: float
 ) -> int | None:
-    if documents is None or not is_guarded(spread.kind, spread.cluster_size):
-        return documents
-    found = smallest(lambda n: guarded_p(n, spread, difference, threshold, power) <= alpha)
-    return None if found is None else max(found, documents)
+    """No fewer than `documents`, the textbook's number."""
+    if documents is None:
+        return None
+    return smallest(lambda n: shown_by_verdict(n, spread, difference, threshold, alpha, power), documents)
 
 
 def margin_for_documents(
@@ -125,11 +127,12 @@ def margin_for_documents(
     alpha = check_power(level, power)
     if documents < 2:
         raise UsageError(f"{documents} documents establish nothing", remedy="give two or more")
-    margin = smallest_margin(lambda m: attained(documents, spread, difference, -m, alpha) - power, difference)
-    guarded = margin
-    if margin is not None and is_guarded(spread.kind, spread.cluster_size):
-        found = smallest_margin(lambda m: alpha - guarded_p(documents, spread, difference, -m, power), difference)
-        guarded = None if found is None else max(found, margin)
+    margin = smallest_margin(lambda m: attained(documents, spread, difference, -m, alpha) - power, -difference)
+    guarded = None
+    if margin is not None:
+        guarded = smallest_margin(
+            lambda m: 1.0 if shown_by_verdict(documents, spread, difference, -m, alpha, power) else -1.0, margin
+        )
     reason = None if guarded is not None else "so few documents establish no margin below the whole range"
     return Plan(
         documents,
@@ -182,9 +185,23 @@ def attained(n: float, spread: Spread, difference: float, threshold: float, alph
     return float(stats.norm.sf(critical - shift))
 
 
-def is_guarded(kind: str, cluster_size: float) -> bool:
-    """Whether the verdict's interval holds a worst-case pseudo-unit (score intervals of counts need none)."""
-    return kind == "score" or cluster_size > 1
+def tango_power(n: int, spread: Spread, difference: float, threshold: float, alpha: float) -> float:
+    """Exact power of Tango's score test, summed over all counts of lost and gained documents."""
+    lose, gain = (spread.sd**2 - difference) / 2, (spread.sd**2 + difference) / 2
+    if min(lose, gain) < 0:
+        return 0.0
+    most = [int(stats.binom.isf(1e-7, n, rate)) + 1 for rate in (lose, gain)]
+    lost, gained = np.arange(most[0] + 1)[:, None], np.arange(most[1] + 1)[None, :]
+    chance = stats.binom.pmf(lost, n, lose) * stats.binom.pmf(gained, np.maximum(n - lost, 0), gain / (1 - lose))
+    return float(chance[tango_score(lost, gained, n, threshold) >= stats.norm.isf(alpha)].sum())
+
+
+def shown_by_verdict(n: int, spread: Spread, difference: float, threshold: float, alpha: float, power: float) -> bool:
+    """Whether the verdict's own interval shows "mean > threshold" with `power`, beyond the textbook's promise."""
+    if spread.kind == "score" or spread.cluster_size > 1:
+        return guarded_p(n, spread, difference, threshold, power) <= alpha
+    few = n * spread.sd**2 < FEW_DISCORDANT
+    return not few or tango_power(n, spread, difference, threshold, alpha) >= power
 
 
 def guarded_p(n: float, spread: Spread, difference: float, threshold: float, power: float) -> float:
@@ -206,27 +223,27 @@ def guarded_p(n: float, spread: Spread, difference: float, threshold: float, pow
     return max(float(dirichlet_tail(z, copies)), float(stats.t.sf((mean - threshold) / error, count)))
 
 
-def smallest(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number of documents that is enough; power grows with documents."""
-    high = 2
+def smallest(enough: Callable[[int], bool], start: int = 2) -> int | None:
+    """The smallest number of documents, from `start`, that is enough; power grows with documents."""
+    low, high = start - 1, start
     while not enough(high):
-        high *= 2
+        low, high = high, high * 2
         if high > MOST:
             return None
-    low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def smallest_margin(excess: Callable[[float], float], difference: float) -> float | None:
-    low, high = max(-difference, 0.0) + 1e-9, 1 - 1e-9
+def smallest_margin(excess: Callable[[float], float], start: float) -> float | None:
+    """The smallest margin, from `start`, with an excess of power."""
+    low, high = max(start, 0.0) + 1e-9, 1 - 1e-9
     if excess(high) < 0:
         return None
     if excess(low) >= 0:
         return low
-    return float(optimize.brentq(excess, low, high, xtol=1e-10))
+    return float(optimize.bisect(excess, low, high, xtol=1e-6))
 
 
 def win_share_power(decided: int, share: float, *, level: float = 0.95) -> float:

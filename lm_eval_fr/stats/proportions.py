@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from ..errors import UsageError
 from .arrays import check_level
 from .bounds import lower_limit, upper_limit
-from .results import Interval, Proportion
+from .results import Array, Interval, Proportion
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,7 @@ class Tango:
 
     def score(self, c: float) -> float:
         """Standard normal where the true difference is c."""
-        lost, gained, n = self.lost, self.gained, self.n
-        b = -(gained + lost) + (2 * n - gained + lost) * c
-        root = math.sqrt(max(b * b + 8 * n * lost * c * (1 - c), 0.0))
-        loss_rate = (root - b) / (4 * n)
-        variance = n * (2 * loss_rate + c * (1 - c))
-        excess = gained - lost - n * c
-        if variance <= 0:
-            return math.copysign(math.inf, excess) if excess else 0.0
-        return excess / math.sqrt(variance)
+        return float(tango_score(np.array(self.lost), np.array(self.gained), self.n, c))
 
     def p_above(self, c: float) -> float:
         return float(stats.norm.sf(self.score(c)))
@@ -47,6 +40,17 @@ class Tango:
     def interval(self, level: float) -> tuple[float, float]:
         alpha, mean = (1 - level) / 2, (self.gained - self.lost) / self.n
         return lower_limit(self.p_above, alpha, -1.0, mean), upper_limit(self.p_below, alpha, mean, 1.0)
+
+
+def tango_score(lost: npt.NDArray[np.int64], gained: npt.NDArray[np.int64], n: int, c: float) -> Array:
+    """The score for any number of outcomes at once; infinite where the hypothesis c allows no variance."""
+    b = (2 * n - gained + lost) * c - gained - lost
+    loss_rate = (np.sqrt(np.maximum(b * b + 8 * n * lost * c * (1 - c), 0.0)) - b) / (4 * n)
+    variance = np.maximum(n * (2 * loss_rate + c * (1 - c)), 0.0)
+    excess = gained - lost - n * c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = excess / np.sqrt(variance)
+    return np.where(variance > 0, score, np.where(excess == 0, 0.0, np.copysign(np.inf, excess)))
 
 
 def tango_interval(lost: int, gained: int, n: int, level: float = 0.95) -> Interval:
