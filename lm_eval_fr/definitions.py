@@ -40,6 +40,11 @@ def judge_dir() -> Path:
     return _definitions("judge")
 
 
+def claims_dir() -> Path:
+    """The folder that holds published tables, *.yaml."""
+    return _definitions("claims")
+
+
 @cache
 def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
     tasks: set[str] = set()

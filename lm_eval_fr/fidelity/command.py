@@ -20,10 +20,13 @@ from lm_eval_fr.fidelity.session import Obtained, check_tokens, obtain
 from lm_eval_fr.fidelity.store import Store
 from lm_eval_fr.fidelity.summary import Compared, compare_text, documents_of, excess, summarise, worst_passages
 from lm_eval_fr.fidelity.texts import Passage, Texts, read_texts
-from lm_eval_fr.report.fidelity import Fidelity, FidelityArm, render
+from lm_eval_fr.report.fidelity_model import Fidelity, FidelityArm
+from lm_eval_fr.report.fidelity_panel import fidelity_panel
+from lm_eval_fr.report.panels import text_lines
 
 Show = Callable[[str], None]
 STDOUT = Path("-")
+COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
         _write(options.json_file, content)
         say(f"wrote {options.json_file}")
     if not options.quiet and options.json_file != STDOUT:
-        show(render(found))
+        panel = fidelity_panel(found)
+        show("\n".join([panel.title.upper(), *text_lines(panel, COLUMNS)]))
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lm_eval_fr.fidelity.divergence import Positions, diverge
 from lm_eval_fr.fidelity.scored import Floats, Scored
-from lm_eval_fr.report.fidelity import Distance, DocumentDistance, Estimate, Likely, Worst
+from lm_eval_fr.report.fidelity_model import Distance, DocumentDistance, Estimate, Likely, Worst
 from lm_eval_fr.stats import Interval, mean_interval, paired_difference
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}

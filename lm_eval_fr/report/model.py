@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lm_eval_fr.report.claims_model import Claims
+from lm_eval_fr.report.fidelity_model import Fidelity
 from lm_eval_fr.report.value_model import ValueReport
 from lm_eval_fr.report.voting_model import VotingReport
 
@@ -337,6 +339,8 @@ class Report:
     samples: tuple[SampleRef, ...] = ()
     value: ValueReport | None = None
     voting: VotingReport | None = None
+    claims: Claims | None = None
+    fidelity: Fidelity | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "lm_eval_fr"
 FLOORS = [
     {"__main__", "cli", "console"},
     {"study", "check", "export", "fidelity", "power", "show", "value", "voting"},
-    {"compare"},
+    {"compare", "claims"},
     {"judge"},
     {"arms"},
     {"pairing"},
