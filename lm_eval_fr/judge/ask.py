@@ -217,7 +217,7 @@ class Asker:
             return True
         most = self._at_most(question)
         while not self.budget.fits(most):
-            if self.budget.reserved <= 0.0:
+            if not self.budget.in_flight:
                 what = (
                     f"${self.budget.spent:.4f} of ${self.budget.limit:g} are spent, and one call may cost ${most:.4f}"
                 )

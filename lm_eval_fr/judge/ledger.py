@@ -160,16 +160,20 @@ class Budget:
     def __init__(self, limit: float, spent: float) -> None:
         self.limit = limit
         self.spent = spent
-        self.reserved = 0.0
+        self.in_flight = 0
+        self._reserved = 0.0
 
     def fits(self, dollars: float) -> bool:
-        return self.spent + self.reserved + dollars <= self.limit
+        return self.spent + self._reserved + dollars <= self.limit
 
     def reserve(self, dollars: float) -> None:
-        self.reserved += dollars
+        self.in_flight += 1
+        self._reserved += dollars
 
     def settle(self, reserved: float, paid: float) -> None:
-        self.reserved = max(0.0, self.reserved - reserved)
+        self.in_flight -= 1
+        # Sums of floats do not come back to 0 by themselves, and a remainder would be waited for.
+        self._reserved = self._reserved - reserved if self.in_flight else 0.0
         self.spent += paid
 
 

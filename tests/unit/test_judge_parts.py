@@ -7,6 +7,7 @@ import io
 import json
 import time
 from email.utils import formatdate
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from lm_eval_fr.judge.client import scrub
 from lm_eval_fr.judge.envelope import CallUsage, offline_body, open_body, read_reply
-from lm_eval_fr.judge.ledger import Ledger, cost, cost_at_most, sum_usage
+from lm_eval_fr.judge.ledger import Budget, Ledger, cost, cost_at_most, sum_usage
 from lm_eval_fr.judge.progress import Progress, Reporter, duration
 from lm_eval_fr.judge.prompt import parse_reply
 from lm_eval_fr.judge.protocol import Prices, Profile
@@ -213,6 +214,24 @@ def test_no_call_costs_more_than_its_reserve(text: str) -> None:
     tokens = len(text.encode("utf-8", "replace"))  # one a byte, more than any tokenizer makes
     assert most is not None
     assert most >= (cost(CallUsage(tokens + 30, 0, 0, 100), GPT) or 0.0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.1), st.floats(0, 1)), min_size=1, max_size=60), st.randoms())
+def test_a_settled_budget_holds_nothing_back(calls: list[tuple[float, float]], order: Random) -> None:
+    """Floats that are added and taken away again leave remainders; a budget must not wait for those."""
+    budget = Budget(limit=1.0, spent=0.0)
+    settled: list[tuple[float, float]] = []
+    for most, share in calls:
+        if budget.fits(most):
+            budget.reserve(most)
+            settled.append((most, most * share))
+    order.shuffle(settled)
+    for most, paid in settled:
+        assert budget.in_flight > 0
+        budget.settle(most, paid)
+    assert budget.in_flight == 0
+    assert budget.spent <= 1.0 + 1e-12
+    assert budget.fits(1.0 - budget.spent - 1e-12)
 
 
 def test_the_ledger_adds_up_and_unknown_stays_unknown() -> None:

@@ -306,7 +306,7 @@ def test_repeats_measure_noise_in_the_same_order(pairing: Pairing, fake_server, 
         return verdict_json("tie") if document(call) == 0 and asked[key] % 2 == 0 else by_quality(call)
 
     server = fake_server(respond)
-    profile = write_profile(tmp_path, server.url)
+    profile = write_profile(tmp_path, server.url, concurrency=1)
     summary, verdicts = judge(pairing, tmp_path / "out", profile, repeats=3, repeat_sample=6)
     assert server.count == 12 * 3
     assert outcomes(verdicts) == EXPECTED  # the first asking counts
