@@ -74,7 +74,7 @@ def entities(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 def test_articles_have_the_length_of_the_judged_task() -> None:
     articles = rows("analysis_fr.jsonl")
-    assert len(articles) >= 12
+    assert len(articles) >= 19
     for article in articles:
         assert set(article) == {"id", "title", "text", "licence"}
         assert article["licence"] == "MIT"
@@ -99,7 +99,7 @@ def test_no_two_articles_are_alike() -> None:
 def test_answers_are_spans_of_paragraphs_of_the_articles() -> None:
     articles = {article["title"]: article["text"].split("\n\n") for article in rows("analysis_fr.jsonl")}
     asked = list(questions())
-    assert len(asked) >= 84
+    assert len(asked) >= 6 * len(articles)
     assert set(Counter(title for title, _, _ in asked)) == set(articles)
     for title, context, qa in asked:
         assert context in articles[title]
