@@ -63,7 +63,7 @@ def clustered(drawn: int) -> None:
         for uneven in (False, True):
             for clusters, margin in ((20, 0.10), (40, 0.05), (100, 0.05), (150, 0.02), (300, 0.02)):
                 g = generator("long", world.name, uneven, clusters)
-                studies = max(400, drawn // clusters // (30 if uneven else 5))
+                studies = max(400, drawn // clusters // (10 if uneven else 5))
                 sizes = w.sizes_of(g, studies, clusters, uneven)
                 sums, squares = world.draw(g, sizes, -margin)
                 rates = {}
@@ -120,7 +120,7 @@ def rate(p: np.ndarray) -> float:
 
 
 def heading(title: str, methods: list[str]) -> None:
-    print(f"\n{title}\n{'':56}" + "".join(f"{name:>20}" for name in methods), flush=True)
+    print(f"\n{title}\n{'':66}" + "".join(f"{name:>20}" for name in methods), flush=True)
 
 
 def row(name: str, rates: Rates, studies: int | None) -> None:
@@ -129,7 +129,7 @@ def row(name: str, rates: Rates, studies: int | None) -> None:
         most = w.ALPHA * 1.1 if studies is None else w.ALPHA + allowance(studies)
         mark = "!" if wrong > most else " "
         cells.append(f"{100 * wrong:.2f}{mark}" + ("" if power is None else f" / {100 * power:5.1f}"))
-    print(f"{name:56}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
+    print(f"{name:66}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":
