@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from lm_eval_fr.console import Assignment, Existing, NamedWord, Percent, Program
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import Pairing
+    from lm_eval_fr.value.command import PriceFlags
+    from lm_eval_fr.value.output import Faces
 
 EXISTING = Existing()
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -248,6 +251,31 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, margins: tuple[f
     click.echo(answer(Question(margins=margins, **given), spreads))
 
 
+def price_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What an answer costs; each for all arms, or one an arm in their order."""
+    for option in (
+        click.option("--estimate", is_flag=True, help="Take an estimate of one arm's tokens against a count."),
+        click.option(
+            "--tokenizer", "tokenizers", multiple=True, metavar="NAME", help="To count tokens, without usage."
+        ),
+        click.option(
+            "--throughput", "throughputs", multiple=True, type=EXISTING, metavar="FILE", help="For X/h, measured apart."
+        ),
+        click.option(
+            "--price", "prices", multiple=True, metavar="P", help="IN/OUT[/CACHED] $ a million tokens, or X/h."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _price_flags(given: dict[str, Any]) -> PriceFlags:
+    from lm_eval_fr.value.command import PriceFlags
+
+    names = ("prices", "throughputs", "tokenizers", "estimate", "successes")
+    return PriceFlags(**{name: given.pop(name) for name in names if name in given})
+
+
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=EXISTING, metavar="CANDIDATE... REFERENCE")
 @click.option(
@@ -266,6 +294,9 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, margins: tuple[f
 @click.option("--html", "html_file", type=FILE, help="Write the HTML report.")
 @click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive.")
 @click.option("--quiet", is_flag=True, help="Print no table.")
+@click.option("--success", "successes", multiple=True, metavar="RULE", help="With --price: as piaf_fr:f1>=0.5.")
+@click.option("--cost-ratio", type=float, help="Votes: a reference answer's cost in candidate answers.")
+@price_options
 @pair_options
 def compare(runs: tuple[Path, ...], **given: Any) -> None:
     """The verdict and the report of two runs; or of several candidates against one reference.
@@ -273,11 +304,24 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     \b
     lm-eval-fr compare runs/nvfp4 runs/api --judge runs/judge --html report.html
     lm-eval-fr compare runs/fp8 runs/nvfp4 runs/bf16 --margin 0.02 --margin piaf_fr=0.03 --gate
+    lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h --html report.html
     """
     from lm_eval_fr.compare.command import CompareOptions, compare_command
+    from lm_eval_fr.value.command import add_value
+    from lm_eval_fr.voting.command import add_voting
 
+    prices, cost_ratio = _price_flags(given), given.pop("cost_ratio")
+    if len(runs) > 2 and (prices.prices or cost_ratio is not None):
+        raise click.UsageError("--price and --cost-ratio are for one candidate; `lm-eval-fr value` takes several")
+    if prices.successes and not prices.prices:
+        raise click.UsageError("--success goes with --price")
     options = CompareOptions(command=_command_line(), **given)
-    code = compare_command(runs, options, show=click.echo, colour=_colour(), say=say)
+    costs = {"prices": prices, "cost_ratio": cost_ratio} if cost_ratio is None else {"cost_ratio": cost_ratio}
+    parts = [
+        *([partial(add_value, flags=prices, allow=given["allow"])] if prices.prices else []),
+        partial(add_voting, seed=given["seed"], allow=given["allow"], **costs),
+    ]
+    code = compare_command(runs, options, show=click.echo, colour=_colour(), say=say, parts=parts)
     if given["gate"]:
         sys.exit(code)
 
@@ -390,3 +434,70 @@ def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **g
     done = export_runs(_pairing(candidate, reference, given), out, judge_dir=judged)
     verdicts = "" if done.verdicts is None else f" and {done.verdicts:,} verdicts"
     click.echo(f"{done.scores:,} scores{verdicts}: {done.folder}")
+
+
+def face_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Where to write a part of a report."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="Print no table."),
+        click.option("--html", "html_file", type=FILE, help="Write an HTML page."),
+        click.option("--markdown", "markdown_file", type=FILE, help="Write Markdown; - owns stdout."),
+        click.option("--json", "json_file", type=FILE, help="Write JSON; - owns stdout."),
+        click.option("--level", type=Percent(), default=0.95, help="Of the intervals [0.95]."),
+        click.option("--allow", multiple=True, metavar="MISMATCH", help="Let a named mismatch through."),
+        click.option("--task", "tasks", multiple=True, metavar="NAME", help="Only this task (several: repeat)."),
+    ):
+        command = option(command)
+    return command
+
+
+def _faces(given: dict[str, Any]) -> Faces:
+    from lm_eval_fr.value.output import Faces
+
+    return Faces(**{name: given.pop(name) for name in ("json_file", "markdown_file", "html_file", "quiet")})
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=EXISTING, metavar="[CANDIDATE]... REFERENCE")
+@click.option("--success", "successes", multiple=True, metavar="RULE", help="As piaf_fr:f1>=0.5 [metric >= 0.5].")
+@price_options
+@face_options
+def value(runs: tuple[Path, ...], **given: Any) -> None:
+    """What a dollar buys: successes per dollar of each arm, and how many times as many as the reference's.
+
+    \b
+    Prices: IN/OUT[/CACHED], dollars a million tokens; or X/h, dollars an hour of what serves the arm, times
+    the run's own time or a --throughput FILE of GuideLLM or `vllm bench`. One for all, or one an arm.
+
+    \b
+    lm-eval-fr value runs/nvfp4 runs/bf16 --price 2.50/h --success "piaf_fr:f1>=0.5"
+    lm-eval-fr value runs/nvfp4 runs/api --price 2.50/h --throughput guidellm.json --price 0.15/0.60/0.015
+    """
+    from lm_eval_fr.value.command import value_command
+
+    prices, faces = _price_flags(given), _faces(given)
+    value_command(runs, prices, faces=faces, show=click.echo, say=say, colour=_colour(), **given)
+
+
+@main.command()
+@click.argument("candidate", type=EXISTING)
+@click.argument("reference", type=EXISTING)
+@click.option("--cost-ratio", type=float, help="What a reference answer costs in candidate answers.")
+@click.option("--margin", type=Percent(), default=0.02, help="Largest loss accepted [0.02].")
+@click.option("--seed", type=int, default=1234, help="Of the subsets, where they are drawn [1234].")
+@click.option("--metric", "metrics", multiple=True, type=NamedWord(), help="What scores a winner, TASK=NAME.")
+@price_options
+@face_options
+def vote(candidate: Path, reference: Path, **given: Any) -> None:
+    """What the majority of several candidate answers is worth against the reference's, at equal cost.
+
+    \b
+    lm-eval-fr run --model vllm --model_args pretrained=... --tasks piaf_fr_vote --output_path runs/nvfp4-votes
+    lm-eval-fr vote runs/nvfp4-votes runs/bf16-votes --cost-ratio 3
+    lm-eval-fr vote runs/nvfp4-votes runs/bf16 --price 2.50/h --price 10/h
+    """
+    from lm_eval_fr.voting.command import vote_command
+
+    given["metrics"] = dict(given["metrics"])
+    prices, faces = _price_flags(given), _faces(given)
+    vote_command(candidate, reference, prices=prices, faces=faces, show=click.echo, say=say, colour=_colour(), **given)

@@ -18,6 +18,7 @@ from lm_eval_fr.report.model import ManyReport, Report
 
 STDOUT = Path("-")
 Show = Callable[[str], None]
+Part = Callable[[Report, Pairing], Report]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,19 @@ class CompareOptions:
     command: str = ""
 
 
-def compare_command(runs: Sequence[Path], options: CompareOptions, *, show: Show, colour: bool, say: Show) -> int:
+def compare_command(
+    runs: Sequence[Path],
+    options: CompareOptions,
+    *,
+    show: Show,
+    colour: bool,
+    say: Show,
+    parts: Sequence[Part] = (),
+) -> int:
     """Compares, writes what was asked for, shows the table unless stdout is owned, and returns the gate's code.
 
-    runs: one candidate or several, and the reference last. Raises UsageError for flags that do not go together.
+    runs: one candidate or several, and the reference last. parts: what further adds to the report of one candidate.
+    Raises UsageError for flags that do not go together.
     """
     _check(runs, options)
     *candidates, reference = [find_run(run) for run in runs]
@@ -62,6 +72,9 @@ def compare_command(runs: Sequence[Path], options: CompareOptions, *, show: Show
         for candidate in candidates
     ]
     report = _one(pairings[0], options) if len(pairings) == 1 else _many(pairings, options)
+    if isinstance(report, Report):
+        for part in parts:
+            report = part(report, pairings[0])
     for path, write in (
         (options.json_file, lambda: json.to_json(report)),
         (options.markdown_file, lambda: _markdown(report)),

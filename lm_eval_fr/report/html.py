@@ -10,7 +10,7 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,7 @@ from markupsafe import Markup
 from lm_eval_fr.report import controls, plots, text
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
-from lm_eval_fr.report.panels import draw
+from lm_eval_fr.report.panels import Panel, draw
 from lm_eval_fr.report.parts import panels_of
 from lm_eval_fr.report.samples import FLAGS, Samples, pack
 
@@ -62,6 +62,14 @@ def render(report: Report, samples: Samples | None = None) -> str:
         curves=[plots.curve(series, report.level) for series in report.cumulative],
         settings=sorted(report.settings, key=lambda s: (not s.differs or s.expected, not s.differs)),
         **_WORDS,
+    )
+
+
+def render_parts(title: str, panels: Sequence[Panel]) -> str:
+    """A page of some parts of a report, without a verdict."""
+    style = _page_file("report.css")
+    return _template("parts.html.j2").render(
+        title=title, panels=panels, draw=draw, style=Markup(style), policy=_policy(style, None), **_WORDS
     )
 
 
@@ -108,7 +116,7 @@ def _page_file(name: str) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template(name: str = "report.html.j2") -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -116,4 +124,4 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_page_file),
     )
-    return environment.from_string(_page_file("report.html.j2"))
+    return environment.from_string(_page_file(name))

@@ -19,6 +19,13 @@ def to_json(report: Report | ManyReport) -> str:
     return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"
 
 
+def part_to_json(name: str, part: object) -> str:
+    """One part of a report under the key that it has in compare.json."""
+    content = {"schema_version": SCHEMA_VERSION, name: msgspec.to_builtins(part)}
+    _refuse_nan(content, name)
+    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"
+
+
 def from_json(text: str | bytes, *, where: str | Path = "compare.json") -> Report:
     """The report that `to_json` wrote. Raises InputError for another file or another schema version."""
     try:

@@ -81,12 +81,13 @@ def text_lines(panel: Panel, columns: int) -> list[str]:
     lines: list[str] = []
     for block in panel.blocks:
         if isinstance(block, Table):
-            lines += wrap(block.caption, columns) if block.caption else []
+            lines += ["", *wrap(block.caption, columns)] if block.caption else [""] if lines else []
             rows = [list(row) for row in block.rows]
             lines += [f"  {line}" for line in fit(list(block.header), rows, columns - 2, block.left, block.names)]
+            lines.append("")
         else:
             lines += wrap(w.printable(block if isinstance(block, str) else block.sentence), columns)
-    return lines
+    return [line for i, line in enumerate(lines) if line or (0 < i < len(lines) - 1 and lines[i - 1])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class DrawnMark:
     y: float
     low: float | None
     high: float | None
+    label_x: float
+    anchor: Literal["start", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +154,17 @@ def draw(chart: Chart) -> Drawing:
         )
         for line, height in zip(chart.lines, heights, strict=True)
     )
-    marks = tuple(
-        DrawnMark(m.label, x(m.x), y(m.y), None if m.low is None else y(m.low), None if m.high is None else y(m.high))
-        for m in chart.marks
-    )
+    marks = []
+    for m in chart.marks:
+        late = x(m.x) > (left + right) / 2  # its name would leave the plot on the right
+        low, high = (None if end is None else y(end) for end in (m.low, m.high))
+        marks.append(
+            DrawnMark(m.label, x(m.x), y(m.y), low, high, x(m.x) + (-8 if late else 8), "end" if late else "start")
+        )
     return Drawing(
         chart,
         lines,
-        marks,
+        tuple(marks),
         tuple((x(value), f"{value:g}") for value in _ticks(x_low, x_high, 6, whole=chart.whole_x)),
         tuple((y(value), _said(value, chart.percent)) for value in _ticks(y_low, y_high, 4)),
         None if chart.level is None else y(chart.level),

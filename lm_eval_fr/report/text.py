@@ -10,7 +10,7 @@ from lm_eval_fr.report import controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import fit, wrap
 from lm_eval_fr.report.model import Arm, JudgeResult, ManyReport, Noise, Report, Share, TaskResult
-from lm_eval_fr.report.panels import text_lines
+from lm_eval_fr.report.panels import Panel, text_lines
 from lm_eval_fr.report.parts import panels_of
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", None: "33"}
@@ -39,6 +39,11 @@ def render(report: Report, *, columns: int = 100, colour: bool = False) -> str:
         _notes(report, columns, paint),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def render_panel(panel: Panel, *, columns: int = 100, colour: bool = False) -> str:
+    title = f"\033[1m{panel.title.upper()}\033[0m" if colour else panel.title.upper()
+    return "\n".join([title, *text_lines(panel, columns)])
 
 
 def _verdict(report: Report, columns: int, paint: Paint) -> list[str]:

@@ -6,12 +6,11 @@ from lm_eval_fr.report import words as w
 from lm_eval_fr.report.panels import Block, Chart, Line, Mark, Panel, Table
 from lm_eval_fr.report.value_model import Sensitivity, ValueRatio, ValueReport
 
-SHOWN_GAPS = (0.0, 0.02, 0.05, 0.10, 0.20)
-
 
 def value_panel(value: ValueReport) -> Panel:
     blocks: list[Block] = [
-        _arms(value),
+        _costs(value),
+        _values(value),
         *(f"{w.printable(arm.name)}: {arm.price}; {arm.cost_note}." for arm in value.arms),
     ]
     if value.ratios:
@@ -24,20 +23,8 @@ def value_panel(value: ValueReport) -> Panel:
     return Panel("value", "What a dollar buys", tuple(blocks))
 
 
-def _arms(value: ValueReport) -> Table:
-    level = w.level_text(value.level)
-    header = (
-        "arm",
-        "task",
-        "success",
-        "n",
-        "rate %",
-        "$ / 1,000 answers",
-        "successes / $",
-        level,
-        "$ / success",
-        level,
-    )
+def _costs(value: ValueReport) -> Table:
+    header = ("arm", "task", "success", "n", "rate %", w.level_text(value.level), "$ / 1,000 answers")
     rows = tuple(
         (
             w.printable(arm.name),
@@ -45,11 +32,8 @@ def _arms(value: ValueReport) -> Table:
             task.success,
             w.count(task.n),
             w.plain(task.success_rate),
+            w.interval(task.rate_low, task.rate_high, sign=False),
             number(1000 * task.dollars_per_answer),
-            number(task.successes_per_dollar),
-            ends(task.per_dollar_low, task.per_dollar_high),
-            number(task.dollars_per_success),
-            ends(task.per_success_low, task.per_success_high),
         )
         for arm in value.arms
         for task in arm.tasks
@@ -57,12 +41,34 @@ def _arms(value: ValueReport) -> Table:
     return Table(header, rows, left=(0, 1, 2), names=(0, 1, 2))
 
 
-def _ratio_table(value: ValueReport) -> Table:
+def _values(value: ValueReport) -> Table:
     level = w.level_text(value.level)
-    header = ("candidate / reference", "task", "value ratio", level, "cost ratio", "break-even at", level)
+    header = ("arm", "task", "successes / $", level, "$ / 1,000 successes", level)
     rows = tuple(
         (
-            f"{w.printable(one.candidate)} / {w.printable(one.reference)}",
+            w.printable(arm.name),
+            task.task,
+            number(task.successes_per_dollar),
+            ends(task.per_dollar_low, task.per_dollar_high),
+            number(_thousand(task.dollars_per_success)),
+            ends(_thousand(task.per_success_low), _thousand(task.per_success_high)),
+        )
+        for arm in value.arms
+        for task in arm.tasks
+    )
+    return Table(header, rows, left=(0, 1), names=(0, 1))
+
+
+def _thousand(value: float | None) -> float | None:
+    return None if value is None else 1000 * value
+
+
+def _ratio_table(value: ValueReport) -> Table:
+    level = w.level_text(value.level)
+    header = ("candidate", "task", "value ratio", level, "cost ratio", "break-even", level)
+    rows = tuple(
+        (
+            w.printable(one.candidate),
             one.task,
             number(one.ratio),
             ends(one.low, one.high),
@@ -73,8 +79,8 @@ def _ratio_table(value: ValueReport) -> Table:
         for one in value.ratios
     )
     caption = (
-        "Value ratio: the candidate's successes per dollar over the reference's, paired. Cost ratio: what a reference "
-        "answer costs, in candidate answers; at the break-even both buy the same."
+        f"Value ratio: successes per dollar over those of {w.printable(value.ratios[-1].reference)}, paired. "
+        "Cost ratio: what a reference answer costs, in candidate answers; at the break-even both buy the same."
     )
     return Table(header, rows, left=(0, 1), caption=caption, names=(0, 1))
 
@@ -114,7 +120,7 @@ def sentence(one: ValueRatio, level: float) -> str:
 
 
 def _sensitivity_table(one: Sensitivity) -> Table:
-    header = ("rate lower by", *(f"cost ratio {ratio:g}" for ratio in one.cost_ratios))
+    header = ("rate lower by", *(f"{ratio:g} times" for ratio in one.cost_ratios))
     rows = tuple(
         (f"{100 * gap:g} points", *(number(ratio) for ratio in row))
         for gap, row in zip(one.gaps, one.ratios, strict=True)
@@ -127,32 +133,28 @@ def _sensitivity_table(one: Sensitivity) -> Table:
 
 
 def _chart(value: ValueReport, one: Sensitivity) -> Chart:
+    """A line a cost ratio over the loss of quality, in points; what was measured stands among them."""
+    measured = [ratio for ratio in _headlines(value) if ratio.ratio is not None]
+    losses = [-100 * ratio.rate_difference for ratio in measured]
+    first, last = min([0.0, *losses]), min(max([100 * one.gaps[-1], *losses]), 100 * one.reference_rate)
     lines = tuple(
         Line(
-            f"{100 * gap:g} points lower" if gap else "same rate",
+            f"cost ratio {cost:g}",
             "plain",
-            one.cost_ratios,
-            tuple(ratio * (one.reference_rate - gap) / one.reference_rate for ratio in one.cost_ratios),
+            (first, last),
+            (cost * (1 - first / 100 / one.reference_rate), cost * (1 - last / 100 / one.reference_rate)),
         )
-        for gap in one.gaps
-        if gap in SHOWN_GAPS and gap <= one.reference_rate
+        for cost in one.cost_ratios
     )
-    low, high = one.cost_ratios[0], one.cost_ratios[-1]
     marks = tuple(
-        Mark(ratio.candidate, ratio.cost_ratio, ratio.ratio, ratio.low, ratio.high)
-        for ratio in _headlines(value)
-        if ratio.ratio is not None and low <= ratio.cost_ratio <= high
+        Mark(w.shorten(w.printable(ratio.candidate), 28), loss, ratio.ratio, ratio.low, ratio.high)
+        for ratio, loss in zip(measured, losses, strict=True)
+        if ratio.ratio is not None
     )
-    outside = [ratio for ratio in _headlines(value) if not low <= ratio.cost_ratio <= high]
-    said = "The points are what was measured. " if marks else ""
-    if outside:
-        said += (
-            f"Off the scale: {', '.join(f'{r.candidate} at a cost ratio of {number(r.cost_ratio)}' for r in outside)}."
-        )
     return Chart(
-        "Value against cost and quality",
-        f"Each line is a loss of quality; above 1 the candidate buys more. {said}".strip(),
-        "cost ratio: a reference answer in candidate answers",
+        "Value against quality and cost",
+        "Above 1 the candidate buys more. Each line is a cost ratio; the points are what was measured.",
+        f"points by which the rate is below the reference's {w.plain(one.reference_rate)} %",
         "value ratio",
         lines,
         marks,

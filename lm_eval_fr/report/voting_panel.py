@@ -36,7 +36,7 @@ def _task(task: VotedTask, voting: VotingReport) -> list[Block]:
     )
     blocks.append(_matches(task.against_one, caption, voting))
     if task.candidate.agreement:
-        blocks.append(_agreement(task))
+        blocks.append(_agreement(task, voting.level))
     return blocks
 
 
@@ -104,7 +104,7 @@ def _point(arm: VoteArm, i: int) -> VotePoint | None:
 
 def _matches(matches: Sequence[VoteMatch], caption: str, voting: VotingReport) -> Table:
     level = w.level_text(voting.level)
-    header = ("votes", "against", "cost ratio", "cand.", "ref.", "diff.", level, "", "within margin")
+    header = ("votes", "against", "cost ratio", "cand.", "ref.", "diff.", level, "outcome", "within margin")
     rows = tuple(
         (
             f"{match.candidate_votes}{'*' if match.spare else ''}",
@@ -122,15 +122,18 @@ def _matches(matches: Sequence[VoteMatch], caption: str, voting: VotingReport) -
     return Table(header, rows, left=(7, 8), caption=caption, names=())
 
 
-def _agreement(task: VotedTask) -> Table:
-    header = ("votes for the winner", "cand. documents", "score", "interval", "ref. documents", "score", "interval")
+def _agreement(task: VotedTask, level: float) -> Table:
+    interval = w.level_text(level)
+    header = ("votes for it", "candidate n", "score", interval, "reference n", "score", interval)
     reference = {(one.low, one.high): one for one in task.reference.agreement}
     rows = tuple(
         (_bin(one), *_bin_cells(one), *_bin_cells(reference.get((one.low, one.high))))
         for one in task.candidate.agreement
     )
-    caption = f"{task.task}: agreement between votes as a sign of confidence"
-    return Table(header, rows, caption=caption)
+    caption = (
+        f"{task.task}: what the winner scores, by the share of the votes for it: agreement as a sign of confidence"
+    )
+    return Table(header, rows, caption=caption, names=())
 
 
 def _bin(one: Agreement) -> str:

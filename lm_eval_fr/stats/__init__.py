@@ -40,7 +40,7 @@ from .results import (
     Verdict,
 )
 from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
-from .values import success_rate_per_cost, value_ratio
+from .values import share_interval, success_rate_per_cost, value_ratio
 from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
 
 __all__ = [
@@ -90,6 +90,7 @@ __all__ = [
     "recovered_share",
     "recovery_interval",
     "score_spread",
+    "share_interval",
     "success_rate_per_cost",
     "tango_interval",
     "value_ratio",

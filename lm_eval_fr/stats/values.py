@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,30 @@ from ..errors import UsageError
 from .arrays import check_level, cluster_codes, units_of, unusable, vector
 from .bounds import guard_size
 from .differences import intraclass_correlation, too_little
+from .proportions import binomial_share
+from .ratios import mean_interval
 from .results import Array, Interval
 
 _METHOD = "worst-case-augmented t on the log scale"
+
+
+def share_interval(scores: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95) -> Interval:
+    """The mean of scores in [0, 1], as `mean_interval`, cut to [0, 1].
+
+    Where no score differs from the others a t interval has no width: then it is the exact binomial one, over the
+    clusters, if all are 0 or all are 1, and None for any other value.
+    """
+    values = vector(scores, "scores")
+    found = mean_interval(values, clusters=clusters, level=level)
+    if found.low is None or found.high is None:
+        return found
+    if found.high > found.low:
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+    if values[0] not in (0.0, 1.0):
+        return replace(found, low=None, high=None, reason=f"every score is {values[0]:.4g}")
+    units = found.clusters or found.n
+    exact = binomial_share(units if values[0] else 0, units, level)
+    return replace(found, low=exact.low, high=exact.high, method=exact.method)
 
 
 def success_rate_per_cost(

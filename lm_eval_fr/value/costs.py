@@ -17,6 +17,7 @@ from lm_eval_fr.value.tokens import Tokens, Used, tokens_of
 
 OTHER_WORK = 2.0  # how far the measured mix of input and output may be from the run's before it is said
 MILLION = 1e6
+NO_TOKEN = "is every answer a failure? see its responses_*.jsonl"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,35 @@ def arm_cost(run: Run, side: int, tasks: Sequence[PairedTask], arm: ArmPrice, na
     return ArmCost(found, tokens.source, note, tuple(cautions))
 
 
+def dollars_per_answer(run: Run, log: TaskLog, arm: ArmPrice, name: str) -> tuple[float, TokenSource, list[str]]:
+    """One response of one task, in the mean; where the tokens come from; what to know about it.
+
+    Raises InputError where the arm's answers cost nothing.
+    """
+    tokens = tokens_of(run, log, arm.tokenizer)
+    used = list(tokens.by_document.values())
+    cautions = [f"{name}: {tokens.note}"] if tokens.source != "usage" else []
+    if isinstance(arm.price, TokenPrice):
+        columns = np.array([(one.input, one.output, one.cached) for one in used]).reshape(-1, 3)
+        dollars = float(_price_of(columns.T, arm.price).sum())
+    else:
+        per_second, _, more = _tokens_per_second(run, arm, {log.task: tokens}, name)
+        dollars = sum(one.total for one in used) / per_second / 3600 * arm.price.dollars
+        cautions += more
+    answers = sum(one.responses for one in used)
+    if not dollars > 0 or not answers:
+        raise InputError(f"the answers of {name} to {log.task} cost nothing", where=log.paths[0], remedy=NO_TOKEN)
+    return dollars / answers, tokens.source, cautions
+
+
+def _price_of(columns: np.ndarray, price: TokenPrice) -> np.ndarray:
+    """Dollars of rows of (input, output, cached) tokens, along the first axis."""
+    given, made, cached = columns
+    reused = price.input if price.cached is None else price.cached
+    dollars: np.ndarray = ((given - cached) * price.input + cached * reused + made * price.output) / MILLION
+    return dollars
+
+
 def _tokens_per_second(run: Run, arm: ArmPrice, counted: dict[str, Tokens], name: str) -> tuple[float, str, list[str]]:
     """How fast the arm works through tokens, how that is known, and what to know about it."""
     if arm.throughput is not None:
@@ -81,12 +111,13 @@ def _tokens_per_second(run: Run, arm: ArmPrice, counted: dict[str, Tokens], name
             for kind in ("input", "output")
         ]
         mix, other = mine[1] / max(mine[0], 1e-9), arm.throughput.mix
-        unlike = other is not None and not 1 / OTHER_WORK <= mix / other <= OTHER_WORK
+        if other is None or 1 / OTHER_WORK <= mix / other <= OTHER_WORK:
+            return arm.throughput.tokens_per_second, arm.throughput.note, []
         caution = (
             f"{name}: the throughput was measured on other work, {other:.2g} output tokens an input token against "
             f"{mix:.2g} here: measure it on prompts like these"
         )
-        return arm.throughput.tokens_per_second, arm.throughput.note, [caution] if unlike else []
+        return arm.throughput.tokens_per_second, arm.throughput.note, [caution]
     seconds = run_seconds(run)
     everything = sum(
         used.total for log in run.tasks.values() for used in _all_of(run, log, counted, arm).by_document.values()
@@ -118,6 +149,4 @@ def _task_cost(task: PairedTask, side: int, tokens: Tokens, price: Price, tokens
         assert tokens_per_second is not None
         seconds = (given + made) / tokens_per_second
         return TaskCost(seconds / 3600 * price.dollars, given, made, cached, seconds)
-    reused = price.input if price.cached is None else price.cached
-    dollars = ((given - cached) * price.input + cached * reused + made * price.output) / MILLION
-    return TaskCost(dollars, given, made, cached, None)
+    return TaskCost(_price_of(columns.T, price), given, made, cached, None)

@@ -11,8 +11,8 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
 from lm_eval_fr.report.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
-from lm_eval_fr.stats import Interval, mean_interval, paired_difference, success_rate_per_cost, value_ratio
-from lm_eval_fr.value.costs import ArmCost, ArmPrice, TaskCost, arm_cost
+from lm_eval_fr.stats import Interval, paired_difference, share_interval, success_rate_per_cost, value_ratio
+from lm_eval_fr.value.costs import NO_TOKEN, ArmCost, ArmPrice, TaskCost, arm_cost
 from lm_eval_fr.value.prices import HOW, HourPrice
 from lm_eval_fr.value.success import Success, successes_wanted
 
@@ -127,7 +127,7 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
         raise InputError(
             f"{name} used no token on these documents, so that they cost nothing",
             where=run.path,
-            remedy="is every answer a failure? see its responses_*.jsonl",
+            remedy=NO_TOKEN,
         )
     scores = [(task.candidate, task.reference)[side][rule.metric] for task, rule in wanted]
     return _Arm(name, run, price, cost, tuple(rule.of(one) for one, (_, rule) in zip(scores, wanted, strict=True)))
@@ -169,7 +169,7 @@ def _arm_value(arm: _Arm, wanted: Sequence[tuple[PairedTask, Success]], level: f
 def _task_value(
     task: str, success: str, successes: np.ndarray, cost: TaskCost, clusters: np.ndarray | None, level: float
 ) -> TaskValue:
-    rate = mean_interval(successes, clusters=clusters, level=level)
+    rate = share_interval(successes, clusters=clusters, level=level)
     per_dollar = success_rate_per_cost(successes, cost.dollars, clusters=clusters, level=level)
     n, total, dollars = len(successes), float(successes.sum()), float(cost.dollars.sum())
     reasons = {"per_dollar": per_dollar.reason} if per_dollar.reason else {}
@@ -182,8 +182,8 @@ def _task_value(
         clusters=None if clusters is None else int(clusters.max()) + 1,
         successes=total,
         success_rate=total / n,
-        rate_low=None if rate.low is None else max(rate.low, 0.0),
-        rate_high=None if rate.high is None else min(rate.high, 1.0),
+        rate_low=rate.low,
+        rate_high=rate.high,
         dollars=dollars,
         dollars_per_answer=dollars / n,
         successes_per_dollar=total / dollars if dollars else 0.0,

@@ -12,7 +12,7 @@ from scipy import stats as distributions
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.report.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
-from lm_eval_fr.stats import mean_interval, paired_difference
+from lm_eval_fr.stats import paired_difference, share_interval
 from lm_eval_fr.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.voting.tables import VoteTable, vote_table
 
@@ -83,13 +83,13 @@ def _arm(table: VoteTable, name: str, task: str, clusters: np.ndarray | None, le
     right = float(table.right[:, 0].mean())
     points = []
     for k in range(1, table.responses + 1):
-        found = mean_interval(table.score[:, k - 1], clusters=clusters, level=level)
+        found = share_interval(table.score[:, k - 1], clusters=clusters, level=level)
         points.append(
             VotePoint(
                 k=k,
                 score=float(table.score[:, k - 1].mean()),
-                low=None if found.low is None else max(found.low, 0.0),
-                high=None if found.high is None else min(found.high, 1.0),
+                low=found.low,
+                high=found.high,
                 right=float(table.right[:, k - 1].mean()),
                 if_independent=independent_majority(right, k),
                 exact=bool(table.exact[k - 1]),
@@ -143,15 +143,15 @@ def _agreement(table: VoteTable, clusters: np.ndarray | None, level: float) -> t
         if low == 0.0:
             inside |= table.agreement == 0.0
         scores = table.score[inside, -1]
-        interval = mean_interval(scores, clusters=None if clusters is None else clusters[inside], level=level)
+        interval = share_interval(scores, clusters=None if clusters is None else clusters[inside], level=level)
         found.append(
             Agreement(
                 low=low,
                 high=high,
                 n=int(inside.sum()),
                 score=float(scores.mean()) if len(scores) else None,
-                score_low=None if interval.low is None else max(interval.low, 0.0),
-                score_high=None if interval.high is None else min(interval.high, 1.0),
+                score_low=interval.low,
+                score_high=interval.high,
             )
         )
     return tuple(found)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from lm_eval_fr.cli import main
+from lm_eval_fr.compare import compare
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import pair_runs
+from lm_eval_fr.report import html, markdown, text
+from lm_eval_fr.report.json import from_json, to_json
 from lm_eval_fr.report.voting_model import VotingReport
 from lm_eval_fr.stats import paired_difference
 from lm_eval_fr.votes import NO_VOTE, Ballot, ItemBallot, kept_score, majority_score
 from lm_eval_fr.voting import VoteOptions, vote_runs
+from lm_eval_fr.voting.command import add_voting
 from lm_eval_fr.voting.main import independent_majority
 from lm_eval_fr.voting.subsets import EXACT_RESPONSES, subset_masks, win_probabilities
 from lm_eval_fr.voting.tables import vote_table
@@ -248,3 +257,61 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not scored by set_f1"):
         wanted = {"piaf_fr_vote": "set_f1"}
         voted(tmp_path / "i", voting_task("piaf_fr_vote", votes), voting_task("piaf_fr", one), metrics=wanted)
+
+
+def two_runs(tmp_path: Path) -> tuple[Path, Path]:
+    one = make_run(tmp_path / "c", voting_task("piaf_fr_vote", draws(1, 80, 8, 0.2, 0.9)), model="org/petit-NVFP4")
+    other = make_run(tmp_path / "r", voting_task("piaf_fr_vote", draws(2, 80, 4, 0.1)), model="petit-2603")
+    return one, other
+
+
+def test_every_face(tmp_path: Path) -> None:
+    pairing = pair_runs(*map(find_run, two_runs(tmp_path)))
+    report = add_voting(compare(pairing), pairing, cost_ratio=3.0)
+    assert report.voting is not None
+    assert from_json(to_json(report)) == report
+    faces = [text.render(report), markdown.render(report), html.render(report)]
+    for face in faces:
+        assert "independent" in face
+        assert "None" not in face
+        assert not re.search(r"\bnan\b", face.lower())
+    assert max(map(len, faces[0].splitlines())) <= 100
+    assert 'id="voting"' in faces[2]
+    assert faces[2].count('class="line assumed"') == 1  # what would be, if errors were independent, is drawn apart
+    plain = make_run(tmp_path / "plain", voting_task("piaf_fr", draws(1, 20, 1, 0.0)))
+    alone = pair_runs(find_run(plain), find_run(plain))
+    unvoted = compare(alone)
+    assert add_voting(unvoted, alone) == unvoted
+    with pytest.raises(InputError, match="no task of the candidate has votes"):
+        add_voting(unvoted, alone, cost_ratio=3.0)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    runs = [str(run) for run in two_runs(tmp_path)]
+    done = CliRunner().invoke(main, ["vote", *runs, "--cost-ratio", "2", "--html", str(tmp_path / "vote.html")])
+    assert done.exit_code == 0, done.output
+    assert "at equal cost, one reference answer for 2 of the candidate's (as given)" in " ".join(done.stdout.split())
+    assert "<polyline" in (tmp_path / "vote.html").read_text(encoding="utf-8")
+    done = CliRunner().invoke(main, ["vote", *runs, "--price", "1/2", "--price", "4/8", "--json", "-"])
+    voting = json.loads(done.stdout)["voting"]
+    assert voting["cost_ratio"] == pytest.approx(4.0, rel=0.1)  # the same prompts at four times the price
+    assert [match["candidate_votes"] for match in voting["tasks"][0]["equal_cost"]][:1] in ([3], [4])
+    done = CliRunner().invoke(main, ["compare", *runs, "--cost-ratio", "3", "--json", "-"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["voting"]["cost_ratio"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--cost-ratio", "-1"], "--cost-ratio -1 is no ratio of costs"),
+        (["--cost-ratio", "2", "--price", "1/1"], "say the same thing twice"),
+        (["--task", "sib200_fr"], "the candidate did not run sib200_fr"),
+        (["--price", "0/1"], "a price of 0 buys everything"),
+    ],
+)
+def test_bad_flags_are_one_line(tmp_path: Path, flags: list[str], message: str) -> None:
+    done = CliRunner().invoke(main, ["vote", *(str(run) for run in two_runs(tmp_path)), *flags])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

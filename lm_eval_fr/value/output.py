@@ -1,0 +1,52 @@
+"""One part of a report, on its own: as text, and as what files were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.report import html, json, markdown, text
+from lm_eval_fr.report.panels import Panel
+
+STDOUT = Path("-")
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Where to write what. `-` is stdout, which then is that file's alone."""
+
+    json_file: Path | None = None
+    markdown_file: Path | None = None
+    html_file: Path | None = None
+    quiet: bool = False
+
+
+NO_FILES = Faces()
+
+
+def emit(panel: Panel, part: object, faces: Faces, *, title: str, show: Show, say: Show, colour: bool) -> None:
+    if faces.json_file == STDOUT and faces.markdown_file == STDOUT:
+        raise UsageError("--json - and --markdown - both want stdout", remedy="give one of them a file")
+    for path, content in (
+        (faces.json_file, lambda: json.part_to_json(panel.key, part)),
+        (faces.markdown_file, lambda: markdown.panel_text(panel) + "\n"),
+        (faces.html_file, lambda: html.render_parts(title, [panel])),
+    ):
+        if path is not None:
+            _write(path, content(), show, say)
+    if not faces.quiet and STDOUT not in (faces.json_file, faces.markdown_file, faces.html_file):
+        show(text.render_panel(panel, colour=colour))
+
+
+def _write(path: Path, content: str, show: Show, say: Show) -> None:
+    if path == STDOUT:
+        show(content.rstrip("\n"))
+        return
+    try:
+        path.write_text(content, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
+    say(f"wrote {path}")
