@@ -74,7 +74,7 @@ def entities(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 def test_articles_have_the_length_of_the_judged_task() -> None:
     articles = rows("analysis_fr.jsonl")
-    assert len(articles) >= 19
+    assert len(articles) >= 20  # clusters: fewer make every interval wide
     for article in articles:
         assert set(article) == {"id", "title", "text", "licence"}
         assert article["licence"] == "MIT"
