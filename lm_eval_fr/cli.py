@@ -119,9 +119,9 @@ def run(arguments: tuple[str, ...]) -> None:
 
 
 def _colour() -> bool:
-    import os
+    from lm_eval_fr.report.text import wants_colour
 
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return wants_colour(sys.stdout)
 
 
 @main.command()
