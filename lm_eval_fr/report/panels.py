@@ -77,7 +77,7 @@ class Panel:
 
 
 def text_lines(panel: Panel, columns: int) -> list[str]:
-    """Without its title. A chart is what its table says; only its sentence is shown."""
+    """Without its title. A chart is what its table says: it is left to the HTML."""
     lines: list[str] = []
     for block in panel.blocks:
         if isinstance(block, Table):
@@ -85,8 +85,8 @@ def text_lines(panel: Panel, columns: int) -> list[str]:
             rows = [list(row) for row in block.rows]
             lines += [f"  {line}" for line in fit(list(block.header), rows, columns - 2, block.left, block.names)]
             lines.append("")
-        else:
-            lines += wrap(w.printable(block if isinstance(block, str) else block.sentence), columns)
+        elif isinstance(block, str):
+            lines += wrap(w.printable(block), columns)
     return [line for i, line in enumerate(lines) if line or (0 < i < len(lines) - 1 and lines[i - 1])]
 
 

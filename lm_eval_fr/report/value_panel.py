@@ -176,7 +176,7 @@ def number(value: float | None) -> str:
         if size >= 10
         else f"{value:.2f}"
         if size >= 1
-        else f"{value:.3g}"
+        else f"{value:#.3g}"
     )
 
 

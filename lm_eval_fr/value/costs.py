@@ -74,24 +74,27 @@ def arm_cost(run: Run, side: int, tasks: Sequence[PairedTask], arm: ArmPrice, na
     return ArmCost(found, tokens.source, note, tuple(cautions))
 
 
-def dollars_per_answer(run: Run, log: TaskLog, arm: ArmPrice, name: str) -> tuple[float, TokenSource, list[str]]:
-    """One response of one task, in the mean; where the tokens come from; what to know about it.
+def dollars_per_answer(
+    run: Run, logs: Sequence[TaskLog], arm: ArmPrice, name: str
+) -> tuple[float, TokenSource, list[str]]:
+    """One response to one document of these tasks, in the mean; where the tokens come from; what to know about it.
 
     Raises InputError where the arm's answers cost nothing.
     """
-    tokens = tokens_of(run, log, arm.tokenizer)
-    used = list(tokens.by_document.values())
+    counted = {log.task: tokens_of(run, log, arm.tokenizer) for log in logs}
+    tokens = next((one for one in counted.values() if one.source != "usage"), counted[logs[0].task])
+    used = [one for found in counted.values() for one in found.by_document.values()]
     cautions = [f"{name}: {tokens.note}"] if tokens.source != "usage" else []
     if isinstance(arm.price, TokenPrice):
         columns = np.array([(one.input, one.output, one.cached) for one in used]).reshape(-1, 3)
         dollars = float(_price_of(columns.T, arm.price).sum())
     else:
-        per_second, _, more = _tokens_per_second(run, arm, {log.task: tokens}, name)
+        per_second, _, more = _tokens_per_second(run, arm, counted, name)
         dollars = sum(one.total for one in used) / per_second / 3600 * arm.price.dollars
         cautions += more
     answers = sum(one.responses for one in used)
     if not dollars > 0 or not answers:
-        raise InputError(f"the answers of {name} to {log.task} cost nothing", where=log.paths[0], remedy=NO_TOKEN)
+        raise InputError(f"the answers of {name} cost nothing", where=logs[0].paths[0], remedy=NO_TOKEN)
     return dollars / answers, tokens.source, cautions
 
 

@@ -92,10 +92,10 @@ def with_costs(
     if not flags.prices:
         return options
     prices = arm_prices(flags, 2)
-    mine, other = voted_tasks(candidate, reference, options.tasks or None)[0]
+    logs = voted_tasks(candidate, reference, options.tasks or None)
     costs = [
-        dollars_per_answer(run, log, arm, run.model)
-        for run, log, arm in zip((candidate, reference), (mine, other), prices, strict=True)
+        dollars_per_answer(run, [pair[side] for pair in logs], prices[side], run.model)
+        for side, run in enumerate((candidate, reference))
     ]
     if "estimate" in {cost[1] for cost in costs} and costs[0][1] != costs[1][1] and not flags.estimate:
         raise InputError(
@@ -103,6 +103,7 @@ def with_costs(
             where=(candidate if costs[0][1] == "estimate" else reference).path,
             remedy="--tokenizer NAME counts them, --estimate takes an estimate, --cost-ratio X does without",
         )
+    cautions = tuple(caution for cost in costs for caution in cost[2])
     dollars = [1000 * cost[0] for cost in costs]
     source = f"from the prices: ${number(dollars[0])} and ${number(dollars[1])} a thousand answers"
-    return replace(options, cost_ratio=dollars[1] / dollars[0], cost_source=source)
+    return replace(options, cost_ratio=dollars[1] / dollars[0], cost_source=source, cautions=cautions)

@@ -22,7 +22,9 @@ _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 
 @dataclass(frozen=True)
 class VoteOptions:
-    """cost_ratio: what one reference answer costs, in candidate answers; None: not known. allow: as `compare`'s."""
+    """cost_ratio: what one reference answer costs, in candidate answers; None: not known. allow: as `compare`'s.
+    cautions: what is known to be uncertain of the costs.
+    """
 
     cost_ratio: float | None = None
     cost_source: str | None = None
@@ -32,6 +34,7 @@ class VoteOptions:
     tasks: Collection[str] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
     allow: Collection[str] = ()
+    cautions: tuple[str, ...] = ()
 
 
 def vote_runs(
@@ -55,7 +58,7 @@ def vote_runs(
         cost_ratio=options.cost_ratio,
         cost_source=options.cost_source,
         seed=options.seed,
-        cautions=tuple(caution for ballots in paired for caution in _cautions(ballots, called)),
+        cautions=(*(one for ballots in paired for one in _cautions(ballots, called)), *options.cautions),
     )
 
 

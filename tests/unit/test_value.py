@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,49 +29,7 @@ from lm_eval_fr.value.main import sensitivity
 from lm_eval_fr.value.prices import HourPrice, TokenPrice, parse_price
 from lm_eval_fr.value.success import parse_success
 from lm_eval_fr.value.throughput import read_throughput
-from tests.fakes.runs import make_run, plain_task, write_responses
-
-Scores = Sequence[float]
-
-
-def arm(
-    folder: Path,
-    scores: Scores | Mapping[str, Scores],
-    *,
-    usage: Sequence[tuple[int, int, int]] | tuple[int, int, int] | None = (1000, 100, 0),
-    seconds: float = 12.5,
-    model: str = "org/petit",
-    titles: Sequence[str] | None = None,
-) -> Path:
-    """A run of piaf_fr, or of the named tasks, with (input, output, cached) tokens a document, or without usage."""
-    by_task = scores if isinstance(scores, Mapping) else {"piaf_fr": scores}
-    tasks = [
-        plain_task(name, {"f1": list(values)}, titles=titles, cluster="title" if titles else None)
-        for name, values in by_task.items()
-    ]
-    results = {"total_evaluation_time_seconds": str(seconds)}
-    place = make_run(folder, *tasks, model=model, results=results)
-    if usage is not None:
-        for path in place.glob("samples_*.jsonl"):
-            task, stamp = path.stem.removeprefix("samples_").rsplit("_", 1)
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            each = [usage] * len(lines) if isinstance(usage[0], int) else list(usage)
-            rows = [
-                {
-                    "task": task,
-                    "doc_hash": line["doc_hash"],
-                    "usage": {"prompt_tokens": i, "completion_tokens": o, "cached_tokens": c},
-                    "error": None,
-                }
-                for line, (i, o, c) in zip(lines, each, strict=True)  # type: ignore[misc]
-            ]
-            write_responses(place, task, rows, stamp)
-    return place
-
-
-def right(n: int, successes: int) -> list[float]:
-    """Spread evenly, so that no interval depends on where they stand."""
-    return [float((i + 1) * successes // n - i * successes // n) for i in range(n)]
+from tests.fakes.valued import Scores, arm, right
 
 
 def valued(runs: Sequence[Path], *prices: str, level: float = 0.95, **flags: Any) -> ValueReport:

@@ -6,7 +6,6 @@ import itertools
 import json
 import random
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,8 @@ from lm_eval_fr.voting.command import add_voting
 from lm_eval_fr.voting.main import independent_majority
 from lm_eval_fr.voting.subsets import EXACT_RESPONSES, subset_masks, win_probabilities
 from lm_eval_fr.voting.tables import vote_table
-from tests.fakes.runs import GREEDY, FakeSample, FakeTask, make_run
-
-DRAWN = {**GREEDY, "temperature": 0.7, "do_sample": True}
+from tests.fakes.runs import GREEDY, FakeTask, make_run
+from tests.fakes.valued import draws, voting_task
 
 
 def some_ballots(n: int, documents: int, seed: int = 1) -> list[Ballot]:
@@ -123,32 +121,6 @@ def test_independence_is_condorcet() -> None:
     assert independent_majority(p, 1) == pytest.approx(p)
     assert independent_majority(p, 3) == pytest.approx(p**3 + 3 * p**2 * (1 - p))
     assert independent_majority(p, 2) == pytest.approx(p)
-
-
-def voting_task(name: str, answers: Sequence[Sequence[str]], **changes: Any) -> FakeTask:
-    """A question a document, whose gold is "oui"; two documents an article."""
-    samples = [
-        FakeSample(
-            doc={"id": f"d{i}", "title": f"Article {i // 2}"},
-            prompt=f"Question n° {i} ?",
-            answer=responses,
-            scores={"f1": sum(text == "oui" for text in responses) / len(responses)},
-            target="oui",
-        )
-        for i, responses in enumerate(answers)
-    ]
-    several = len(answers[0]) > 1
-    config = {"repeats": len(answers[0])}
-    metadata = {"version": 1.0, "cluster": "title", **({"voting": "span"} if several else {})}
-    settings: dict[str, Any] = {"generation": DRAWN if several else GREEDY, "cluster": "title"}
-    return FakeTask(name, samples, **{**settings, "config": {**config, "metadata": metadata}, **changes})
-
-
-def draws(seed: int, documents: int, n: int, hard: float, right: float = 0.75) -> list[list[str]]:
-    """`hard` of the documents are wrong whatever is drawn; an answer to the others is right so often."""
-    draw = random.Random(seed)
-    lost = [draw.random() < hard for _ in range(documents)]
-    return [["oui" if not one and draw.random() < right else "non" for _ in range(n)] for one in lost]
 
 
 def voted(tmp_path: Path, candidate: FakeTask, reference: FakeTask, **options: Any) -> VotingReport:
