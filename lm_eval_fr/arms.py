@@ -201,7 +201,7 @@ def _watched_log(watch: LogWatch, level: int) -> Iterator[None]:
 
 
 def register_models() -> None:
-    """Makes `fr-baseline` and `hosted-chat` known to lm-eval; their modules are imported when one is used."""
+    """Makes our models known to lm-eval; their modules are imported when one is used."""
     import lm_eval.models  # noqa: F401  (fills the registry)
     from lm_eval.api.registry import model_registry
 

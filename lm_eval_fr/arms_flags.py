@@ -19,8 +19,9 @@ from lm_eval_fr.redaction import Redactor
 OUR_MODELS = {
     "fr-baseline": "lm_eval_fr.models.baseline:FrBaseline",
     "hosted-chat": "lm_eval_fr.models.hosted:HostedChat",
+    "batch-chat": "lm_eval_fr.models.batch_chat:BatchChat",
 }
-CHAT_MODELS = ("local-chat-completions", "openai-chat-completions", "hosted-chat")
+CHAT_MODELS = ("local-chat-completions", "openai-chat-completions", "hosted-chat", "batch-chat")
 DICTIONARIES = (
     "model_args",
     "gen_kwargs",
@@ -41,7 +42,8 @@ examples:
       --tasks piaf_fr --limit 50 --output_path runs/api
 
 Answers are kept as they arrive, in OUTPUT_PATH/cache: the same command again resumes. Samples are always logged.
-Models besides lm-eval's: hosted-chat (OpenAI's and Mistral's dialects), fr-baseline (no model; damage=0.3,seed=7).
+Models besides lm-eval's: hosted-chat (OpenAI's and Mistral's dialects), batch-chat (files for `vllm run-batch`),
+fr-baseline (no model; damage=0.3,seed=7).
 """
 
 

@@ -18,7 +18,7 @@ from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import ArmError, LmEvalFrError
 from lm_eval_fr.manifest import read_manifest
 
-TORCHLESS = ("fr-baseline", "hosted-chat", "local-completions", "local-chat-completions", "dummy")
+TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -119,7 +119,7 @@ class HostedChat(LocalChatCompletion):
                 self._keep(requests[index].args, answers[index], reply.record(seconds))
                 bar.update()
 
-            Sender(self._endpoint(), self.policy, proven=self._proven()).send(bodies, done)
+            self._send(bodies, done)
         if failures:
             log.warning(
                 "%d of %d documents got no answer (the last: %s); they are logged as empty, and asked again by the "
@@ -129,6 +129,9 @@ class HostedChat(LocalChatCompletion):
                 failures[-1],
             )
         return answers
+
+    def _send(self, bodies: Sequence[bytes], done: Callable[[int, Reply, float], None]) -> None:
+        Sender(self._endpoint(), self.policy, proven=self._proven()).send(bodies, done)
 
     def _proven(self) -> bool:
         """Whether an earlier run got answers with the same arguments: what is refused now is then the document."""
