@@ -21,8 +21,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ import requests
 from lm_eval_fr import __version__
 from lm_eval_fr.documents import cut_at_sentence, spread_over_clusters
 from lm_eval_fr.errors import InputError, LmEvalFrError, Unfinished, UsageError
+from lm_eval_fr.headers import retry_after
 
 API = "https://fr.wikipedia.org/w/api.php"
 LICENCE = "CC BY-SA 4.0"
@@ -84,7 +83,8 @@ class Client:
                 if content is not None:
                     return content
                 trouble = f"busy (HTTP {reply.status_code})"
-                wait = retry_after(reply.headers.get("Retry-After"), default=5.0 if reply.ok else 2.0**attempt)
+                asked_for = retry_after(reply.headers, time.time())
+                wait = asked_for if asked_for is not None else 5.0 if reply.ok else 2.0**attempt
             if wait > LONGEST_WAIT:
                 raise Unfinished(f"{trouble}, asks to wait {wait:.0f} s", where=self.api, remedy="run again later")
             if attempt < TRIES - 1:
@@ -110,20 +110,6 @@ class Client:
                 return None
             raise InputError(f"{error.get('code')}: {error.get('info')}", where=self.api)
         return content
-
-
-def retry_after(header: str | None, *, default: float) -> float:
-    """Seconds from a Retry-After header, which holds seconds or a date."""
-    if not header:
-        return default
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return default
 
 
 def part(client: Client, content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

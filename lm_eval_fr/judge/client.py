@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from lm_eval_fr.errors import JudgeError
+from lm_eval_fr.headers import retry_after
 from lm_eval_fr.judge.protocol import Profile
-from lm_eval_fr.judge.retry import retry_after
 from lm_eval_fr.redaction import MASK, Redactor
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class ChatClient:
         if status == 429 and error.code in ("insufficient_quota", "billing_hard_limit_reached"):
             return CallFailed("quota", named, status=status, remedy="top up the account, then run again to resume")
         if status in (408, 409, 429) or status >= 500:
-            wait = retry_after({name.lower(): value for name, value in response.headers.items()}, time.time())
+            wait = retry_after(response.headers, time.time())
             return CallFailed("rate" if status == 429 else "server", named, status=status, wait=wait)
         if remedy := self._remedy(status, error):
             return CallFailed("stop", f"{self.address}: {named}", status=status, remedy=remedy)

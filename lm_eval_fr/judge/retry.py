@@ -6,10 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +38,6 @@ class Backoff:
         wait = min(self._next, self._policy.longest_wait)
         self._next = wait * 2
         return wait * self._source.uniform(0.5, 1.0)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the server asks to wait (a number, or an HTTP date against `now` in Unix time), or None."""
-    with suppress(KeyError, ValueError):
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    with suppress(ValueError):
-        return max(0.0, float(value))
-    with suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    return None
 
 
 class Throttle:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import msgspec
+
+from lm_eval_fr.headers import retry_after
 
 HOPELESS = (401, 402, 403, 404)  # every further call would get the same
 PASSING = (408, 409, 425, 429)
@@ -50,20 +50,6 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, now: float)
     if status in PASSING or status >= 500:
         return Reply("again", error=said, status=status, wait=retry_after(headers, now))
     return Reply("refused", error=said, status=status)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the server asks to wait: a number, or an HTTP date against `now`."""
-    with suppress(KeyError, ValueError):
-        return max(0.0, float(headers["Retry-After-Ms"]) / 1000)
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    with suppress(ValueError):
-        return max(0.0, float(value))
-    with suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    return None
 
 
 def _read_answer(body: bytes) -> Reply:

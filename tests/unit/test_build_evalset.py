@@ -4,15 +4,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lm_eval_fr.errors import InputError, Unfinished, UsageError
-from scripts.build_evalset import Choice, Client, build, plain_text, retry_after
+from scripts.build_evalset import Choice, Client, build, plain_text
 from tests.fakes.mediawiki import Article, FakeMediaWiki, Trouble, maxlag, too_many
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_evalset.py"
@@ -185,14 +183,6 @@ def test_a_very_long_wait_is_the_users(tmp_path: Path) -> None:
         with pytest.raises(Unfinished, match="asks to wait 7200 s"):
             run(wiki, tmp_path / "a.jsonl")
         assert wiki.count == 1
-
-
-def test_retry_after() -> None:
-    assert retry_after("12", default=1.0) == 12.0
-    assert retry_after(None, default=1.0) == 1.0
-    assert retry_after("soon", default=1.0) == 1.0
-    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert 50 < retry_after(in_a_minute, default=1.0) <= 60
 
 
 def test_plain_text() -> None:

@@ -20,7 +20,7 @@ FLOORS = [
     {"plan", "manifest", "checkpoint"},
     {"logs"},
     {"definitions", "registration", "demo"},
-    {"metrics", "stats", "report", "redaction"},
+    {"metrics", "stats", "report", "redaction", "headers"},
     {"errors"},
 ]
 # Files that serve one module only stand on its floor.
@@ -34,7 +34,7 @@ SERVES = {
     "records": "definitions",
     "votes": "definitions",
 }
-GROUND = {"metrics", "stats", "report", "redaction"}
+GROUND = {"metrics", "stats", "report", "redaction", "headers"}
 
 
 def part_of(path: Path) -> str:
