@@ -97,7 +97,9 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
     watch = LogWatch()
 
     def open_cache(lm: Any, path: str) -> AnswerCache:
-        slices = VLLM_SLICE if call.model == "vllm" else None
+        # With data parallelism lm-eval loads the model anew for every call: one slice only.
+        alone = int(call.model_args.get("data_parallel_size") or 1) == 1
+        slices = VLLM_SLICE if call.model == "vllm" and alone else None
         progress = Progress(say) if quiet else None
         caches.append(AnswerCache(lm, path, slice_size=slices, progress=progress, say=say, clean=redactor.exact))
         return caches[-1]
