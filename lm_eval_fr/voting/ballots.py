@@ -134,9 +134,8 @@ def _first_filter(log: TaskLog) -> list[Sample]:
 
 def _unpaired(sample: Sample, lacking: str) -> MismatchError:
     what = f"document {sample.doc_id} ({sample.doc_hash[:12]}) of {sample.task} is not in the {lacking}"
-    return MismatchError(
-        "documents", what, where=sample.path, line=sample.line, remedy="run both arms on the same documents"
-    )
+    remedy = "run both arms on the same documents, or --allow documents compares the common ones"
+    return MismatchError("documents", what, where=sample.path, line=sample.line, remedy=remedy)
 
 
 def _check(pairs: Sequence[tuple[Sample, Sample]], allow: Collection[str], notes: list[str]) -> None:

@@ -218,6 +218,10 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
         voted(tmp_path / "d", mute, voting_task("piaf_fr", one))
     with pytest.raises(MismatchError, match=r"document 5 .* is not in the candidate"):
         voted(tmp_path / "e", voting_task("piaf_fr_vote", votes[:5]), voting_task("piaf_fr", one))
+    common = voted(
+        tmp_path / "e2", voting_task("piaf_fr_vote", votes[:5]), voting_task("piaf_fr", one), allow=("documents",)
+    )
+    assert common.tasks[0].n == 5
     with pytest.raises(MismatchError, match="max_gen_toks is 64 in the candidate, 32 in the reference"):
         shorter = voting_task("piaf_fr", one, generation={**GREEDY, "max_gen_toks": 32})
         voted(tmp_path / "f", voting_task("piaf_fr_vote", votes), shorter)
