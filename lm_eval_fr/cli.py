@@ -88,6 +88,23 @@ def ab(plan: Path, out: Path | None, gate: bool) -> None:
     _study(plan, out, gate=gate)
 
 
+@main.command()
+@click.argument("plan", type=EXISTING)
+def check(plan: Path) -> None:
+    """Before a study: endpoints, checkpoints, documents, judge, and what it will ask. Nothing is written.
+
+    \b
+    lm-eval-fr check plan.yaml
+    lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
+    """
+    from lm_eval_fr.check.plan import check_plan
+    from lm_eval_fr.plan import load_plan
+
+    report = check_plan(load_plan(plan), plan, say=say)
+    click.echo(report.text())
+    sys.exit(report.exit_code)
+
+
 def _study(plan_file: Path, out: Path | None, *, gate: bool = False) -> None:
     from lm_eval_fr.compare import gate_code
     from lm_eval_fr.plan import load_plan
