@@ -17,7 +17,8 @@ import msgspec
 
 from lm_eval_fr.check.http import Answer, Server, ask
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.judge.retry import RetryPolicy, retry_after
+from lm_eval_fr.headers import retry_after
+from lm_eval_fr.judge.retry import RetryPolicy
 from lm_eval_fr.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Client:
                         self._answered, self._lost_in_a_row = True, 0
                         return content
                     said = self._refused(response, content)
-                    wait = retry_after({k.lower(): v for k, v in response.headers.items()}, time.time())
+                    wait = retry_after(response.headers, time.time())
                 except self._lost as error:
                     said = self.arm.scrub(str(error) or type(error).__name__)
                     if not self._answered and attempt == 2:

@@ -6,11 +6,12 @@ echo             the completions endpoint of old: the prompt comes back with `lo
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.fidelity.scored import MISSING, Scored, from_rows, text_key
+from lm_eval_fr.fidelity.scored import MISSING, Scored, from_flat, from_rows, text_key
 from lm_eval_fr.fidelity.texts import Passage
 
 Dialect = Literal["prompt_logprobs", "echo"]
@@ -21,7 +22,7 @@ class NoLogprobs(Exception):
     """A reply without log-probabilities of the prompt."""
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     logprob: float
     decoded_token: str | None = None
 
@@ -88,17 +89,26 @@ def read_reply(content: bytes, dialect: Dialect) -> Scored:
 
 
 def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
-    rows: list[dict[int, float]] = []
-    names: dict[int, str] = {}
-    tokens, own = [], []
-    for position, token in zip(positions[1:], ids[1:], strict=True):
-        if position is None or token not in position:
-            raise NoLogprobs("the reply holds none of the prompt")
-        rows.append({key: entry.logprob for key, entry in position.items()})
-        names |= {key: entry.decoded_token or "" for key, entry in position.items()}
-        tokens.append(position[token].decoded_token or "")
-        own.append(position[token].logprob)
-    return from_rows("id", tokens, ids[1:], rows, own, names)
+    """Flat lists, few loops in Python: this runs while the server waits for its next text."""
+    listed = [position for position in positions[1:] if position is not None]
+    if len(listed) != len(ids) - 1:
+        raise NoLogprobs("the reply leaves some out")
+    try:
+        there = [position[token] for position, token in zip(listed, ids[1:], strict=True)]
+    except KeyError:
+        raise NoLogprobs("the reply leaves some out") from None
+    keys = [*chain.from_iterable(listed)]
+    entries = [*chain.from_iterable(map(dict.values, listed))]
+    return from_flat(
+        "id",
+        [entry.decoded_token or "" for entry in there],
+        ids[1:],
+        [*map(len, listed)],
+        keys,
+        [entry.logprob for entry in entries],
+        [entry.logprob for entry in there],
+        dict(zip(keys, [entry.decoded_token or "" for entry in entries], strict=True)),
+    )
 
 
 def _echoed(given: _Echoed | None, generated: int) -> Scored:

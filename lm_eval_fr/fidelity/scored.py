@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -85,16 +86,29 @@ def from_rows(
     names: Mapping[int, str],
 ) -> Scored:
     """From one mapping of keys to log-probabilities a position."""
-    sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    width = int(sizes.max()) if len(rows) else 0
-    inside = np.arange(width)[None, :] < sizes[:, None]
-    keys = np.full((len(rows), width), MISSING, dtype=np.int64)
-    logprobs = np.full((len(rows), width), -np.inf)
-    keys[inside] = np.fromiter((key for row in rows for key in row), dtype=np.int64, count=int(sizes.sum()))
-    logprobs[inside] = np.fromiter((p for row in rows for p in row.values()), dtype=np.float64, count=int(sizes.sum()))
-    logprobs[keys == MISSING] = -np.inf
+    logprobs = [logprob for row in rows for logprob in row.values()]
+    return from_flat(kind, tokens, ids, [*map(len, rows)], [*chain.from_iterable(rows)], logprobs, own, names)
+
+
+def from_flat(
+    kind: KeyKind,
+    tokens: Sequence[str],
+    ids: Sequence[int],
+    sizes: Sequence[int],
+    keys: Sequence[int],
+    logprobs: Sequence[float],
+    own: Sequence[float],
+    names: Mapping[int, str],
+) -> Scored:
+    """From all positions' keys and log-probabilities behind each other; sizes: how many each position has."""
+    width = max(sizes, default=0)
+    inside = np.arange(width)[None, :] < np.array(sizes, dtype=np.int64)[:, None]
+    grid = np.full((len(sizes), width), MISSING, dtype=np.int64)
+    values = np.full((len(sizes), width), -np.inf)
+    grid[inside], values[inside] = keys, logprobs
+    values[grid == MISSING] = -np.inf
     return Scored(
-        kind, tuple(tokens), np.array(ids, dtype=np.int64), keys, logprobs, np.array(own, dtype=np.float64), names
+        kind, tuple(tokens), np.array(ids, dtype=np.int64), grid, values, np.array(own, dtype=np.float64), names
     )
 
 
