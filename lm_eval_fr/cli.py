@@ -313,6 +313,8 @@ def _price_flags(given: dict[str, Any]) -> PriceFlags:
 @click.option("--quiet", is_flag=True, help="Print no table.")
 @click.option("--success", "successes", multiple=True, metavar="RULE", help="With --price: as piaf_fr:f1>=0.5.")
 @click.option("--cost-ratio", type=float, help="Votes: a reference answer's cost in candidate answers.")
+@click.option("--claims", metavar="FILE|NAME", help="Published differences: which hold here. A name: see claims/.")
+@click.option("--fidelity", type=EXISTING, metavar="FILE", help="What `fidelity` wrote, into the report.")
 @price_options
 @pair_options
 def compare(runs: tuple[Path, ...], **given: Any) -> None:
@@ -322,21 +324,28 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     lm-eval-fr compare runs/nvfp4 runs/api --judge runs/judge --html report.html
     lm-eval-fr compare runs/fp8 runs/nvfp4 runs/bf16 --margin 0.02 --margin piaf_fr=0.03 --gate
     lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h --html report.html
+    lm-eval-fr compare runs/nvfp4 runs/bf16 --claims nemotron_3_nano_nvfp4
     """
-    from lm_eval_fr.compare.command import CompareOptions, compare_command
+    from lm_eval_fr.compare.command import CompareOptions, Part, compare_command
+    from lm_eval_fr.compare.parts import claims_part, fidelity_part
     from lm_eval_fr.value.command import add_value
     from lm_eval_fr.voting.command import add_voting
 
     prices, cost_ratio = _price_flags(given), given.pop("cost_ratio")
+    claims, fidelity_file = given.pop("claims"), given.pop("fidelity")
+    if len(runs) > 2 and (claims or fidelity_file):
+        raise click.UsageError("--claims and --fidelity are for one candidate: compare that one alone")
     if len(runs) > 2 and (prices.prices or cost_ratio is not None):
         raise click.UsageError("--price and --cost-ratio are for one candidate; `lm-eval-fr value` takes several")
     if prices.successes and not prices.prices:
         raise click.UsageError("--success goes with --price")
     options = CompareOptions(command=_command_line(), **given)
     costs = {"prices": prices, "cost_ratio": cost_ratio} if cost_ratio is None else {"cost_ratio": cost_ratio}
-    parts = [
+    parts: list[Part] = [
         *([partial(add_value, flags=prices, allow=given["allow"])] if prices.prices else []),
         partial(add_voting, seed=given["seed"], allow=given["allow"], **costs),
+        *([claims_part(claims)] if claims else []),
+        *([fidelity_part(fidelity_file)] if fidelity_file else []),
     ]
     code = compare_command(runs, options, show=click.echo, colour=_colour(), say=say, parts=parts)
     if given["gate"]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from lm_eval_fr.claims import check_claims, find_claims
+from lm_eval_fr.compare.command import Part
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report.fidelity_model import SCHEMA_VERSION, Fidelity
 from lm_eval_fr.report.model import Report
 
-Part = Callable[[Report, Pairing], Report]
 FARTHEST = 20  # documents of a fidelity that a comparison's report keeps
 REMEDY = "give the fidelity.json that `lm-eval-fr fidelity` wrote"
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from lm_eval_fr.claims import Claimed, check_claims, claimed_of, decide_claim, find_claims, read_claims
+from lm_eval_fr.cli import main
 from lm_eval_fr.compare import compare
 from lm_eval_fr.compare.parts import claims_part, fidelity_part
 from lm_eval_fr.definitions import claims_dir
@@ -22,7 +26,9 @@ from lm_eval_fr.report.claims_model import ClaimResult
 from lm_eval_fr.report.json import from_json, to_json
 from lm_eval_fr.stats import Interval, exact_match_spread, paired_difference
 from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
+from tests.fakes.logprobs import PseudoModel
 from tests.fakes.runs import FakeTask, make_run, plain_task
+from tests.fakes.server import FakeOpenAI
 
 SOURCE = {"url": "https://example.org", "title": "Une carte", "published": "2026-01-28", "read": "2026-11-21"}
 
@@ -223,3 +229,30 @@ def test_the_shipped_tables_name_their_sources_and_read_well() -> None:
         "AIME25 (no tools)": -2.4,
         "IFBench (prompt)": -0.8,
     }
+
+
+def test_the_command_shows_claims_and_a_measured_fidelity(
+    fake_server: Callable[..., FakeOpenAI], tmp_path: Path
+) -> None:
+    one, other = right_and_wrong(30, 2, 1, 15)
+    task = [plain_task("aime25", {"em": scores}) for scores in (one, other)]
+    runs = [make_run(tmp_path / name, each, model=name) for name, each in zip(("c", "r"), task, strict=True)]
+    claims = file_of(tmp_path, {"name": "AIME25", "task": "aime25", "reference": 89.1, "candidate": 86.7})
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Un été à Paris.\n\nUn hiver à Lyon.", encoding="utf-8")
+    servers = fake_server(PseudoModel(damage=0.3)), fake_server(PseudoModel())
+    measure = ["fidelity", servers[0].url, servers[1].url, "--texts", str(texts), "--out", str(tmp_path / "f")]
+    assert CliRunner().invoke(main, [*measure, "--quiet"]).exit_code == 0
+    page, record = tmp_path / "report.html", tmp_path / "compare.json"
+    arguments = ["compare", *map(str, runs), "--claims", str(claims), "--fidelity", str(tmp_path / "f/fidelity.json")]
+    done = CliRunner().invoke(main, [*arguments, "--html", str(page), "--json", str(record)])
+    assert done.exit_code == 0, done.output
+    assert "PUBLISHED CLAIMS" in done.output and "NEXT-TOKEN FIDELITY" in done.output
+    found = json.loads(record.read_text(encoding="utf-8"))
+    assert found["claims"]["results"][0]["status"] == "undecidable" and found["fidelity"]["distance"]["documents"] == 2
+    assert 'id="claims"' in page.read_text(encoding="utf-8")
+    missing = CliRunner().invoke(main, ["compare", *map(str, runs), "--claims", "nemotron_3_nano_nvfp4"])
+    assert missing.exit_code == 2 and "MMLU-Pro: mmlu_pro_* was not run" in missing.output
+    assert len(missing.output.strip().splitlines()) == 1
+    several = CliRunner().invoke(main, ["compare", *map(str, [*runs, runs[0]]), "--claims", str(claims)])
+    assert several.exit_code == 2 and "one candidate" in several.output
