@@ -9,13 +9,13 @@ from lm_eval_fr.report.panels import Block, Panel, Table
 
 def claims_panel(claims: Claims) -> Panel:
     counted = ", ".join(f"{number} {status}" for status, number in claims.counts.items() if number)
-    header = ("claim", "published", "diff.", "here", "diff.", w.level_text(claims.level), "n", "verdict", "needs n")
+    header = ("claim", "published", "diff.", "here", "diff.", w.level_text(claims.level), "verdict", "needs n")
     rows = tuple(_row(one) for one in claims.results)
     source = f"{claims.source.title}, {claims.source.published}, {claims.source.url} (read {claims.source.read})"
     caption = "In points, candidate / reference; diff. = candidate - reference."
     blocks: tuple[Block, ...] = (
         f"{claims.title}: {counted}.",
-        Table(header, rows, left=(0, 7), caption=caption, names=(0,)),
+        Table(header, rows, left=(0, 6), caption=caption, names=(0,)),
         *(f"{one.name}: {one.sentence}" for one in claims.results),
         f"Published of {claims.candidate} against {claims.reference}. {claims.settings}".strip(),
         f"Source: {source}.",
@@ -27,7 +27,7 @@ def _row(one: ClaimResult) -> tuple[str, ...]:
     published = _both(one.claimed_candidate, one.claimed_reference)
     here = _both(one.candidate_mean, one.reference_mean)
     interval = w.interval(one.ci_low, one.ci_high)
-    numbers = (w.signed(one.claimed), here, w.signed(one.difference), interval, w.count(one.documents))
+    numbers = (w.signed(one.claimed), here, w.signed(one.difference), interval)
     return (one.name, published, *numbers, one.status, w.count(one.documents_needed))
 
 

@@ -225,9 +225,9 @@ def test_the_shipped_tables_name_their_sources_and_read_well() -> None:
     differences = {name: round(100 * claimed.difference, 3) for name, claimed in nemotron.items() if claimed}
     assert differences == {
         "MMLU-Pro": -0.9,
-        "GPQA Diamond (no tools)": -1.1,
-        "AIME25 (no tools)": -2.4,
-        "IFBench (prompt)": -0.8,
+        "GPQA Diamond": -1.1,
+        "AIME25": -2.4,
+        "IFBench": -0.8,
     }
 
 

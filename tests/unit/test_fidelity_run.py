@@ -1,6 +1,9 @@
 """`lm-eval-fr fidelity` against real sockets: what it measures, what it refuses, how it resumes."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +117,26 @@ def test_a_killed_run_asks_only_for_the_rest(fake_server: Server, texts: Path, t
     assert again.exit_code == 0 and "replies were there from an earlier run" in " ".join(again.output.split())
     assert reference.count <= asked + 12 - min(asked, 12)
     assert measured(tmp_path / "out")["distance"]["documents"] == 12
+
+
+def test_a_process_that_is_killed_loses_no_reply(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    model = PseudoModel()
+    candidate, reference = fake_server(model, latency=0.1), fake_server(model)
+    out = tmp_path / "out"
+    flags = ["--texts", str(texts), "--out", str(out), "--concurrency", "1"]
+    command = [sys.executable, "-m", "lm_eval_fr", "fidelity", candidate.url, reference.url, *flags]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while candidate.count < 6 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait(timeout=10)
+    asked = candidate.count
+    assert 6 <= asked < 12 and not (out / "fidelity.json").exists()
+    assert run(candidate.url, reference.url, *flags).exit_code == 0
+    # At most the one reply that was on its way is asked for again.
+    assert candidate.count <= 13 and reference.count == 12
+    assert measured(out)["distance"]["documents"] == 12
 
 
 def test_dropped_connections_are_tried_again(fake_server: Server, texts: Path, tmp_path: Path) -> None:
