@@ -70,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     level: Share = 0.95
     margins: dict[str, Margin] = {}
     metrics: dict[str, str] = {}  # task -> the metric to compare, where not the task's first
+    filters: dict[str, str] = {}  # task -> the filter to read, where a task has several
     allow: tuple[str, ...] = ()  # mismatches let through, printed in the report
     data_dir: str | None = None
     metadata: dict[str, Any] = {}

@@ -163,7 +163,8 @@ def _pair(plan: Plan, out: Path, one: str, other: str) -> Pairing:
     from lm_eval_fr.logs import find_run
     from lm_eval_fr.pairing import pair_runs
 
-    return pair_runs(find_run(out / one), find_run(out / other), allow=plan.allow, metrics=plan.metrics)
+    one_run, other_run = find_run(out / one), find_run(out / other)
+    return pair_runs(one_run, other_run, allow=plan.allow, metrics=plan.metrics, filters=plan.filters)
 
 
 def _judge(plan: Plan, pairing: Pairing, *, folder: Path, out: Path, say: Say, command: str) -> JudgeSummary | None:

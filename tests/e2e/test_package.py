@@ -35,6 +35,7 @@ def test_definitions_and_the_demo_travel_in_the_wheel(wheel: Path) -> None:
         "lm_eval_fr/_definitions/tasks/piaf/utils.py",
         "lm_eval_fr/_definitions/judge/profiles/gpt-4.1.yaml",
         "lm_eval_fr/_definitions/judge/rubrics/analyses_fr.yaml",
+        "lm_eval_fr/_definitions/claims/mistral_small_4_nvfp4.yaml",
         "lm_eval_fr/demo/plan.yaml",
         "lm_eval_fr/demo/data/piaf_fr.json",
         "lm_eval_fr/report/page/report.css",
