@@ -175,10 +175,11 @@ def _pairing(candidate: Path, reference: Path, options: dict[str, Any]) -> Pairi
     from lm_eval_fr.logs import find_run
     from lm_eval_fr.pairing import pair_runs
 
+    tasks = options["tasks"] or None
     return pair_runs(
-        find_run(candidate),
-        find_run(reference),
-        tasks=options["tasks"] or None,
+        find_run(candidate, tasks=tasks),
+        find_run(reference, tasks=tasks),
+        tasks=tasks,
         allow=options["allow"],
         metrics=dict(options["metrics"]),
         filters=dict(options["filters"]),

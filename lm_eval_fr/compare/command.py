@@ -59,7 +59,7 @@ def compare_command(
     Raises UsageError for flags that do not go together.
     """
     _check(runs, options)
-    *candidates, reference = [find_run(run) for run in runs]
+    *candidates, reference = [find_run(run, tasks=options.tasks or None) for run in runs]
     pairings = [
         pair_runs(
             candidate,
@@ -99,6 +99,8 @@ def _check(runs: Sequence[Path], options: CompareOptions) -> None:
         raise UsageError("one run compares with nothing", remedy="give CANDIDATE and REFERENCE")
     if options.json_file == STDOUT and options.markdown_file == STDOUT:
         raise UsageError("--json - and --markdown - both want stdout", remedy="give one of them a file")
+    if options.html_file == STDOUT:
+        raise UsageError("is a page for a browser", where="--html -", remedy="give it a file")
     if len(runs) == 2:
         if len(options.judged) > 1:
             raise UsageError(f"{len(options.judged)} judge folders for one candidate", where="--judge")
