@@ -85,8 +85,12 @@ def documents_needed(difference: Difference, margin: float, *, power: float = 0.
     alpha = (1 - difference.interval.level) / 2
     size = difference.n / difference.clusters if difference.clusters else 1.0
     sd = error * math.sqrt(difference.n)
-    guarded = difference.kind == "bounded" or (size > 1 and difference.kind != "unbounded")
+    counted = difference.kind == "binary" and difference.clusters is None and difference.flips is not None
+    guarded = counted or difference.kind == "bounded" or (size > 1 and difference.kind != "unbounded")
     spread = Spread("score" if guarded else "judge", sd, "as observed", size)
+    if counted and difference.flips is not None:  # Tango's interval has a width even where nothing flipped
+        flipped = (difference.flips.lost + difference.flips.gained) / difference.n
+        spread = Spread("exact_match", math.sqrt(flipped), "as observed")
     mean, threshold = (estimate, -margin) if room > 0 else (-estimate, margin)
     documents = smallest(lambda n: attained(n, spread, mean, threshold, alpha) >= power)
     if guarded:

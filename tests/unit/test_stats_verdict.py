@@ -27,6 +27,7 @@ from lm_eval_fr.stats import (
     pilot_spread,
     planning_table,
     score_spread,
+    tango_interval,
 )
 from lm_eval_fr.stats.arrays import units_of
 from lm_eval_fr.stats.differences import guarded
@@ -124,6 +125,22 @@ def test_documents_needed_settle_it() -> None:
         again = paired_difference(fresh.clip(0, 1), np.full(needed.documents, 0.5))
         settled += decide(again.interval, 0.02) == "non_inferior"
     assert 0.66 < settled / 100 < 0.95
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "gained", "towards"),
+    [(72, 0, 0, "non_inferior"), (300, 3, 3, "non_inferior"), (72, 12, 2, "inferior")],
+)
+def test_documents_needed_of_few_flips_settle_it(n: int, lost: int, gained: int, towards: str) -> None:
+    candidate, reference = np.ones(n), np.ones(n)
+    candidate[:lost], reference[lost : lost + gained] = 0, 0
+    needed = documents_needed(paired_difference(candidate, reference), 0.02)
+    assert needed.towards == towards
+    assert needed.documents is not None
+    rates = [lost / n, gained / n, 1 - (lost + gained) / n]
+    fresh = np.random.default_rng(5).multinomial(needed.documents, rates, size=200)
+    verdicts = [decide(tango_interval(int(one), int(two), needed.documents), 0.02) for one, two, _ in fresh]
+    assert verdicts.count(needed.towards) / len(verdicts) > 0.7
 
 
 def test_documents_needed_towards_inferior_and_nowhere() -> None:
