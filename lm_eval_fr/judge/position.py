@@ -168,12 +168,12 @@ def _repeats(judged: Sequence[PairVerdict], both: Sequence[PairVerdict], level: 
 
 
 def _mean_share(shares: np.ndarray, count: int, of: int, level: float, p_value: float | None) -> Proportion:
-    """The mean of shares between 0 and 1, with the interval of a bounded mean."""
+    """The mean of shares between 0 and 1, with the interval of a bounded mean: 2 share - 1 fills [-1, 1]."""
     if not len(shares):
         return binomial_share(0, 0, level)
-    interval = paired_difference(shares, np.zeros_like(shares), level=level, kind="bounded").interval
-    low = None if interval.low is None else max(0.0, interval.low)
-    high = None if interval.high is None else min(1.0, interval.high)
+    interval = paired_difference(shares, 1 - shares, level=level, kind="bounded").interval
+    low = None if interval.low is None else (1 + interval.low) / 2
+    high = None if interval.high is None else (1 + interval.high) / 2
     share = float(shares.mean())
     return Proportion(count, of, share, low, high, p_value, level, interval.method, interval.reason)
 

@@ -154,6 +154,15 @@ def test_a_judge_without_a_lean_is_not_accused() -> None:
     assert share.high - share.low < 0.2
 
 
+def test_where_no_order_decided_the_interval_of_a_lean_is_even() -> None:
+    position = position_report(pairs(wins=0, losses=56, first=0, last=0)).position
+    assert position is not None
+    share = position.first_answer
+    assert share.low is not None and share.high is not None
+    assert share.low + share.high == pytest.approx(1)
+    assert 0.4 < share.low < 0.5
+
+
 def test_a_judge_that_knows_only_places_is_called_unfit() -> None:
     report = position_report(pairs(wins=5, losses=5, first=20, last=25))
     assert any("cannot tell these answers apart" in warning for warning in report.warnings)
