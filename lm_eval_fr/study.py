@@ -210,10 +210,6 @@ def _compare(
     from lm_eval_fr.logs import find_run
 
     reruns = {name: find_run(out / name) for name, _ in planned_arms(plan) if name.endswith("-rerun")}
-    notes = [
-        f"another plan ({other[:12]}) gave results in this folder before: margins changed after looking prove nothing"
-        for other in earlier
-    ]
     now = datetime.now().astimezone()
     return compare(
         pairing,
@@ -228,7 +224,7 @@ def _compare(
         command=command,
         created=now.isoformat(timespec="seconds"),
         today=now.date(),
-        notes=notes,
+        earlier_plans=earlier,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from lm_eval_fr.compare.main import read_judged
 from lm_eval_fr.compare.ranking import Ranked, rank
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import Pair, Pairing, task_as_asked
 from lm_eval_fr.report import html
 from lm_eval_fr.report.model import Report
@@ -33,7 +34,10 @@ def write_html(
     """The HTML report with its pairs; what does not fit is written beside it as `<name>.samples.jsonl`."""
     bare = len(html.render(report, Samples(cards=(), total=0)).encode())
     beside = path.with_suffix(".samples.jsonl")
-    samples = collect(pairing, judge_dir=judge_dir, budget=FILE_LIMIT - bare - _SLACK, beside=beside, seed=seed)
+    try:
+        samples = collect(pairing, judge_dir=judge_dir, budget=FILE_LIMIT - bare - _SLACK, beside=beside, seed=seed)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=beside, remedy="give another path") from None
     html.write(html.render(report, samples), path)
     return samples
 

@@ -26,8 +26,11 @@ def cautions(
     noise: Noise | None,
     *,
     today: date | None,
+    earlier_plans: Sequence[str] = (),
 ) -> tuple[Caution, ...]:
     found = [
+        *_plans(earlier_plans),
+        *_same_run(pairing),
         *_mismatches(pairing.tasks),
         *_judge(judge, summary, today),
         *_unjudged(pairing.tasks, judge),
@@ -38,6 +41,20 @@ def cautions(
         *_without_margin(results),
     ]
     return tuple({caution.text: caution for caution in found}.values())
+
+
+def _plans(earlier: Sequence[str]) -> Iterator[Caution]:
+    for other in earlier:
+        text = (
+            f"Another plan ({other[:12]}) gave results in this folder before: margins changed after looking prove "
+            "nothing."
+        )
+        yield Caution(kind="plan_changed", text=text)
+
+
+def _same_run(pairing: Pairing) -> Iterator[Caution]:
+    if pairing.candidate.results_path == pairing.reference.results_path:
+        yield Caution(kind="same_run", text="Candidate and reference are one and the same run: nothing is compared.")
 
 
 def _mismatches(tasks: Sequence[PairedTask]) -> Iterator[Caution]:

@@ -15,6 +15,7 @@ from lm_eval_fr.compare.noise import noise_of
 from lm_eval_fr.compare.ranking import rank, worst
 from lm_eval_fr.compare.sentence import Claim, claim_of, judge_claim, overall_of
 from lm_eval_fr.compare.tasks import ComparedTask, compare_task
+from lm_eval_fr.judge.judged_answers import check_answers
 from lm_eval_fr.judge.outcome import PairVerdict, read_verdicts
 from lm_eval_fr.judge.summary import JudgeSummary, read_summary
 from lm_eval_fr.logs import Run
@@ -50,12 +51,14 @@ def compare(
     command: str | None = None,
     created: str | None = None,
     today: date | None = None,
+    earlier_plans: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Report:
     """Everything that can be said of two runs.
 
     judge_dir: the folder that the judge wrote. margins: task (or "gold" for all, "judge" for the net win rate) to the
     largest loss accepted; 0.02 and 0.10 where nothing is said. created and today are the caller's clock.
+    earlier_plans: hashes of other plans whose results were seen before.
     Raises UsageError for margins that fit nothing here, InputError for a judge's folder of other runs.
     """
     wanted = Margins(margins or {})
@@ -87,7 +90,7 @@ def compare(
         noise=noise,
         overall=overall_of(_claims(compared, pairs), level),
         level=level,
-        warnings=cautions(pairing, results, judge, summary, noise, today=today),
+        warnings=cautions(pairing, results, judge, summary, noise, today=today, earlier_plans=earlier_plans),
         cumulative=tuple(s for s in [*(c.series for c in compared), pairs.series if pairs else None] if s),
         notes=(*notes, *pairing.notes),
         samples=tuple(worst(rank(pairing.tasks, judged.verdicts if judged else ()))),
@@ -105,6 +108,7 @@ def compare(
 def read_judged(judge_dir: Path, pairing: Pairing) -> Judged:
     """The judge's folder, its verdicts aligned with the pairs. InputError where they are on other runs."""
     summary = read_summary(judge_dir)
+    check_answers(summary.answers, pairing.tasks, judge_dir)
     verdicts = align(read_verdicts(judge_dir), pairing.tasks, complete=summary.stopped is None, where=judge_dir)
     return Judged(verdicts, summary)
 

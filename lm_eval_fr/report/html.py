@@ -7,6 +7,7 @@ are escaped by the template or travel as JSON that the script shows with textCon
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -19,6 +20,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.report import controls, plots, text
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
@@ -50,6 +52,7 @@ def render(report: Report, samples: Samples | None = None) -> str:
         one_sided=w.one_sided(report.level),
         signs=SIGNS,
         flags=FLAGS,
+        plan_changed=any(caution.kind == "plan_changed" for caution in report.warnings),
         forest=plots.forest(report),
         has_floor=bool(report.noise and report.noise.floors),
         bar=plots.judge_bar(judge) if judge else (),
@@ -76,8 +79,13 @@ def render_parts(title: str, panels: Sequence[Panel]) -> str:
 def write(page: str, path: Path) -> None:
     """The page as a file, whole or not at all. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(page, encoding="utf-8", errors="replace")
-    draft.replace(path)
+    try:
+        draft.write_text(page, encoding="utf-8", errors="replace")
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
 
 
 def _typeset(show: Callable[..., str]) -> Callable[..., str]:

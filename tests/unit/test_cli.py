@@ -89,6 +89,19 @@ def test_json_owns_stdout(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
     assert invoke("compare", *two_runs, "--json", "-", "--markdown", "-").exit_code == 2
 
 
+@pytest.mark.parametrize("face", ["--json", "--markdown", "--html"])
+def test_a_file_that_cannot_be_written(invoke: Invoke, two_runs: tuple[Path, Path], tmp_path: Path, face: str) -> None:
+    result = invoke("compare", *map(str, two_runs), face, str(tmp_path / "nowhere" / "report"), "--quiet")
+    assert result.exit_code == 2
+    assert "nowhere/report: cannot be written: No such file or directory (give another path)" in result.stderr
+
+
+def test_a_page_is_not_for_stdout(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
+    result = invoke("compare", *map(str, two_runs), "--html", "-")
+    assert result.exit_code == 2
+    assert "--html -: is a page for a browser (give it a file)" in result.stderr
+
+
 def test_a_margin_is_fixed_once(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
     done = invoke("compare", *two_runs, "--margin", "0.02", "--margin", "0.03")
     assert done.exit_code == 2 and "two margins" in done.stderr

@@ -18,7 +18,7 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.judge.summary import Stopped, Usage
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.report import markdown, text
+from lm_eval_fr.report import html, markdown, text
 from lm_eval_fr.report.json import from_json, to_json
 from lm_eval_fr.report.model import Report, TaskResult
 from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
@@ -463,6 +463,16 @@ def test_provenance_and_settings(tmp_path: Path) -> None:
     assert by_name["model"].expected
     assert by_name["model"].differs
     assert "ab" * 32 in every_face(report)
+
+
+def test_a_plan_changed_after_looking_and_one_run_as_both_arms_are_said_first(tmp_path: Path) -> None:
+    run = find_run(make_run(tmp_path / "run", plain_task("a_fr", flips(50, 1, 1)[0]), model="org/m", form="raw"))
+    report = compare(pair_runs(run, run), plan_hash="ab" * 32, earlier_plans=["cd" * 32])
+    assert [caution.kind for caution in report.warnings][:2] == ["plan_changed", "same_run"]
+    page = html.render(report)
+    assert "a plan that was changed after results were seen" in page
+    assert "fixed in a plan" not in page
+    assert "cdcdcdcdcdcd" in every_face(report)
 
 
 def test_cumulative_series_end_where_the_estimate_is(tmp_path: Path) -> None:
