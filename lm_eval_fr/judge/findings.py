@@ -13,12 +13,14 @@ from lm_eval_fr.errors import JournalError
 from lm_eval_fr.judge.ask import Halt
 from lm_eval_fr.judge.journal import Journal
 from lm_eval_fr.judge.judged import Harvest, Judged
+from lm_eval_fr.judge.judged_answers import answers_of
 from lm_eval_fr.judge.ledger import sum_usage
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.outcome import OutcomeCounts, PairVerdict, count, read_verdicts, write_verdicts
 from lm_eval_fr.judge.prompt import parse_reply
 from lm_eval_fr.judge.protocol import Profile, Rubric
 from lm_eval_fr.judge.summary import JudgeSummary, Stopped, Usage, write_summary
+from lm_eval_fr.judge.work import Worklist
 
 INVALID_SHARE = 0.02  # of the pairs; more unreadable replies than this are worth a warning
 
@@ -53,7 +55,7 @@ def write_findings(
     profile: Profile,
     rubric: Rubric,
     options: JudgeOptions,
-    planned: int,
+    work: Worklist,
     warnings: list[str],
     seconds: float,
 ) -> JudgeSummary:
@@ -85,7 +87,7 @@ def write_findings(
         rubric_text=rubric.text,
         orders=options.orders,
         stop=options.stop,
-        planned=planned,
+        planned=work.n,
         counts=counts.outcomes,
         usage=usage,
         spent=results.spent,
@@ -97,6 +99,7 @@ def write_findings(
         position=position,
         warnings=tuple(warnings),
         command=options.command,
+        answers=answers_of(work.tasks),
         shutdown=profile.shutdown.isoformat() if profile.shutdown else None,
         seconds=seconds,
     )

@@ -106,7 +106,7 @@ class Session:
         results = self._call()
         seconds = time.monotonic() - started
         return write_findings(
-            out, results, self.journal, self.profile, self.rubric, self.options, self.work.n, warnings, seconds
+            out, results, self.journal, self.profile, self.rubric, self.options, self.work, warnings, seconds
         )
 
     def ask_canaries(self) -> Results:

@@ -90,6 +90,7 @@ class JudgeSummary:
     panel: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     command: str = ""
+    answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # task and arm -> SHA-256 of the samples
     shutdown: str | None = None  # ISO date after which the model cannot be asked again
     seconds: float = 0.0
     schema_version: int = 1

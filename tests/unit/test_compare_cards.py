@@ -12,6 +12,7 @@ import pytest
 
 from lm_eval_fr.compare import compare, write_html
 from lm_eval_fr.compare.cards import collect
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report.html import render
@@ -191,3 +192,10 @@ def test_without_samples_there_is_no_script() -> None:
     page = render(a_report())
     assert "<script" not in page
     assert "script-src" not in page
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    paired = pairing(tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_html(compare(paired), paired, tmp_path / "file" / "report.html")
