@@ -16,7 +16,6 @@ from lm_eval_fr.compare.ranking import rank, worst
 from lm_eval_fr.compare.sentence import Claim, claim_of, judge_claim, overall_of
 from lm_eval_fr.compare.tasks import ComparedTask, compare_task
 from lm_eval_fr.judge.judged_answers import check_answers
-from lm_eval_fr.judge.judged_answers import check_answers
 from lm_eval_fr.judge.outcome import PairVerdict, read_verdicts
 from lm_eval_fr.judge.summary import JudgeSummary, read_summary
 from lm_eval_fr.logs import Run

@@ -1,4 +1,4 @@
-"""Whose answers a set of verdicts is on: without it, verdicts read with the arms exchanged would change sides unseen."""
+"""Whose answers a set of verdicts is on. Without it, verdicts read with the arms exchanged would change sides."""
 
 from __future__ import annotations
 
