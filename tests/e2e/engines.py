@@ -20,8 +20,12 @@ START_LIMIT = 300.0
 STOP_LIMIT = 60.0
 # One gigabyte of cache is a hundred of these prompts; nothing may look for a network.
 VARIABLES = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "NO_COLOR": "1"}
-VLLM_ARGUMENTS = {"dtype": "bfloat16", "enforce_eager": True, "max_model_len": 8192}
-VLLM_FLAGS = ("--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "8192")
+# Two engines may run at once: neither takes more than its share of the memory.
+VLLM_ARGUMENTS = {"dtype": "bfloat16", "enforce_eager": True, "max_model_len": 8192, "gpu_memory_utilization": 0.3}
+VLLM_FLAGS = (
+    *("--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "8192"),
+    *("--gpu-memory-utilization", "0.3"),
+)
 
 
 @dataclass(frozen=True)
