@@ -45,7 +45,8 @@ def _command_line() -> str:
 
 @main.command()
 @click.option("--out", type=FOLDER, default=Path("lm-eval-fr-demo"), show_default=True, help="Where to write.")
-def demo(out: Path) -> None:
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+def demo(out: Path, quiet: bool) -> None:
     """Two built-in arms on built-in French texts, the offline judge, the full report.
 
     \b
@@ -54,14 +55,15 @@ def demo(out: Path) -> None:
     """
     from lm_eval_fr.demo import plan_path
 
-    _study(plan_path(), out)
+    _study(plan_path(), out, quiet=quiet)
 
 
 @main.command()
 @click.argument("plan", type=EXISTING)
 @click.option("--out", type=FOLDER, help="Where to write and resume [default: the plan's name].")
 @click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive.")
-def ab(plan: Path, out: Path | None, gate: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+def ab(plan: Path, out: Path | None, gate: bool, quiet: bool) -> None:
     """The main job: both arms, the judge, the verdict, the report. Run again, it resumes.
 
     \b
@@ -85,7 +87,7 @@ def ab(plan: Path, out: Path | None, gate: bool) -> None:
         model_args: {preset: mistral, model: mistral-small-2603, num_concurrent: 8}
       judge: {profile: gpt-4.1, max_usd: 20}
     """
-    _study(plan, out, gate=gate)
+    _study(plan, out, gate=gate, quiet=quiet)
 
 
 @main.command()
@@ -105,16 +107,19 @@ def check(plan: Path) -> None:
     sys.exit(report.exit_code)
 
 
-def _study(plan_file: Path, out: Path | None, *, gate: bool = False) -> None:
+def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False) -> None:
     from lm_eval_fr.compare import gate_code
     from lm_eval_fr.plan import load_plan
     from lm_eval_fr.report.text import render
     from lm_eval_fr.study import run_study
 
     plan = load_plan(plan_file)
-    result = run_study(plan, plan_file, out=out or Path(plan.name), say=say, command=_command_line())
-    click.echo(render(result.report, colour=_colour()))
-    click.echo(f"\nreport: {result.out / 'report.html'}   (also report.md, report.txt, compare.json)")
+    tell: Callable[[str], None] = (lambda _: None) if quiet else say
+    out = out or Path(plan.name)
+    result = run_study(plan, plan_file, out=out, say=tell, command=_command_line(), quiet=quiet)
+    if not quiet:
+        click.echo(render(result.report, colour=_colour()))
+        click.echo(f"\nreport: {result.out / 'report.html'}   (also report.md, report.txt, compare.json)")
     if result.unfinished:
         from lm_eval_fr.errors import Unfinished
 

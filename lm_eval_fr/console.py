@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Program(click.Group):
         except click.ClickException as error:
             fail(_one_line(error), 2)
         except (KeyboardInterrupt, click.Abort):
-            fail("interrupted: what was obtained is kept, the same command resumes", INTERRUPTED)
+            fail(f"interrupted: what was obtained is kept; resume with: {_resume()}", INTERRUPTED)
         except BrokenPipeError:
             # The reader of our stdout is gone (`| head`); Python would complain once more while closing it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,7 +47,7 @@ class Program(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = _near(args[0], self.list_commands(ctx))
-            raise click.ClickException(f"{args[0]}: no such command{near or f' (see {PROGRAM} --help)'}")
+            raise click.ClickException(f"{args[0]}: no such command{near}")
         return super().resolve_command(ctx, args)
 
 
@@ -115,6 +116,14 @@ def fail(message: str, code: int) -> None:
 def say(message: str) -> None:
     """What is being done now, for people: stderr, so that stdout stays the result's."""
     click.echo(message, err=True)
+
+
+def _resume() -> str:
+    """This command; or, in an arm that belongs to a study, the study's."""
+    from lm_eval_fr.redaction import Redactor
+
+    typed = os.environ.get("LM_EVAL_FR_RESUME") or shlex.join([PROGRAM, *sys.argv[1:]])
+    return Redactor.from_environment().message(typed)
 
 
 def _one_line(error: click.ClickException) -> str:

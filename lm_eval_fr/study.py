@@ -14,12 +14,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import ArmError, InputError, UsageError
 from lm_eval_fr.plan import ArmPlan, Plan, arm_hash
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from lm_eval_fr.report.model import Report
 
 DONE = "arm.done"
+RESUME = "LM_EVAL_FR_RESUME"
+"""Tells a child the command that resumes the study that it belongs to."""
+
 Say = Callable[[str], None]
 
 
@@ -42,19 +46,22 @@ class StudyResult:
     unfinished: str | None
 
 
-def run_study(plan: Plan, plan_file: Path, *, out: Path, say: Say, command: str = "") -> StudyResult:
+def run_study(
+    plan: Plan, plan_file: Path, *, out: Path, say: Say, command: str = "", quiet: bool = False
+) -> StudyResult:
     """Runs what is not done yet of `plan` and writes the report into `out`.
 
     plan_file: where the plan was read; its folder is what the plan's relative paths start from.
+    quiet: what the arms and the judge print is shown only where an arm fails.
     Raises ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
     """
     out, folder = out.resolve(), plan_file.resolve().parent
     earlier = _open_folder(plan, plan_file.read_text(encoding="utf-8"), out)
     arms = dict(planned_arms(plan))
     for name, arm in arms.items():
-        _run_arm_once(plan, name, arm, folder=folder, out=out, say=say)
+        _run_arm_once(plan, name, arm, folder=folder, out=out, say=say, child=Child(command, quiet))
     pairing = _pair(plan, out, "candidate", "reference")
-    summary = _judge(plan, pairing, folder=folder, out=out, say=say, command=command)
+    summary = _judge(plan, pairing, folder=folder, out=out, say=say, command=command, quiet=quiet)
     say("comparing")
     report = _compare(plan, pairing, summary, out=out, earlier=earlier, command=command)
     _write_report(plan, pairing, report, out=out)
@@ -121,7 +128,7 @@ def _open_folder(plan: Plan, plan_text: str, out: Path) -> list[str]:
     return [entry["hash"] for entry in state["plans"] if entry["hash"] != plan.hash] if seen else []
 
 
-def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Path, say: Say) -> None:
+def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Path, say: Say, child: Child) -> None:
     target, wanted = out / name, arm_hash(plan, arm)
     marker = target / DONE
     if marker.exists():
@@ -132,7 +139,7 @@ def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Pat
         target.rename(out / f"{name}.{found[:8]}.{int(time.time())}")
     target.mkdir(parents=True, exist_ok=True)
     say(f"{name}: {arm.model} {json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ''}".rstrip())
-    code = _child([*arm_flags(plan, arm), "--output_path", str(target)], folder)
+    code = child.run([*arm_flags(plan, arm), "--output_path", str(target)], folder)
     if code < 0 or code == 130:
         if code in (130, -signal.SIGINT):
             raise KeyboardInterrupt
@@ -145,18 +152,39 @@ def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Pat
     _replace(marker, wanted)
 
 
-def _child(flags: list[str], folder: Path) -> int:
-    """One arm in a process of its own: an engine's memory is given back, a crash of it leaves the study standing."""
-    # lm-eval prints its tables on stdout, which is the report's.
-    process = subprocess.Popen([sys.executable, "-m", "lm_eval_fr", "run", *flags], cwd=folder, stdout=sys.stderr)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        # The terminal sent the signal to the child as well; it is given time to close its cache.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=20)
-        process.kill()
-        raise
+@dataclass(frozen=True)
+class Child:
+    """One arm in a process of its own: an engine's memory is given back, a crash of it leaves the study standing.
+
+    command: what resumes the study, told by a child that is interrupted. quiet: its output is shown if it fails.
+    """
+
+    command: str
+    quiet: bool
+
+    def run(self, flags: list[str], folder: Path) -> int:
+        if not self.quiet:
+            return self._wait(flags, folder, None)
+        with tempfile.TemporaryFile() as kept:
+            code = self._wait(flags, folder, kept)
+            if code:
+                kept.seek(0)
+                sys.stderr.write(kept.read().decode("utf-8", "replace"))
+            return code
+
+    def _wait(self, flags: list[str], folder: Path, kept: IO[bytes] | None) -> int:
+        line = [sys.executable, "-m", "lm_eval_fr", "run", *flags]
+        environment = {**os.environ, RESUME: self.command} if self.command else None
+        # lm-eval prints its tables on stdout, which is the report's.
+        process = subprocess.Popen(line, cwd=folder, stdout=kept or sys.stderr, stderr=kept, env=environment)
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The terminal sent the signal to the child as well; it is given time to close its cache.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=20)
+            process.kill()
+            raise
 
 
 def _pair(plan: Plan, out: Path, one: str, other: str) -> Pairing:
@@ -167,7 +195,9 @@ def _pair(plan: Plan, out: Path, one: str, other: str) -> Pairing:
     return pair_runs(one_run, other_run, allow=plan.allow, metrics=plan.metrics, filters=plan.filters)
 
 
-def _judge(plan: Plan, pairing: Pairing, *, folder: Path, out: Path, say: Say, command: str) -> JudgeSummary | None:
+def _judge(
+    plan: Plan, pairing: Pairing, *, folder: Path, out: Path, say: Say, command: str, quiet: bool
+) -> JudgeSummary | None:
     """None where nothing is judged: no judge in the plan, or no open-ended task."""
     if plan.judge is None or not any(task.judged for task in pairing.tasks):
         return None
@@ -191,11 +221,12 @@ def _judge(plan: Plan, pairing: Pairing, *, folder: Path, out: Path, say: Say, c
     )
     rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
     say(f"judge: {asked.profile}")
-    reporter = Reporter(sys.stderr)
+    reporter = None if quiet else Reporter(sys.stderr)
     try:
         return judge_runs(pairing, out / "judge", options, rerun=rerun, progress=reporter, say=say)
     finally:
-        reporter.close()
+        if reporter is not None:
+            reporter.close()
 
 
 def _near_plan(name: str, folder: Path) -> str:

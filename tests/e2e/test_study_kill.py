@@ -31,33 +31,31 @@ def judge_reply(call: Call) -> str:
     return json.dumps({"reason": "égalité", "verdict": "tie"})
 
 
-def start(plan: Path, out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lm_eval_fr", "ab", str(plan), "--out", str(out)]
+def start(plan: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lm_eval_fr", "ab", str(plan), "--out", str(out), *flags]
     env = {**os.environ, "OPENAI_API_KEY": "sk-test"}
     return subprocess.Popen(
         command, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=env, start_new_session=True
     )
 
 
-def kill_when(process: subprocess.Popen[str], server: FakeOpenAI, calls: int) -> None:
-    """SIGKILL to the study and to the arm that it runs, as soon as the server has seen so many calls."""
+def signal_when(
+    process: subprocess.Popen[str], server: FakeOpenAI, calls: int, which: signal.Signals = signal.SIGKILL
+) -> str:
+    """To the study and to the arm that it runs, as soon as the server has seen so many calls. Returns its stderr."""
     deadline = time.monotonic() + WAIT
     while server.count < calls:
         assert process.poll() is None, f"ended before it could be killed:\n{process.communicate()[1]}"
         assert time.monotonic() < deadline, f"{server.count} of {calls} calls after {WAIT:.0f} s"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=WAIT)
+    os.killpg(process.pid, which)
+    return process.communicate(timeout=WAIT)[1]
 
 
-@pytest.mark.timeout(200)
-def test_a_study_killed_in_every_stage_asks_nothing_twice(
-    shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
-) -> None:
-    candidate = fake_server(answer("Le candidat"), latency=0.05)
-    reference = fake_server(answer("La référence"), latency=0.05)
-    judge = fake_server(judge_reply, latency=0.05)
-    data_folder(shared_data, tmp_path / "data")
+def write_plan(
+    folder: Path, shared_data: Path, candidate: FakeOpenAI, reference: FakeOpenAI, judge: FakeOpenAI
+) -> Path:
+    data_folder(shared_data, folder / "data")
     arms = {
         name: {
             "model": "local-completions",
@@ -67,11 +65,22 @@ def test_a_study_killed_in_every_stage_asks_nothing_twice(
     }
     judging = {"profile": "gpt-4.1", "base_url": judge.url, "concurrency": AT_ONCE}
     plan = {"name": "killed", "tasks": ["analysis_fr"], "limit": LIMIT, "data_dir": "data", **arms, "judge": judging}
-    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    return folder / "plan.yaml"
+
+
+@pytest.mark.timeout(200)
+def test_a_study_killed_in_every_stage_asks_nothing_twice(
+    shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
+) -> None:
+    candidate = fake_server(answer("Le candidat"), latency=0.05)
+    reference = fake_server(answer("La référence"), latency=0.05)
+    judge = fake_server(judge_reply, latency=0.05)
+    plan = write_plan(tmp_path, shared_data, candidate, reference, judge)
     out = tmp_path / "out"
     for server, calls in ((candidate, 7), (candidate, 19), (reference, 11), (judge, 20), (judge, 45)):
-        kill_when(start(tmp_path / "plan.yaml", out), server, calls)
-    done = start(tmp_path / "plan.yaml", out)
+        signal_when(start(plan, out), server, calls)
+    done = start(plan, out)
     _, errors = done.communicate(timeout=WAIT)
     assert done.returncode == 0, errors
     for server, kills in ((candidate, 2), (reference, 1)):
@@ -83,3 +92,24 @@ def test_a_study_killed_in_every_stage_asks_nothing_twice(
     assert again <= 2 * AT_ONCE, "stored verdicts were paid again"
     verdicts = (out / "judge" / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
     assert Counter(json.loads(line)["outcome"] for line in verdicts) == {"tie": LIMIT}
+
+
+@pytest.mark.timeout(120)
+def test_an_interrupted_study_says_what_resumes_it(
+    shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
+) -> None:
+    candidate, reference = (fake_server(answer(name), latency=0.05) for name in ("Le candidat", "La référence"))
+    judge = fake_server(judge_reply, latency=0.05)
+    plan, out = write_plan(tmp_path, shared_data, candidate, reference, judge), tmp_path / "out"
+    resume = f"resume with: lm-eval-fr ab {plan} --out {out}"
+    for server, calls, flags in ((candidate, 7, []), (judge, 9, ["--quiet"])):
+        process = start(plan, out, *flags)
+        said = signal_when(process, server, calls, signal.SIGINT)
+        assert process.returncode == 130
+        assert "Traceback" not in said
+        assert said.splitlines()[-1].endswith(" ".join([resume, *flags]))
+        assert "lm-eval-fr run" not in said, "the arm's own command resumes no study"
+    assert len(said.strip().splitlines()) == 1, said
+    done = start(plan, out, "--quiet")
+    shown, errors = done.communicate(timeout=WAIT)
+    assert (done.returncode, shown, errors) == (0, "", "")
