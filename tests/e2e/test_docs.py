@@ -61,8 +61,8 @@ class Workspace:
         )
         calls = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         assert "command not found" not in done.stdout and "syntax error" not in done.stdout, done.stdout[-3000:]
-        for call in calls:
-            assert call["exit"] in allowed_codes(call["typed"]), f"{call}\n{done.stdout[-3000:]}"
+        failed = [call for call in calls if call["exit"] not in allowed_codes(call["typed"])]
+        assert not failed, f"{page.name}: {failed}\n{done.stdout}"
         return documented.outputs(done.stdout), calls
 
 
@@ -86,54 +86,36 @@ def verdict(call: Call) -> str:
     return json.dumps({"reason": "La plus complète.", "verdict": chosen})
 
 
-@pytest.fixture(scope="module")
-def make_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    names = ("mistralai/Mistral-Small-4-119B-2603-NVFP4", "mistral-small-2603", "MODEL")
+    servers = [FakeOpenAI(how, models=names) for how in (answer, other_answer, verdict)]
+    FakeBatches(servers[2])
     with ExitStack() as stack:
-
-        def make(name: str) -> Workspace:
-            folder = tmp_path_factory.mktemp(name)
-            names = ("mistralai/Mistral-Small-4-119B-2603-NVFP4", "mistral-small-2603", "MODEL")
-            servers = [FakeOpenAI(how, models=names) for how in (answer, other_answer, verdict)]
-            FakeBatches(servers[2])
-            urls = [stack.enter_context(server).url for server in servers]
-            data = str(plan_path().parent / "data")
-            return Workspace(folder / "work", stand_in.World(*urls, data=data, log=str(folder / "log.jsonl")))
-
-        yield make
+        urls = [stack.enter_context(server).url for server in servers]
+        data = str(plan_path().parent / "data")
+        (tmp_path / "work").mkdir()
+        yield Workspace(tmp_path / "work", stand_in.World(*urls, data=data, log=str(tmp_path / "log.jsonl")))
 
 
-@pytest.fixture(scope="module")
-def readme(make_workspace: Any) -> tuple[Workspace, list[dict[str, Any]]]:
-    workspace = make_workspace("readme")
-    workspace.folder.mkdir()
-    return workspace, workspace.run(README)[1]
-
-
-@pytest.mark.xdist_group("readme")
 @pytest.mark.timeout(600)
-def test_the_readme_runs(readme: tuple[Workspace, list[dict[str, Any]]]) -> None:
-    workspace, calls = readme
+def test_the_readme_runs_and_so_do_the_pages_on_its_runs(workspace: Workspace) -> None:
+    """One test, because the pages go on with what the README's commands left."""
+    printed, calls = workspace.run(README)
     ran = [call["typed"][0] for call in calls if call["program"] == "lm-eval-fr" and call["exit"] is not None]
-    assert {"ab", "run", "judge", "compare", "tasks"} <= set(ran)
+    assert {"check", "ab", "run", "judge", "compare", "tasks"} <= set(ran)
     assert (workspace.folder / "report.html").is_file()
     assert (workspace.folder / "runs" / "judge" / "verdicts.jsonl").is_file()
     check_typed(calls)
+    check_printed(README, printed)
+    for page in AFTER_README:
+        printed, calls = workspace.run(page)
+        check_typed(calls)
+        check_printed(page, printed)
 
 
-@pytest.mark.xdist_group("readme")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", AFTER_README, ids=lambda page: page.name)
-def test_a_page_runs_where_the_readme_left_its_runs(readme: tuple[Workspace, list[dict[str, Any]]], page: Path) -> None:
-    printed, calls = readme[0].run(page)
-    check_typed(calls)
-    check_printed(page, printed)
-
-
-@pytest.mark.xdist_group("tutorial")
-@pytest.mark.timeout(600)
-def test_the_tutorial_prints_what_it_shows(make_workspace: Any) -> None:
-    workspace = make_workspace("tutorial")
-    workspace.folder.mkdir()
+def test_the_tutorial_prints_what_it_shows(workspace: Workspace) -> None:
     printed, calls = workspace.run(TUTORIAL)
     check_typed(calls)
     check_printed(TUTORIAL, printed)
