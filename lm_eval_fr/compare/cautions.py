@@ -31,6 +31,7 @@ def cautions(
     found = [
         *_plans(earlier_plans),
         *_same_run(pairing),
+        *_nothing_scored(pairing.tasks, results),
         *_mismatches(pairing.tasks),
         *_judge(judge, summary, today),
         *_unjudged(pairing.tasks, judge),
@@ -55,6 +56,22 @@ def _plans(earlier: Sequence[str]) -> Iterator[Caution]:
 def _same_run(pairing: Pairing) -> Iterator[Caution]:
     if pairing.candidate.results_path == pairing.reference.results_path:
         yield Caution(kind="same_run", text="Candidate and reference are one and the same run: nothing is compared.")
+
+
+def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) -> Iterator[Caution]:
+    """Two arms that score nothing are equal, and so non-inferior with enough documents: a broken filter does that."""
+    of_task = {task.task: task for task in tasks}
+    for t in results:
+        if not t.higher_is_better or t.candidate_mean or t.reference_mean:
+            continue
+        task = of_task[t.task]
+        others = [name for name in task.sides[1].log.filters if name != task.filter]
+        choose = f", choose another by --filter {t.task}=NAME ({', '.join(others)})" if others else ""
+        text = (
+            f"{t.task}: no answer of either arm scores above 0 on {t.metric}. That both are equal says nothing then: "
+            f"perhaps the filter {task.filter} finds no answer{choose}; or the task is too hard for both."
+        )
+        yield Caution(kind="nothing_scored", text=text)
 
 
 def _mismatches(tasks: Sequence[PairedTask]) -> Iterator[Caution]:

@@ -206,7 +206,7 @@ def _reasons(
         reasons["win_share_ci"] = reasons["p_value"] = STOPPED
     if assessment.mde is None and assessment.mde_reason:
         reasons["mde"] = assessment.mde_reason
-    if usage["dollars"] is None and not is_offline(summary):
+    if usage["dollars"] is None and summary.profile != OFFLINE:
         reasons["dollars"] = usage.get("unknown") or "the profile has no prices"
     return reasons
 

@@ -36,7 +36,9 @@ def compare_task(task: PairedTask, margins: Margins, *, level: float, seed: int)
     assessment = None if margin is None else assess(difference, margin)
     higher = task.higher_is_better[metric]
     recovery = recovery_interval(better, worse, clusters=task.clusters, level=level, draws=DRAWS, seed=seed)
-    band = cumulative(better - worse, task.clusters, name=f"{task.task} {metric}", margin=margin, level=level)
+    name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
+    # The band is that of a bounded score: without known ends there is none.
+    band = cumulative(better - worse, task.clusters, name=name, margin=margin, level=level) if unit_scale else None
     result = _result(task, metric, difference, assessment, recovery if higher else None, margin)
     return ComparedTask(result, assessment, band)
 

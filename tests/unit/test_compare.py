@@ -186,6 +186,23 @@ def test_lower_is_better_is_turned_around(tmp_path: Path) -> None:
     every_face(report)
 
 
+def test_two_arms_that_score_nothing_are_not_passed_in_silence(tmp_path: Path) -> None:
+    report = compare(gold(tmp_path, {"exact_match": [0.0] * 300}, {"exact_match": [0.0] * 300}, name="gpqa"))
+    assert only(report).verdict == "non_inferior"
+    assert report.warnings[0].kind == "nothing_scored"
+    assert "no answer of either arm scores above 0 on exact_match" in " ".join(every_face(report).split())
+
+
+def test_the_cumulative_band_is_of_bounded_scores_with_more_being_better(tmp_path: Path) -> None:
+    values = np.linspace(0, 0.9, 60)
+    arms = [{"loss": (2 + values).tolist()}, {"loss": (2.1 + values).tolist()}]
+    assert compare(gold(tmp_path, *arms, higher_is_better={"loss": False})).cumulative == ()
+    rates = [{"rate": values.tolist()}, {"rate": (0.1 + values).tolist()}]
+    (series,) = compare(gold(tmp_path / "rate", *rates, higher_is_better={"rate": False})).cumulative
+    assert series.name == "piaf_fr rate, turned so that up is better"
+    assert series.estimate[-1] == pytest.approx(0.1)
+
+
 def test_a_metric_without_known_ends_needs_a_margin(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     reference = 14 + generator.normal(0, 2, 200)
