@@ -6,6 +6,7 @@ Names are read with a regular expression instead of YAML and lm-eval: a shell co
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lm_eval_fr.errors import LmEvalFrError
 
 _PACKAGE = Path(__file__).resolve().parent
 _NAME = re.compile(r"^(task|group):[ \t]*['\"]?([\w-]+)['\"]?[ \t]*(?:#.*)?$", re.MULTILINE)
+_MEMBER = re.compile(r"^[ \t]+-[ \t]+([\w-]+)[ \t]*$", re.MULTILINE)
+_BYPASS = re.compile(r"^[ \t]*- metric:[ \t]*bypass\b", re.MULTILINE)
 
 
 @cache
@@ -54,6 +57,35 @@ def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
         for key, name in _NAME.findall(path.read_text(encoding="utf-8")):
             (groups if key == "group" else tasks).add(name)
     return tuple(sorted(tasks)), tuple(sorted(groups))
+
+
+@cache
+def _members() -> dict[str, tuple[str, ...]]:
+    """Per group, what its file lists."""
+    members = {}
+    for path in tasks_dir().glob("*/*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if group := next((name for key, name in _NAME.findall(text) if key == "group"), None):
+            members[group] = tuple(_MEMBER.findall(text))
+    return members
+
+
+def tasks_behind(names: Iterable[str]) -> tuple[str, ...] | None:
+    """The tasks that these names of ours stand for; None when one of them is not ours, or is a pattern."""
+    found: list[str] = []
+    for name in names:
+        behind = (name,) if name in task_names() else tasks_behind(_members().get(name, ()))
+        if not behind:
+            return None
+        found += behind
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def judged_names() -> frozenset[str]:
+    """Our tasks without a metric, which only a judge can tell apart."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in tasks_dir().glob("*/*.yaml")}
+    return frozenset(name for name in task_names() if _BYPASS.search(texts.get(name, "")))
 
 
 def task_names() -> tuple[str, ...]:

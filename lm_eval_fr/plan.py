@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from lm_eval_fr.definitions import judged_names, tasks_behind
 from lm_eval_fr.errors import PlanError
 
 GOLD_MARGIN = 0.02
@@ -145,6 +146,27 @@ def _check_consistency(plan: Plan, text: str, where: Path) -> None:
             line=_line_of("limit", text),
             remedy="limit takes a number, or task names exactly as `tasks` lists them",
         )
+    _check_names(plan, text, where)
+
+
+def _check_names(plan: Plan, text: str, where: Path) -> None:
+    """Margins and metrics of tasks that will not be there would be found wrong only when both arms have run."""
+    tasks = tasks_behind(plan.tasks)
+    if tasks is None:
+        return  # lm-eval's own: what their names stand for is known when they have run
+    gold = [task for task in tasks if task not in judged_names()]
+    for part, names, known in (
+        ("margins", plan.margins, [*gold, "gold", "judge"]),
+        ("metrics", plan.metrics, gold),
+    ):
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+                if name in tasks:
+                    remedy = f"{name} is judged: its margin is the judge's" if part == "margins" else "leave it out"
+                what = f"{part} names {name!r}, which is no scored task of this plan"
+                raise PlanError(what, where=where, line=_line_of(name, text), remedy=remedy)
 
 
 def _explain(message: str, text: str, where: Path) -> PlanError:

@@ -22,10 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lm_eval_fr.errors import ArmError, InputError, UsageError
-from lm_eval_fr.plan import ArmPlan, Plan, arm_hash
+from lm_eval_fr.definitions import judged_names, tasks_behind
+from lm_eval_fr.errors import ArmError, InputError, PlanError, UsageError
+from lm_eval_fr.plan import ArmPlan, JudgePlan, Plan, arm_hash
 
 if TYPE_CHECKING:
+    from lm_eval_fr.judge.options import JudgeOptions
     from lm_eval_fr.judge.summary import JudgeSummary
     from lm_eval_fr.pairing import Pairing
     from lm_eval_fr.report.model import Report
@@ -56,6 +58,7 @@ def run_study(
     Raises ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
     """
     out, folder = out.resolve(), plan_file.resolve().parent
+    _check_before(plan, plan_file, command)
     earlier = _open_folder(plan, plan_file.read_text(encoding="utf-8"), out)
     arms = dict(planned_arms(plan))
     for name, arm in arms.items():
@@ -67,6 +70,21 @@ def run_study(
     _write_report(plan, pairing, report, out=out)
     unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"
     return StudyResult(report=report, out=out, unfinished=unfinished)
+
+
+def _check_before(plan: Plan, plan_file: Path, command: str) -> None:
+    """What the later stages would refuse is refused before hours of generation: the judge's name, key and prices,
+    the words of `allow`."""
+    from lm_eval_fr.pairing import KINDS
+
+    if unknown := sorted(set(plan.allow) - set(KINDS)):
+        remedy = f"allow takes {', '.join(KINDS)}"
+        raise PlanError(f"no mismatch is called {unknown[0]!r}", where=plan_file, remedy=remedy)
+    tasks = tasks_behind(plan.tasks)
+    if plan.judge is not None and (tasks is None or not judged_names().isdisjoint(tasks)):
+        from lm_eval_fr.judge.session import check_ready
+
+        check_ready(_judge_options(plan.judge, plan, plan_file.resolve().parent, command))
 
 
 def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
@@ -201,12 +219,24 @@ def _judge(
     """None where nothing is judged: no judge in the plan, or no open-ended task."""
     if plan.judge is None or not any(task.judged for task in pairing.tasks):
         return None
-    from lm_eval_fr.judge.options import JudgeOptions
     from lm_eval_fr.judge.progress import Reporter
     from lm_eval_fr.judge.session import judge_runs
 
-    asked = plan.judge
-    options = JudgeOptions(
+    options = _judge_options(plan.judge, plan, folder, command)
+    rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
+    say(f"judge: {plan.judge.profile}")
+    reporter = None if quiet else Reporter(sys.stderr)
+    try:
+        return judge_runs(pairing, out / "judge", options, rerun=rerun, progress=reporter, say=say)
+    finally:
+        if reporter is not None:
+            reporter.close()
+
+
+def _judge_options(asked: JudgePlan, plan: Plan, folder: Path, command: str) -> JudgeOptions:
+    from lm_eval_fr.judge.options import JudgeOptions
+
+    return JudgeOptions(
         profile=(_near_plan(asked.profile, folder),),
         rubric=_near_plan(asked.rubric, folder),
         model=asked.model,
@@ -219,14 +249,6 @@ def _judge(
         alpha=(1 - plan.level) / 2,
         command=command,
     )
-    rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
-    say(f"judge: {asked.profile}")
-    reporter = None if quiet else Reporter(sys.stderr)
-    try:
-        return judge_runs(pairing, out / "judge", options, rerun=rerun, progress=reporter, say=say)
-    finally:
-        if reporter is not None:
-            reporter.close()
 
 
 def _near_plan(name: str, folder: Path) -> str:

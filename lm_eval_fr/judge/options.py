@@ -42,6 +42,11 @@ class JudgeOptions:
                 raise UsageError(f"{value} is below {least}", where=flag)
         if self.max_usd is not None and not self.max_usd > 0:
             raise UsageError(f"{self.max_usd:g} is not above 0", where="--max-usd")
+        if not 0 < self.alpha < 0.5:
+            level = 1 - 2 * self.alpha
+            raise UsageError(
+                f"a level of {level:g} is not between 0 and 1", where="--level", remedy="0.95 is customary"
+            )
         if not self.profile:
             raise UsageError("no judge is named", where="--profile", remedy="for example --profile gpt-4.1")
         if len(set(self.profile)) < len(self.profile):

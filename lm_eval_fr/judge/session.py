@@ -26,6 +26,7 @@ from lm_eval_fr.judge.journal import Journal
 from lm_eval_fr.judge.judged import Judged
 from lm_eval_fr.judge.ledger import Budget, cost_at_most, spent_so_far
 from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.panel import read_labels
 from lm_eval_fr.judge.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.progress import Report
 from lm_eval_fr.judge.prompt import parse_reply
@@ -60,18 +61,37 @@ def judge_runs(
     see `check_finished`. Raises JournalError, JudgeError (key, model, address), UsageError (a budget without prices),
     KeyboardInterrupt.
     """
-    judges = profiles(options)
-    rubric = load_rubric(options.rubric)
+    judges, rubric = check_ready(options)
     work = worklist(pairing, by_unit=options.stop == "anytime")
-    if not options.reparse:
-        for profile in judges:
-            read_key(profile)  # a key that lacks is said before anything is written
     parts = {}
     with Journal.open(out / JOURNAL) as journal:
         for profile in judges:
             session = Session(profile, rubric, journal, options, work, rerun, progress, say)
             parts[profile.name] = session.run(out if len(judges) == 1 else out / "panel" / profile.name)
     return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts)
+
+
+def check_ready(options: JudgeOptions) -> tuple[list[Profile], Rubric]:
+    """What a judging needs besides answers. Raises what `judge_runs` would, before anything is run, paid or written."""
+    judges, rubric = profiles(options), load_rubric(options.rubric)
+    for profile in judges:
+        if not options.reparse:
+            read_key(profile)
+        if options.max_usd is not None:
+            check_prices(profile)
+    if options.labels is not None:
+        read_labels(options.labels)
+    return judges, rubric
+
+
+def check_prices(profile: Profile) -> None:
+    """UsageError when a budget cannot be kept, for no call's greatest cost is known."""
+    if cost_at_most({}, profile) is None:
+        raise UsageError(
+            "--max-usd cannot be kept: a price or the output limit is unknown",
+            where=f"profile {profile.name}",
+            remedy="give `prices` and max_completion_tokens in a copy of the profile, or leave --max-usd out",
+        )
 
 
 def profiles(options: JudgeOptions) -> list[Profile]:
@@ -227,12 +247,7 @@ class Session:
         if self.options.max_usd is None:
             return None
         where = f"profile {self.profile.name}"
-        if cost_at_most({}, self.profile) is None:
-            raise UsageError(
-                "--max-usd cannot be kept: a price or the output limit is unknown",
-                where=where,
-                remedy="give `prices` and max_completion_tokens in a copy of the profile, or leave --max-usd out",
-            )
+        check_prices(self.profile)
         spent, reserved = spent_so_far(self.journal, self.profile), reserved_dollars(self.journal)
         if spent is None or reserved is None:
             raise UsageError(

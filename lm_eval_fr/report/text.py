@@ -213,7 +213,7 @@ def _net_win(judge: JudgeResult, level: float) -> str:
 def cost(judge: JudgeResult) -> str:
     """Calls, tokens and dollars in one line; an unknown price stays unknown."""
     usage = judge.usage
-    if judge.offline:
+    if judge.offline and not usage.get("input_tokens"):  # on a panel the stand-in sits beside judges that are paid
         return "none: offline stand-in judge"
     if not usage:
         return "unknown: the judge left no ledger"

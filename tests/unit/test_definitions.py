@@ -41,3 +41,10 @@ def test_names_need_neither_lm_eval_nor_yaml() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == "[]"
+
+
+def test_groups_and_judged_tasks_are_those_of_the_yaml_files() -> None:
+    gold = ("piaf_fr", "massive_scenario_fr", "sib200_fr", "wikiner_fr")
+    assert definitions.tasks_behind(["fr_quality", "piaf_fr"]) == (*gold, "analysis_fr")
+    assert definitions.tasks_behind(["fr_gold", "gsm8k"]) is None
+    assert definitions.judged_names() == {"analysis_fr", "own_analysis_fr"}

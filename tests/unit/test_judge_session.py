@@ -483,3 +483,18 @@ def test_the_files_are_one_line_a_pair_and_one_object(pairing: Pairing, profile:
     assert msgspec.json.decode((tmp_path / "out" / "judge.json").read_bytes())["finished"] is True
     assert PRICES["input"] == 2.0
     assert quality(CANDIDATE[0]) == 2
+
+
+def test_labels_that_cannot_be_read_are_said_before_the_first_call(
+    pairing: Pairing, server: FakeOpenAI, profile: str, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"task": "analysis_fr", "doc_id": 1, "label": "better"}\n')
+    with pytest.raises(InputError, match=r"labels.jsonl:1: not a label"):
+        judge(pairing, tmp_path / "out", profile, labels=labels)
+    assert server.count == 0
+
+
+def test_a_level_is_between_0_and_1(profile: str) -> None:
+    with pytest.raises(UsageError, match="--level: a level of 95 is not between 0 and 1"):
+        options(profile, alpha=(1 - 95) / 2)
