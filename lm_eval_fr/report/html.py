@@ -35,7 +35,7 @@ def render(report: Report, samples: Samples | None = None) -> str:
     """The whole page. Without `samples` it has no browser of pairs, and no script at all."""
     style, script = _page_file("report.css"), _page_file("samples.js")
     packed = (samples.packed or pack(samples.cards)) if samples else None
-    judge = report.judge
+    judge, forest = report.judge, plots.forest(report)
     return _template().render(
         report=report,
         judge=judge,
@@ -53,7 +53,9 @@ def render(report: Report, samples: Samples | None = None) -> str:
         signs=SIGNS,
         flags=FLAGS,
         plan_changed=any(caution.kind == "plan_changed" for caution in report.warnings),
-        forest=plots.forest(report),
+        forest=forest,
+        has_clusters=bool(judge and judge.clusters) or any(task.clusters for task in report.tasks),
+        has_cut=any(row.cut_low or row.cut_high for row in forest.rows),
         has_floor=bool(report.noise and report.noise.floors),
         bar=plots.judge_bar(judge) if judge else (),
         win_axis=plots.share_axis(judge.win_share, judge.win_share_ci) if judge else None,

@@ -117,6 +117,8 @@ def test_filters_have_counts_and_combine(ordinary_page: Visit) -> None:
     page.get_by_role("button", name="lost (5)").click()
     page.get_by_role("button", name="gained (3)").click()
     assert ordinary_page.status() == "24 of 60 pairs"
+    assert page.locator("#sample-title").inner_text().startswith("analysis_fr"), "the pair shown is one of those listed"
+    assert "#sample=analysis_fr" in page.url
     for outcome in ("win", "loss", "tie", "flip", "split", "invalid"):
         assert page.get_by_role("button", name=f"{outcome} (4)", exact=True).get_attribute("aria-pressed") == "false"
     ordinary_page.check_quiet()

@@ -93,7 +93,8 @@
     const all = data.cards.length.toLocaleString("en");
     byId("status").textContent = shown.length === data.cards.length ? `${all} pairs`
       : `${shown.length.toLocaleString("en")} of ${all} pairs${shown.length ? "" : ": nothing matches, take a filter away"}`;
-    markCurrent();
+    if (current && shown.length && !shown.includes(current)) goTo(shown[0]);
+    else markCurrent();
   }
 
   function sortShown(order) {
@@ -143,8 +144,12 @@
     const next = shown[at < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, at + by))];
     if (!next || next === current) return;
     while (shown.indexOf(next) >= drawn) drawMore();
-    history.replaceState(null, "", hashOf(next));
-    show(next);
+    goTo(next);
+  }
+
+  function goTo(card) {
+    history.replaceState(null, "", hashOf(card));
+    show(card);
   }
 
   // Words and what stands between them; two texts of n and m pieces take a table of n x m cells.
