@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SIZE = {"width": 1000, "height": 1240}
+SIZE = {"width": 1080, "height": 1170}
 MOST = 200_000  # bytes
 
 
