@@ -105,6 +105,7 @@ _WORDS: dict[str, Any] = {show.__name__: _typeset(show) for show in _NUMBERS} | 
     "word": w.word,
     "p_equals": w.p_equals,
     "value": w.value,
+    "unknowns": w.unknowns,
     "typeset": _typeset(str),
 }
 

@@ -144,7 +144,7 @@ def _judge(judge: JudgeResult, report: Report) -> str:
         facts.append(("longer answer won", _share(judge.length.longer_wins)))
     facts.append(("cost", cost(judge)))
     facts += controls.sentences(judge)
-    facts += [(key.replace("_", " "), f"unknown: {reason}") for key, reason in judge.reasons.items()]
+    facts += [("unknown", f"{names}: {reason}") for names, reason in w.unknowns(judge.reasons)]
     rows = [[escape(label), escape(text)] for label, text in facts]
     title = f"### Judge {code(model)}, rubric {code(judge.rubric.get('name') or 'unnamed')}"
     return f"{title}\n\n{table(['', w.level_text(report.level) + ' intervals'], rows, left=(0, 1))}"

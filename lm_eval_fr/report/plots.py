@@ -133,7 +133,7 @@ def _judge_row(judge: JudgeResult, reach: float) -> ForestRow:
         cut_low=bool(ends) and ends[0] < -reach,
         cut_high=bool(ends) and ends[1] > reach,
         floor=None,
-        note="; ".join(judge.reasons.values()),
+        note="; ".join(dict.fromkeys(judge.reasons.values())),
     )
 
 

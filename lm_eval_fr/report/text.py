@@ -134,8 +134,10 @@ def _evidence(report: Report, columns: int, paint: Paint) -> list[str]:
         lines += wrap(f"{t.task}: {_method(t)}", columns, indent="    ", first="  ")
     legend = (
         "recovery = candidate / reference; lost, gained = documents right only in the reference, only in the "
-        "candidate (graded metrics: changed by more than 0.5); p = two-sided, for no difference; MDE = smallest loss "
-        "that would be detected with 80 % power; needs n = documents until the margin can be decided"
+        "candidate (graded metrics: changed by more than 0.5); p = two-sided, for no difference; for a loss of the "
+        "margin = the same if the true loss were as large as the margin, which is ruled out where it is below "
+        f"{w.one_sided(report.level)}; MDE = smallest loss that would be detected with 80 % power; needs n = documents "
+        "until the margin can be decided"
     )
     return lines + wrap(legend, columns)
 
@@ -149,7 +151,7 @@ def _method(t: TaskResult) -> str:
     if t.p_non_inferior is not None:
         holm = f", {w.p_equals(t.p_holm)} after Holm over tasks" if t.p_holm is not None else ""
         parts.append(f"for a loss of the margin {w.p_equals(t.p_non_inferior)}{holm}")
-    parts += [f"no {key.replace('_', ' ')}: {reason}" for key, reason in t.reasons.items()]
+    parts += [f"no {names}: {reason}" for names, reason in w.unknowns(t.reasons)]
     return w.printable("; ".join(parts))
 
 
@@ -196,7 +198,7 @@ def _judge(judge: JudgeResult, report: Report, columns: int, paint: Paint) -> li
         )
     facts.append(("cost", cost(judge)))
     facts += controls.sentences(judge)
-    facts += [(key.replace("_", " "), f"unknown: {reason}") for key, reason in judge.reasons.items()]
+    facts += [("unknown", f"{names}: {reason}") for names, reason in w.unknowns(judge.reasons)]
     lines = [paint("1", f"JUDGE {name}, rubric {rubric}, each pair in both orders")]
     for label, text in facts:
         lines += wrap(w.printable(text), columns, indent=" " * 13, first=f"  {w.printable(label):<10} ")

@@ -138,5 +138,22 @@ def value(item: object) -> str:
     return printable(item) or UNKNOWN
 
 
+_UNKNOWNS = {
+    "ci_low": "interval",
+    "documents_needed": "number of documents needed",
+    "mde": "MDE",
+    "p_value": "p",
+    "win_share_ci": "interval of the win share",
+}
+
+
+def unknowns(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is unknown, as people call it, and why; what has one reason in common is named together."""
+    of_reason: dict[str, list[str]] = {}
+    for key, reason in reasons.items():
+        of_reason.setdefault(reason, []).append(_UNKNOWNS.get(key, key.replace("_", " ")))
+    return [(", ".join(names), reason) for reason, names in of_reason.items()]
+
+
 def titled(report: Report) -> str:
     return f"{printable(report.candidate.name)} against {printable(report.reference.name)}"

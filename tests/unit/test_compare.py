@@ -18,7 +18,7 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.judge.summary import Stopped, Usage
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.report import html, markdown, text
+from lm_eval_fr.report import html, markdown, text, words
 from lm_eval_fr.report.json import from_json, to_json
 from lm_eval_fr.report.model import Report, TaskResult
 from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
@@ -184,6 +184,12 @@ def test_lower_is_better_is_turned_around(tmp_path: Path) -> None:
     assert result.recovery is None
     assert "lower is better" in result.reasons["recovery"]
     every_face(report)
+
+
+def test_what_is_unknown_is_named_as_people_call_it(tmp_path: Path) -> None:
+    shown = " ".join(every_face(compare(gold(tmp_path, {"f1": [0.5]}, {"f1": [0.4]}))).split())
+    assert "no interval, verdict, recovery, MDE: one document: nothing is known of the spread" in shown
+    assert words.unknowns({"documents_needed": "out of reach"}) == [("number of documents needed", "out of reach")]
 
 
 def test_two_arms_that_score_nothing_are_not_passed_in_silence(tmp_path: Path) -> None:
