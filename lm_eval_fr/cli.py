@@ -123,7 +123,7 @@ def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool
     if result.unfinished:
         from lm_eval_fr.errors import Unfinished
 
-        raise Unfinished(result.unfinished, where=result.out, remedy="run the same command again to resume")
+        raise Unfinished(result.unfinished, where=result.out, remedy=result.remedy)
     if gate:
         sys.exit(gate_code(result.report))
 

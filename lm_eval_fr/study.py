@@ -41,11 +41,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StudyResult:
-    """unfinished: why the judge is not done (budget, failures), None when everything was obtained."""
+    """unfinished: why the judge is not done (budget, failures), None when everything was obtained; and the remedy."""
 
     report: Report
     out: Path
     unfinished: str | None
+    remedy: str = ""
 
 
 def run_study(
@@ -69,7 +70,15 @@ def run_study(
     report = _compare(plan, pairing, summary, out=out, earlier=earlier, command=command)
     _write_report(plan, pairing, report, out=out)
     unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"
-    return StudyResult(report=report, out=out, unfinished=unfinished)
+    return StudyResult(report=report, out=out, unfinished=unfinished, remedy=_remedy(summary))
+
+
+def _remedy(summary: JudgeSummary | None) -> str:
+    """In the plan's words: a spent budget is not mended by the same command again."""
+    again = "run the same command again to resume"
+    if summary is None or not summary.remedy:
+        return again
+    return f"{summary.remedy.replace('--max-usd', 'max_usd in the plan')}, then {again}"
 
 
 def _check_before(plan: Plan, plan_file: Path, command: str) -> None:

@@ -1,4 +1,4 @@
-"""What the later stages would refuse stops a study before an arm runs."""
+"""What the later stages would refuse stops a study before an arm runs; a study whose budget is spent says where."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.demo import plan_path
 from lm_eval_fr.errors import InputError, JudgeError, LmEvalFrError, PlanError, UsageError
 from lm_eval_fr.plan import load_plan
 from lm_eval_fr.study import run_study
+from tests.fakes.judging import by_quality
 
 PLAN = """\
 name: test
@@ -16,6 +18,7 @@ tasks: [fr_quality]
 candidate: {model: fr-baseline}
 reference: {model: fr-baseline}
 """
+DAMAGED = "candidate: {model: fr-baseline, model_args: {damage: 0.5, seed: 7}}"
 UNPRICED = "model: m\nbase_url: http://127.0.0.1:9/v1\nkey_env: null\n"
 
 
@@ -48,3 +51,18 @@ def test_margins_of_tasks_that_are_not_ours_wait_until_they_have_run(tmp_path: P
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN.replace("fr_quality", "gsm8k") + "margins: {gsm8k_sub: 0.1}\n")
     assert load_plan(plan).margin("gsm8k_sub") == 0.1
+
+
+def test_a_spent_budget_is_raised_in_the_plan(tmp_path: Path, fake_server) -> None:
+    paid = UNPRICED.replace("http://127.0.0.1:9/v1", fake_server(by_quality).url)
+    paid += "parameters: {max_tokens: 300}\nprices: {input: 2, output: 8}\n"
+    (tmp_path / "judge.yaml").write_text(paid)
+    plan = tmp_path / "plan.yaml"
+    data = plan_path().parent / "data"
+    plan.write_text(
+        PLAN.replace("fr_quality", "analysis_fr").replace("candidate: {model: fr-baseline}", DAMAGED)
+        + f"limit: 6\ndata_dir: {data}\njudge: {{profile: judge.yaml, max_usd: 0.0001}}\n"
+    )
+    result = run_study(load_plan(plan), plan, out=tmp_path / "out", say=lambda message: None)
+    assert result.unfinished is not None and "of $0.0001 are spent" in result.unfinished
+    assert result.remedy == "raise max_usd in the plan, then run the same command again to resume"
