@@ -70,7 +70,7 @@ def section(report: Report) -> str:
         lines.append(_judge_line(report.judge, level))
     if report.warnings:
         lines.append("\n".join(f"- {escape(caution.text)}" for caution in report.warnings))
-    plan = f"Margins fixed before the runs, plan {code(report.plan_hash[:16])}. " if report.plan_hash else ""
+    plan = f"Margins fixed in plan {code(report.plan_hash[:16])}. " if report.plan_hash else ""
     scope = (
         "Recovery is this model / reference, with its paired interval; the verdict holds the difference to the margin."
     )
