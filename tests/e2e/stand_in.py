@@ -31,7 +31,6 @@ COMMANDS = {
     "demo": "tests/e2e/test_package.py runs it from the wheel",
     "register": "changes the installed lm-eval; tests/e2e/test_registration.py runs it",
     "unregister": "as register",
-    "fidelity": "needs servers that give log-probabilities; tests/unit/test_fidelity_run.py runs it",
 }
 LOGGERS = {
     "--wandb_args": "needs an account of W&B",
@@ -103,7 +102,7 @@ def replaced(typed: Sequence[str], world: World) -> list[str]:
     if not typed:
         return []
     command, rest = typed[0], list(typed[1:])
-    changed = {"run": _run, "ab": _plan, "check": _plan, "judge": _judge}.get(command)
+    changed = {"run": _run, "ab": _plan, "check": _plan, "judge": _judge, "fidelity": _fidelity}.get(command)
     return [command, *(changed(rest, world) if changed else rest)]
 
 
@@ -165,6 +164,12 @@ def _judge(rest: list[str], world: World) -> list[str]:
         if flag == "--base-url":
             rest[i + 1] = world.judge
     return rest
+
+
+def _fidelity(rest: list[str], world: World) -> list[str]:
+    """The servers of the arms, which serve more than one name."""
+    local = iter((world.candidate, world.reference))
+    return [*(next(local) if word.startswith("http") else word for word in rest), "--model", "MODEL"]
 
 
 def local_profile(name: str, world: World) -> str:

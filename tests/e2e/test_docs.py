@@ -11,7 +11,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ from lm_eval_fr.demo import plan_path
 from lm_eval_fr.judge.prompt import read_back
 from tests.e2e import documented, stand_in
 from tests.fakes.batch import FakeBatches
-from tests.fakes.server import Call, FakeOpenAI
+from tests.fakes.logprobs import PseudoModel
+from tests.fakes.server import Call, FakeOpenAI, Reply
 
 ROOT = documented.ROOT
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
@@ -80,6 +81,11 @@ def other_answer(call: Call) -> str:
     return f"geography {len(call.user) % 5}."
 
 
+def or_scored(write: Callable[[Call], str], model: PseudoModel) -> Callable[[Call], Reply | str]:
+    """A server that writes answers, and scores texts when it is asked for their log-probabilities."""
+    return lambda call: model(call) if "prompt_logprobs" in call.body else write(call)
+
+
 def verdict(call: Call) -> str:
     shown = read_back(call.messages)
     chosen = "tie" if len(shown.first) == len(shown.second) else "A" if len(shown.first) > len(shown.second) else "B"
@@ -89,7 +95,8 @@ def verdict(call: Call) -> str:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     names = ("mistralai/Mistral-Small-4-119B-2603-NVFP4", "mistral-small-2603", "MODEL")
-    servers = [FakeOpenAI(how, models=names) for how in (answer, other_answer, verdict)]
+    arms = or_scored(answer, PseudoModel(damage=0.3)), or_scored(other_answer, PseudoModel())
+    servers = [FakeOpenAI(how, models=names) for how in (*arms, verdict)]
     FakeBatches(servers[2])
     with ExitStack() as stack:
         urls = [stack.enter_context(server).url for server in servers]
