@@ -10,6 +10,8 @@ from typing import Any
 
 from lm_eval_fr.errors import InputError
 
+AMEND = "fill it in, or take that document out"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -27,14 +29,14 @@ class Record:
     def get(self, field: str) -> Any:
         if field not in self.values:
             have = ", ".join(map(str, self.values)) or "none"
-            raise self.error(f'no field "{field}"', f"the fields here are: {have}")
+            raise self.error(f'no field "{field}"', f"rename or add it; the fields here are: {have}")
         return self.values[field]
 
     def text(self, field: str) -> str:
         """A field that must hold text."""
         value = self.get(field)
         if not isinstance(value, str) or not value.strip():
-            raise self.error(f'field "{field}" must be text that is not empty, not {shown(value)}')
+            raise self.error(f'field "{field}" must be text that is not empty, not {shown(value)}', AMEND)
         return value
 
     def identifier(self, field: str) -> str:
@@ -91,10 +93,10 @@ def json_lines(path: Path, task: str = "", *, comment: str = "") -> Iterator[Rec
 def _json_list(path: Path, task: str) -> Iterator[Record]:
     rows = read_json(path)
     if not isinstance(rows, list):
-        raise InputError("not a list of JSON objects", where=path)
+        raise InputError("not a list of JSON objects", where=path, remedy="[{...}, {...}], or .jsonl")
     for number, values in enumerate(rows, 1):
         if not isinstance(values, dict):
-            raise InputError(f"entry {number} is not a JSON object", where=path)
+            raise InputError(f"entry {number} is not a JSON object", where=path, remedy="[{...}, {...}], or .jsonl")
         yield Record(values, f"{path}, entry {number}", task=task)
 
 

@@ -83,7 +83,7 @@ def read_answers(record: Record) -> list[str]:
     value = record.get("gold")
     answers = [value] if not isinstance(value, list) else value
     if not answers or not all(isinstance(answer, str | int | float) for answer in answers):
-        raise record.error('"gold" must be the right answer, or a list of right answers')
+        raise record.error('"gold" must be the right answer, or a list of right answers', "mend that line")
     return [str(answer) for answer in answers]
 
 
@@ -98,7 +98,7 @@ def read_items(record: Record) -> list[str]:
         return read_strings(record, "gold")
     items = parse_json_array(value)
     if items is None:
-        raise record.error('"gold" must be a list of texts')
+        raise record.error('"gold" must be a list of texts', '["Jean Moulin", "Lyon"], or [] for none')
     return items
 
 
