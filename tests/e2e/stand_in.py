@@ -26,6 +26,7 @@ PROGRAMS = {
     "curl": "asks a server that is not there",
     "hf": "downloads a model",
     "nvidia-smi": "needs a GPU",
+    "ray": "needs a cluster",
 }
 COMMANDS = {
     "demo": "tests/e2e/test_package.py runs it from the wheel",
@@ -94,6 +95,8 @@ def main(program: str) -> None:
 def reason_not_to_run(typed: Sequence[str]) -> str | None:
     if typed and typed[0] in COMMANDS:
         return COMMANDS[typed[0]]
+    if "batch-chat" in typed or {"write", "read"} & set(typed):
+        return "needs `vllm run-batch`; tests/e2e/test_vllm_batch.py runs it"
     return next((reason for flag, reason in LOGGERS.items() if flag in typed), None)
 
 
@@ -128,6 +131,8 @@ def _run(rest: list[str], world: World) -> list[str]:
         given["--limit"] = str(min(int(values["--limit"]), LIMIT))
     for flag, value in given.items():
         rest[rest.index(flag) + 1] = value
+    if "--manifest" in rest:  # of a server that was not started
+        del rest[rest.index("--manifest") : rest.index("--manifest") + 2]
     return rest if {"--data-dir", "--metadata"} & set(rest) else [*rest, "--data-dir", world.data]
 
 

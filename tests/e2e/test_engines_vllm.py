@@ -52,7 +52,7 @@ class Arms:
         chat, text = f"{server.url}/chat/completions", f"{server.url}/completions"
         self._calls: dict[str, tuple[str, dict[str, Any], tuple[str, ...], Path | None]] = {
             "vllm": ("vllm", here, (), python),
-            "vllm with a template": ("vllm", here, ("--apply_chat_template",), python),
+            "vllm with a template": ("vllm", {**here, "tokenizer_mode": "hf"}, ("--apply_chat_template",), python),
             "local-completions": ("local-completions", {"base_url": text, **there}, (), None),
             "local-chat-completions": ("local-chat-completions", {"base_url": chat, **there}, (), None),
             "hosted-chat": ("hosted-chat", {"base_url": chat, **there}, (), None),
