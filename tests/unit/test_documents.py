@@ -69,7 +69,9 @@ def test_fields_of_a_record() -> None:
     for read in (lambda: record.text("empty"), lambda: record.text("id"), lambda: record.identifier("flag")):
         with pytest.raises(InputError, match=r"f.jsonl:3: piaf_fr: field .* must be text"):
             read()
-    with pytest.raises(InputError, match=r'f.jsonl:3: piaf_fr: no field "question" \(rename or add it; the fields .*: id, text'):
+    with pytest.raises(
+        InputError, match=r'f.jsonl:3: piaf_fr: no field "question" \(rename or add it; the fields .*: id, text'
+    ):
         record.text("question")
 
 
