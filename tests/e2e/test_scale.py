@@ -69,7 +69,7 @@ def test_shards_put_together_are_the_run(machine: Shard, whole: Path, tmp_path: 
 
 def test_a_document_that_two_machines_answered_is_refused(machine: Shard, tmp_path: Path) -> None:
     folder = together(tmp_path / "run", machine(0, 9), machine(5, 14))
-    with pytest.raises(InputError, match="document 5 .* two shards share documents"):
+    with pytest.raises(InputError, match=r"document 5 .* two shards share documents"):
         find_run(folder)
 
 
