@@ -49,7 +49,7 @@ class ArmPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class JudgePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    profile: str = "gpt-4.1"
+    profile: str | tuple[str, ...] = "gpt-4.1"  # several make a panel
     rubric: str = "analyses_fr"
     model: str | None = None
     base_url: str | None = None
@@ -57,6 +57,12 @@ class JudgePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stop: Literal["never", "anytime"] = "never"
     max_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
     concurrency: Count | None = None
+    repeats: Count = 1  # how often a question of a sample is asked in all: the judge's own noise
+    labels: str | None = None  # human labels to compare with, a file beside the plan
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        return (self.profile,) if isinstance(self.profile, str) else self.profile
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -233,7 +233,7 @@ def _judge(
 
     options = _judge_options(plan.judge, plan, folder, command)
     rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
-    say(f"judge: {plan.judge.profile}")
+    say(f"judge: {', '.join(plan.judge.profiles)}")
     reporter = None if quiet else Reporter(sys.stderr)
     try:
         return judge_runs(pairing, out / "judge", options, rerun=rerun, progress=reporter, say=say)
@@ -246,7 +246,7 @@ def _judge_options(asked: JudgePlan, plan: Plan, folder: Path, command: str) -> 
     from lm_eval_fr.judge.options import JudgeOptions
 
     return JudgeOptions(
-        profile=(_near_plan(asked.profile, folder),),
+        profile=tuple(_near_plan(name, folder) for name in asked.profiles),
         rubric=_near_plan(asked.rubric, folder),
         model=asked.model,
         base_url=asked.base_url,
@@ -254,6 +254,8 @@ def _judge_options(asked: JudgePlan, plan: Plan, folder: Path, command: str) -> 
         stop=asked.stop,
         max_usd=asked.max_usd,
         concurrency=asked.concurrency,
+        repeats=asked.repeats,
+        labels=None if asked.labels is None else folder / asked.labels,
         margin=plan.margin("judge"),
         alpha=(1 - plan.level) / 2,
         command=command,

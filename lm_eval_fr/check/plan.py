@@ -100,10 +100,10 @@ def _judge(
 ) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
     if plan.judge is None or not works:
         return (), ()
-    say(f"judge: asking {plan.judge.profile} one question")
+    say(f"judge: asking {', '.join(plan.judge.profiles)} one question")
     try:
         options = JudgeOptions(
-            profile=(plan.judge.profile,),
+            profile=plan.judge.profiles,
             rubric=plan.judge.rubric,
             model=plan.judge.model,
             base_url=plan.judge.base_url,

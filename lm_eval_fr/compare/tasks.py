@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -35,6 +35,9 @@ def compare_task(task: PairedTask, margins: Margins, *, level: float, seed: int)
     difference = paired_difference(better, worse, clusters=task.clusters, level=level, margin=margin)
     assessment = None if margin is None else assess(difference, margin)
     higher = task.higher_is_better[metric]
+    if assessment is not None and higher and not (better.any() or worse.any()):
+        # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
+        assessment = replace(assessment, verdict="inconclusive", documents_needed=None)
     recovery = recovery_interval(better, worse, clusters=task.clusters, level=level, draws=DRAWS, seed=seed)
     name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
     # The band is that of a bounded score: without known ends there is none.
@@ -128,6 +131,8 @@ def _reasons(
         needed = assessment.documents_needed
         if interval.defined and needed and needed.documents is None and needed.reason:
             reasons["documents_needed"] = needed.reason
+        if needed is None:
+            reasons["documents_needed"] = "no answer of either arm scores above 0, and more of them would show no more"
     return reasons
 
 

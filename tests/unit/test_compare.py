@@ -194,8 +194,8 @@ def test_what_is_unknown_is_named_as_people_call_it(tmp_path: Path) -> None:
 
 def test_two_arms_that_score_nothing_are_not_passed_in_silence(tmp_path: Path) -> None:
     report = compare(gold(tmp_path, {"exact_match": [0.0] * 300}, {"exact_match": [0.0] * 300}, name="gpqa"))
-    assert only(report).verdict == "non_inferior"
     assert report.warnings[0].kind == "nothing_scored"
+    assert only(report).verdict == "inconclusive" and gate_code(report) == 3
     assert "no answer of either arm scores above 0 on exact_match" in " ".join(every_face(report).split())
 
 

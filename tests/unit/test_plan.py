@@ -68,3 +68,11 @@ def test_a_missing_plan_and_a_list_are_refused(tmp_path: Path) -> None:
         load_plan(tmp_path / "none.yaml")
     with pytest.raises(PlanError, match="mapping"):
         parse_plan("- 1\n", where=WHERE)
+
+
+def test_a_judge_may_be_a_panel() -> None:
+    one = parse_plan(GOOD, where=WHERE)
+    assert one.judge is not None and one.judge.profiles == ("offline",)
+    panel = parse_plan(GOOD.replace("profile: offline", "profile: [gpt-4.1, mistral], repeats: 3"), where=WHERE)
+    assert panel.judge is not None and panel.judge.profiles == ("gpt-4.1", "mistral") and panel.judge.repeats == 3
+    assert panel.hash != one.hash
