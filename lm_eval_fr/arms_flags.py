@@ -171,6 +171,12 @@ def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
         notes.append(f"{model}: --apply_chat_template added (a chat endpoint takes messages)")
     if model == "local-completions":
         notes += _text_requests(arguments)
+        if getattr(flags, "apply_chat_template", False) and _as_text(arguments):
+            raise UsageError(
+                "local-completions: lm-eval puts messages where this endpoint wants a text",
+                remedy="--model hosted-chat asks the chat endpoint; or add tokenizer=<folder or hub id>, "
+                "tokenized_requests=True and max_length=<the server's context> to --model_args",
+            )
     if model == "vllm" and not hasattr(flags, "batch_size"):
         flags.batch_size = "auto"
         notes.append("vllm: --batch_size auto added (lm-eval's default sends one document at a time)")
@@ -184,17 +190,17 @@ def _text_requests(arguments: dict[str, Any]) -> list[str]:
         arguments |= {"tokenizer_backend": None, "tokenized_requests": False}
         added = "tokenizer_backend=None,tokenized_requests=False"
         return [f"local-completions: {added} added (prompts are sent as text, never cut)"]
-    as_text = arguments.get("tokenized_requests") is False or arguments.get("tokenizer_backend", "") in (
-        None,
-        "None",
-        "none",
-    )
-    if not as_text and "max_length" not in arguments:
+    if not _as_text(arguments) and "max_length" not in arguments:
         raise UsageError(
             "--model_args: with a tokenizer, lm-eval cuts prompts at 2,048 tokens without a word",
             remedy="add max_length=<the server's context>, or send text with tokenizer_backend=None",
         )
     return []
+
+
+def _as_text(arguments: Mapping[str, Any]) -> bool:
+    no_tokenizer = arguments.get("tokenizer_backend", "") in (None, "None", "none")
+    return no_tokenizer or arguments.get("tokenized_requests") is False
 
 
 def _tasks(flags: argparse.Namespace) -> tuple[str, ...]:

@@ -55,13 +55,11 @@ def _ask(call: ArmCall, endpoint: Endpoint, work: TaskWork) -> Asked:
     register_models()
     try:
         lm = get_model(call.model).create_from_arg_obj(dict(call.model_args), {"batch_size": 1})
-        prompt, settings = first_request(call, work, lm)
+        asked, settings = first_request(call, work, lm)
+        encoded = lm.tok_encode(asked) if lm.tokenized_requests and isinstance(asked, str) else None
+        prompt = lm.create_message([asked if encoded is None else encoded])
         body = lm._create_payload(
-            lm.create_message([prompt]),
-            generate=True,
-            gen_kwargs=copy.deepcopy(settings),
-            seed=lm._seed,
-            eos=lm.eos_string,
+            prompt, generate=True, gen_kwargs=copy.deepcopy(settings), seed=lm._seed, eos=lm.eos_string
         )
     except LmEvalFrError:
         raise
@@ -71,8 +69,10 @@ def _ask(call: ArmCall, endpoint: Endpoint, work: TaskWork) -> Asked:
     bearer = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
     server = Server(endpoint.url, {endpoint.key_header: bearer} if key else {}, endpoint.context)
     reply = question(server, json.dumps(body).encode())
+    text = asked if isinstance(asked, str) else "".join(str(message["content"]) for message in body["messages"])
     templated = bool(getattr(call.flags, "apply_chat_template", False))
-    return Asked(server, endpoint.model, work.name, body, reply, templated, _no_reasoning(call))
+    sent = prompt if encoded is None else encoded
+    return Asked(server, endpoint.model, work.name, sent, text, reply, templated, _no_reasoning(call))
 
 
 def _shortest(work: Sequence[TaskWork]) -> TaskWork:

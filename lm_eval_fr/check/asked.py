@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from lm_eval_fr.check.findings import Finding
 from lm_eval_fr.check.http import Server
-from lm_eval_fr.check.probe import Reply, count_is_sane, encoding
+from lm_eval_fr.check.probe import Encoding, Reply, count_is_sane, encoding
 
 GREETING = [{"role": "user", "content": "Bonjour"}]
 
@@ -17,26 +17,18 @@ GREETING = [{"role": "user", "content": "Bonjour"}]
 class Asked:
     """The first document's question as the arm sends it, and what came back.
 
+    prompt: a conversation, a text, or the token ids that lm-eval made of one; `text` is its words in any case.
     templated: whether the arm asks through a chat template. quiet: how its model is told not to reason.
     """
 
     server: Server
     model: str
     task: str
-    body: Mapping[str, Any]
+    prompt: str | Sequence[Mapping[str, Any]] | Sequence[int]
+    text: str
     reply: Reply
     templated: bool
     quiet: str
-
-    @property
-    def chat(self) -> bool:
-        return "messages" in self.body
-
-    @property
-    def text(self) -> str:
-        if self.chat:
-            return "".join(str(message["content"]) for message in self.body["messages"])
-        return str(self.body["prompt"])
 
     @property
     def chars_per_token(self) -> float | None:
@@ -57,37 +49,42 @@ class Asked:
         yield from self._tokens(name)
 
     def _tokens(self, name: str) -> Iterator[Finding]:
-        counted, chars = self.reply.prompt_tokens, len(self.text)
-        prompt = self.body["messages"] if self.chat else str(self.body["prompt"])
-        encoded = encoding(self.server, self.model, prompt)
+        counted, chars, encoded = self.reply.prompt_tokens, len(self.text), self._encoding()
         if encoded and encoded.start_doubled:
             remedy = "its tokenizer adds the mark that the template has already"
             yield Finding("problem", name, "prompts begin with two begin-of-text marks", remedy)
-        if self._renders_itself and self._letters(encoded.text_prompts if encoded else None):
+        if self._letters():
             remedy = "serve it with --tokenizer-mode hf, or use --model hosted-chat"
             yield Finding("problem", name, "marks of the chat template are read as plain letters", remedy)
         if counted is None:
             yield Finding("warning", name, "the server does not count tokens: prompts that it cuts go unseen")
         elif encoded and encoded.tokens != counted:
-            what = f"the first prompt has {encoded.tokens} tokens by /tokenize, {counted} by its answer"
+            what = f"the first prompt has {encoded.tokens} tokens, {counted} by the count in its answer"
             yield Finding("warning", name, what, "is it cut, or given another template?")
         elif not count_is_sane(chars, counted):
             what = f"the first prompt has {chars:,} characters and {counted:,} tokens by the server's count"
             yield Finding("problem", name, what, "is it cut, or encoded twice?")
         else:
-            source = "the server's /tokenize agrees" if encoded else "plausible for French text"
+            source = (
+                "as sent" if self._ids else "the server's /tokenize agrees" if encoded else "plausible for French text"
+            )
             yield Finding("ok", name, f"prompt tokens: {counted:,} for {chars:,} characters, {source}")
 
     @property
-    def _renders_itself(self) -> bool:
-        """Whether lm-eval writes the template's marks into a text."""
-        return not self.chat and self.templated
+    def _ids(self) -> bool:
+        return not isinstance(self.prompt, str) and isinstance(self.prompt[0], int)
 
-    def _letters(self, known: bool | None) -> bool:
-        if known is None:
-            found = encoding(self.server, self.model, GREETING)
-            known = found.text_prompts if found else None
-        return known is False
+    def _encoding(self) -> Encoding | None:
+        if self._ids:
+            return Encoding(len(self.prompt), list(self.prompt[:1]) == list(self.prompt[1:2]), None)
+        return encoding(self.server, self.model, cast("str | Sequence[Mapping[str, Any]]", self.prompt))
+
+    def _letters(self) -> bool:
+        """Whether marks that lm-eval writes into a text are no marks for the server."""
+        if not (isinstance(self.prompt, str) and self.templated):
+            return False
+        found = encoding(self.server, self.model, GREETING)
+        return found is not None and found.text_prompts is False
 
 
 def _shown(text: str, most: int = 40) -> str:

@@ -162,6 +162,59 @@ def test_the_served_model_judges_under_the_schema(
     record.add("judge, JSON schema", "vllm serve", 6, started, outcomes)
 
 
+def test_check_asks_each_endpoint_once(
+    server: Served, tiny_model: Path, documents: Path, tmp_path: Path, record: Record
+) -> None:
+    started = time.monotonic()
+    (tmp_path / "judge.yaml").write_text(yaml.safe_dump(judge_profile(server.url, tiny_model)))
+    asked = {"model": NAME, "num_concurrent": 6}
+    plan = plan_of(
+        documents,
+        candidate={"model": "local-completions", "model_args": {"base_url": f"{server.url}/completions", **asked}},
+        reference={
+            "model": "hosted-chat",
+            "model_args": {"base_url": f"{server.url}/chat/completions", **asked},
+            "manifest": str(server.manifest),
+        },
+        judge={"profile": "./judge.yaml"},
+    )
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    shown = lm_eval_fr("check", tmp_path / "plan.yaml", cwd=tmp_path)
+    assert shown.count("the server's /tokenize agrees") == 2, shown
+    assert "only the reference is asked through a chat template" in shown
+    assert "judge (tiny) prefers" in shown
+    assert "12 requests" in shown
+    record.add("check", "vllm serve", None, started, "both arms and the judge asked once")
+
+
+def test_check_reads_a_prompt_that_lm_eval_renders(
+    server: Served, tiny_model: Path, vllm_python: Path, documents: Path, tmp_path: Path, record: Record
+) -> None:
+    """lm-eval applies the template and encodes it: the server counts the tokens that it was sent."""
+    started = time.monotonic()
+    rendered = {"tokenizer": str(tiny_model), "tokenized_requests": True, "max_length": 8192}
+    text = {"base_url": f"{server.url}/completions", "model": NAME, **rendered}
+    plan = plan_of(
+        documents,
+        candidate={"model": "local-completions", "model_args": text, "apply_chat_template": True},
+        reference={
+            "model": "vllm",
+            "model_args": {"pretrained": str(tiny_model), **VLLM_ARGUMENTS},
+            "apply_chat_template": True,
+        },
+    )
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    shown = lm_eval_fr("check", tmp_path / "plan.yaml", cwd=tmp_path, python=vllm_python)
+    assert "characters, as sent" in shown
+    assert f"{tiny_model}: whole, quantisation none" in shown
+    record.add("check", "vLLM's files, vllm serve", None, started, "token ids arrive as sent")
+
+
+def plan_of(data: Path, **parts: Any) -> dict[str, Any]:
+    common = {"name": "try", "tasks": ["piaf_fr", "analysis_fr"], "limit": 6, "data_dir": str(data)}
+    return {**common, **parts}
+
+
 def judge_profile(url: str, model: Path) -> dict[str, Any]:
     """A random model writes white space, and strings without an end, for ever: both are made unlikely."""
     vocabulary = json.loads((model / "tokenizer.json").read_text())["model"]["vocab"]

@@ -14,6 +14,7 @@ from lm_eval_fr.errors import ArmError, UsageError
 from lm_eval_fr.redaction import Redactor
 
 KEY = "sk-test-0123456789abcdef"
+BY_TOKENS = "tokenizer=t,tokenized_requests=True,max_length=8192"
 HERE = ["--model", "local-completions", "--tasks", "piaf_fr", "--output_path", "out"]
 URL = "http://127.0.0.1:8000/v1/completions"
 CHAT_URL = "http://127.0.0.1:8000/v1/chat/completions"
@@ -124,6 +125,15 @@ def test_config_file_fills_what_the_command_line_leaves_open(tmp_path: Path) -> 
         parse("--config", str(config))
 
 
+def test_a_completions_server_is_sent_no_messages() -> None:
+    """lm-eval would put the conversation's JSON where the endpoint takes a text."""
+    base = f"model=m,base_url={URL}"
+    for tokenizer in ("", ",tokenizer=t,tokenized_requests=False,max_length=8192"):
+        with pytest.raises(UsageError, match="--model hosted-chat asks the chat endpoint"):
+            parse(*HERE, "--model_args", base + tokenizer, "--apply_chat_template")
+    parse(*HERE, "--model_args", f"{base},{BY_TOKENS}", "--apply_chat_template")
+
+
 def test_whatever_changes_an_answer_changes_the_key(tmp_path: Path) -> None:
     base = [*HERE, "--model_args", f"model=m,base_url={URL}"]
     manifest = tmp_path / "manifest.json"
@@ -134,7 +144,7 @@ def test_whatever_changes_an_answer_changes_the_key(tmp_path: Path) -> None:
         [*HERE, "--model_args", f"model=m,base_url={URL.replace('8000', '8001')}"],
         [*HERE, "--model_args", f"model=m,base_url={URL},seed=1"],
         [*base, "--gen_kwargs", "temperature=0.5"],
-        [*base, "--apply_chat_template"],
+        [*base[:-1], f"{base[-1]},{BY_TOKENS}", "--apply_chat_template"],
         [*base, "--system_instruction", "Sois bref."],
         [*base, "--seed", "7"],
         [*base, "--manifest", str(manifest)],

@@ -207,7 +207,7 @@ def test_the_servers_own_tokenizer_is_asked(
         assert "the server's /tokenize agrees" in fine.text()
         assert fine.exit_code == 0
         assert "prompts begin with two begin-of-text marks" in found(doubled, "candidate")
-        assert "tokens by /tokenize" in found(other, "candidate", "warning")
+        assert "by the count in its answer" in found(other, "candidate", "warning")
     finally:
         for server in servers:
             server.stop()
@@ -221,11 +221,27 @@ def test_a_prompt_that_the_arm_renders_itself(letters: bool) -> None:
     reply = ReadReply("onze mille", "stop", len(tokenizer.text(prompt, start=True)), 3, None)
     with FakeOpenAI().mount(*tokenizer.routes) as running:
         server = Server(f"{running.url}/completions")
-        asked = Asked(server, "fake-model", "piaf_fr", {"prompt": prompt}, reply, templated=True, quiet="")
+        asked = Asked(server, "fake-model", "piaf_fr", prompt, prompt, reply, templated=True, quiet="")
         problems = [finding.what for finding in asked.findings("candidate") if finding.level == "problem"]
     says = "marks of the chat template are read as plain letters" if letters else "prompts begin with two begin-of-text"
     assert len(problems) == 1, problems
     assert says in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "counted", "level", "says"),
+    [
+        ([1, *range(100, 200)], 101, "ok", "as sent"),
+        ([1, 1, *range(100, 200)], 102, "problem", "two begin-of-text marks"),
+        ([1, *range(100, 200)], 90, "warning", "101 tokens, 90 by the count in its answer"),
+    ],
+)
+def test_token_ids_that_lm_eval_made(tokens: list[int], counted: int, level: str, says: str) -> None:
+    reply = ReadReply("onze mille", "stop", counted, 3, None)
+    server = Server("http://127.0.0.1:9/v1/completions")  # nobody is asked how it would encode them
+    asked = Asked(server, "fake-model", "piaf_fr", tokens, TEXT[:400], reply, templated=True, quiet="")
+    found = [str(finding) for finding in asked.findings("candidate") if finding.level == level]
+    assert any(says in finding for finding in found), found
 
 
 def test_checkpoints(check: Callable[..., CheckReport], tmp_path: Path) -> None:
