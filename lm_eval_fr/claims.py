@@ -135,6 +135,8 @@ def read_claims(path: Path) -> Published:
         raise InputError(f"cannot be read: {error}", where=path, remedy="give a YAML file") from None
     except msgspec.ValidationError as error:
         raise InputError(re.sub(r"`\$\.?([^`]*)`", r"\1", str(error)), where=path, remedy=REMEDY) from None
+    if not found.claims:
+        raise InputError("no claims", where=path, remedy=REMEDY)
     for row in found.claims:
         _check(row, path)
     return found
@@ -148,6 +150,14 @@ def _check(row: Row, path: Path) -> None:
         raise InputError(f"{row.name}: give one of task, judge and untested", where=path, remedy=REMEDY)
     if row.tasks and not scores:
         raise InputError(f"{row.name}: candidate and reference scores are missing", where=path, remedy=REMEDY)
+    most = 100.0 if row.scale == "percent" else 1.0
+    for name in ("candidate", "reference"):
+        score = getattr(row, name)
+        if score is not None and not 0 <= score <= most:
+            what = f"{row.name}: {name} {score:g} is not between 0 and {most:g} (scale: {row.scale})"
+            raise InputError(what, where=path, remedy=REMEDY)
+    if row.tolerance is not None and not 0 < row.tolerance <= most:
+        raise InputError(f"{row.name}: tolerance {row.tolerance:g} is not above 0", where=path, remedy=REMEDY)
 
 
 def check_claims(

@@ -128,7 +128,7 @@ def _resume() -> str:
 
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
-    if isinstance(error, click.BadParameter) and error.param is not None:
+    if isinstance(error, click.BadParameter) and error.param is not None and error.message:
         return f"{error.param.get_error_hint(error.ctx) if error.ctx else error.param.name}: {error.message}"
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
     return f"{message.rstrip('.')} (see {command} --help)"

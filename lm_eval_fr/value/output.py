@@ -30,6 +30,8 @@ NO_FILES = Faces()
 def emit(panel: Panel, part: object, faces: Faces, *, title: str, show: Show, say: Show, colour: bool) -> None:
     if faces.json_file == STDOUT and faces.markdown_file == STDOUT:
         raise UsageError("--json - and --markdown - both want stdout", remedy="give one of them a file")
+    if faces.html_file == STDOUT:
+        raise UsageError("is a page for a browser", where="--html -", remedy="give it a file")
     for path, content in (
         (faces.json_file, lambda: json.part_to_json(panel.key, part)),
         (faces.markdown_file, lambda: markdown.panel_text(panel) + "\n"),
@@ -37,7 +39,7 @@ def emit(panel: Panel, part: object, faces: Faces, *, title: str, show: Show, sa
     ):
         if path is not None:
             _write(path, content(), show, say)
-    if not faces.quiet and STDOUT not in (faces.json_file, faces.markdown_file, faces.html_file):
+    if not faces.quiet and STDOUT not in (faces.json_file, faces.markdown_file):
         show(text.render_panel(panel, colour=colour))
 
 

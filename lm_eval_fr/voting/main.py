@@ -46,6 +46,8 @@ def vote_runs(
     """
     if options.cost_ratio is not None and not (math.isfinite(options.cost_ratio) and options.cost_ratio > 0):
         raise UsageError(f"--cost-ratio {options.cost_ratio:g} is no ratio of costs", remedy="3: three for one")
+    if not 0 < options.margin < 1:
+        raise UsageError(f"{options.margin:g} is not between 0 and 1", where="--margin", remedy="0.02 is two points")
     logs = voted_tasks(candidate, reference, options.tasks or None)
     if unknown := sorted(set(options.metrics) - {mine.task for mine, _ in logs}):
         raise UsageError(f"no task {unknown[0]!r} with votes", remedy=f"{', '.join(mine.task for mine, _ in logs)}")

@@ -197,6 +197,12 @@ def test_claims_that_the_runs_cannot_answer_are_one_line(tmp_path: Path, row: di
         ({"name": "A", "task": "x", "score": 3}, "unknown field `score`"),
         ({"name": "A", "judge": {"wins": 1, "ties": 0, "losses": 0}}, "no judged pairs"),
         ({"name": "A", "task": "x", "candidate": "high"}, "Expected"),
+        ({"name": "A", "task": "x", "candidate": float("nan"), "reference": 1.0}, "not between 0 and 100"),
+        ({"name": "A", "task": "x", "candidate": 40.0, "reference": 1.0, "scale": "fraction"}, "not between 0 and 1"),
+        (
+            {"name": "A", "task": "x", "candidate": 40.0, "reference": 1.0, "tolerance": -1},
+            "tolerance -1 is not above 0",
+        ),
     ],
 )
 def test_bad_files_are_one_line(tmp_path: Path, row: dict[str, Any], said: str) -> None:
