@@ -17,7 +17,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 e2e: $(VENV)/.test
-	$(BIN)/python -m pytest -m engines tests/e2e -n 0 -s --timeout 1500
+	$(BIN)/python -m pytest -m engines tests -n 0 -s --timeout 1500
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
