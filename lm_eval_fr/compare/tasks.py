@@ -131,7 +131,7 @@ def _reasons(
         needed = assessment.documents_needed
         if interval.defined and needed and needed.documents is None and needed.reason:
             reasons["documents_needed"] = needed.reason
-        if needed is None:
+        if needed is None and assessment.verdict == "inconclusive":
             reasons["documents_needed"] = "no answer of either arm scores above 0, and more of them would show no more"
     return reasons
 
