@@ -36,6 +36,7 @@ def cautions(
         *_judge(judge, summary, today),
         *_unjudged(pairing.tasks, judge),
         *_precision(pairing),
+        *_served(pairing),
         *_noise(noise),
         *_health(results),
         *_few(results),
@@ -132,6 +133,23 @@ def _precision(pairing: Pairing) -> Iterator[Caution]:
             "that of two services, and not of quantisation alone."
         )
         yield Caution(kind="precision", text=text)
+
+
+def _served(pairing: Pairing) -> Iterator[Caution]:
+    """What scripts/serve.py noticed of an arm's server."""
+    runs = {"candidate": pairing.candidate, "reference": pairing.reference}
+    for role, run in runs.items():
+        if run.settings.get("manifest.weight_only") and "W4A4" in str(run.settings.get("manifest.quantization")):
+            text = (
+                f"The {role}'s checkpoint has four-bit activations and its GPU cannot compute with them: it ran with "
+                "its weights alone rounded (W4A16), and that is what was measured."
+            )
+            yield Caution(kind="served", text=text)
+    reasons = {role: bool(run.settings.get("manifest.reasoning")) for role, run in runs.items()}
+    if any(reasons.values()):
+        who = " and ".join(role for role, holds in reasons.items() if holds)
+        text = f"The server of the {who} reasons before it answers: reasoning belongs off in both arms, or on in both."
+        yield Caution(kind="served", text=text)
 
 
 def _noise(noise: Noise | None) -> Iterator[Caution]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -460,6 +461,36 @@ def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:
     assert "6 clusters only" in said["few_clusters"]
     assert "of the candidate's 60 answers 5 are empty" in said["health"]
     assert "precision" in said
+    every_face(report)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "says"),
+    [
+        ({"quantization": "compressed-tensors W4A4", "weight_only": True}, {}, "alone rounded (W4A16)"),
+        ({"quantization": "compressed-tensors W4A16", "weight_only": True}, {}, None),
+        ({"reasoning": "the reply has `reasoning`"}, {}, "server of the candidate reasons before"),
+        ({"reasoning": "x"}, {"reasoning": "x"}, "server of the candidate and reference reasons"),
+        ({"kv_cache_dtype": "fp8"}, {"kv_cache_dtype": "auto"}, None),
+    ],
+)
+def test_what_a_manifest_says_of_its_server(
+    tmp_path: Path, candidate: dict[str, Any], reference: dict[str, Any], says: str | None
+) -> None:
+    scores = flips(20, 1, 1)
+    runs = []
+    for arm, manifest, one in zip("cr", (candidate, reference), scores, strict=True):
+        folder = make_run(tmp_path / arm, plain_task("piaf_fr", one), model=f"org/{arm}", form="raw")
+        (results,) = folder.glob("results_*.json")
+        about = results.with_name(results.name.replace("results_", "arm_"))
+        about.write_text(json.dumps({"manifest": {"engine": "vllm", **manifest}}))
+        runs.append(find_run(folder))
+    report = compare(pair_runs(*runs))
+    said = [caution.text for caution in report.warnings if caution.kind == "served"]
+    assert [says in text for text in said if says] == ([True] if says else [])
+    assert "precision" not in [caution.kind for caution in report.warnings]
+    setting = next(setting for setting in report.settings if setting.name == "manifest.engine")
+    assert setting.candidate == setting.reference == "vllm"
     every_face(report)
 
 
