@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
@@ -32,8 +32,14 @@ SCHEMES = ("NVFP4", "NVFP4A16")
 IGNORE = ("lm_head", "re:.*mlp.gate$", "re:.*router.*")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"quantize: {message} (--help lists the flags)", file=sys.stderr)
+        sys.exit(2)
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("out", type=Path)
     parser.add_argument("--scheme", choices=SCHEMES, default="NVFP4A16")
