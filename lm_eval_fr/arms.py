@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from lm_eval_fr.arms_cache import AnswerCache, Progress
+from lm_eval_fr.arms_checkpoint import checkpoint_of
 from lm_eval_fr.arms_failures import LogWatch, explain
 from lm_eval_fr.arms_flags import OUR_MODELS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
@@ -66,7 +67,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     started = time.time()
     call = parse_call(argv, redactor)
     source = locate_tasks(call.tasks, call.flags.include_path)
-    endpoint = endpoint_of(call)
+    endpoint, checkpoint = endpoint_of(call), checkpoint_of(call)
     with redacted_output(redactor):
         for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):
             say(note)
@@ -78,7 +79,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     results, samples = written(call, started)
     seconds = time.time() - started
     outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-    leave_records(outcome, call, cache.records, started, argv)
+    leave_records(outcome, call, checkpoint, cache.records, started, argv)
     for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
         if redactor.scrub_file(path):
             say(f"a key was taken out of {path}")

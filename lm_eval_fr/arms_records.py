@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import Any
 from lm_eval_fr import __version__
 from lm_eval_fr.arms_cache import context_of
 from lm_eval_fr.arms_flags import ArmCall
-from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
-from lm_eval_fr.errors import ArmError, LmEvalFrError
+from lm_eval_fr.checkpoint import Checkpoint
+from lm_eval_fr.errors import ArmError
 from lm_eval_fr.manifest import read_manifest
 
 TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
@@ -54,7 +53,12 @@ def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
 
 
 def leave_records(
-    outcome: RunOutcome, call: ArmCall, records: Mapping[str, Any], started: float, argv: Sequence[str]
+    outcome: RunOutcome,
+    call: ArmCall,
+    checkpoint: Checkpoint | None,
+    records: Mapping[str, Any],
+    started: float,
+    argv: Sequence[str],
 ) -> None:
     """What lm-eval does not log: how each answer ended, and what made this run."""
     stamp = stamp_of(outcome.results)
@@ -85,22 +89,11 @@ def leave_records(
         "answers_asked": outcome.asked,
         "cache": str(outcome.cache),
         "manifest": read_manifest(call.manifest) if call.manifest else None,
-        "checkpoint": _checkpoint(call),
+        "checkpoint": checkpoint.facts() if checkpoint else None,
     }
     outcome.results.with_name(f"arm_{stamp}.json").write_text(
         json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8"
     )
-
-
-def _checkpoint(call: ArmCall) -> dict[str, Any] | None:
-    """What the files of a model that ran in this process say of it; its server's manifest says it otherwise."""
-    name = call.model_args.get("pretrained")
-    if call.model in TORCHLESS or not isinstance(name, str):
-        return None
-    with contextlib.suppress(LmEvalFrError):  # it ran: what a file lacks is no failure any more
-        folder = find_checkpoint(name, call.model_args.get("revision"))
-        return inspect_checkpoint(folder).facts() if folder else None
-    return None
 
 
 def _count_lines(path: Path) -> int:

@@ -71,9 +71,9 @@ def find_checkpoint(model: str, revision: str | None = None) -> Path | None:
         raise InputError("neither a folder nor a model's name on the hub", where=model) from None
 
 
-def inspect_checkpoint(folder: Path) -> Checkpoint:
-    """Raises InputError for a checkpoint that cannot work: files missing or cut, no tokenizer, a tokenizer of another
-    model."""
+def inspect_checkpoint(folder: Path, *, tokenizer: bool = True) -> Checkpoint:
+    """Raises InputError for a checkpoint that cannot work: files missing or cut; and, unless its tokenizer is taken
+    from elsewhere, no tokenizer or one of another model."""
     _refuse_partial(folder)
     config = _read_json(folder / "config.json") or _read_json(folder / "params.json")
     if config is None:
@@ -83,13 +83,13 @@ def inspect_checkpoint(folder: Path) -> Checkpoint:
     ours = [path for path in weights if not path.name.startswith("consolidated")]
     for path in ours or weights:
         _check_whole(path)
-    tokenizer = _tokenizer(folder)
-    if tokenizer == "hf":
+    kind = _tokenizer(folder) if tokenizer else "hf"
+    if tokenizer and kind == "hf":
         _check_fit(folder, config)
     return Checkpoint(
         folder=folder,
         format="transformers" if ours else "mistral",
-        tokenizer=tokenizer,
+        tokenizer=kind,
         quantization=describe_quantization(config),
         dtype=_text_config(config, "dtype") or _text_config(config, "torch_dtype"),
         revision=_revision(folder),

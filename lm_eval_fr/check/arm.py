@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from lm_eval_fr.arms import register_models
+from lm_eval_fr.arms_checkpoint import checkpoint_of
 from lm_eval_fr.arms_failures import LogWatch, explain
 from lm_eval_fr.arms_flags import ArmCall
 from lm_eval_fr.arms_server import Endpoint, check_endpoint, endpoint_of
@@ -18,8 +19,7 @@ from lm_eval_fr.check.findings import Finding
 from lm_eval_fr.check.http import Server
 from lm_eval_fr.check.probe import question
 from lm_eval_fr.check.work import TaskWork, first_request
-from lm_eval_fr.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
-from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError
+from lm_eval_fr.errors import ArmError, LmEvalFrError
 
 ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
 
@@ -91,28 +91,11 @@ def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
         extra = {"vllm": "vllm", "transformers": "hf"}.get(engine)
         remedy = f"pip install 'lm-eval-fr[{extra}]' on the machine that runs it" if extra else f"pip install {engine}"
         yield Finding("problem", name, f"--model {call.model} needs {engine}, which is not installed here", remedy)
-    model = str(call.model_args.get("pretrained") or "")
-    folder = find_checkpoint(model, call.model_args.get("revision"))
-    if folder is None:
-        yield Finding("warning", name, f"{model} is not on this machine: the first run downloads it")
+    checkpoint, model = checkpoint_of(call), str(call.model_args.get("pretrained") or "")
+    if checkpoint is None:
+        yield Finding("warning", name, f"{model} is not on this machine as a whole: the engine will look for it")
         return
-    checkpoint = inspect_checkpoint(folder)
     yield Finding("ok", name, f"{model}: whole, quantisation {checkpoint.quantization}, revision {checkpoint.revision}")
-    _check_tokenizer(call, checkpoint)
-    if getattr(call.flags, "apply_chat_template", False) is True and checkpoint.chat_template_sha256 is None:
-        raise InputError("it has no chat template", where=folder, remedy="leave apply_chat_template out of the plan")
-
-
-def _check_tokenizer(call: ArmCall, checkpoint: Checkpoint) -> None:
-    """lm-eval renders the chat as text; Mistral's tokenizer reads `[INST]` in a text as letters."""
-    if not call.model.startswith("vllm") or not checkpoint.encodes_twice_by_default:
-        return
-    if call.model_args.get("tokenizer_mode") not in ("hf", "slow"):
-        what = "vLLM would take Mistral's tokenizer (tekken.json), which encodes a rendered prompt as plain letters"
-        raise InputError(what, where=checkpoint.folder, remedy="add tokenizer_mode: hf to model_args")
-    if checkpoint.tokenizer == "mistral":
-        remedy = "add tokenizer.json from the hub, or serve it and use --model hosted-chat"
-        raise InputError("tokenizer_mode hf, and no tokenizer.json", where=checkpoint.folder, remedy=remedy)
 
 
 def _no_reasoning(call: ArmCall) -> str:

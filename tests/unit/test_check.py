@@ -249,8 +249,8 @@ def test_checkpoints(check: Callable[..., CheckReport], tmp_path: Path) -> None:
         return check(candidate={"model": "vllm", "model_args": {"pretrained": str(folder), **arguments}})
 
     both = make_checkpoint(tmp_path / "both", quantization=W4A4, tekken=True)
-    assert "add tokenizer_mode: hf to model_args" in engine(both).text()
-    assert "tokenizer_mode" not in engine(both, tokenizer_mode="hf").text()
+    assert "add tokenizer_mode=hf to --model_args" in engine(both).text()
+    assert "tokenizer_mode=hf" not in engine(both, tokenizer_mode="hf").text()
     assert "quantisation compressed-tensors nvfp4-pack-quantized W4A4" in engine(both, tokenizer_mode="hf").text()
     alone = make_mistral_checkpoint(tmp_path / "alone")
     assert "tokenizer_mode hf, and no tokenizer.json" in engine(alone, tokenizer_mode="hf").text()
