@@ -15,9 +15,8 @@ from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report import json, markdown, text
 from lm_eval_fr.report.model import ManyReport, Report
+from lm_eval_fr.report.write import STDOUT, Show, write_face
 
-STDOUT = Path("-")
-Show = Callable[[str], None]
 Part = Callable[[Report, Pairing], Report]
 
 
@@ -80,7 +79,7 @@ def compare_command(
         (options.markdown_file, lambda: _markdown(report)),
     ):
         if path is not None:
-            _emit(path, write(), show=show, say=say)
+            write_face(path, write(), show=show, say=say)
     if options.html_file is not None and isinstance(report, Report):
         judged = options.judged[0] if options.judged else None
         write_html(report, pairings[0], options.html_file, judge_dir=judged, seed=options.seed)
@@ -161,14 +160,3 @@ def _gate_of_many(many: ManyReport) -> int:
 
 def _markdown(report: Report | ManyReport) -> str:
     return markdown.render(report) if isinstance(report, Report) else markdown.render_many(report)
-
-
-def _emit(path: Path, content: str, *, show: Show, say: Show) -> None:
-    if path == STDOUT:
-        show(content.rstrip("\n"))
-        return
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
-    say(f"wrote {path}")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.report import html, json, markdown, text
 from lm_eval_fr.report.panels import Panel
-
-STDOUT = Path("-")
-Show = Callable[[str], None]
+from lm_eval_fr.report.write import STDOUT, Show, write_face
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,6 @@ def emit(panel: Panel, part: object, faces: Faces, *, title: str, show: Show, sa
         (faces.html_file, lambda: html.render_parts(title, [panel])),
     ):
         if path is not None:
-            _write(path, content(), show, say)
+            write_face(path, content(), show=show, say=say)
     if not faces.quiet and STDOUT not in (faces.json_file, faces.markdown_file):
         show(text.render_panel(panel, colour=colour))
-
-
-def _write(path: Path, content: str, show: Show, say: Show) -> None:
-    if path == STDOUT:
-        show(content.rstrip("\n"))
-        return
-    try:
-        path.write_text(content, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
-    say(f"wrote {path}")

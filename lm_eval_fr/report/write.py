@@ -1,0 +1,23 @@
+"""One face of a report to where it was asked for: a file, or stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lm_eval_fr.errors import UsageError
+
+STDOUT = Path("-")
+Show = Callable[[str], None]
+
+
+def write_face(path: Path, content: str, *, show: Show, say: Show) -> None:
+    """`-` is shown, a file is written and said. Raises UsageError where it cannot be written."""
+    if path == STDOUT:
+        show(content.rstrip("\n"))
+        return
+    try:
+        path.write_text(content, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
+    say(f"wrote {path}")
