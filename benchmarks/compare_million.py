@@ -9,14 +9,9 @@ Files and rounds as in compare_read.py, which measures reading and pairing alone
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import sys
-import tempfile
-import time
-from pathlib import Path
 
-from compare_read import LINE_BYTES, LOOP, generate, measure
+from compare_read import side_by_side
 
 OURS = """
 import json, resource, sys, time
@@ -40,25 +35,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "paired": paired, "n":
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=100_000, help="samples of each arm")
-    parser.add_argument("--quick", action="store_true", help="10,000 samples")
-    parser.add_argument("--folder", type=Path, help="where the temporary files go")
-    parser.add_argument("--repeat", type=int, default=2, help="rounds, in turn; the fastest of each counts")
-    parser.add_argument("--cores", type=int, default=2)
-    flags = parser.parse_args()
-    samples = 10_000 if flags.quick else flags.samples
-    needed, free = 2 * samples * LINE_BYTES, shutil.disk_usage(flags.folder or tempfile.gettempdir()).free
-    if free < 1.2 * needed:
-        sys.exit(f"{needed / 1e9:.0f} GB needed, {free / 1e9:.0f} GB free: use --folder or fewer --samples")
-    with tempfile.TemporaryDirectory(dir=flags.folder, prefix="compare_million_") as name:
-        start = time.perf_counter()
-        arms = [generate(Path(name) / arm, arm, samples) for arm in ("candidate", "reference")]
-        files = [next(arm.glob("samples_*")) for arm in arms]
-        size = sum(file.stat().st_size for file in files)
-        print(f"two runs of {samples:,} samples, {size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s")
-        rounds = [(measure(LOOP, files, flags.cores), measure(OURS, arms, flags.cores)) for _ in range(flags.repeat)]
-    loop, ours = (min(found, key=lambda one: one["seconds"]) for found in zip(*rounds, strict=True))
+    loop, ours, samples, size = side_by_side(__doc__, OURS, repeat=2)
     if ours["n"] != samples:
         sys.exit(f"{ours['n']} of {samples} samples were compared")
     for label, found in (("json.loads loop, one process", loop), ("files to verdict", ours)):

@@ -54,26 +54,32 @@ print(json.dumps({"seconds": time.perf_counter() - start, "n": task.n,
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def side_by_side(description: str | None, program: str, *, repeat: int) -> tuple[dict, dict, int, int]:
+    """Parses the flags, writes both runs, measures the loop and `program` in turn: (loop, ours, samples, bytes)."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=100_000, help="samples of each arm")
     parser.add_argument("--quick", action="store_true", help="10,000 samples")
     parser.add_argument("--folder", type=Path, help="where the temporary files go")
-    parser.add_argument("--repeat", type=int, default=3, help="rounds, in turn; the fastest of each counts")
+    parser.add_argument("--repeat", type=int, default=repeat, help="rounds, in turn; the fastest of each counts")
     parser.add_argument("--cores", type=int, default=2)
     flags = parser.parse_args()
     samples = 10_000 if flags.quick else flags.samples
     needed, free = 2 * samples * LINE_BYTES, shutil.disk_usage(flags.folder or tempfile.gettempdir()).free
     if free < 1.2 * needed:
         sys.exit(f"{needed / 1e9:.0f} GB needed, {free / 1e9:.0f} GB free: use --folder or fewer --samples")
-    with tempfile.TemporaryDirectory(dir=flags.folder, prefix="compare_read_") as name:
+    with tempfile.TemporaryDirectory(dir=flags.folder, prefix="compare_") as name:
         start = time.perf_counter()
         arms = [generate(Path(name) / arm, arm, samples) for arm in ("candidate", "reference")]
         files = [next(arm.glob("samples_*")) for arm in arms]
         size = sum(file.stat().st_size for file in files)
         print(f"two runs of {samples:,} samples, {size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s")
-        rounds = [(measure(LOOP, files, flags.cores), measure(OURS, arms, flags.cores)) for _ in range(flags.repeat)]
+        rounds = [(measure(LOOP, files, flags.cores), measure(program, arms, flags.cores)) for _ in range(flags.repeat)]
     loop, ours = (min(found, key=lambda one: one["seconds"]) for found in zip(*rounds, strict=True))
+    return loop, ours, samples, size
+
+
+def main() -> None:
+    loop, ours, samples, size = side_by_side(__doc__, OURS, repeat=3)
     if ours["n"] != samples:
         sys.exit(f"{ours['n']} of {samples} samples were paired")
     for label, found in (("json.loads loop, one process", loop), ("find_run + pair_runs", ours)):
