@@ -59,7 +59,7 @@ def measure(name: str, url: str, count: int, concurrent: int) -> float:
     from lm_eval.models.api_models import JsonChatStr
     from lm_eval.models.openai_completions import LocalChatCompletion
 
-    from lm_eval_fr.arms_cache import AnswerCache
+    from lm_eval_fr.arms.cache import AnswerCache
     from lm_eval_fr.models.hosted import HostedChat
 
     article = "La ville s'étend sur les deux rives du fleuve, au pied des collines. " * 80

@@ -19,8 +19,8 @@ start = time.perf_counter()
 from lm_eval_fr.compare import compare
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
-from lm_eval_fr.report.json import to_json
-from lm_eval_fr.report.text import render
+from lm_eval_fr.report.json_writer import to_json
+from lm_eval_fr.report.text_writer import render
 pairing = pair_runs(find_run(sys.argv[1]), find_run(sys.argv[2]))
 paired = time.perf_counter() - start
 report = compare(pairing)

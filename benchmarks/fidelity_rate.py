@@ -24,11 +24,11 @@ import aiohttp
 import msgspec
 
 from benchmarks._judging import french_text, serving
-from lm_eval_fr.fidelity.client import Arm, Client
-from lm_eval_fr.fidelity.request import body_of, path_of
-from lm_eval_fr.fidelity.session import score
-from lm_eval_fr.fidelity.store import Store, reply_key
-from lm_eval_fr.fidelity.texts import Passage
+from lm_eval_fr.analyses.fidelity.fidelity_session import score
+from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client
+from lm_eval_fr.analyses.fidelity.logprob_request import body_of, path_of
+from lm_eval_fr.analyses.fidelity.reply_store import Store, reply_key
+from lm_eval_fr.analyses.fidelity.texts import Passage
 from tests.fakes.logprobs import PseudoModel
 
 TOP = 20

@@ -34,16 +34,16 @@ import jinja2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lm_eval_fr.definitions import tasks_dir
-from lm_eval_fr.judge.batch_session import judge_by_batch
-from lm_eval_fr.judge.envelope import open_body
-from lm_eval_fr.judge.ledger import cost
-from lm_eval_fr.judge.outcome import count, read_verdicts
-from lm_eval_fr.judge.profile import load_profile, load_rubric
-from lm_eval_fr.judge.protocol import ORDERS, Prices
+from lm_eval_fr.judge.asking.envelope import open_body
+from lm_eval_fr.judge.asking.profile import load_profile, load_rubric
+from lm_eval_fr.judge.asking.protocol import ORDERS, Prices
+from lm_eval_fr.judge.asking.worklist import Questioner, worklist
+from lm_eval_fr.judge.batch.batch_session import judge_by_batch
 from lm_eval_fr.judge.session import judge_runs
-from lm_eval_fr.judge.work import Questioner, worklist
+from lm_eval_fr.judge.verdicts.ledger import cost
+from lm_eval_fr.judge.verdicts.outcome import count, read_verdicts
 from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.tasklib.definitions import tasks_dir
 from tests.fakes.batch import FakeBatches
 from tests.fakes.judging import options, pair, shown, verdict_json, write_profile, write_runs
 from tests.fakes.server import Call, FakeOpenAI, Reply

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lm_eval_fr.judge.controls import canary_report, load_canaries
+from lm_eval_fr.judge.asking.controls import canary_report, load_canaries
 from tests.fakes.judges import (
     Judge,
     copies_verdicts,

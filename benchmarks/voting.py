@@ -17,8 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from lm_eval_fr.votes import Ballot, item_ballot, label_ballot, span_ballot
-from lm_eval_fr.voting.tables import vote_table
+from lm_eval_fr.analyses.voting.vote_tables import vote_table
+from lm_eval_fr.tasklib.votes import Ballot, item_ballot, label_ballot, span_ballot
 
 RESPONSES = 16
 SUBSETS = 200

@@ -15,9 +15,9 @@ from lm_eval_fr import __version__
 from lm_eval_fr.console import Assignment, Existing, NamedWord, Percent, Program, say
 
 if TYPE_CHECKING:
+    from lm_eval_fr.analyses.part_output import Faces
+    from lm_eval_fr.analyses.value.value_command import PriceFlags
     from lm_eval_fr.pairing import Pairing
-    from lm_eval_fr.value.command import PriceFlags
-    from lm_eval_fr.value.output import Faces
 
 EXISTING = Existing()
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -99,7 +99,7 @@ def check(plan: Path) -> None:
     lm-eval-fr check plan.yaml
     lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
     """
-    from lm_eval_fr.check.plan import check_plan
+    from lm_eval_fr.check.plan_check import check_plan
     from lm_eval_fr.plan import load_plan
 
     report = check_plan(load_plan(plan), plan, say=say)
@@ -110,7 +110,7 @@ def check(plan: Path) -> None:
 def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False) -> None:
     from lm_eval_fr.compare import gate_code
     from lm_eval_fr.plan import load_plan
-    from lm_eval_fr.report.text import render
+    from lm_eval_fr.report.text_writer import render
     from lm_eval_fr.study import run_study
 
     plan = load_plan(plan_file)
@@ -135,13 +135,13 @@ def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(arguments: tuple[str, ...]) -> None:
     """One arm: the flags of `lm_eval run`, and --data-dir."""
-    from lm_eval_fr.arms import main as run_arm
+    from lm_eval_fr.arms.harness import main as run_arm
 
     run_arm(list(arguments))
 
 
 def _colour() -> bool:
-    from lm_eval_fr.report.text import wants_colour
+    from lm_eval_fr.report.text_writer import wants_colour
 
     return wants_colour(sys.stdout)
 
@@ -155,7 +155,7 @@ def tasks(path: bool) -> None:
     lm-eval-fr tasks
     lm_eval run --include_path "$(lm-eval-fr tasks --path)" --tasks piaf_fr --model vllm ...
     """
-    from lm_eval_fr.definitions import group_names, task_names, tasks_dir
+    from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
 
     if path:
         click.echo(tasks_dir())
@@ -227,7 +227,7 @@ def judge(
     lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch submit     (then status, collect)
     lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch write FILE  (for `vllm run-batch`; then read FILE)
     """
-    from lm_eval_fr.judge.command import judge_command
+    from lm_eval_fr.judge.judge_command import judge_command
     from lm_eval_fr.judge.options import JudgeOptions
 
     pairing = {name: given.pop(name) for name in ("allow", "metrics", "filters", "tasks")}
@@ -266,7 +266,7 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, margins: tuple[f
     lm-eval-fr power --margin 2% --sd 0.25 --cluster-size 5 --icc 0.2
     lm-eval-fr power --documents 150 --pilot runs/nvfp4 runs/api --judge runs/judge
     """
-    from lm_eval_fr.power import Question, answer, pilot_spreads
+    from lm_eval_fr.analyses.power import Question, answer, pilot_spreads
 
     if judged is not None and pilot is None:
         raise click.UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
@@ -293,7 +293,7 @@ def price_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _price_flags(given: dict[str, Any]) -> PriceFlags:
-    from lm_eval_fr.value.command import PriceFlags
+    from lm_eval_fr.analyses.value.value_command import PriceFlags
 
     names = ("prices", "throughputs", "tokenizers", "estimate", "successes")
     return PriceFlags(**{name: given.pop(name) for name in names if name in given})
@@ -332,10 +332,10 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h --html report.html
     lm-eval-fr compare runs/nvfp4 runs/bf16 --claims nemotron_3_nano_nvfp4
     """
-    from lm_eval_fr.compare.command import CompareOptions, Part, compare_command
+    from lm_eval_fr.analyses.value.value_command import add_value
+    from lm_eval_fr.analyses.voting.vote_command import add_voting
+    from lm_eval_fr.compare.compare_command import CompareOptions, Part, compare_command
     from lm_eval_fr.compare.parts import claims_part, fidelity_part
-    from lm_eval_fr.value.command import add_value
-    from lm_eval_fr.voting.command import add_voting
 
     prices, cost_ratio = _price_flags(given), given.pop("cost_ratio")
     claims, fidelity_file = given.pop("claims"), given.pop("fidelity")
@@ -366,7 +366,7 @@ def register() -> None:
     lm-eval-fr register
     lm_eval run --model vllm --tasks piaf_fr ...
     """
-    from lm_eval_fr.registration import register as add
+    from lm_eval_fr.tasklib.registration import register as add
 
     click.echo(add().text)
 
@@ -379,7 +379,7 @@ def unregister() -> None:
     lm-eval-fr unregister
     lm-eval-fr unregister && pip uninstall lm-eval-fr
     """
-    from lm_eval_fr.registration import unregister as remove
+    from lm_eval_fr.tasklib.registration import unregister as remove
 
     click.echo(remove().text)
 
@@ -397,7 +397,7 @@ def show(runs: tuple[Path, ...], task: str | None, doc: str | None) -> None:
     """
     import shutil
 
-    from lm_eval_fr.show import show_sample
+    from lm_eval_fr.analyses.show import show_sample
 
     columns = min(shutil.get_terminal_size().columns, 100)
     click.echo(show_sample(runs, task=task, doc=doc, columns=columns))
@@ -428,7 +428,7 @@ def fidelity(candidate: str, reference: str, **given: Any) -> None:
     lm-eval-fr fidelity http://a:8000/v1 http://b:8000/v1 --texts runs/bf16 --rerun
     lm-eval-fr fidelity http://a:8000/v1 http://b:8000/v1 --texts corpus.txt --json fidelity.json
     """
-    from lm_eval_fr.fidelity.command import FidelityOptions, fidelity_command
+    from lm_eval_fr.analyses.fidelity.fidelity_command import FidelityOptions, fidelity_command
 
     options = FidelityOptions(command=_command_line(), **given)
     fidelity_command(candidate, reference, options, show=click.echo, say=say)
@@ -443,7 +443,7 @@ def card(comparison: Path) -> None:
     lm-eval-fr card compare.json
     lm-eval-fr card runs/study > card.md
     """
-    from lm_eval_fr.report.card import read_comparison, render
+    from lm_eval_fr.report.model_card import read_comparison, render
 
     click.echo(render(read_comparison(comparison)), nl=False)
 
@@ -461,7 +461,7 @@ def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **g
     lm-eval-fr export runs/nvfp4 runs/api --out exported
     lm-eval-fr export runs/nvfp4 runs/api --judge runs/judge --out exported
     """
-    from lm_eval_fr.export import export_runs
+    from lm_eval_fr.analyses.export import export_runs
 
     done = export_runs(_pairing(candidate, reference, given), out, judge_dir=judged)
     verdicts = "" if done.verdicts is None else f" and {done.verdicts:,} verdicts"
@@ -484,7 +484,7 @@ def face_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _faces(given: dict[str, Any]) -> Faces:
-    from lm_eval_fr.value.output import Faces
+    from lm_eval_fr.analyses.part_output import Faces
 
     return Faces(**{name: given.pop(name) for name in ("json_file", "markdown_file", "html_file", "quiet")})
 
@@ -505,7 +505,7 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
     lm-eval-fr value runs/nvfp4 runs/bf16 --price 2.50/h --success "piaf_fr:f1>=0.5"
     lm-eval-fr value runs/nvfp4 runs/api --price 2.50/h --throughput guidellm.json --price 0.15/0.60/0.015
     """
-    from lm_eval_fr.value.command import value_command
+    from lm_eval_fr.analyses.value.value_command import value_command
 
     prices, faces = _price_flags(given), _faces(given)
     value_command(runs, prices, faces=faces, show=click.echo, say=say, colour=_colour(), **given)
@@ -528,7 +528,7 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
     lm-eval-fr vote runs/nvfp4-votes runs/bf16-votes --cost-ratio 3
     lm-eval-fr vote runs/nvfp4-votes runs/bf16 --price 2.50/h --price 10/h
     """
-    from lm_eval_fr.voting.command import vote_command
+    from lm_eval_fr.analyses.voting.vote_command import vote_command
 
     given["metrics"] = dict(given["metrics"])
     prices, faces = _price_flags(given), _faces(given)

@@ -120,7 +120,7 @@ def say(message: str) -> None:
 
 def _resume() -> str:
     """This command; or, in an arm that belongs to a study, the study's."""
-    from lm_eval_fr.redaction import Redactor
+    from lm_eval_fr.io.redaction import Redactor
 
     typed = os.environ.get("LM_EVAL_FR_RESUME") or shlex.join([PROGRAM, *sys.argv[1:]])
     return Redactor.from_environment().message(typed)

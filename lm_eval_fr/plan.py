@@ -22,8 +22,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from lm_eval_fr.definitions import judged_names, tasks_behind
 from lm_eval_fr.errors import PlanError
+from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 GOLD_MARGIN = 0.02
 JUDGE_MARGIN = 0.10

@@ -16,19 +16,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lm_eval_fr.definitions import judged_names, tasks_behind
+from lm_eval_fr.arms.planned import arm_flags, planned_arms
 from lm_eval_fr.errors import ArmError, InputError, PlanError, UsageError
 from lm_eval_fr.plan import ArmPlan, JudgePlan, Plan, arm_hash
+from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 if TYPE_CHECKING:
     from lm_eval_fr.judge.options import JudgeOptions
-    from lm_eval_fr.judge.summary import JudgeSummary
+    from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.pairing import Pairing
     from lm_eval_fr.report.model import Report
 
@@ -94,46 +95,6 @@ def _check_before(plan: Plan, plan_file: Path, command: str) -> None:
         from lm_eval_fr.judge.session import check_ready
 
         check_ready(_judge_options(plan.judge, plan, plan_file.resolve().parent, command))
-
-
-def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
-    """The arms in the order in which they run: folder name and settings."""
-    yield "candidate", plan.candidate
-    yield "reference", plan.reference
-    if plan.candidate.rerun:
-        yield "candidate-rerun", plan.candidate
-    if plan.reference.rerun:
-        yield "reference-rerun", plan.reference
-
-
-def arm_flags(plan: Plan, arm: ArmPlan) -> list[str]:
-    """The flags of `lm-eval-fr run` that make this arm, but for --output_path."""
-    flags = ["--model", arm.model, "--tasks", ",".join(plan.tasks), "--seed", str(plan.seed)]
-    for flag, values in (
-        ("--model_args", arm.model_args),
-        ("--gen_kwargs", arm.gen_kwargs),
-        ("--metadata", plan.metadata),
-    ):
-        if values:
-            flags += [flag, json.dumps(values, ensure_ascii=False)]
-    if isinstance(plan.limit, dict):
-        flags += ["--samples", json.dumps({task: list(range(count)) for task, count in plan.limit.items()})]
-    elif plan.limit is not None:
-        flags += ["--limit", str(plan.limit)]
-    if arm.apply_chat_template:
-        flags += [
-            "--apply_chat_template",
-            *([arm.apply_chat_template] if isinstance(arm.apply_chat_template, str) else []),
-        ]
-    for flag, value in (
-        ("--system_instruction", arm.system_instruction),
-        ("--batch_size", arm.batch_size),
-        ("--manifest", arm.manifest),
-        ("--data-dir", plan.data_dir),
-    ):
-        if value is not None:
-            flags += [flag, str(value)]
-    return [*flags, *arm.flags]
 
 
 def _open_folder(plan: Plan, plan_text: str, out: Path) -> list[str]:
@@ -228,7 +189,7 @@ def _judge(
     """None where nothing is judged: no judge in the plan, or no open-ended task."""
     if plan.judge is None or not any(task.judged for task in pairing.tasks):
         return None
-    from lm_eval_fr.judge.progress import Reporter
+    from lm_eval_fr.judge.live.progress import Reporter
     from lm_eval_fr.judge.session import judge_runs
 
     options = _judge_options(plan.judge, plan, folder, command)
@@ -293,8 +254,10 @@ def _compare(
 
 
 def _write_report(plan: Plan, pairing: Pairing, report: Report, *, out: Path) -> None:
-    from lm_eval_fr.compare.cards import write_html
-    from lm_eval_fr.report import json, markdown, text
+    from lm_eval_fr.compare.html_samples import write_html
+    from lm_eval_fr.report import json_writer as json
+    from lm_eval_fr.report import markdown_writer as markdown
+    from lm_eval_fr.report import text_writer as text
 
     judged = out / "judge" if report.judge is not None else None
     write_html(report, pairing, out / "report.html", judge_dir=judged, seed=plan.seed)

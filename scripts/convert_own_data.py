@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
-from lm_eval_fr.metrics import parse_json_array
-from lm_eval_fr.records import Record, json_lines
+from lm_eval_fr.tasklib.metrics import parse_json_array
+from lm_eval_fr.tasklib.records import Record, json_lines
 
 TASKS = {
     "qa": "own_qa_fr",

@@ -24,8 +24,8 @@ from typing import Any
 
 import yaml
 
-from lm_eval_fr.definitions import tasks_dir
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+from lm_eval_fr.tasklib.definitions import tasks_dir
 
 
 @dataclass(frozen=True)

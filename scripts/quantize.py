@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lm_eval_fr.checkpoint import find_checkpoint, inspect_checkpoint
+from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
 
 if TYPE_CHECKING:

@@ -29,11 +29,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from lm_eval_fr.check.http import Server, ask
+from lm_eval_fr.arms.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
+from lm_eval_fr.arms.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
 from lm_eval_fr.check.probe import Encoding, Reply, encoding, question
-from lm_eval_fr.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError
-from lm_eval_fr.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
+from lm_eval_fr.io.http import Server, ask
 
 QUESTION = "Quelle est la capitale de la France ? Réponds en un seul mot."
 EXPECTED = "paris"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_fr.check.http import Server, ask
 from lm_eval_fr.errors import ArmError
+from lm_eval_fr.io.http import Server, ask
 
 ANSWER_LIMIT = 120.0  # seconds; a first answer may have to wait for kernels to compile
 TOKENIZE_LIMIT = 20.0

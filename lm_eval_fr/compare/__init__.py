@@ -14,8 +14,8 @@ ranking    which pairs are worth a look
 cards      the pairs that the HTML report shows
 """
 
-from lm_eval_fr.compare.cards import write_html
-from lm_eval_fr.compare.main import compare, gate_code
-from lm_eval_fr.compare.many import compare_many
+from lm_eval_fr.compare.builder import compare, gate_code
+from lm_eval_fr.compare.html_samples import write_html
+from lm_eval_fr.compare.several import compare_many
 
 __all__ = ["compare", "compare_many", "gate_code", "write_html"]

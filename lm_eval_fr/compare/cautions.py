@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
-from lm_eval_fr.judge.summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult

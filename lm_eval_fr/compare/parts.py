@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from lm_eval_fr.claims import check_claims, find_claims
-from lm_eval_fr.compare.command import Part
+from lm_eval_fr.analyses.claims import check_claims, find_claims
+from lm_eval_fr.compare.compare_command import Part
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report.fidelity_model import SCHEMA_VERSION, Fidelity

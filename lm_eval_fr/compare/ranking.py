@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm_eval_fr.judge.outcome import PairVerdict
+from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report.model import SampleRef
 from lm_eval_fr.stats.differences import LARGE

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lm_eval_fr.judge.controls import CANARY_TASK
-from lm_eval_fr.judge.envelope import CallUsage, read_reply
-from lm_eval_fr.judge.journal import Journal
-from lm_eval_fr.judge.ledger import cost
+from lm_eval_fr.judge.asking.controls import CANARY_TASK
+from lm_eval_fr.judge.asking.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.asking.profile import load_rubric
+from lm_eval_fr.judge.asking.prompt import parse_reply, shared_part
+from lm_eval_fr.judge.asking.protocol import VERDICTS, Profile, Question
+from lm_eval_fr.judge.asking.worklist import Item, Questioner, canary_items, worklist
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.profile import load_rubric
-from lm_eval_fr.judge.prompt import parse_reply, shared_part
-from lm_eval_fr.judge.protocol import VERDICTS, Profile, Question
 from lm_eval_fr.judge.session import JOURNAL, profiles
-from lm_eval_fr.judge.work import Item, Questioner, canary_items, worklist
+from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.verdicts.ledger import cost
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import Pairing

@@ -17,27 +17,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import Unfinished, UsageError
-from lm_eval_fr.judge.ask import Asker, Halt, Send
-from lm_eval_fr.judge.batch import in_flight, reserved_dollars
-from lm_eval_fr.judge.client import ChatClient, read_key
-from lm_eval_fr.judge.envelope import offline_body
-from lm_eval_fr.judge.findings import Results, write_findings, write_panel
-from lm_eval_fr.judge.journal import Journal
-from lm_eval_fr.judge.judged import Judged
-from lm_eval_fr.judge.ledger import Budget, cost_at_most, spent_so_far
+from lm_eval_fr.judge.asking.envelope import offline_body
+from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
+from lm_eval_fr.judge.asking.prompt import parse_reply
+from lm_eval_fr.judge.asking.protocol import ORDERS, Profile, Question, Rubric
+from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, canary_items, in_sample, worklist
+from lm_eval_fr.judge.batch.steps import in_flight, reserved_dollars
+from lm_eval_fr.judge.live.asker import Asker, Halt, Send
+from lm_eval_fr.judge.live.client import ChatClient, read_key
+from lm_eval_fr.judge.live.progress import Report
+from lm_eval_fr.judge.live.retry import Throttle
+from lm_eval_fr.judge.live.schedule import Schedule, Watch
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.panel import read_labels
-from lm_eval_fr.judge.profile import load_profile, load_rubric, override, shutdown_warning
-from lm_eval_fr.judge.progress import Report
-from lm_eval_fr.judge.prompt import parse_reply
-from lm_eval_fr.judge.protocol import ORDERS, Profile, Question, Rubric
-from lm_eval_fr.judge.retry import Throttle
-from lm_eval_fr.judge.schedule import Schedule, Watch
-from lm_eval_fr.judge.summary import JudgeSummary
-from lm_eval_fr.judge.work import Item, Questioner, Worklist, canary_items, in_sample, worklist
+from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_panel
+from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most, spent_so_far
+from lm_eval_fr.judge.verdicts.panel import read_labels
 
 if TYPE_CHECKING:
-    from lm_eval_fr.judge.anytime import Anytime
+    from lm_eval_fr.judge.live.anytime import Anytime
     from lm_eval_fr.pairing import Pairing
 
 JOURNAL = "journal.sqlite"
@@ -239,7 +239,7 @@ class Session:
         return asker
 
     async def _answer_here(self, body: dict[str, Any]) -> bytes:
-        from lm_eval_fr.judge.offline import answer_offline
+        from lm_eval_fr.judge.asking.offline import answer_offline
 
         return offline_body(answer_offline(body["messages"]), self.profile.model)
 
@@ -260,7 +260,7 @@ class Session:
     def _watch(self) -> Anytime | None:
         if self.options.stop == "never":
             return None
-        from lm_eval_fr.judge.anytime import Anytime
+        from lm_eval_fr.judge.live.anytime import Anytime
 
         return Anytime(
             self.work.unit_sizes,

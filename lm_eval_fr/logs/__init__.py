@@ -7,7 +7,7 @@ columns   the same file as arrays of scores, by the million; parallel shares lar
 prompts   one prompt in the three forms in which lm-eval logs it
 """
 
-from lm_eval_fr.logs.find import Run, find_run
+from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.samples import Sample, SampleFile, TaskLog, read_responses, read_samples, task_as_asked
 
 __all__ = ["Run", "Sample", "SampleFile", "TaskLog", "find_run", "read_responses", "read_samples", "task_as_asked"]

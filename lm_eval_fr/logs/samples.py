@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.logs.prompts import Rendering, read_prompt
+from lm_eval_fr.logs.logged_prompts import Rendering, read_prompt
 
 COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.models.damage import spoil
+from lm_eval_fr.models.french_prompt import read_prompt
 from lm_eval_fr.models.heuristics import answer, stems
-from lm_eval_fr.models.prompts import read_prompt
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError, Unfinished, UsageError
+from lm_eval_fr.models.chat_replies import Reply, read_reply
 from lm_eval_fr.models.hosted import HostedChat
-from lm_eval_fr.models.replies import Reply, read_reply
 
 URL = "/v1/chat/completions"
 Done = Callable[[int, Reply, float], None]

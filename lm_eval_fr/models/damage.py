@@ -6,8 +6,8 @@ import hashlib
 import json
 from random import Random
 
+from lm_eval_fr.models.french_prompt import Task
 from lm_eval_fr.models.heuristics import split_sentences
-from lm_eval_fr.models.prompts import Task
 
 INVENTED = (
     "Cette décision fut annulée en {year} par un référendum national.",

@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from lm_eval_fr.models.prompts import Task
+from lm_eval_fr.models.french_prompt import Task
 
 STEM = 6  # letters: enough to bring together most French inflections of a word
 STOP = frozenset(

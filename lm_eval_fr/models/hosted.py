@@ -25,8 +25,8 @@ from lm_eval.models.utils import postprocess_generated_text
 from tqdm import tqdm
 
 from lm_eval_fr.errors import ArmError, UsageError
+from lm_eval_fr.models.chat_replies import Reply
 from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
-from lm_eval_fr.models.replies import Reply
 from lm_eval_fr.models.sender import Endpoint, Policy, Sender
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_fr.redaction import KEY_ARGUMENT, MASK
+from lm_eval_fr.io.redaction import KEY_ARGUMENT, MASK
 
 # How a server is told to do what another does by default: shown, not refused. An API needs reasoning switched off by a
 # field that makes vLLM fail, and names its seed its own way.

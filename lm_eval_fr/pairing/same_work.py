@@ -10,7 +10,7 @@ import numpy as np
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs.columns import Columns, Request, read_logged_prompts
-from lm_eval_fr.logs.prompts import Prompt, prompt_difference, read_prompt
+from lm_eval_fr.logs.logged_prompts import Prompt, prompt_difference, read_prompt
 from lm_eval_fr.logs.samples import TaskLog, read_responses
 from lm_eval_fr.pairing.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
 from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.claims_model import ClaimResult, Claims
-from lm_eval_fr.report.panels import Block, Panel, Table
+from lm_eval_fr.report.sections import Block, Panel, Table
 
 
 def claims_panel(claims: Claims) -> Panel:

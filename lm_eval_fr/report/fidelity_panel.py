@@ -6,7 +6,7 @@ import math
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.fidelity_model import Distance, Estimate, Fidelity, Likely, Worst
-from lm_eval_fr.report.panels import Block, Panel, Table
+from lm_eval_fr.report.sections import Block, Panel, Table
 
 
 def nats(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.panels import Block, Chart, Line, Mark, Panel, Table
+from lm_eval_fr.report.sections import Block, Chart, Line, Mark, Panel, Table
 from lm_eval_fr.report.value_model import Sensitivity, ValueRatio, ValueReport
 
 

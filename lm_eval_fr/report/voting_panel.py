@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.panels import Block, Chart, Line, LineKind, Panel, Table
+from lm_eval_fr.report.sections import Block, Chart, Line, LineKind, Panel, Table
 from lm_eval_fr.report.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 
 WORDS = {"better": "better", "worse": "worse", "open": "undecided"}

@@ -6,23 +6,7 @@ overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.
 """
 
 from .differences import intraclass_correlation, paired_difference
-from .judge import net_win_rate
-from .noise import exceeds_noise, noise_floor
-from .power import (
-    documents_for_margin,
-    exact_match_spread,
-    judge_pilot_spread,
-    judge_spread,
-    margin_for_documents,
-    margin_table,
-    pilot_spread,
-    planning_table,
-    score_spread,
-    win_share_power,
-)
-from .proportions import binomial_share, mcnemar_exact, tango_interval
-from .ratios import mean_interval, recovered_share, recovery_interval
-from .results import (
+from .estimates import (
     Assessment,
     Cumulative,
     Difference,
@@ -39,8 +23,24 @@ from .results import (
     Spread,
     Verdict,
 )
+from .net_win import net_win_rate
+from .planning import (
+    documents_for_margin,
+    exact_match_spread,
+    judge_pilot_spread,
+    judge_spread,
+    margin_for_documents,
+    margin_table,
+    pilot_spread,
+    planning_table,
+    score_spread,
+    win_share_power,
+)
+from .proportions import binomial_share, mcnemar_exact, tango_interval
+from .ratios import mean_interval, recovered_share, recovery_interval
+from .rerun_noise import exceeds_noise, noise_floor
 from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
-from .values import share_interval, success_rate_per_cost, value_ratio
+from .value_ratio import share_interval, success_rate_per_cost, value_ratio
 from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UsageError
-from .results import Array
+from .estimates import Array
 
 
 @dataclass(frozen=True, slots=True)

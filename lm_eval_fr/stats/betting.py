@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .arrays import Units
 from .bounds import lower_limit, upper_limit
-from .results import Array
+from .estimates import Array
 
 CAUTION = 0.75  # the largest share of the capital that one observation can cost
 

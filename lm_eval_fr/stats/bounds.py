@@ -15,7 +15,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from .arrays import Units
-from .results import Array
+from .estimates import Array
 
 GUARD_ICC = 0.5  # how alike documents of a cluster are taken to be, at least, in a loss that was not seen
 

@@ -23,8 +23,8 @@ from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
 from .betting import Betting
 from .bounds import Bound, Wider, augmented, dirichlet, guard_size, standard_error, student
+from .estimates import Array, Difference, Flips, Interval, Kind
 from .proportions import Tango, mcnemar_exact
-from .results import Array, Difference, Flips, Interval, Kind
 
 FEW_NON_ZERO = 15  # below: a t interval has nothing to stand on
 FEW_CLUSTERS = 20  # below: nor has a CR1 standard error (Cameron and Miller 2015, section VI)

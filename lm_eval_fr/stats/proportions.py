@@ -11,7 +11,7 @@ from scipy import stats
 from ..errors import UsageError
 from .arrays import check_level
 from .bounds import lower_limit, upper_limit
-from .results import Array, Interval, Proportion
+from .estimates import Array, Interval, Proportion
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from scipy import stats
 from .arrays import check_level, cluster_codes, paired, units_of, unusable, vector
 from .bounds import guard_size, student
 from .differences import checked_kind, intraclass_correlation, too_little
-from .results import Array, Interval, Kind
+from .estimates import Array, Interval, Kind
 
 EXACT_UNITS = 10_000  # up to here every unit gets its own weight in every draw
 CELLS = 1024

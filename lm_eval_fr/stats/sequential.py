@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, units_of, unusable, vector
 from .betting import CAUTION, Betting, Stakes, first_crossings, stakes
-from .results import Array, Cumulative, Interval, Verdict
+from .estimates import Array, Cumulative, Interval, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from ..errors import UsageError
 from .arrays import check_margin
 from .betting import CAUTION
 from .differences import FEW_CLUSTERS
-from .power import attained, guarded_documents, smallest
-from .results import Assessment, Difference, DocumentsNeeded, Interval, Overall, Spread, Verdict
+from .estimates import Assessment, Difference, DocumentsNeeded, Interval, Overall, Spread, Verdict
+from .planning import attained, guarded_documents, smallest
 
 CLAIMED_NOT = (
     "Not claimed: that the arms are equal, or that it holds for other tasks, prompts or settings than those compared."

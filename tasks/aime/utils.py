@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lm_eval_fr.documents import Settings, as_dataset, read_records, require_unique
+from lm_eval_fr.tasklib.documents import Settings, as_dataset, read_records, require_unique
 
 if TYPE_CHECKING:
     import datasets
 
-    from lm_eval_fr.records import Record
+    from lm_eval_fr.tasklib.records import Record
 
 LONGEST_ANSWER = 100  # letters: longer is a response in which no answer was found
 

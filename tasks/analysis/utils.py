@@ -7,7 +7,7 @@ from typing import Any
 
 import datasets
 
-from lm_eval_fr.documents import (
+from lm_eval_fr.tasklib.documents import (
     Settings,
     as_dataset,
     cut_at_sentence,
@@ -18,7 +18,7 @@ from lm_eval_fr.documents import (
     require_unique,
     spread_over_clusters,
 )
-from lm_eval_fr.records import Record
+from lm_eval_fr.tasklib.records import Record
 
 TASK = "analysis_fr"
 ARTICLES = 100  # taken from the stream when no file is given

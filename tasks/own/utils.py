@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 
-from lm_eval_fr.documents import (
+from lm_eval_fr.tasklib.documents import (
     Settings,
     as_dataset,
     read_records,
@@ -16,8 +16,8 @@ from lm_eval_fr.documents import (
     spread_over_clusters,
     spread_over_labels,
 )
-from lm_eval_fr.metrics import label_scores, list_scores, match_label, parse_json_array, span_scores
-from lm_eval_fr.records import Record
+from lm_eval_fr.tasklib.metrics import label_scores, list_scores, match_label, parse_json_array, span_scores
+from lm_eval_fr.tasklib.records import Record
 
 Gold = Callable[[Record], list[str]]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lm_eval_fr.documents import (
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.tasklib.documents import (
     SEED,
     Settings,
     as_dataset,
@@ -15,10 +16,9 @@ from lm_eval_fr.documents import (
     require_unique,
     spread_over_clusters,
 )
-from lm_eval_fr.errors import InputError
-from lm_eval_fr.metrics import span_scores
-from lm_eval_fr.records import Record, read_json
-from lm_eval_fr.votes import span_vote_scores
+from lm_eval_fr.tasklib.metrics import span_scores
+from lm_eval_fr.tasklib.records import Record, read_json
+from lm_eval_fr.tasklib.votes import span_vote_scores
 
 if TYPE_CHECKING:
     import datasets

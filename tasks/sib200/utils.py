@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lm_eval_fr.documents import SEED, Settings, as_dataset, read_records, require_unique, spread_over_labels
-from lm_eval_fr.metrics import label_scores
-from lm_eval_fr.records import Record
-from lm_eval_fr.votes import label_vote_scores
+from lm_eval_fr.tasklib.documents import SEED, Settings, as_dataset, read_records, require_unique, spread_over_labels
+from lm_eval_fr.tasklib.metrics import label_scores
+from lm_eval_fr.tasklib.records import Record
+from lm_eval_fr.tasklib.votes import label_vote_scores
 
 if TYPE_CHECKING:
     import datasets

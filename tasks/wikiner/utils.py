@@ -9,10 +9,10 @@ from typing import Any
 
 import datasets
 
-from lm_eval_fr.documents import SEED, Settings, as_dataset, read_records, spread_over_labels
-from lm_eval_fr.metrics import list_scores
-from lm_eval_fr.records import Record
-from lm_eval_fr.votes import item_vote_scores
+from lm_eval_fr.tasklib.documents import SEED, Settings, as_dataset, read_records, spread_over_labels
+from lm_eval_fr.tasklib.metrics import list_scores
+from lm_eval_fr.tasklib.records import Record
+from lm_eval_fr.tasklib.votes import item_vote_scores
 
 TASK = "wikiner_fr"
 # The data set's own numbering (its labels.json): places before organisations. A public converter swaps them.

@@ -181,7 +181,7 @@ def local_profile(name: str, world: World) -> str:
     """The shipped profile with the local server's address: same name, same prices, same way to ask."""
     import yaml
 
-    from lm_eval_fr.definitions import judge_dir
+    from lm_eval_fr.tasklib.definitions import judge_dir
 
     shipped = judge_dir() / "profiles" / f"{name}.yaml"
     if name == "offline" or not shipped.is_file():

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.arms import RunOutcome, run_arm
+from lm_eval_fr.arms.harness import RunOutcome, run_arm
 from lm_eval_fr.errors import ArmError, UsageError
 from tests.fakes.server import Call, FakeOpenAI, Reply
 

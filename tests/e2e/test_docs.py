@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr import arms_flags, cli
+from lm_eval_fr import cli
+from lm_eval_fr.arms import flags as arms_flags
 from lm_eval_fr.demo import plan_path
-from lm_eval_fr.judge.prompt import read_back
+from lm_eval_fr.judge.asking.prompt import read_back
 from tests.e2e import documented, stand_in
 from tests.fakes.batch import FakeBatches
 from tests.fakes.logprobs import PseudoModel

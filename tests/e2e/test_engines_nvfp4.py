@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.checkpoint import inspect_checkpoint
+from lm_eval_fr.arms.checkpoint import inspect_checkpoint
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from tests.e2e.engines import ROOT, Record, lm_eval_fr, run_arm, run_command

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lm_eval_fr.judge.outcome import read_verdicts
-from lm_eval_fr.judge.prompt import VERDICT_SCHEMA
+from lm_eval_fr.judge.asking.prompt import VERDICT_SCHEMA
+from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from tests.e2e.engines import VLLM_ARGUMENTS, Record, Served, lm_eval_fr, run_arm

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.judge.journal import Journal, call_key
-from lm_eval_fr.judge.ledger import spent_so_far
-from lm_eval_fr.judge.outcome import read_verdicts
-from lm_eval_fr.judge.profile import load_profile
-from lm_eval_fr.judge.summary import read_summary
+from lm_eval_fr.judge.asking.profile import load_profile
+from lm_eval_fr.judge.verdicts.journal import Journal, call_key
+from lm_eval_fr.judge.verdicts.judge_summary import read_summary
+from lm_eval_fr.judge.verdicts.ledger import spent_so_far
+from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from tests.conftest import ROOT
 from tests.fakes.judging import answer, by_quality, judge, outcomes, pair, write_profile, write_runs
 from tests.fakes.server import FakeOpenAI
@@ -34,7 +34,7 @@ LIMIT = 60.0  # seconds for anything that is waited for
 STARTER = textwrap.dedent("""
     import os, sys, json
     from pathlib import Path
-    import openai, lm_eval_fr.judge.position
+    import openai, lm_eval_fr.judge.verdicts.position
     from lm_eval_fr.judge.session import judge_runs
     from tests.fakes.judging import options, pair
     def say(message):

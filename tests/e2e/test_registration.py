@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr import registration
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.tasklib import registration
 from tests.fakes.server import FakeOpenAI
 
 pytest.importorskip("lm_eval")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.report.html import render
+from lm_eval_fr.report.html_writer import render
 from lm_eval_fr.report.model import Caution
-from lm_eval_fr.report.samples import Card, Samples
+from lm_eval_fr.report.sample_cards import Card, Samples
 from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
 from tests.fakes.reports import a_judge, a_report
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.arms import run_arm
+from lm_eval_fr.arms.harness import run_arm
 from lm_eval_fr.errors import InputError, MismatchError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.judge.batch_session import judge_by_batch
-from lm_eval_fr.judge.outcome import read_verdicts
+from lm_eval_fr.judge.batch.batch_session import judge_by_batch
+from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from lm_eval_fr.logs import find_run, read_responses
 from tests.e2e.engines import VLLM_FLAGS, Record, run_arm, run_command
 from tests.fakes.judging import answer, options, pair, write_profile, write_runs

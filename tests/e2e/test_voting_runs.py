@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.arms import run_arm
+from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
+from lm_eval_fr.arms.harness import run_arm
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.logs import find_run
-from lm_eval_fr.voting import VoteOptions, vote_runs
 from tests.fakes.server import Call, FakeOpenAI, Reply
 
 DEMO = Path(__file__).resolve().parent.parent.parent / "lm_eval_fr" / "demo" / "data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 
-from lm_eval_fr.report.samples import Card
+from lm_eval_fr.report.sample_cards import Card
 
 SENTENCE = (
     "la ville de Lyon fut fondée par les Romains et devint une capitale du commerce de la soie sur les bords du Rhône "

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.judge.outcome import Judgement, Outcome, PairVerdict, write_verdicts
-from lm_eval_fr.judge.summary import JudgeSummary, Tokens, Usage, write_summary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Tokens, Usage, write_summary
+from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, write_verdicts
 from lm_eval_fr.pairing import PairedTask
 
 ORDERS: dict[Outcome, tuple[Judgement, Judgement]] = {

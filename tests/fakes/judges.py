@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lm_eval_fr.judge.offline import judge_offline
-from lm_eval_fr.judge.outcome import HEADLINE, Outcome, combine
-from lm_eval_fr.judge.prompt import parse_reply, read_back, render
-from lm_eval_fr.judge.protocol import Message, Order, Rubric, Verdict, make_fence
+from lm_eval_fr.judge.asking.offline import judge_offline
+from lm_eval_fr.judge.asking.prompt import parse_reply, read_back, render
+from lm_eval_fr.judge.asking.protocol import Message, Order, Rubric, Verdict, make_fence
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, combine
 
 RUBRIC = Rubric("essai", "Juge la fidélité.", "0")
 SENTENCE = re.compile(

@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
+from lm_eval_fr.judge.asking.prompt import Shown, read_back
+from lm_eval_fr.judge.live.retry import RetryPolicy
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.outcome import PairVerdict, read_verdicts
-from lm_eval_fr.judge.prompt import Shown, read_back
-from lm_eval_fr.judge.retry import RetryPolicy
 from lm_eval_fr.judge.session import judge_runs
-from lm_eval_fr.judge.summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.outcome import PairVerdict, read_verdicts
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from tests.fakes.runs import FakeSample, FakeTask, make_run

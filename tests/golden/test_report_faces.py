@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.report import html, json, markdown, text
-from lm_eval_fr.report.samples import Samples
+from lm_eval_fr.report import html_writer as html
+from lm_eval_fr.report import json_writer as json
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.sample_cards import Samples
 from tests.fakes.cards import ordinary
 from tests.fakes.reports import a_report, many_reports
 

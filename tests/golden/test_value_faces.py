@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.analyses.value import value_runs
+from lm_eval_fr.analyses.value.value_command import PriceFlags, arm_prices, options_of
+from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
 from lm_eval_fr.logs import find_run
-from lm_eval_fr.report import markdown, text
-from lm_eval_fr.report.panels import Panel
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.sections import Panel
 from lm_eval_fr.report.value_panel import value_panel
 from lm_eval_fr.report.voting_panel import voting_panel
-from lm_eval_fr.value import value_runs
-from lm_eval_fr.value.command import PriceFlags, arm_prices, options_of
-from lm_eval_fr.voting import VoteOptions, vote_runs
 from tests.fakes.runs import make_run
 from tests.fakes.valued import arm, draws, right, voting_task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr.judge.outcome import OUTCOMES, PairVerdict, combine, count, possible_scores
+from lm_eval_fr.judge.verdicts.outcome import OUTCOMES, PairVerdict, combine, count, possible_scores
 
 judgements = st.sampled_from(["A", "B", "tie", "invalid", None])
 sequences = st.lists(st.tuples(judgements, judgements), max_size=60)

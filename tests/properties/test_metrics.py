@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr import metrics
+from lm_eval_fr.tasklib import metrics
 
 FRENCH = st.text(alphabet="aélund'’ 0123,.-«»L'QuJO\u00a0\u202f%[]\"/", max_size=40)
 TEXT = st.one_of(st.text(max_size=40), FRENCH)

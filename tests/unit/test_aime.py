@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.arms import main as run_arm
+from lm_eval_fr.arms.harness import main as run_arm
 from lm_eval_fr.logs import find_run, read_samples
 from tests.fakes.hub import write_rows
 from tests.fakes.server import Call, FakeOpenAI

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.arms_cache import AnswerCache, Progress
+from lm_eval_fr.arms.cache import AnswerCache, Progress
 from lm_eval_fr.errors import ArmError
 
 pytest.importorskip("lm_eval")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.arms import run_arm
-from lm_eval_fr.arms_checkpoint import checkpoint_of
-from lm_eval_fr.arms_flags import parse_call
-from lm_eval_fr.checkpoint import Checkpoint
+from lm_eval_fr.arms.checkpoint import Checkpoint
+from lm_eval_fr.arms.flags import parse_call
+from lm_eval_fr.arms.harness import run_arm
+from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.redaction import Redactor
+from lm_eval_fr.io.redaction import Redactor
 from tests.fakes.checkpoints import W4A16, make_checkpoint, make_mistral_checkpoint, write_tokenizer
 
 

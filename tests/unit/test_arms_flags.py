@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.arms_flags import ArmCall, parse_call
-from lm_eval_fr.arms_server import Endpoint, endpoint_of
-from lm_eval_fr.arms_tasks import locate_tasks
+from lm_eval_fr.arms.endpoint import Endpoint, endpoint_of
+from lm_eval_fr.arms.flags import ArmCall, parse_call
+from lm_eval_fr.arms.requested_tasks import locate_tasks
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.redaction import Redactor
+from lm_eval_fr.io.redaction import Redactor
 
 KEY = "sk-test-0123456789abcdef"
 BY_TOKENS = "tokenizer=t,tokenized_requests=True,max_length=8192"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.models.damage import spoil
+from lm_eval_fr.models.french_prompt import read_prompt
 from lm_eval_fr.models.heuristics import answer, list_names, split_sentences
-from lm_eval_fr.models.prompts import read_prompt
 
 QUESTION = (
     "Lis le texte, puis réponds à la question.\n\nTexte :\nLa tour fut achevée en 1889 par Gustave Eiffel. Elle mesure "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.arms import run_arm
+from lm_eval_fr.arms.harness import run_arm
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, Unfinished
 from lm_eval_fr.logs import find_run, read_responses
 from lm_eval_fr.pairing import pair_runs

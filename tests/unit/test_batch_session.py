@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.errors import JudgeError, Unfinished, UsageError
-from lm_eval_fr.judge.batch_session import Action, judge_by_batch
-from lm_eval_fr.judge.outcome import read_verdicts
+from lm_eval_fr.judge.batch.batch_session import Action, judge_by_batch
 from lm_eval_fr.judge.session import check_finished, judge_runs
-from lm_eval_fr.judge.summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from lm_eval_fr.pairing import Pairing
 from tests.fakes.batch import FakeBatches
 from tests.fakes.judging import answer, by_quality, options, outcomes, pair, verdict_json, write_profile, write_runs

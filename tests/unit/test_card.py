@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from huggingface_hub.repocard_data import ModelCardData, model_index_to_eval_results
 
 from lm_eval_fr.cli import main
-from lm_eval_fr.report.card import model_index, render, section
-from lm_eval_fr.report.json import to_json
+from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import Provenance, Report
+from lm_eval_fr.report.model_card import model_index, render, section
 from tests.fakes.cards import HOSTILE
 from tests.fakes.reports import a_report, a_task
 

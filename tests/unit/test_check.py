@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.check.asked import Asked
-from lm_eval_fr.check.findings import CheckReport
-from lm_eval_fr.check.http import Server
-from lm_eval_fr.check.plan import check_plan, prices_of
+from lm_eval_fr.check.check_findings import CheckReport
+from lm_eval_fr.check.plan_check import check_plan, prices_of
 from lm_eval_fr.check.probe import Reply as ReadReply
+from lm_eval_fr.check.reply_check import Asked
+from lm_eval_fr.io.http import Server
 from lm_eval_fr.plan import Plan, parse_plan
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
 from tests.fakes.server import Call, FakeOpenAI, Reply

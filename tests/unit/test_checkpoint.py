@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.checkpoint import describe_quantization, find_checkpoint, inspect_checkpoint
+from lm_eval_fr.arms.checkpoint import describe_quantization, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.errors import InputError
 from tests.fakes.checkpoints import (
     TEMPLATE,

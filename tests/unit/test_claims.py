@@ -13,18 +13,20 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from lm_eval_fr.claims import Claimed, check_claims, claimed_of, decide_claim, find_claims, read_claims
+from lm_eval_fr.analyses.claims import Claimed, check_claims, claimed_of, decide_claim, find_claims, read_claims
 from lm_eval_fr.cli import main
 from lm_eval_fr.compare import compare
 from lm_eval_fr.compare.parts import claims_part, fidelity_part
-from lm_eval_fr.definitions import claims_dir
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.report import html, markdown, text
+from lm_eval_fr.report import html_writer as html
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report.claims_model import ClaimResult
-from lm_eval_fr.report.json import from_json, to_json
+from lm_eval_fr.report.json_writer import from_json, to_json
 from lm_eval_fr.stats import Interval, exact_match_spread, paired_difference
+from lm_eval_fr.tasklib.definitions import claims_dir
 from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
 from tests.fakes.logprobs import PseudoModel
 from tests.fakes.runs import FakeTask, make_run, plain_task

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from lm_eval_fr.compare import compare, write_html
-from lm_eval_fr.compare.cards import collect
+from lm_eval_fr.compare.html_samples import collect
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.report.html import render
-from lm_eval_fr.report.samples import Card, Samples, pack, payload
+from lm_eval_fr.report.html_writer import render
+from lm_eval_fr.report.sample_cards import Card, Samples, pack, payload
 from tests.fakes.cards import HOSTILE, hostile, ordinary, text
 from tests.fakes.judged import judge_folder, verdicts_on
 from tests.fakes.reports import a_report
@@ -141,7 +141,7 @@ def test_the_worst_are_named_in_the_json(tmp_path: Path) -> None:
 
 
 def test_the_file_beside_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm_eval_fr.compare.cards.REST_LIMIT", 7)
+    monkeypatch.setattr("lm_eval_fr.compare.html_samples.REST_LIMIT", 7)
     found = collect(pairing(tmp_path, size=300), judge_dir=None, budget=500, beside=tmp_path / "x.jsonl", seed=1)
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 7
     assert "The file beside holds 7 of the others" in (found.note or "")
@@ -154,7 +154,7 @@ def test_no_room_for_all_that_matters_is_said(tmp_path: Path) -> None:
 
 
 def test_the_file_stays_under_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm_eval_fr.compare.cards.FILE_LIMIT", 120_000)
+    monkeypatch.setattr("lm_eval_fr.compare.html_samples.FILE_LIMIT", 120_000)
     paired = pairing(tmp_path, n=400, size=250)
     path = tmp_path / "report.html"
     samples = write_html(compare(paired), paired, path)

@@ -11,8 +11,9 @@ from lm_eval_fr.compare import compare_many
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.report import markdown, text
-from lm_eval_fr.report.json import to_json
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.json_writer import to_json
 from tests.fakes.runs import make_run, plain_task
 
 N = 400

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from lm_eval_fr import definitions
+from lm_eval_fr.tasklib import definitions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def test_the_repository_is_used_where_nothing_is_installed() -> None:
 
 def test_names_need_neither_lm_eval_nor_yaml() -> None:
     code = (
-        "import sys, lm_eval_fr.definitions as d; d.task_names(); "
+        "import sys, lm_eval_fr.tasklib.definitions as d; d.task_names(); "
         "print([m for m in ('lm_eval', 'yaml', 'datasets', 'numpy') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

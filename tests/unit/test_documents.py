@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.documents import (
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.tasklib.documents import (
     Settings,
     cut_at_sentence,
     local_file,
@@ -15,8 +16,7 @@ from lm_eval_fr.documents import (
     spread_over_clusters,
     spread_over_labels,
 )
-from lm_eval_fr.errors import InputError
-from lm_eval_fr.records import Record, read_file
+from lm_eval_fr.tasklib.records import Record, read_file
 
 
 def write(path: Path, text: str) -> Path:

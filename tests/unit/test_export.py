@@ -10,10 +10,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from lm_eval_fr import export
+from lm_eval_fr.analyses import export
+from lm_eval_fr.analyses.export import export_runs
 from lm_eval_fr.cli import main
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.export import export_runs
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from tests.fakes.judged import judge_folder, verdicts_on

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from lm_eval_fr.fidelity.align import answer_start
-from lm_eval_fr.fidelity.divergence import diverge, first_difference
-from lm_eval_fr.fidelity.request import NoLogprobs, body_of, path_of, read_reply
-from lm_eval_fr.fidelity.scored import MISSING, Scored, decode, encode, from_rows
-from lm_eval_fr.fidelity.summary import compare_text, excess, summarise, worst_passages
-from lm_eval_fr.fidelity.texts import Passage
-from lm_eval_fr.logs.prompts import Turn
+from lm_eval_fr.analyses.fidelity.align import answer_start
+from lm_eval_fr.analyses.fidelity.divergence import diverge, first_difference
+from lm_eval_fr.analyses.fidelity.fidelity_summary import compare_text, excess, summarise, worst_passages
+from lm_eval_fr.analyses.fidelity.logprob_request import NoLogprobs, body_of, path_of, read_reply
+from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, decode, encode, from_rows
+from lm_eval_fr.analyses.fidelity.texts import Passage
+from lm_eval_fr.logs.logged_prompts import Turn
 from tests.fakes.logprobs import PseudoModel, cut
 from tests.fakes.server import Call
 
@@ -96,7 +96,7 @@ def test_equally_likely_first_choices_agree() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     candidate, reference = random_pair(4)
     at_once = diverge(candidate, reference)
-    monkeypatch.setattr("lm_eval_fr.fidelity.divergence.BLOCK", 50 * 50 * 7)
+    monkeypatch.setattr("lm_eval_fr.analyses.fidelity.divergence.BLOCK", 50 * 50 * 7)
     in_parts = diverge(candidate, reference)
     assert (at_once.divergence == in_parts.divergence).all() and (at_once.agree == in_parts.agree).all()
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from lm_eval_fr.analyses.fidelity.texts import read_texts
 from lm_eval_fr.cli import main
-from lm_eval_fr.fidelity.texts import read_texts
 from tests.fakes.logprobs import PseudoModel
 from tests.fakes.runs import make_run, plain_task
 from tests.fakes.server import Call, FakeOpenAI, Reply
@@ -30,9 +30,9 @@ def texts(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lm_eval_fr.judge.retry import RetryPolicy
+    from lm_eval_fr.judge.live.retry import RetryPolicy
 
-    monkeypatch.setattr("lm_eval_fr.fidelity.client.POLICY", RetryPolicy(attempts=3, first_wait=0.01))
+    monkeypatch.setattr("lm_eval_fr.analyses.fidelity.logprob_client.POLICY", RetryPolicy(attempts=3, first_wait=0.01))
 
 
 def run(*arguments: str | Path) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lm_eval_fr.judge.controls import CanaryReport, canary_report, load_canaries
-from lm_eval_fr.judge.outcome import Outcome
+from lm_eval_fr.judge.asking.controls import CanaryReport, canary_report, load_canaries
+from lm_eval_fr.judge.verdicts.outcome import Outcome
 from tests.fakes.judges import (
     Judge,
     copies_verdicts,

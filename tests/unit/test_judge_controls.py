@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.controls import KINDS, Canary, canary_report, judge_noise, load_canaries
-from lm_eval_fr.judge.offline import judge_offline
-from lm_eval_fr.judge.outcome import Judgement, Outcome, PairVerdict, combine
-from lm_eval_fr.judge.position import position_report
-from lm_eval_fr.judge.protocol import Order
+from lm_eval_fr.judge.asking.controls import KINDS, Canary, canary_report, judge_noise, load_canaries
+from lm_eval_fr.judge.asking.offline import judge_offline
+from lm_eval_fr.judge.asking.protocol import Order
+from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
+from lm_eval_fr.judge.verdicts.position import position_report
 
 
 def pair(

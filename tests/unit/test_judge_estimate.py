@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.estimate import estimate_runs
-from lm_eval_fr.judge.prompt import shared_part
 from lm_eval_fr.pairing import Pairing
 from tests.fakes.judging import PRICES, answer, by_quality, judge, options, pair, write_profile, write_runs
 from tests.fakes.server import Call, FakeOpenAI, Reply

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import JournalError
-from lm_eval_fr.judge.journal import Failure, Journal, NewReply, Sending, call_key
-from lm_eval_fr.judge.protocol import Prices, Profile
+from lm_eval_fr.judge.asking.protocol import Prices, Profile
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Sending, call_key
 
 PROFILE = Profile("test", "fake-model", prices=Prices(2.0, 0.5, 8.0, 0.5))
 KEY = b"k" * 32
@@ -140,7 +140,7 @@ def test_a_full_disk_stops_cleanly_and_keeps_what_is_stored(tmp_path: Path) -> N
     path = tmp_path / "journal.sqlite"
     fill = """
         judge = journal.judge(Profile("p", "m"))
-        import lm_eval_fr.judge.journal as module
+        import lm_eval_fr.judge.verdicts.journal as module
         stored = 0
         try:
             for number in range(1000):
@@ -192,8 +192,8 @@ def _child(
         import os, resource, signal, sys
         from pathlib import Path
         from lm_eval_fr.errors import LmEvalFrError
-        from lm_eval_fr.judge.journal import Journal, NewReply
-        from lm_eval_fr.judge.protocol import Profile
+        from lm_eval_fr.judge.verdicts.journal import Journal, NewReply
+        from lm_eval_fr.judge.asking.protocol import Profile
         path, code, folder, size = sys.argv[1:]
         if size:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.outcome import (
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, Tokens, Usage, read_summary, write_summary
+from lm_eval_fr.judge.verdicts.outcome import (
     OUTCOMES,
     PairVerdict,
     combine,
@@ -16,7 +17,6 @@ from lm_eval_fr.judge.outcome import (
     read_verdicts,
     write_verdicts,
 )
-from lm_eval_fr.judge.summary import JudgeSummary, Stopped, Tokens, Usage, read_summary, write_summary
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.outcome import Outcome, PairVerdict, count
-from lm_eval_fr.judge.panel import Label, agreement, human_agreement, panel, read_labels
+from lm_eval_fr.judge.verdicts.outcome import Outcome, PairVerdict, count
+from lm_eval_fr.judge.verdicts.panel import Label, agreement, human_agreement, panel, read_labels
 
 
 def judged(outcomes: list[Outcome], task: str = "t") -> list[PairVerdict]:

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from lm_eval_fr.errors import InputError, JournalError, Unfinished, UsageError
-from lm_eval_fr.judge.journal import Journal
+from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.outcome import read_verdicts
-from lm_eval_fr.judge.prompt import shared_part
 from lm_eval_fr.judge.session import check_finished, judge_runs
-from lm_eval_fr.judge.summary import read_summary
+from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.verdicts.judge_summary import read_summary
+from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from lm_eval_fr.pairing import Pairing
 from tests.fakes.judging import (
     PRICES,
@@ -187,8 +187,9 @@ def test_a_changed_parser_reads_the_stored_replies_again(
     pairing: Pairing, fake_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Replies that this version cannot read (a verdict in French) are read by one that can, for free."""
-    from lm_eval_fr.judge import findings, session
-    from lm_eval_fr.judge.prompt import parse_reply
+    from lm_eval_fr.judge import session
+    from lm_eval_fr.judge.asking.prompt import parse_reply
+    from lm_eval_fr.judge.verdicts import findings
 
     server = fake_server(lambda call: json.dumps({"reason": "", "choix": json.loads(by_quality(call))["verdict"]}))
     profile = write_profile(tmp_path, server.url)

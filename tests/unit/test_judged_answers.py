@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.compare.main import read_judged
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from tests.fakes.judging import answer, by_quality, judge, pair, write_profile, write_runs
 
 BETTER = [answer(2), answer(2), answer(1)]

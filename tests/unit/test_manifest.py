@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.arms.manifest import Canary, Manifest, Start, identity, read_engine_log, read_manifest, write_manifest
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.manifest import Canary, Manifest, Start, identity, read_engine_log, read_manifest, write_manifest
 
 CANARY = Canary(question="?", answer="Paris", finish_reason="stop", prompt_tokens=12)
 FIRST = Start(made="2026-11-21T18:00:00+00:00", base_url="http://127.0.0.1:8000/v1", log="vllm.log", canary=CANARY)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm_eval_fr.judge.offline import answer_offline, judge_offline
-from lm_eval_fr.judge.prompt import parse_reply, render
-from lm_eval_fr.judge.protocol import Rubric
+from lm_eval_fr.judge.asking.offline import answer_offline, judge_offline
+from lm_eval_fr.judge.asking.prompt import parse_reply, render
+from lm_eval_fr.judge.asking.protocol import Rubric
 from tests.hostile import HOSTILE, Hostile
 
 RUBRIC = Rubric("r", "Juge.", "0")

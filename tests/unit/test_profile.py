@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.definitions import judge_dir
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.profile import (
+from lm_eval_fr.judge.asking.profile import (
     load_profile,
     load_rubric,
     override,
@@ -18,8 +17,9 @@ from lm_eval_fr.judge.profile import (
     rubric_names,
     shutdown_warning,
 )
-from lm_eval_fr.judge.prompt import render
-from lm_eval_fr.judge.protocol import Prices, Profile
+from lm_eval_fr.judge.asking.prompt import render
+from lm_eval_fr.judge.asking.protocol import Prices, Profile
+from lm_eval_fr.tasklib.definitions import judge_dir
 
 
 def test_what_ships_is_complete_and_can_be_read() -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm_eval_fr.judge.neutral import MARK, clean, neutralise
-from lm_eval_fr.judge.prompt import (
+from lm_eval_fr.judge.asking.prompt import (
     CHARS_PER_TOKEN,
     WORDS,
     cache_key,
@@ -20,7 +19,8 @@ from lm_eval_fr.judge.prompt import (
     request_body,
     shared_part,
 )
-from lm_eval_fr.judge.protocol import ORDERS, Message, Order, Profile, Rubric, make_fence
+from lm_eval_fr.judge.asking.protocol import ORDERS, Message, Order, Profile, Rubric, make_fence
+from lm_eval_fr.judge.asking.sanitize import MARK, clean, neutralise
 from tests.hostile import FENCE, HONEST, HOSTILE, Hostile
 
 FRENCH = Rubric("essai", "Juge la fidélité.", "0", "fr", ("Fidélité", "Complétude"))

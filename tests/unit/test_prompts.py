@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.logs.prompts import Prompt, Rendering, Turn, prompt_difference, read_prompt
+from lm_eval_fr.logs.logged_prompts import Prompt, Rendering, Turn, prompt_difference, read_prompt
 from tests.fakes.runs import BOS, CHATML, EOS, INST, render
 
 LLAMA = (  # a date, a trim, a default system text of its own

@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr.redaction import MASK, RedactedStream, Redactor, redacted_output, secrets_in
+from lm_eval_fr.io.redaction import MASK, RedactedStream, Redactor, redacted_output, secrets_in
 
 KEY = "sk-test-0123456789abcdef"
 

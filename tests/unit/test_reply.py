@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr.judge.prompt import parse_reply
+from lm_eval_fr.judge.asking.prompt import parse_reply
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.report import markdown, text
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.json import from_json, to_json
+from lm_eval_fr.report.json_writer import from_json, to_json
 from lm_eval_fr.report.model import Caution, Report
 from tests.fakes.reports import a_judge, a_report, a_task, many_reports
 

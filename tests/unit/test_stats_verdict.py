@@ -31,7 +31,7 @@ from lm_eval_fr.stats import (
 )
 from lm_eval_fr.stats.arrays import units_of
 from lm_eval_fr.stats.differences import guarded
-from lm_eval_fr.stats.power import attained, guarded_p, tango_power
+from lm_eval_fr.stats.planning import attained, guarded_p, tango_power
 from lm_eval_fr.stats.proportions import tango_score
 
 RNG = np.random.default_rng(50)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.definitions import group_names, task_names, tasks_dir
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
 from tests.fakes.hub import lay_out, write_rows
 
 DEMO = Path(__file__).resolve().parents[2] / "lm_eval_fr" / "demo" / "data"

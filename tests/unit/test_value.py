@@ -12,23 +12,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from lm_eval_fr.analyses.value import value_runs
+from lm_eval_fr.analyses.value.prices import HourPrice, TokenPrice, parse_price
+from lm_eval_fr.analyses.value.success import parse_success
+from lm_eval_fr.analyses.value.throughput import read_throughput
+from lm_eval_fr.analyses.value.value_builder import sensitivity
+from lm_eval_fr.analyses.value.value_command import PriceFlags, add_value, arm_prices, options_of
 from lm_eval_fr.cli import main
 from lm_eval_fr.compare import compare
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
-from lm_eval_fr.report import html, markdown, text
-from lm_eval_fr.report.json import from_json, part_to_json, to_json
+from lm_eval_fr.report import html_writer as html
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.json_writer import from_json, part_to_json, to_json
 from lm_eval_fr.report.value_model import ValueReport
 from lm_eval_fr.report.value_panel import sentence, value_panel
 from lm_eval_fr.stats import share_interval, success_rate_per_cost, value_ratio
 from lm_eval_fr.stats.ratios import bootstrap_sums
-from lm_eval_fr.value import value_runs
-from lm_eval_fr.value.command import PriceFlags, add_value, arm_prices, options_of
-from lm_eval_fr.value.main import sensitivity
-from lm_eval_fr.value.prices import HourPrice, TokenPrice, parse_price
-from lm_eval_fr.value.success import parse_success
-from lm_eval_fr.value.throughput import read_throughput
 from tests.fakes.valued import Scores, arm, right
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lm_eval_fr.definitions import task_names, tasks_dir
-from lm_eval_fr.votes import (
+from lm_eval_fr.tasklib.definitions import task_names, tasks_dir
+from lm_eval_fr.tasklib.votes import (
     NO_VOTE,
     Ballot,
     item_ballot,

@@ -14,21 +14,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
+from lm_eval_fr.analyses.voting.subsets import EXACT_RESPONSES, subset_masks, win_probabilities
+from lm_eval_fr.analyses.voting.vote_command import add_voting
+from lm_eval_fr.analyses.voting.vote_tables import vote_table
+from lm_eval_fr.analyses.voting.voting_builder import independent_majority
 from lm_eval_fr.cli import main
 from lm_eval_fr.compare import compare
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
-from lm_eval_fr.report import html, markdown, text
-from lm_eval_fr.report.json import from_json, to_json
+from lm_eval_fr.report import html_writer as html
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.json_writer import from_json, to_json
 from lm_eval_fr.report.voting_model import VotingReport
 from lm_eval_fr.stats import paired_difference
-from lm_eval_fr.votes import NO_VOTE, Ballot, ItemBallot, kept_score, majority_score
-from lm_eval_fr.voting import VoteOptions, vote_runs
-from lm_eval_fr.voting.command import add_voting
-from lm_eval_fr.voting.main import independent_majority
-from lm_eval_fr.voting.subsets import EXACT_RESPONSES, subset_masks, win_probabilities
-from lm_eval_fr.voting.tables import vote_table
+from lm_eval_fr.tasklib.votes import NO_VOTE, Ballot, ItemBallot, kept_score, majority_score
 from tests.fakes.runs import GREEDY, FakeTask, make_run
 from tests.fakes.valued import draws, voting_task
 

@@ -1,0 +1,189 @@
+"""`lm-eval-fr fidelity`: two addresses and a text in, distances out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from tqdm import tqdm
+
+from lm_eval_fr.analyses.fidelity.align import answer_start
+from lm_eval_fr.analyses.fidelity.fidelity_session import Obtained, check_tokens, obtain
+from lm_eval_fr.analyses.fidelity.fidelity_summary import (
+    Compared,
+    compare_text,
+    documents_of,
+    excess,
+    summarise,
+    worst_passages,
+)
+from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
+from lm_eval_fr.analyses.fidelity.reply_store import Store
+from lm_eval_fr.analyses.fidelity.scored import Scored
+from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.report.fidelity_model import Fidelity, FidelityArm
+from lm_eval_fr.report.fidelity_panel import fidelity_panel
+from lm_eval_fr.report.sections import text_lines
+
+Show = Callable[[str], None]
+STDOUT = Path("-")
+COLUMNS = 100
+
+
+@dataclass(frozen=True)
+class FidelityOptions:
+    """The flags of the command, by their names."""
+
+    texts: Path
+    out: Path = Path("fidelity-out")
+    model: str | None = None
+    candidate_model: str | None = None
+    reference_model: str | None = None
+    tasks: Sequence[str] = ()
+    limit: int | None = None
+    top: int = 20
+    concurrency: int = 4
+    rerun: bool = False
+    level: float = 0.95
+    worst: int = 5
+    key_env: str | None = None
+    json_file: Path | None = None
+    quiet: bool = False
+    command: str = ""
+
+
+def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *, show: Show, say: Show) -> Fidelity:
+    """Asks, compares, writes what was asked for, and shows the numbers unless stdout is owned."""
+    if options.top < 1 or options.concurrency < 1:
+        raise UsageError("--top and --concurrency must be 1 or more")
+    texts = read_texts(options.texts, limit=options.limit, tasks=options.tasks)
+    arms = {
+        "candidate": find_arm("candidate", candidate, options.candidate_model or options.model, options.key_env),
+        "reference": find_arm("reference", reference, options.reference_model or options.model, options.key_env),
+    }
+    with Store(options.out / "journal.sqlite") as store:
+        obtained = _obtain(arms, texts, store, options)
+        found = measure(arms, texts, store, obtained, options)
+    content = to_json(found)
+    _write(options.out / "fidelity.json", content)
+    if options.json_file == STDOUT:
+        show(content.rstrip("\n"))
+    elif options.json_file is not None:
+        _write(options.json_file, content)
+        say(f"wrote {options.json_file}")
+    if not options.quiet and options.json_file != STDOUT:
+        panel = fidelity_panel(found)
+        show("\n".join([panel.title.upper(), *text_lines(panel, COLUMNS)]))
+    return found
+
+
+def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: FidelityOptions) -> Obtained:
+    total = len(texts.passages) * (3 if options.rerun else 2)
+    with tqdm(total=total, unit="reply", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty()) as bar:
+        return asyncio.run(
+            obtain(
+                arms,
+                texts.passages,
+                store,
+                top=options.top,
+                concurrency=options.concurrency,
+                rerun=options.rerun,
+                step=lambda: (bar.update(), None)[1],
+            )
+        )
+
+
+def measure(
+    arms: Mapping[str, Arm], texts: Texts, store: Store, obtained: Obtained, options: FidelityOptions
+) -> Fidelity:
+    """From the stored replies to the result. Raises MismatchError (tokenizers) and InputError (nothing is left)."""
+    compared: list[Compared] = []
+    floor: list[Compared] = []
+    unaligned: list[str] = []
+    for number, passage in enumerate(texts.passages):
+        replies = {role: store.get(keys[number]) for role, keys in obtained.keys.items()}
+        candidate, reference = replies["candidate"], replies["reference"]
+        if candidate is None or reference is None:
+            continue  # refused, and counted
+        check_tokens(candidate, reference, passage)
+        start = _start(passage, reference)
+        if start is None or start >= reference.n:
+            unaligned.append(passage.id)
+            continue
+        compared.append(_compared(passage, candidate, reference, start))
+        if (again := replies.get("rerun")) is not None:
+            floor.append(_compared(passage, again, reference, start))
+    if not compared:
+        why = next(iter(obtained.refused.values()), "no answer was found among its tokens")
+        raise InputError(f"no text could be compared: {why}", where=options.texts, remedy="give other texts")
+    if len(floor) != len(compared):
+        floor = []
+    return Fidelity(
+        candidate=_described(arms["candidate"], obtained),
+        reference=_described(arms["reference"], obtained),
+        texts=texts.source,
+        top=options.top,
+        level=options.level,
+        distance=summarise(compared, level=options.level),
+        floor=summarise(floor, level=options.level) if floor else None,
+        excess=excess(compared, floor, level=options.level) if floor else None,
+        worst=worst_passages(compared, options.worst),
+        documents=documents_of(compared),
+        empty=texts.empty,
+        refused=obtained.refused,
+        unaligned=tuple(unaligned),
+        compared_by=compared[0].reference.kind,
+        notes=_notes(texts, obtained, unaligned, compared),
+        command=options.command or None,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def _start(passage: Passage, reference: Scored) -> int | None:
+    """All of a bare text is compared; of a prompt and an answer, the answer."""
+    if not passage.prompt and not passage.turns:
+        return 0
+    return answer_start(reference.tokens, passage.scored)
+
+
+def _compared(passage: Passage, candidate: Scored, reference: Scored, start: int) -> Compared:
+    return compare_text(passage.id, passage.cluster, candidate.part(start), reference.part(start))
+
+
+def _described(arm: Arm, obtained: Obtained) -> FidelityArm:
+    return FidelityArm(url=arm.url, model=arm.model, dialect=obtained.dialects[arm.role])
+
+
+def _notes(texts: Texts, obtained: Obtained, unaligned: Sequence[str], compared: Sequence[Compared]) -> tuple[str, ...]:
+    notes = []
+    if texts.empty:
+        notes.append(f"{texts.empty} empty texts left out.")
+    if obtained.refused:
+        name, why = next(iter(obtained.refused.items()))
+        notes.append(f"{len(obtained.refused)} texts were refused by a server and left out, the first {name}: {why}")
+    if unaligned:
+        notes.append(f"{len(unaligned)} answers were not found among the tokens and left out, first {unaligned[0]}.")
+    if compared[0].reference.kind == "text":
+        notes.append("Tokens were told apart by their text: an arm gave no token numbers.")
+    if obtained.resumed:
+        notes.append(f"{obtained.resumed} replies were there from an earlier run: another --out asks anew.")
+    return tuple(notes)
+
+
+def to_json(found: Fidelity) -> str:
+    return msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(found)), indent=1).decode() + "\n"
+
+
+def _write(path: Path, content: str) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(content, encoding="utf-8", errors="replace")
+        draft.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None

@@ -1,0 +1,192 @@
+"""Asks both arms about every text, the reference once more where a floor is wanted, and keeps every reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from lm_eval_fr.analyses.fidelity.divergence import first_difference
+from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client, GaveUp, Refused
+from lm_eval_fr.analyses.fidelity.logprob_request import DIALECTS, Dialect, NoLogprobs, body_of, path_of, read_reply
+from lm_eval_fr.analyses.fidelity.reply_store import Store, reply_key
+from lm_eval_fr.analyses.fidelity.scored import Scored
+from lm_eval_fr.analyses.fidelity.texts import Passage
+from lm_eval_fr.errors import ArmError, MismatchError, Unfinished
+
+SERVE_IT = "serve it with `vllm serve`, whose completions give them; chat APIs behind a key mostly do not"
+DIED = "run again to resume; a server that dies of log-probabilities wants --concurrency 1 or a smaller --top"
+
+
+@dataclass
+class Obtained:
+    """Where each arm's replies are. `refused`: text -> why one arm will not score it."""
+
+    keys: Mapping[str, Sequence[bytes]]
+    dialects: Mapping[str, Dialect]
+    refused: dict[str, str] = field(default_factory=dict)
+    resumed: int = 0
+
+
+@dataclass
+class _Asking:
+    """One arm being asked about all the texts."""
+
+    client: Client
+    dialect: Dialect
+    top: int
+    store: Store
+    step: Callable[[], None]
+    refused: dict[str, str]
+    resumed: int = 0
+    failed: int = 0
+    last: str = ""
+
+    def key(self, passage: Passage, asked: int) -> bytes:
+        arm = self.client.arm
+        return reply_key(arm.identity, self.dialect, body_of(passage, arm.model, self.top, self.dialect), asked)
+
+    async def all(self, passages: Sequence[Passage], asked: int = 0) -> None:
+        await asyncio.gather(*(self._one(passage, asked) for passage in passages))
+
+    async def _one(self, passage: Passage, asked: int) -> None:
+        key = self.key(passage, asked)
+        if self.store.has(key):
+            self.resumed += 1
+        else:
+            try:
+                self.store.put(key, await score(self.client, passage, self.top, self.dialect))
+            except Refused as error:
+                if not error.of_this_text:
+                    raise no_logprobs(self.client.arm, error.said) from None
+                self.refused.setdefault(passage.id, error.said)
+            except NoLogprobs as error:
+                raise no_logprobs(self.client.arm, str(error)) from None
+            except GaveUp as error:
+                self.failed += 1
+                self.last = str(error)
+        self.step()
+
+
+async def score(client: Client, passage: Passage, top: int, dialect: Dialect) -> Scored:
+    """Raises Refused, NoLogprobs, GaveUp, ArmError."""
+    content = await client.send(path_of(passage), body_of(passage, client.arm.model, top, dialect))
+    try:
+        return read_reply(content, dialect)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NoLogprobs(f"the reply cannot be read: {error}") from None
+
+
+def no_logprobs(arm: Arm, said: str) -> ArmError:
+    what = f"the {arm.role} gives no log-probabilities: {said}"
+    if "max allowed" in said:
+        return ArmError(what, where=arm.url, remedy="ask for fewer: --top, or serve with --max-logprobs")
+    if "HTTP 404" in said:
+        return ArmError(what, where=arm.url, remedy="an address ends in /v1; name the model with --model")
+    return ArmError(what, where=arm.url, remedy=SERVE_IT)
+
+
+async def obtain(
+    arms: Mapping[str, Arm],
+    passages: Sequence[Passage],
+    store: Store,
+    *,
+    top: int,
+    concurrency: int,
+    rerun: bool,
+    step: Callable[[], None],
+) -> Obtained:
+    """Every reply in the store. arms: by role. `step` is called once a reply.
+
+    Raises ArmError for a server without log-probabilities, MismatchError for arms with different tokenizers, and
+    Unfinished for texts without a reply.
+    """
+    clients = [Client(arm, concurrency) for arm in arms.values()]
+    try:
+        refused: dict[str, str] = {}
+        asking: dict[str, _Asking] = {}
+        for client in clients:
+            dialect, new = await _dialect(client, passages, top, store)
+            asking[client.arm.role] = _Asking(client, dialect, top, store, step, refused, resumed=-new)
+        _same_tokens(asking, passages, store)
+        await _together([one.all(passages) for one in asking.values()])
+        keys = {role: [one.key(passage, 0) for passage in passages] for role, one in asking.items()}
+        if rerun:
+            # In another order, so that the texts meet other ones in the server's batches.
+            reference = asking["reference"]
+            await _together([reference.all(passages[::-1], asked=1)])
+            keys["rerun"] = [reference.key(passage, 1) for passage in passages]
+        failed = sum(one.failed for one in asking.values())
+        if failed:
+            last = next(one.last for one in asking.values() if one.failed)
+            raise Unfinished(f"{failed} replies are missing; the last failure: {last}", where=store.path, remedy=DIED)
+        dialects = {role: one.dialect for role, one in asking.items()}
+        return Obtained(keys, dialects, refused, sum(one.resumed for one in asking.values()))
+    finally:
+        for client in clients:
+            await client.close()
+
+
+async def _together(work: Sequence[object]) -> None:
+    """All of it, or the first failure with the rest cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)  # type: ignore[arg-type]
+    except BaseExceptionGroup as several:
+        first: BaseException = several
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+
+
+async def _dialect(client: Client, passages: Sequence[Passage], top: int, store: Store) -> tuple[Dialect, int]:
+    """How this server is asked, and how many replies came of finding out; the first text that it scores is kept."""
+    said = ""
+    for passage in passages:
+        for dialect in DIALECTS:
+            if dialect == "echo" and passage.turns:
+                continue
+            key = reply_key(client.arm.identity, dialect, body_of(passage, client.arm.model, top, dialect), 0)
+            if store.has(key):
+                return dialect, 0
+            try:
+                store.put(key, await score(client, passage, top, dialect))
+                return dialect, 1
+            except GaveUp as error:
+                raise Unfinished(f"the {client.arm.role}: {error}", where=client.arm.url, remedy=DIED) from None
+            except NoLogprobs as error:
+                said = said or str(error)
+            except Refused as error:
+                said = said or error.said
+                if error.of_this_text:
+                    break
+        else:
+            raise no_logprobs(client.arm, said)
+    raise ArmError(
+        f"no text fits into the {client.arm.role}: {said}", where=client.arm.url, remedy="give shorter texts"
+    )
+
+
+def _same_tokens(asking: Mapping[str, _Asking], passages: Sequence[Passage], store: Store) -> None:
+    """Refuses arms with different tokenizers before hours are spent on them."""
+    for passage in passages:
+        found = [store.get(one.key(passage, 0)) for one in (asking["candidate"], asking["reference"])]
+        if found[0] is not None and found[1] is not None:
+            check_tokens(found[0], found[1], passage)
+            return
+
+
+def check_tokens(candidate: Scored, reference: Scored, passage: Passage) -> None:
+    """Raises MismatchError where the arms cut the text into different tokens."""
+    place = first_difference(candidate, reference)
+    if place is None:
+        return
+    shown = [repr(one.tokens[place]) if place < one.n else "its end" for one in (candidate, reference)]
+    raise MismatchError(
+        "tokenizers",
+        f"the arms' tokenizers differ: text {passage.id}, token {place + 1}: {shown[0]} against {shown[1]}",
+        remedy="fidelity compares token by token: serve both arms with one tokenizer and one chat template",
+    )

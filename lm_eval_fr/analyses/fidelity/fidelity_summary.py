@@ -1,0 +1,151 @@
+"""All tokens of all texts -> means with intervals by document, percentiles, and the passages to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lm_eval_fr.analyses.fidelity.divergence import Positions, diverge
+from lm_eval_fr.analyses.fidelity.scored import Floats, Scored
+from lm_eval_fr.report.fidelity_model import Distance, DocumentDistance, Estimate, Likely, Worst
+from lm_eval_fr.stats import Interval, mean_interval, paired_difference
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+WINDOW = 16  # tokens of a passage to look at
+BEFORE = 12
+TAKEN = -1e9  # no other window reaches into one that is taken
+SHOWN = 3  # of the most likely tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One text, both arms."""
+
+    document: str
+    cluster: str
+    candidate: Scored
+    reference: Scored
+    positions: Positions
+
+
+def compare_text(document: str, cluster: str, candidate: Scored, reference: Scored) -> Compared:
+    """Both of the same tokens. By token number where both arms give one, by the token's text otherwise."""
+    if candidate.kind != reference.kind:
+        candidate, reference = candidate.by_text(), reference.by_text()
+    return Compared(document, cluster, candidate, reference, diverge(candidate, reference))
+
+
+def summarise(texts: Sequence[Compared], *, level: float) -> Distance:
+    """At least one token in all."""
+    divergence, covered, candidate, reference = (
+        np.concatenate([getattr(one.positions, name) for one in texts])
+        for name in ("divergence", "covered", "candidate", "reference")
+    )
+    agree = np.concatenate([one.positions.agree for one in texts]).astype(np.float64)
+    clusters = _clusters(texts)
+    gap = reference - candidate
+    return Distance(
+        tokens=int(divergence.size),
+        documents=len(texts),
+        clusters=len({one.cluster for one in texts}),
+        divergence=_estimate(mean_interval(divergence, clusters=clusters, level=level), floor=0.0),
+        percentiles={name: float(np.percentile(divergence, at)) for name, at in PERCENTILES.items()},
+        agreement=_agreement(agree, clusters, level),
+        log_ratio=_estimate(mean_interval(gap, clusters=clusters, level=level)),
+        perplexity=_perplexity(candidate),
+        reference_perplexity=_perplexity(reference),
+        covered=float(covered.mean()),
+        covered_low=float(np.percentile(covered, 1)),
+    )
+
+
+def excess(texts: Sequence[Compared], floor: Sequence[Compared], *, level: float) -> Estimate:
+    """How much farther the candidate is from the reference than the reference from itself, token by token."""
+    first, second = (np.concatenate([one.positions.divergence for one in both]) for both in (texts, floor))
+    difference = paired_difference(first, second, clusters=_clusters(texts), level=level, kind="unbounded")
+    return _estimate(difference.interval)
+
+
+def documents_of(texts: Sequence[Compared]) -> tuple[DocumentDistance, ...]:
+    """Farthest first."""
+    rows = [
+        DocumentDistance(
+            document=one.document,
+            cluster=one.cluster,
+            tokens=int(one.positions.divergence.size),
+            divergence=float(one.positions.divergence.mean()),
+            agreement=float(one.positions.agree.mean()),
+            log_ratio=float((one.positions.reference - one.positions.candidate).mean()),
+        )
+        for one in texts
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.divergence))
+
+
+def worst_passages(texts: Sequence[Compared], count: int) -> tuple[Worst, ...]:
+    """Windows of 16 tokens that do not overlap, by mean divergence, at most two of a text."""
+    found = []
+    for one in texts:
+        values = one.positions.divergence.copy()
+        for _ in range(min(2, math.ceil(values.size / WINDOW))):
+            size = min(WINDOW, values.size)
+            sums = np.convolve(values, np.ones(size), mode="valid")
+            start = int(sums.argmax())
+            if sums[start] <= 0:
+                break
+            found.append((float(sums[start]) / size, one, start, start + size))
+            values[start : start + size] = TAKEN
+    found.sort(key=lambda item: -item[0])
+    return tuple(_passage(one, start, end, mean) for mean, one, start, end in found[:count])
+
+
+def _passage(one: Compared, start: int, end: int, mean: float) -> Worst:
+    tokens, divergence = one.reference.tokens, one.positions.divergence
+    peak = start + int(divergence[start:end].argmax())
+    return Worst(
+        document=one.document,
+        before="".join(tokens[max(0, start - BEFORE) : start]),
+        text="".join(tokens[start:end]),
+        divergence=mean,
+        token=tokens[peak],
+        token_divergence=float(divergence[peak]),
+        candidate=_likely(one.candidate, peak),
+        reference=_likely(one.reference, peak),
+    )
+
+
+def _likely(scored: Scored, place: int) -> tuple[Likely, ...]:
+    row = scored.logprobs[place]
+    best = np.argsort(-row, kind="stable")[:SHOWN]
+    return tuple(
+        Likely(text=scored.names.get(int(scored.keys[place, i]), "?"), probability=float(np.exp(row[i])))
+        for i in best
+        if np.isfinite(row[i])
+    )
+
+
+def _clusters(texts: Sequence[Compared]) -> np.ndarray:
+    numbers: dict[str, int] = {}
+    codes = [numbers.setdefault(one.cluster, len(numbers)) for one in texts]
+    return np.repeat(codes, [one.positions.divergence.size for one in texts])
+
+
+def _agreement(agree: Floats, clusters: np.ndarray, level: float) -> Estimate:
+    """By the bounds for scores between 0 and 1, which also hold where nothing or next to nothing differs."""
+    interval = paired_difference(agree, np.ones_like(agree), clusters=clusters, level=level, kind="bounded").interval
+    low, high = (None if bound is None else min(1.0, 1 + bound) for bound in (interval.low, interval.high))
+    return Estimate(value=float(agree.mean()), low=low, high=high, method=interval.method, reason=interval.reason)
+
+
+def _estimate(interval: Interval, *, floor: float | None = None) -> Estimate:
+    low = interval.low if interval.low is None or floor is None else max(interval.low, floor)
+    return Estimate(
+        value=interval.estimate, low=low, high=interval.high, method=interval.method, reason=interval.reason
+    )
+
+
+def _perplexity(logprobs: Floats) -> float:
+    return float(math.exp(min(-float(logprobs.mean()), 700.0)))

@@ -1,0 +1,134 @@
+"""What a server is asked for the log-probabilities of a text, in the two ways that servers know, and what it replies.
+
+prompt_logprobs  vLLM: token numbers, their texts and log-probabilities, on both of its endpoints
+echo             the completions endpoint of old: the prompt comes back with `logprobs`, tokens by their text only
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, Literal
+
+import msgspec
+
+from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, from_rows, text_key
+from lm_eval_fr.analyses.fidelity.texts import Passage
+
+Dialect = Literal["prompt_logprobs", "echo"]
+DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
+
+
+class NoLogprobs(Exception):
+    """A reply without log-probabilities of the prompt."""
+
+
+class _Entry(msgspec.Struct, gc=False):
+    logprob: float
+    decoded_token: str | None = None
+
+
+_Position = dict[int, _Entry] | None
+
+
+class _Echoed(msgspec.Struct):
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
+
+
+class _Choice(msgspec.Struct):
+    prompt_logprobs: list[_Position] | None = None
+    prompt_token_ids: list[int] | None = None
+    logprobs: _Echoed | None = None
+
+
+class _Usage(msgspec.Struct):
+    completion_tokens: int | None = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice]
+    prompt_logprobs: list[_Position] | None = None
+    prompt_token_ids: list[int] | None = None
+    usage: _Usage | None = None
+
+
+def path_of(passage: Passage) -> str:
+    return "/chat/completions" if passage.turns else "/completions"
+
+
+def body_of(passage: Passage, model: str, top: int, dialect: Dialect) -> dict[str, Any]:
+    """The request. One token is generated because not every server takes none; it is not looked at."""
+    body: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
+    if passage.turns:
+        messages = [{"role": turn.role, "content": turn.content} for turn in passage.turns]
+        body["messages"] = [*messages, {"role": "assistant", "content": passage.scored}]
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
+    else:
+        body["prompt"] = passage.prompt + passage.scored
+    if dialect == "echo":
+        return body | {"echo": True, "logprobs": top}
+    body |= {"prompt_logprobs": top, "return_token_ids": True}
+    return body if passage.special or passage.turns else body | {"add_special_tokens": False}
+
+
+def read_reply(content: bytes, dialect: Dialect) -> Scored:
+    """Every token of the prompt but the first, which nothing precedes. Raises NoLogprobs, or msgspec.DecodeError."""
+    reply = msgspec.json.decode(content, type=_Reply)
+    if not reply.choices:
+        raise NoLogprobs("the reply holds none of the prompt")
+    choice = reply.choices[0]
+    if dialect == "echo":
+        generated = reply.usage.completion_tokens if reply.usage else None
+        return _echoed(choice.logprobs, 1 if generated is None else generated)
+    positions = choice.prompt_logprobs or reply.prompt_logprobs
+    ids = choice.prompt_token_ids or reply.prompt_token_ids
+    if not positions or not ids or len(positions) != len(ids):
+        raise NoLogprobs("the reply holds none of the prompt")
+    return _numbered(positions, ids)
+
+
+def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
+    """Flat lists, few loops in Python: this runs while the server waits for its next text."""
+    listed = [position for position in positions[1:] if position is not None]
+    if len(listed) != len(ids) - 1:
+        raise NoLogprobs("the reply leaves some out")
+    try:
+        there = [position[token] for position, token in zip(listed, ids[1:], strict=True)]
+    except KeyError:
+        raise NoLogprobs("the reply leaves some out") from None
+    keys = [*chain.from_iterable(listed)]
+    entries = [*chain.from_iterable(map(dict.values, listed))]
+    return from_flat(
+        "id",
+        [entry.decoded_token or "" for entry in there],
+        ids[1:],
+        [*map(len, listed)],
+        keys,
+        [entry.logprob for entry in entries],
+        [entry.logprob for entry in there],
+        dict(zip(keys, [entry.decoded_token or "" for entry in entries], strict=True)),
+    )
+
+
+def _echoed(given: _Echoed | None, generated: int) -> Scored:
+    if given is None or not (given.tokens and given.token_logprobs and given.top_logprobs):
+        raise NoLogprobs("the reply holds none of the prompt")
+    end = len(given.tokens) - generated
+    if len(given.token_logprobs) < end or len(given.top_logprobs) < end or end < 1:
+        raise NoLogprobs("the reply holds none of the prompt")
+    rows: list[dict[int, float]] = []
+    names: dict[int, str] = {}
+    own = []
+    for token, logprob, listed in zip(
+        given.tokens[1:end], given.token_logprobs[1:end], given.top_logprobs[1:end], strict=True
+    ):
+        if logprob is None or listed is None:
+            raise NoLogprobs("the reply holds none of the prompt")
+        row = {text_key(text): value for text, value in {token: logprob, **listed}.items()}
+        row.pop(MISSING, None)
+        rows.append(row)
+        names |= {text_key(text): text for text in (token, *listed)}
+        own.append(logprob)
+    tokens = given.tokens[1:end]
+    return from_rows("text", tokens, [text_key(token) for token in tokens], rows, own, names)

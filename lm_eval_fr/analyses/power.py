@@ -1,0 +1,151 @@
+"""`lm-eval-fr power`: how many documents a margin needs, or what margin N documents can establish, as text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lm_eval_fr.errors import InputError
+
+if TYPE_CHECKING:
+    from lm_eval_fr.pairing import PairedTask
+    from lm_eval_fr.stats import Plan, Spread
+
+DEFAULT_SPREADS = (0.15, 0.25)  # paired SD of F1-like scores
+DEFAULT_FLIPS = (0.03, 0.05, 0.10)
+DEFAULT_TIES = (0.6, 0.4, 0.2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What the user asked: margins or documents (neither: both tables), and what is known of the tasks.
+
+    sd, flips, ties: paired SD of a graded score, share of documents on which just one arm is right, share of pairs
+    that the judge does not decide. cluster_size, icc: documents an article, and how alike their differences are.
+    """
+
+    margins: Sequence[float] = ()
+    documents: Sequence[int] = ()
+    sd: Sequence[float] = ()
+    flips: Sequence[float] = ()
+    ties: Sequence[float] = ()
+    cluster_size: float = 1.0
+    icc: float = 0.0
+    difference: float = 0.0
+    level: float = 0.95
+    power: float = 0.8
+
+
+def spreads_of(question: Question) -> list[Spread]:
+    """The spreads that were named, or the usual ones of every kind when none was."""
+    from lm_eval_fr.stats import exact_match_spread, judge_spread, score_spread
+
+    named = bool(question.sd or question.flips or question.ties)
+    kinds: tuple[tuple[Callable[..., Spread], Sequence[float], Sequence[float]], ...] = (
+        (score_spread, question.sd, DEFAULT_SPREADS),
+        (exact_match_spread, question.flips, DEFAULT_FLIPS),
+        (judge_spread, question.ties, DEFAULT_TIES),
+    )
+    return [
+        make(value, cluster_size=question.cluster_size, icc=question.icc)
+        for make, given, usual in kinds
+        for value in (given if named else usual)
+    ]
+
+
+def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list[tuple[str, Spread]]:
+    """The spreads that a pilot shows: one a task of the two runs, and one of the judge's verdicts."""
+    import numpy as np
+
+    from lm_eval_fr.judge.verdicts.outcome import read_verdicts
+    from lm_eval_fr.logs import find_run
+    from lm_eval_fr.pairing import pair_runs
+    from lm_eval_fr.stats import judge_pilot_spread
+
+    pairing = pair_runs(find_run(candidate), find_run(reference))
+    found = [(task.task, _pilot(task)) for task in pairing.tasks if not task.judged]
+    if judged is not None:
+        decided = [(score, v.cluster) for v in read_verdicts(judged) if (score := v.score) is not None]
+        if not decided:
+            raise InputError("no decided verdict", where=judged, remedy="judge the pilot first")
+        scores, names = zip(*decided, strict=True)
+        clusters = None if None in names else np.array(names)
+        found.append(("judge", judge_pilot_spread(np.array(scores, dtype=float), clusters=clusters)))
+    if not found:
+        raise InputError("the pilot has no scored task", where=candidate, remedy="--judge DIR adds its verdicts")
+    return found
+
+
+def answer(question: Question, spreads: Sequence[tuple[str, Spread]] = ()) -> str:
+    """The tables as text. spreads: of a pilot, with their names; empty: what the question names, or the usual ones."""
+    from lm_eval_fr.stats import documents_for_margin, margin_for_documents
+
+    rows = [(f"{name}: {s.label}" if name else f"{_WORDS[s.kind]}, {s.label}", s) for name, s in spreads] or [
+        (f"{_WORDS[s.kind]}, {s.label}", s) for s in spreads_of(question)
+    ]
+    settings = {"difference": question.difference, "level": question.level, "power": question.power}
+    nothing = not (question.margins or question.documents)
+    blocks = [_heading(question)]
+    if margins := question.margins or ((0.01, 0.02, 0.05, 0.10) if nothing else ()):
+        cells = [[_documents(documents_for_margin(m, spread, **settings)) for m in margins] for _, spread in rows]
+        header = [f"{100 * m:g} points" for m in margins]
+        blocks.append(_table("documents needed for a margin of", header, [row[0] for row in rows], cells))
+    if counts := question.documents or ((50, 150, 500, 1000, 2000) if nothing else ()):
+        cells = [[_margin(margin_for_documents(n, spread, **settings)) for n in counts] for _, spread in rows]
+        header = [f"{n:,}" for n in counts]
+        blocks.append(
+            _table("margin (points) that N documents establish, N =", header, [row[0] for row in rows], cells)
+        )
+    blocks.append(
+        "In brackets: for the verdict's own interval, which also allows for losses too rare to have been seen.\n"
+        "Judge margins are points of net win rate; one document is one pair, judged in both orders."
+    )
+    return "\n\n".join(blocks)
+
+
+_WORDS = {"score": "F1-like score", "exact_match": "exact match", "judge": "judge"}
+
+
+def _pilot(task: PairedTask) -> Spread:
+    from lm_eval_fr.stats import pilot_spread
+
+    metric = task.metrics[0]
+    return pilot_spread(task.candidate[metric], task.reference[metric], clusters=task.clusters)
+
+
+def _heading(question: Question) -> str:
+    alpha = (1 - question.level) / 2
+    lines = [
+        f"Non-inferiority, one-sided {100 * alpha:g} % (the {100 * question.level:g} % interval), "
+        f"power {100 * question.power:g} %, true difference {100 * question.difference:g} points"
+    ]
+    if question.cluster_size > 1:
+        factor = 1 + (question.cluster_size - 1) * question.icc
+        lines.append(
+            f"Clusters of {question.cluster_size:g} documents with an ICC of {question.icc:g}: "
+            f"{factor:.2f} times the independent documents"
+        )
+    return "\n".join(lines)
+
+
+def _documents(plan: Plan) -> str:
+    if plan.documents is None:
+        return "out of reach"
+    guarded = plan.documents_guarded
+    return f"{plan.documents:,}" + (f" ({guarded:,})" if guarded not in (None, plan.documents) else "")
+
+
+def _margin(plan: Plan) -> str:
+    if plan.margin is None:
+        return "none"
+    first, guarded = f"{100 * plan.margin:.1f}", plan.margin_guarded
+    second = None if guarded is None else f"{100 * guarded:.1f}"
+    return first + (f" ({second})" if second not in (None, first) else "")
+
+
+def _table(title: str, header: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    from lm_eval_fr.report.layout import table
+
+    return "\n".join([title, *table(["", *header], [[name, *row] for name, row in zip(names, cells, strict=True)])])

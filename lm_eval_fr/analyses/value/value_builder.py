@@ -1,0 +1,322 @@
+"""Runs, prices and what a success is -> what the report says of value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, ArmPrice, TaskCost, arm_cost
+from lm_eval_fr.analyses.value.prices import HOW, HourPrice
+from lm_eval_fr.analyses.value.success import Success, successes_wanted
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.logs import Run
+from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
+from lm_eval_fr.report.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
+from lm_eval_fr.stats import Interval, paired_difference, share_interval, success_rate_per_cost, value_ratio
+
+ALL = "all"
+GAPS = (0.0, 0.01, 0.02, 0.05, 0.10, 0.20)
+COST_RATIOS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class ValueOptions:
+    """prices: one for all arms, or one an arm in their order. estimate: take an estimated number of tokens of one arm
+    against a counted one of another.
+    """
+
+    prices: Sequence[ArmPrice] = ()
+    successes: Sequence[Success] = ()
+    level: float = 0.95
+    estimate: bool = False
+    allow: Collection[str] = ()
+    tasks: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """One arm on the documents of its pairing: successes and costs by task."""
+
+    name: str
+    run: Run
+    price: ArmPrice
+    cost: ArmCost
+    successes: tuple[np.ndarray, ...]
+
+
+def value_runs(runs: Sequence[Run], options: ValueOptions) -> ValueReport:
+    """One run alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
+    reference = runs[-1]
+    tasks = options.tasks or None
+    pairings = [pair_runs(run, reference, tasks=tasks, allow=options.allow) for run in runs[:-1]]
+    return value_of_pairings(pairings or [pair_runs(reference, reference, tasks=tasks)], options)
+
+
+def value_of_pairings(pairings: Sequence[Pairing], options: ValueOptions, *, names: Sequence[str] = ()) -> ValueReport:
+    """As `value_runs`. names: how the report calls the arms, the reference last."""
+    alone = pairings[0].candidate.results_path == pairings[0].reference.results_path and len(pairings) == 1
+    runs = [pairings[0].reference] if alone else [*(p.candidate for p in pairings), pairings[-1].reference]
+    prices = _prices(options, len(runs))
+    called = list(names) or _names(runs)
+    arms: list[ArmValue] = []
+    ratios: list[ValueRatio] = []
+    cautions: list[str] = []
+    for i, pairing in enumerate(pairings):
+        wanted = successes_wanted(options.successes, pairing)
+        reference = _arm(pairing, 1, wanted, prices[-1], called[-1])
+        if not alone:
+            candidate = _arm(pairing, 0, wanted, prices[i], called[i])
+            _comparable(candidate, reference, options)
+            arms.append(_arm_value(candidate, wanted, options.level))
+            ratios += _ratios(candidate, reference, wanted, options.level)
+            cautions += candidate.cost.cautions
+        if i == len(pairings) - 1:
+            arms.append(_arm_value(reference, wanted, options.level))
+            cautions += reference.cost.cautions
+    if not options.successes:
+        cautions.append("a success is half of each task's primary metric or more: --success says otherwise")
+    return ValueReport(
+        arms=tuple(arms),
+        ratios=tuple(ratios),
+        sensitivity=sensitivity(arms[-1].tasks[-1].success_rate) if ratios else None,
+        level=options.level,
+        cautions=tuple(dict.fromkeys(cautions)),
+    )
+
+
+def sensitivity(
+    reference_rate: float, gaps: Sequence[float] = GAPS, cost_ratios: Sequence[float] = COST_RATIOS
+) -> Sensitivity | None:
+    """How the value ratio depends on what is least certain. None where the reference never succeeds."""
+    if reference_rate <= 0:
+        return None
+    rows = tuple(
+        tuple(
+            ratio * (reference_rate - gap) / reference_rate if gap <= reference_rate else None for ratio in cost_ratios
+        )
+        for gap in gaps
+    )
+    return Sensitivity(reference_rate=reference_rate, gaps=tuple(gaps), cost_ratios=tuple(cost_ratios), ratios=rows)
+
+
+def _prices(options: ValueOptions, arms: int) -> list[ArmPrice]:
+    given = list(options.prices)
+    if not given:
+        raise UsageError("--price is missing: nothing costs nothing", remedy=HOW)
+    if len(given) not in (1, arms):
+        raise UsageError(
+            f"{len(given)} prices for {arms} arms", remedy="give one --price, or one an arm in their order"
+        )
+    return given * arms if len(given) == 1 else given
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    models = [run.model for run in runs]
+    return [
+        model if models.count(model) == 1 else f"{model} ({run.path.parent.name or run.path.name})"
+        for model, run in zip(models, runs, strict=True)
+    ]
+
+
+def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success]], price: ArmPrice, name: str) -> _Arm:
+    run = (pairing.candidate, pairing.reference)[side]
+    cost = arm_cost(run, side, [task for task, _ in wanted], price, name)
+    if not sum(float(task.dollars.sum()) for task in cost.tasks) > 0:
+        raise InputError(
+            f"{name} used no token on these documents, so that they cost nothing",
+            where=run.path,
+            remedy=NO_TOKEN,
+        )
+    scores = [(task.candidate, task.reference)[side][rule.metric] for task, rule in wanted]
+    return _Arm(name, run, price, cost, tuple(rule.of(one) for one, (_, rule) in zip(scores, wanted, strict=True)))
+
+
+def _comparable(candidate: _Arm, reference: _Arm, options: ValueOptions) -> None:
+    """Tokens that one arm counted and the other did not are no basis for a ratio of costs."""
+    sources = {arm.cost.tokens for arm in (candidate, reference)}
+    if "estimate" in sources and len(sources) > 1 and not options.estimate:
+        guessed = candidate if candidate.cost.tokens == "estimate" else reference
+        raise InputError(
+            f"{guessed.name} has no usage on record and its tokenizer is not on this machine, while the other arm's "
+            "tokens were counted",
+            where=guessed.run.path,
+            remedy="--tokenizer NAME counts them, --estimate takes an estimate, --price 2.50/h does without",
+        )
+
+
+def _arm_value(arm: _Arm, wanted: Sequence[tuple[PairedTask, Success]], level: float) -> ArmValue:
+    rows = [
+        _task_value(task.task, str(rule), successes, cost, task.clusters, level)
+        for (task, rule), successes, cost in zip(wanted, arm.successes, arm.cost.tasks, strict=True)
+    ]
+    if len(rows) > 1:
+        clusters = _all_clusters([task for task, _ in wanted])
+        rows.append(
+            _task_value(ALL, "as above", np.concatenate(arm.successes), _together(arm.cost.tasks), clusters, level)
+        )
+    return ArmValue(
+        name=arm.name,
+        model=arm.run.model,
+        price=str(arm.price.price),
+        tokens=arm.cost.tokens,
+        cost_note=arm.cost.note,
+        tasks=tuple(rows),
+    )
+
+
+def _task_value(
+    task: str, success: str, successes: np.ndarray, cost: TaskCost, clusters: np.ndarray | None, level: float
+) -> TaskValue:
+    rate = share_interval(successes, clusters=clusters, level=level)
+    per_dollar = success_rate_per_cost(successes, cost.dollars, clusters=clusters, level=level)
+    n, total, dollars = len(successes), float(successes.sum()), float(cost.dollars.sum())
+    reasons = {"per_dollar": per_dollar.reason} if per_dollar.reason else {}
+    if not total:
+        reasons["dollars_per_success"] = "no success"
+    return TaskValue(
+        task=task,
+        success=success,
+        n=n,
+        clusters=None if clusters is None else int(clusters.max()) + 1,
+        successes=total,
+        success_rate=total / n,
+        rate_low=rate.low,
+        rate_high=rate.high,
+        dollars=dollars,
+        dollars_per_answer=dollars / n,
+        successes_per_dollar=total / dollars if dollars else 0.0,
+        per_dollar_low=per_dollar.low,
+        per_dollar_high=per_dollar.high,
+        dollars_per_success=dollars / total if total else None,
+        per_success_low=_inverse(per_dollar.high),
+        per_success_high=_inverse(per_dollar.low),
+        input_tokens=float(cost.input.sum()),
+        output_tokens=float(cost.output.sum()),
+        cached_tokens=float(cost.cached.sum()),
+        seconds=None if cost.seconds is None else float(cost.seconds.sum()),
+        method=per_dollar.method,
+        reasons={name: reason for name, reason in reasons.items() if reason},
+    )
+
+
+def _ratios(
+    candidate: _Arm, reference: _Arm, wanted: Sequence[tuple[PairedTask, Success]], level: float
+) -> list[ValueRatio]:
+    rows = [
+        _ratio(candidate, reference, task.task, str(rule), i, task.clusters, level)
+        for i, (task, rule) in enumerate(wanted)
+    ]
+    if len(rows) > 1:
+        merged = [
+            replace(
+                arm,
+                successes=(np.concatenate(arm.successes),),
+                cost=replace(arm.cost, tasks=(_together(arm.cost.tasks),)),
+            )
+            for arm in (candidate, reference)
+        ]
+        clusters = _all_clusters([task for task, _ in wanted])
+        rows.append(_ratio(merged[0], merged[1], ALL, "as above", 0, clusters, level))
+    return rows
+
+
+def _ratio(
+    candidate: _Arm,
+    reference: _Arm,
+    task: str,
+    success: str,
+    at: int,
+    clusters: np.ndarray | None,
+    level: float,
+) -> ValueRatio:
+    arms = [(arm.successes[at], arm.cost.tasks[at].dollars) for arm in (candidate, reference)]
+    found = value_ratio(*arms, clusters=clusters, level=level)
+    ones = np.ones(len(arms[0][0]))
+    by_success = value_ratio((arms[0][0], ones), (arms[1][0], ones), clusters=clusters, level=level)
+    gap = paired_difference(arms[0][0], arms[1][0], clusters=clusters, level=level).interval
+    rates = [float(successes.mean()) for successes, _ in arms]
+    costs = [float(dollars.mean()) for _, dollars in arms]
+    cost_ratio = costs[1] / costs[0]
+    break_even = _inverse(by_success.estimate)
+    return ValueRatio(
+        candidate=candidate.name,
+        reference=reference.name,
+        task=task,
+        success=success,
+        n=len(ones),
+        clusters=None if clusters is None else int(clusters.max()) + 1,
+        ratio=found.estimate,
+        low=found.low,
+        high=found.high,
+        cost_ratio=cost_ratio,
+        candidate_rate=rates[0],
+        reference_rate=rates[1],
+        rate_difference=rates[0] - rates[1],
+        rate_difference_low=gap.low,
+        rate_difference_high=gap.high,
+        break_even=break_even,
+        break_even_low=_inverse(by_success.high),
+        break_even_high=_inverse(by_success.low),
+        break_even_speedup=_speedup(break_even, candidate.price, reference.price),
+        failure_cost=_failure_cost(rates, costs),
+        answers_for_100=100 * cost_ratio,
+        candidate_successes_for_100=100 * cost_ratio * rates[0],
+        reference_successes_for_100=100 * rates[1],
+        method=found.method,
+        reasons=_ratio_reasons(found, by_success, rates),
+    )
+
+
+def _ratio_reasons(found: Interval, by_success: Interval, rates: Sequence[float]) -> dict[str, str]:
+    reasons = {"ratio": found.reason, "break_even": by_success.reason}
+    if rates[0] == 0:
+        reasons["break_even"] = "the candidate has no success: no price makes it worth it"
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _speedup(break_even: float | None, candidate: ArmPrice, reference: ArmPrice) -> float | None:
+    """How many times as fast the candidate must be to buy as much, where both are paid by the hour."""
+    mine, other = candidate.price, reference.price
+    if break_even is None or not isinstance(mine, HourPrice) or not isinstance(other, HourPrice):
+        return None
+    return break_even * mine.dollars / other.dollars
+
+
+def _failure_cost(rates: Sequence[float], costs: Sequence[float]) -> float | None:
+    """Dollars F a failed answer at which a success costs the same in both arms, failures included.
+
+    (cost + F (1 - rate)) / rate is equal for both at F; None unless one arm is dearer and the other fails more.
+    """
+    if min(rates) <= 0:
+        return None
+    dearer = costs[1] / rates[1] - costs[0] / rates[0]
+    failing = (1 - rates[0]) / rates[0] - (1 - rates[1]) / rates[1]
+    found = dearer / failing if failing else 0.0
+    return found if found > 0 and dearer > 0 else None
+
+
+def _together(tasks: Sequence[TaskCost]) -> TaskCost:
+    seconds = [task.seconds for task in tasks if task.seconds is not None]
+    return TaskCost(
+        dollars=np.concatenate([task.dollars for task in tasks]),
+        input=np.concatenate([task.input for task in tasks]),
+        output=np.concatenate([task.output for task in tasks]),
+        cached=np.concatenate([task.cached for task in tasks]),
+        seconds=np.concatenate(seconds) if len(seconds) == len(tasks) else None,
+    )
+
+
+def _all_clusters(tasks: Sequence[PairedTask]) -> np.ndarray:
+    """Clusters of several tasks as one list; documents of different tasks share none."""
+    codes, last = [], 0
+    for task in tasks:
+        own = np.arange(task.n) if task.clusters is None else task.clusters
+        codes.append(own + last)
+        last += int(own.max()) + 1
+    return np.concatenate(codes)
+
+
+def _inverse(value: float | None) -> float | None:
+    return 1 / value if value else None

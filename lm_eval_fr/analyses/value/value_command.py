@@ -1,0 +1,102 @@
+"""`lm-eval-fr value`: runs, prices and what a success is, in; successes per dollar, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lm_eval_fr.analyses.part_output import NO_FILES, Faces, Show, emit
+from lm_eval_fr.analyses.value.costs import ArmPrice
+from lm_eval_fr.analyses.value.prices import HOW, HourPrice, parse_price
+from lm_eval_fr.analyses.value.success import parse_success
+from lm_eval_fr.analyses.value.throughput import read_throughput
+from lm_eval_fr.analyses.value.value_builder import ValueOptions, value_of_pairings, value_runs
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.value_panel import value_panel
+
+
+@dataclass(frozen=True)
+class PriceFlags:
+    """What the flags say of prices. Each is one for all arms, or one an arm in their order."""
+
+    prices: Sequence[str] = ()
+    throughputs: Sequence[Path] = ()
+    tokenizers: Sequence[str] = ()
+    successes: Sequence[str] = ()
+    estimate: bool = False
+
+
+NO_PRICES = PriceFlags()
+
+
+def value_command(
+    runs: Sequence[Path],
+    flags: PriceFlags,
+    *,
+    show: Show,
+    say: Show,
+    colour: bool = False,
+    faces: Faces = NO_FILES,
+    level: float = 0.95,
+    tasks: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> None:
+    """runs: one alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
+    prices = arm_prices(flags, len(runs))
+    options = options_of(flags, prices, level=level, tasks=tasks, allow=allow)
+    value = value_runs([find_run(run) for run in runs], options)
+    title = " against ".join(arm.name for arm in value.arms)
+    emit(value_panel(value), value, faces, title=title, show=show, say=say, colour=colour)
+
+
+def add_value(report: Report, pairing: Pairing, flags: PriceFlags, *, allow: Sequence[str] = ()) -> Report:
+    """A comparison's report with what a dollar buys."""
+    options = options_of(flags, arm_prices(flags, 2), level=report.level, allow=allow)
+    names = (report.candidate.name, report.reference.name)
+    return replace(report, value=value_of_pairings([pairing], options, names=names))
+
+
+def options_of(
+    flags: PriceFlags,
+    prices: Sequence[ArmPrice],
+    *,
+    level: float,
+    tasks: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> ValueOptions:
+    successes = tuple(parse_success(text) for text in flags.successes)
+    return ValueOptions(prices, successes, level, flags.estimate, allow, tasks)
+
+
+def arm_prices(flags: PriceFlags, arms: int) -> list[ArmPrice]:
+    """One an arm. Raises UsageError where the flags do not go together, or a price is missing or nothing."""
+    if not flags.prices:
+        raise UsageError("--price is missing: what does an answer cost?", remedy=HOW)
+    prices = [parse_price(text) for text in _each(flags.prices, arms, "--price")]
+    paths = [Path(text) for text in _each([str(path) for path in flags.throughputs], arms, "--throughput")]
+    tokenizers = _each(flags.tokenizers, arms, "--tokenizer")
+    if paths and not any(isinstance(price, HourPrice) for price in prices):
+        raise UsageError("prices by the token need no throughput", where="--throughput", remedy="--price 2.50/h")
+    measured = {path: read_throughput(path) for path in dict.fromkeys(paths)}
+    return [
+        ArmPrice(
+            price,
+            measured[paths[i]] if paths and isinstance(price, HourPrice) else None,
+            tokenizers[i] if tokenizers else None,
+        )
+        for i, price in enumerate(prices)
+    ]
+
+
+def _each(given: Sequence[str], arms: int, flag: str) -> list[str]:
+    if len(given) in (0, arms):
+        return list(given)
+    if len(given) == 1:
+        return list(given) * arms
+    raise UsageError(
+        f"{len(given)} for {arms} arms", where=flag, remedy="give one for all, or one an arm in their order"
+    )

@@ -1,0 +1,229 @@
+"""Ballots of both arms -> what the report says of voting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats as distributions
+
+from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
+from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.logs import Run
+from lm_eval_fr.report.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
+from lm_eval_fr.stats import paired_difference, share_interval
+
+RIGHT = 0.5  # a graded answer counts as right from here on, unless the user says otherwise
+_BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class VoteOptions:
+    """cost_ratio: what one reference answer costs, in candidate answers; None: not known. allow: as `compare`'s.
+    cautions: what is known to be uncertain of the costs.
+    """
+
+    cost_ratio: float | None = None
+    cost_source: str | None = None
+    margin: float = 0.02
+    level: float = 0.95
+    seed: int = 1234
+    tasks: Collection[str] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    allow: Collection[str] = ()
+    cautions: tuple[str, ...] = ()
+
+
+def vote_runs(
+    candidate: Run, reference: Run, options: VoteOptions = VoteOptions(), *, names: tuple[str, str] | None = None
+) -> VotingReport:
+    """Every task that the candidate answered several times. names: how the report calls the arms.
+
+    Raises InputError where an arm has one response and voting needs more, MismatchError for what is not the same work.
+    """
+    if options.cost_ratio is not None and not (math.isfinite(options.cost_ratio) and options.cost_ratio > 0):
+        raise UsageError(f"--cost-ratio {options.cost_ratio:g} is no ratio of costs", remedy="3: three for one")
+    if not 0 < options.margin < 1:
+        raise UsageError(f"{options.margin:g} is not between 0 and 1", where="--margin", remedy="0.02 is two points")
+    logs = voted_tasks(candidate, reference, options.tasks or None)
+    if unknown := sorted(set(options.metrics) - {mine.task for mine, _ in logs}):
+        raise UsageError(f"no task {unknown[0]!r} with votes", remedy=f"{', '.join(mine.task for mine, _ in logs)}")
+    called = names or (candidate.model, reference.model)
+    paired = [pair_ballots(mine, other, options.metrics.get(mine.task), options.allow) for mine, other in logs]
+    return VotingReport(
+        tasks=tuple(_task(ballots, called, options) for ballots in paired),
+        level=options.level,
+        margin=options.margin,
+        cost_ratio=options.cost_ratio,
+        cost_source=options.cost_source,
+        seed=options.seed,
+        cautions=(*(one for ballots in paired for one in _cautions(ballots, called)), *options.cautions),
+    )
+
+
+def _task(ballots: PairedBallots, names: tuple[str, str], options: VoteOptions) -> VotedTask:
+    mine, other = (vote_table(side, RIGHT, seed=options.seed) for side in (ballots.candidate, ballots.reference))
+    clusters = ballots.clusters
+    against_one = tuple(_match(mine, other, k, 1, clusters, options) for k in range(1, mine.responses + 1))
+    return VotedTask(
+        task=ballots.task,
+        metric=ballots.metric,
+        threshold=RIGHT,
+        n=len(ballots.candidate),
+        clusters=None if clusters is None else int(clusters.max()) + 1,
+        candidate=_arm(mine, names[0], ballots.task, clusters, options.level),
+        reference=_arm(other, names[1], ballots.reference_task, clusters, options.level),
+        shared_errors=_correlation(mine.right[:, 0], other.right[:, 0]),
+        against_one=against_one,
+        equal_cost=tuple(_equal_cost(mine, other, clusters, options)),
+        recovers_at=next((match.candidate_votes for match in against_one if match.non_inferior), None),
+        reasons=_reasons(mine, other),
+    )
+
+
+def _arm(table: VoteTable, name: str, task: str, clusters: np.ndarray | None, level: float) -> VoteArm:
+    right = float(table.right[:, 0].mean())
+    points = []
+    for k in range(1, table.responses + 1):
+        found = share_interval(table.score[:, k - 1], clusters=clusters, level=level)
+        points.append(
+            VotePoint(
+                k=k,
+                score=float(table.score[:, k - 1].mean()),
+                low=found.low,
+                high=found.high,
+                right=float(table.right[:, k - 1].mean()),
+                if_independent=independent_majority(right, k),
+                exact=bool(table.exact[k - 1]),
+            )
+        )
+    return VoteArm(
+        name=name,
+        task=task,
+        responses=table.responses,
+        curve=tuple(points),
+        error_correlation=_vote_correlation(table),
+        agreement=_agreement(table, clusters, level) if table.responses > 1 else (),
+    )
+
+
+def independent_majority(right: float, votes: int) -> float:
+    """Condorcet: the chance that most of the votes are right, if each is so with the same chance and independently.
+
+    A tie counts one half.
+    """
+    binomial = distributions.binom(votes, right)
+    tie = binomial.pmf(votes // 2) / 2 if votes % 2 == 0 else 0.0
+    return float(binomial.sf(votes // 2) + tie)
+
+
+def _vote_correlation(table: VoteTable) -> float | None:
+    """Of the errors of two votes on one document, from all pairs of its responses."""
+    n = table.responses
+    wrong = 1 - float(table.right[:, 0].mean())
+    if n < 2 or wrong <= 0 or wrong >= 1:
+        return None
+    misses = n * (1 - table.right[:, 0])
+    both = float((misses * (misses - 1)).mean()) / (n * (n - 1))
+    return (both - wrong * wrong) / (wrong * (1 - wrong))
+
+
+def _correlation(mine: np.ndarray, other: np.ndarray) -> float | None:
+    """Of the error of one candidate answer with that of one reference answer to the same document."""
+    means = float(mine.mean()), float(other.mean())
+    spread = math.sqrt(means[0] * (1 - means[0]) * means[1] * (1 - means[1]))
+    return (float((mine * other).mean()) - means[0] * means[1]) / spread if spread > 0 else None
+
+
+def _agreement(table: VoteTable, clusters: np.ndarray | None, level: float) -> tuple[Agreement, ...]:
+    found = []
+    for low, high in _BINS:
+        last = low == high
+        inside = table.agreement >= high if last else (table.agreement > low) & (table.agreement <= high)
+        if not last and high == 1.0:
+            inside &= table.agreement < 1.0
+        if low == 0.0:
+            inside |= table.agreement == 0.0
+        scores = table.score[inside, -1]
+        interval = share_interval(scores, clusters=None if clusters is None else clusters[inside], level=level)
+        found.append(
+            Agreement(
+                low=low,
+                high=high,
+                n=int(inside.sum()),
+                score=float(scores.mean()) if len(scores) else None,
+                score_low=interval.low,
+                score_high=interval.high,
+            )
+        )
+    return tuple(found)
+
+
+def _equal_cost(
+    mine: VoteTable, other: VoteTable, clusters: np.ndarray | None, options: VoteOptions
+) -> Sequence[VoteMatch]:
+    """For each number of reference votes the most candidate votes that cost no more."""
+    if options.cost_ratio is None:
+        return ()
+    found = []
+    for j in range(1, other.responses + 1):
+        affordable = math.floor(j * options.cost_ratio + 1e-9)
+        if affordable >= 1:
+            k = min(affordable, mine.responses)
+            found.append(_match(mine, other, k, j, clusters, options, spare=affordable > k))
+    return found
+
+
+def _match(
+    mine: VoteTable,
+    other: VoteTable,
+    k: int,
+    j: int,
+    clusters: np.ndarray | None,
+    options: VoteOptions,
+    *,
+    spare: bool = False,
+) -> VoteMatch:
+    """Paired over documents, so that what both arms get wrong together is in the interval as it was measured."""
+    found = paired_difference(
+        mine.score[:, k - 1], other.score[:, j - 1], clusters=clusters, level=options.level, kind="bounded"
+    )
+    low, high = found.interval.low, found.interval.high
+    return VoteMatch(
+        candidate_votes=k,
+        reference_votes=j,
+        same_cost_at=k / j,
+        candidate=float(mine.score[:, k - 1].mean()),
+        reference=float(other.score[:, j - 1].mean()),
+        difference=float((mine.score[:, k - 1] - other.score[:, j - 1]).mean()),
+        low=low,
+        high=high,
+        outcome="better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open",
+        non_inferior=low is not None and low > -options.margin,
+        method=found.interval.method,
+        spare=spare,
+    )
+
+
+def _reasons(mine: VoteTable, other: VoteTable) -> dict[str, str]:
+    reasons = {}
+    if other.responses < 2:
+        reasons["reference votes"] = "the reference gave one answer a document"
+    if _vote_correlation(mine) is None:
+        reasons["error correlation"] = "every vote, or none, is right"
+    return reasons
+
+
+def _cautions(ballots: PairedBallots, names: tuple[str, str]) -> list[str]:
+    found = list(ballots.notes)
+    for name, identical in zip(names, ballots.identical, strict=True):
+        if identical:
+            found.append(
+                f"{ballots.task}: all responses of {name} to a document are identical, in every document: it was not "
+                "sampling. A fixed seed in every request does this (local-completions always sends one; hosted-chat "
+                "sends none unless told), and so does --gen_kwargs temperature=0"
+            )
+    return found

@@ -1,0 +1,1 @@
+"""One arm through lm-eval: flags, cache, endpoint, checkpoint, records."""

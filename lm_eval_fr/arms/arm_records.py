@@ -1,0 +1,111 @@
+"""What a run leaves on disk: checked, and completed by what lm-eval does not log."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr import __version__
+from lm_eval_fr.arms.cache import context_of
+from lm_eval_fr.arms.checkpoint import Checkpoint
+from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.manifest import read_manifest
+from lm_eval_fr.errors import ArmError
+
+TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What one run left on disk. kept: answers found in the cache; asked: answers asked of the model now."""
+
+    folder: Path
+    results: Path
+    samples: Mapping[str, Path]
+    cache: Path
+    kept: int
+    asked: int
+    seconds: float
+
+
+def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
+    """The results and samples files of this run. Raises ArmError: lm-eval only warns when it cannot write them."""
+    remedy = "free some space or give another --output_path; the answers are kept, the same command resumes"
+    fresh = [path for path in call.output.glob("*/results_*.json") if path.stat().st_mtime >= started - 1]
+    if not fresh:
+        raise ArmError("lm-eval wrote no results", where=call.output, remedy=remedy)
+    results = max(fresh, key=lambda path: path.stat().st_mtime)
+    content = json.loads(results.read_text(encoding="utf-8"))
+    samples = {}
+    for task, counts in content["n-samples"].items():
+        path = results.with_name(f"samples_{task}_{stamp_of(results)}.jsonl")
+        lines = _count_lines(path)
+        if lines < counts["effective"]:
+            what = f"lm-eval wrote {lines} of {counts['effective']} samples of {task}"
+            raise ArmError(what, where=path, remedy=remedy)
+        samples[task] = path
+    return results, samples
+
+
+def leave_records(
+    outcome: RunOutcome,
+    call: ArmCall,
+    checkpoint: Checkpoint | None,
+    records: Mapping[str, Any],
+    started: float,
+    argv: Sequence[str],
+) -> None:
+    """What lm-eval does not log: how each answer ended, and what made this run."""
+    stamp = stamp_of(outcome.results)
+    for task, path in outcome.samples.items() if records else ():
+        with (
+            path.open(encoding="utf-8") as samples,
+            path.with_name(f"responses_{task}_{stamp}.jsonl").open("w", encoding="utf-8") as out,
+        ):
+            seen: set[int] = set()
+            for line in samples:
+                sample = json.loads(line)
+                if sample["doc_id"] in seen:  # the same responses under another filter
+                    continue
+                seen.add(sample["doc_id"])
+                known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
+                if not known:
+                    continue
+                for _ in sample["resps"][0]:  # one record a response
+                    record = known.popleft() if len(known) > 1 else known[0]
+                    entry = {"task": task, "doc_hash": sample["doc_hash"], **record}
+                    out.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    about = {
+        "command": ["lm-eval-fr", "run", *argv],
+        "lm_eval_fr": __version__,
+        "started": _iso(started),
+        "finished": _iso(time.time()),
+        "answers_kept": outcome.kept,
+        "answers_asked": outcome.asked,
+        "cache": str(outcome.cache),
+        "manifest": read_manifest(call.manifest) if call.manifest else None,
+        "checkpoint": checkpoint.facts() if checkpoint else None,
+    }
+    outcome.results.with_name(f"arm_{stamp}.json").write_text(
+        json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+
+
+def _count_lines(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def stamp_of(results: Path) -> str:
+    return results.stem.removeprefix("results_")
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,311 @@
+"""The flags of `lm-eval-fr run`: lm-eval's own parser with ours added, checked before anything slow is imported."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lm_eval_fr.arms.arm_key import NAMING_ARGUMENTS, arm_key
+from lm_eval_fr.arms.manifest import read_manifest
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.io.redaction import Redactor
+
+OUR_MODELS = {
+    "fr-baseline": "lm_eval_fr.models.baseline:FrBaseline",
+    "hosted-chat": "lm_eval_fr.models.hosted:HostedChat",
+    "batch-chat": "lm_eval_fr.models.batch_chat:BatchChat",
+}
+CHAT_MODELS = ("local-chat-completions", "openai-chat-completions", "hosted-chat", "batch-chat")
+DICTIONARIES = (
+    "model_args",
+    "gen_kwargs",
+    "metadata",
+    "wandb_args",
+    "wandb_config_args",
+    "trackio_args",
+    "hf_hub_log_args",
+)
+EPILOG = """\
+examples:
+  # a checkpoint on this machine's GPU, French questions, the first 50
+  lm-eval-fr run --model vllm --model_args pretrained=mistralai/Mistral-Small-4-119B-2603-NVFP4 \\
+      --apply_chat_template --tasks piaf_fr --limit 50 --output_path runs/nvfp4
+
+  # the same documents through a hosted API; the key is read from MISTRAL_API_KEY
+  lm-eval-fr run --model hosted-chat --model_args preset=mistral,model=mistral-small-2603,num_concurrent=8 \\
+      --tasks piaf_fr --limit 50 --output_path runs/api
+
+Answers are kept as they arrive, in OUTPUT_PATH/cache: the same command again resumes. Samples are always logged.
+Models besides lm-eval's: hosted-chat (OpenAI's and Mistral's dialects), batch-chat (files for `vllm run-batch`),
+fr-baseline (no model; damage=0.3,seed=7).
+"""
+
+
+@dataclass(frozen=True)
+class ArmCall:
+    """One arm as asked for. `flags` is what lm-eval's own `run` receives; `notes` says what was filled in."""
+
+    flags: argparse.Namespace
+    model: str
+    model_args: Mapping[str, Any]
+    tasks: tuple[str, ...]
+    output: Path
+    data_dir: Path | None
+    manifest: Path | None
+    notes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Names this arm's answers: whatever can change one of them changes the key."""
+        return arm_key(self.model, self.model_args, self.flags, self.manifest)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy="`lm-eval-fr run --help` lists the flags")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """lm-eval's parser for `run`, with --data-dir and --manifest."""
+    from lm_eval._cli.run import Run
+
+    commands = _Parser(prog="lm-eval-fr").add_subparsers(parser_class=_Parser)
+    Run.create(commands)
+    parser: argparse.ArgumentParser = commands.choices["run"]
+    parser.usage = "lm-eval-fr run --model MODEL --tasks TASK [TASK ...] [--model_args KEY=VALUE ...] [options]"
+    parser.description = (
+        "Runs one arm: every flag of `lm_eval run`, our French tasks, and answers that survive a crash."
+    )
+    parser.epilog = EPILOG
+    ours = parser.add_argument_group("added by lm-eval-fr")
+    ours.add_argument(
+        "--data-dir",
+        type=Path,
+        default=None,
+        metavar="<dir>",
+        help="Read the documents from DIR/<task>.jsonl or .parquet (PIAF also .json) instead of the hub",
+    )
+    ours.add_argument(
+        "--manifest",
+        type=Path,
+        default=None,
+        metavar="<file>",
+        help="What is known of the server (scripts/serve.py writes it); kept beside the results",
+    )
+    return parser
+
+
+def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
+    """The arm that `argv` asks for. Raises UsageError; imports nothing heavy."""
+    parser = build_parser()
+    try:
+        flags, unknown = parser.parse_known_args(list(argv))
+    except AssertionError as error:  # lm-eval's own check of an empty --tasks
+        raise UsageError(str(error)) from None
+    except ValueError:  # lm-eval's own reading of a list with a brace in it; its message repeats the values
+        remedy = """use one JSON object: --model_args '{"model": "...", "header": {...}}'"""
+        raise UsageError("a list of key=value pairs with a {...} inside cannot be read", remedy=remedy) from None
+    if unknown:
+        _refuse_unknown(unknown, parser)
+    if flags.config:
+        _merge_config(flags, parser)
+    for name in DICTIONARIES:
+        setattr(flags, name, _as_dictionary(name, getattr(flags, name, None)))
+    _refuse_keys(flags, redactor)
+    model, notes = _model(flags)
+    tasks = _tasks(flags)
+    _check_numbers(flags)
+    data_dir, manifest = _existing(flags.data_dir, "--data-dir", folder=True), _existing(flags.manifest, "--manifest")
+    if manifest is not None:
+        read_manifest(
+            manifest, next((str(flags.model_args[n]) for n in ("model", "pretrained") if n in flags.model_args), None)
+        )
+    if data_dir is not None:
+        flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
+    for ours in ("data_dir", "manifest", "config"):
+        delattr(flags, ours)
+    flags.model, flags.tasks, flags.log_samples = model, list(tasks), True
+    call = ArmCall(flags, model, flags.model_args, tasks, Path(), data_dir, manifest, tuple(notes))
+    output, note = _output(flags, call)
+    flags.output_path = str(output)
+    return ArmCall(flags, model, flags.model_args, tasks, output, data_dir, manifest, (*notes, *note))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A remedy that offers the nearest known name, or "" when nothing is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def model_names() -> tuple[str, ...]:
+    from lm_eval.models import MODEL_MAPPING
+
+    return tuple(sorted({*MODEL_MAPPING, *OUR_MODELS}))
+
+
+def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
+    """The model, with the arguments that lm-eval leaves to be discovered filled in and said."""
+    model, arguments, notes = flags.model, flags.model_args, []
+    if model is None:
+        if "pretrained" not in arguments:
+            raise UsageError(
+                "--model is missing", remedy="for example vllm, local-completions, hosted-chat, hf, fr-baseline"
+            )
+        model = "hf"
+    if model not in (known := model_names()):
+        raise UsageError(
+            f"--model {model}: no such model", remedy=nearest(model, known) or f"there are: {', '.join(known)}"
+        )
+    if model == "fr-baseline" and not any(name in arguments for name in NAMING_ARGUMENTS):
+        # Without a name lm-eval draws a random one, and every run gets a folder of its own.
+        damaged = float(arguments.get("damage", 0) or 0) > 0
+        arguments["model"] = f"fr-baseline-damaged-{arguments['damage']}" if damaged else "fr-baseline"
+    if model in CHAT_MODELS and not getattr(flags, "apply_chat_template", False):
+        flags.apply_chat_template = True
+        notes.append(f"{model}: --apply_chat_template added (a chat endpoint takes messages)")
+    if model == "local-completions":
+        notes += _text_requests(arguments)
+        if getattr(flags, "apply_chat_template", False) and _as_text(arguments):
+            raise UsageError(
+                "local-completions: lm-eval puts messages where this endpoint wants a text",
+                remedy="--model hosted-chat asks the chat endpoint; or add tokenizer=<folder or hub id>, "
+                "tokenized_requests=True and max_length=<the server's context> to --model_args",
+            )
+    if model == "vllm" and not hasattr(flags, "batch_size"):
+        flags.batch_size = "auto"
+        notes.append("vllm: --batch_size auto added (lm-eval's default sends one document at a time)")
+    return model, notes
+
+
+def _text_requests(arguments: dict[str, Any]) -> list[str]:
+    """lm-eval tokenises for a completions server and cuts the prompt at 2,048 tokens without a word."""
+    asked = {"tokenizer", "tokenizer_backend", "tokenized_requests"} & set(arguments)
+    if not asked:
+        arguments |= {"tokenizer_backend": None, "tokenized_requests": False}
+        added = "tokenizer_backend=None,tokenized_requests=False"
+        return [f"local-completions: {added} added (prompts are sent as text, never cut)"]
+    if not _as_text(arguments) and "max_length" not in arguments:
+        raise UsageError(
+            "--model_args: with a tokenizer, lm-eval cuts prompts at 2,048 tokens without a word",
+            remedy="add max_length=<the server's context>, or send text with tokenizer_backend=None",
+        )
+    return []
+
+
+def _as_text(arguments: Mapping[str, Any]) -> bool:
+    no_tokenizer = arguments.get("tokenizer_backend", "") in (None, "None", "none")
+    return no_tokenizer or arguments.get("tokenized_requests") is False
+
+
+def _tasks(flags: argparse.Namespace) -> tuple[str, ...]:
+    asked = [flags.tasks] if isinstance(flags.tasks, str) else flags.tasks or []
+    names = tuple(dict.fromkeys(name.strip() for part in asked for name in str(part).split(",") if name.strip()))
+    if not names:
+        raise UsageError("--tasks is missing", remedy="for example --tasks piaf_fr; `lm-eval-fr tasks` lists ours")
+    return names
+
+
+def _check_numbers(flags: argparse.Namespace) -> None:
+    if flags.limit is not None and not flags.limit > 0:
+        raise UsageError(
+            f"--limit {flags.limit:g}: nothing would be asked", remedy="a number of documents, or a share below 1"
+        )
+    if flags.samples is not None and flags.limit is not None:
+        raise UsageError("--samples and --limit exclude each other")
+    if flags.samples is not None:
+        flags.samples = _samples(flags.samples)
+
+
+def _samples(asked: Any) -> dict[str, list[int]]:
+    """In ascending order: lm-eval takes the documents in the data's order and the numbers in the list's."""
+    if isinstance(asked, str):
+        try:
+            asked = json.loads(Path(asked).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise UsageError(f"--samples {asked}: neither JSON nor a file of JSON") from None
+    if not isinstance(asked, Mapping) or not all(
+        isinstance(numbers, list) and all(isinstance(number, int) and number >= 0 for number in numbers)
+        for numbers in asked.values()
+    ):
+        raise UsageError("--samples: document numbers by task are wanted", remedy="""'{"piaf_fr": [0, 1, 2]}'""")
+    return {str(task): sorted(set(numbers)) for task, numbers in asked.items()}
+
+
+def _output(flags: argparse.Namespace, call: ArmCall) -> tuple[Path, list[str]]:
+    if flags.output_path is None:
+        name = next((str(call.model_args[key]) for key in NAMING_ARGUMENTS if key in call.model_args), call.model)
+        output = Path("runs") / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('_')}-{call.key[:8]}"
+        return output, [f"--output_path {output} (none was given)"]
+    output = Path(flags.output_path)
+    if output.suffix == ".json" or output.is_file():
+        raise UsageError(
+            f"--output_path {output}: a folder is wanted", remedy="results, samples and the cache go into it"
+        )
+    return output, []
+
+
+def _refuse_unknown(unknown: Sequence[str], parser: argparse.ArgumentParser) -> NoReturn:
+    flag = next((word for word in unknown if word.startswith("-")), unknown[0]).split("=", 1)[0]
+    known = [option for option in parser._option_string_actions if option.startswith("--")]
+    raise UsageError(f"{flag}: no such flag", remedy=nearest(flag, known) or "`lm-eval-fr run --help` lists the flags")
+
+
+def _merge_config(flags: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Takes from lm-eval's --config file what the command line leaves open."""
+    import yaml
+
+    path = Path(flags.config)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read --config: {error.strerror}", where=path) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UsageError("--config is not YAML", where=path, line=mark.line + 1 if mark else None) from None
+    if not isinstance(content, dict):
+        raise UsageError("--config: a mapping of flag names to values is wanted", where=path)
+    known = [action.dest for action in parser._actions if action.dest not in ("help", "config")]
+    for name, value in content.items():
+        name = str(name).replace("-", "_")
+        if name not in known:
+            raise UsageError(f"unknown key {name!r}", where=path, remedy=nearest(name, known) or "keys are flag names")
+        if getattr(flags, name, None) is None:
+            setattr(flags, name, Path(value) if name in ("data_dir", "manifest") and value else value)
+
+
+def _as_dictionary(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        from lm_eval._cli.utils import key_val_to_dict
+
+        try:
+            value = key_val_to_dict(value)
+        except ValueError as error:
+            raise UsageError(f"--{name}: {error}") from None
+    if value is not None and not isinstance(value, Mapping):
+        raise UsageError(f"--{name}: key=value pairs are wanted")
+    return dict(value or {})
+
+
+def _refuse_keys(flags: argparse.Namespace, redactor: Redactor) -> None:
+    """lm-eval writes arguments into its results and logs: a key among them would be published with these."""
+    for name in DICTIONARIES:
+        if place := redactor.key_among(getattr(flags, name)):
+            raise UsageError(
+                f"--{name}: {place} holds a key, which lm-eval would write into its results",
+                remedy="keys are read from the environment (OPENAI_API_KEY); --model hosted-chat takes "
+                "api_key_env=NAME and api_key_header=HEADER",
+            )
+
+
+def _existing(path: Path | None, flag: str, *, folder: bool = False) -> Path | None:
+    if path is None:
+        return None
+    if not (path.is_dir() if folder else path.is_file()):
+        raise UsageError(f"{flag} {path}: no such {'folder' if folder else 'file'}")
+    return path.resolve()

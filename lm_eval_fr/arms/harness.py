@@ -1,0 +1,213 @@
+"""Runs one arm through lm-eval: `lm-eval-fr run`.
+
+lm-eval does the work, with its own parser, its own `run` and its own loggers. Around it: only our tasks are indexed
+unless others are asked for, every answer is on disk as it arrives, keys stay out of what is written, a failure is one
+line, and what lm-eval only warns about (results that could not be saved) is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
+from lm_eval_fr.arms.cache import AnswerCache, Progress
+from lm_eval_fr.arms.endpoint import PATHS, check_endpoint, endpoint_of
+from lm_eval_fr.arms.failures import LogWatch, explain
+from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall, build_parser, parse_call
+from lm_eval_fr.arms.preflight import checkpoint_of
+from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
+from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.io.redaction import Redactor, redacted_output
+
+VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
+
+
+def main(argv: Sequence[str]) -> None:
+    """`lm-eval-fr run ARGV...`. Prints lm-eval's tables on stdout and the rest on stderr; raises LmEvalFrError."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(help_text())
+        return
+    outcome = run_arm(argv, say=_say)
+    kept = f", {outcome.kept} of them from an earlier run" if outcome.kept else ""
+    total = outcome.kept + outcome.asked
+    print(f"{total} answers in {outcome.seconds:.0f} s{kept}: {outcome.folder}", file=sys.stderr)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def help_text() -> str:
+    return build_parser().format_help().rstrip()
+
+
+def run_arm(argv: Sequence[str], *, say: Callable[[str], None] = lambda message: None) -> RunOutcome:
+    """Runs the arm that `argv` (everything after `lm-eval-fr run`) describes and checks that it is on disk.
+
+    Raises UsageError for what is wrong with the flags, ArmError for what is wrong with the model or its server.
+    Answers obtained before a failure stay in the cache.
+    """
+    redactor = Redactor.from_environment()
+    try:
+        return _run(argv, redactor, say)
+    except LmEvalFrError as error:
+        raise redactor.error(error) from None
+
+
+def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) -> RunOutcome:
+    started = time.time()
+    call = parse_call(argv, redactor)
+    source = locate_tasks(call.tasks, call.flags.include_path)
+    endpoint, checkpoint = endpoint_of(call), checkpoint_of(call)
+    with redacted_output(redactor):
+        for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):
+            say(note)
+        if source.builtins:
+            say("indexing lm-eval's built-in tasks as well: about half a minute")
+        cache = _execute(call, source, say, redactor)
+    if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
+        sys.exit(0)  # one of several processes of a distributed run: the first writes the files
+    results, samples = written(call, started)
+    seconds = time.time() - started
+    outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
+    leave_records(outcome, call, checkpoint, cache.records, started, argv)
+    for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
+        if redactor.scrub_file(path):
+            say(f"a key was taken out of {path}")
+    return outcome
+
+
+def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], redactor: Redactor) -> AnswerCache:
+    """Hands over to lm-eval. Returns the cache that it filled."""
+    quiet = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    if quiet:
+        # Read when tqdm is imported. vLLM divides by its bar's seconds, which are 0 in a disabled one.
+        name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
+        os.environ.setdefault(name, value)
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    caches: list[AnswerCache] = []
+    watch = LogWatch()
+
+    def open_cache(lm: Any, path: str) -> AnswerCache:
+        # With data parallelism lm-eval loads the model anew for every call: one slice only.
+        alone = int(call.model_args.get("data_parallel_size") or 1) == 1
+        slices = VLLM_SLICE if call.model == "vllm" and alone else None
+        progress = Progress(say) if quiet else None
+        caches.append(AnswerCache(lm, path, slice_size=slices, progress=progress, say=say, clean=redactor.exact))
+        return caches[-1]
+
+    try:
+        with _harness(call, source, open_cache, watch) as execute:
+            execute(call.flags)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise
+        if logging.getLogger("lm_eval").isEnabledFor(logging.DEBUG):
+            say(redactor.message(traceback.format_exc()))
+        raise explain(error, call, watch, sum(cache.count() for cache in caches)) from None
+    finally:
+        for cache in caches:
+            cache.close()
+    return caches[-1]
+
+
+@contextlib.contextmanager
+def _harness(
+    call: ArmCall, source: TaskSource, open_cache: Callable[[Any, str], AnswerCache], watch: LogWatch
+) -> Iterator[Callable[[Any], None]]:
+    """lm-eval's own `run`, with our cache and our task folders in the two places where it has no setting for them."""
+    with _no_collection():
+        import lm_eval.api.model
+        import lm_eval.evaluator
+        import lm_eval.tasks
+        from lm_eval._cli.run import Run
+        from lm_eval.api.registry import get_model
+
+        register_models()
+        if call.model in OUR_MODELS or call.model in PATHS:
+            get_model(call.model)
+    flags = call.flags
+    user_cache = flags.use_cache
+    flags.use_cache = f"{user_cache}_{call.key}" if user_cache else str(call.output / "cache" / call.key)
+    level, flags.verbosity = getattr(logging, str(flags.verbosity or "WARNING"), logging.WARNING), None
+    flags.include_path = None
+
+    def task_manager(include_path: Any = None, **kwargs: Any) -> Any:
+        return manager(include_path=list(source.folders), include_defaults=source.builtins, **kwargs)
+
+    manager = lm_eval.tasks.TaskManager
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_replaced(lm_eval.tasks, "TaskManager", task_manager))
+        stack.enter_context(_replaced(lm_eval.api.model, "CachingLM", open_cache))
+        stack.enter_context(_replaced(lm_eval.evaluator, "get_git_commit_hash", _git_commit))
+        if call.model in TORCHLESS:  # or torch is imported to seed what is not used
+            stack.enter_context(_replaced(lm_eval.evaluator, "set_torch_seed", lambda seed: None))
+        stack.enter_context(_watched_log(watch, level))
+        yield Run._execute
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Importing makes many objects and no garbage: without the collector the first request leaves a fifth earlier."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def _git_commit() -> str | None:
+    """As lm-eval's, without git's complaint on the terminal outside of a repository."""
+    with contextlib.suppress(OSError):
+        found = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=False)
+        return found.stdout.strip() or None
+    return None
+
+
+@contextlib.contextmanager
+def _watched_log(watch: LogWatch, level: int) -> Iterator[None]:
+    from lm_eval.utils import setup_logging
+
+    setup_logging(level)
+    handlers = [h for h in logging.getLogger("lm_eval").handlers if isinstance(h, logging.StreamHandler)]
+    streams = [handler.stream for handler in handlers]
+    for handler in handlers:
+        handler.addFilter(watch)
+        handler.stream = sys.stderr  # the redacted one
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, streams, strict=True):
+            handler.removeFilter(watch)
+            handler.stream = stream
+
+
+def register_models() -> None:
+    """Makes our models known to lm-eval; their modules are imported when one is used."""
+    import lm_eval.models  # noqa: F401  (fills the registry)
+    from lm_eval.api.registry import model_registry
+
+    for name, target in OUR_MODELS.items():
+        if name not in model_registry:
+            model_registry.register(name, target=target)

@@ -1,0 +1,91 @@
+"""Where the requested tasks are: ours, the user's folder, or among lm-eval's 14,000 (half a minute to index)."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from lm_eval_fr.arms.flags import nearest
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
+
+DECLARED = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([^\s\"'#\[]+)", re.MULTILINE)
+PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """Folders that lm-eval has to index, and whether its own tasks are needed as well."""
+
+    folders: tuple[str, ...]
+    builtins: bool
+    ours_only: bool
+
+
+def locate_tasks(requested: Sequence[str], include_path: str | None) -> TaskSource:
+    """Finds each requested name, glob, YAML file or folder. Raises UsageError for a name that nobody has."""
+    ours = (*task_names(), *group_names())
+    folders = [str(tasks_dir())]
+    if include_path:
+        if not Path(include_path).is_dir():
+            raise UsageError(f"--include_path {include_path}: no such folder")
+        folders.append(include_path)
+    foreign = [name for name in requested if not (_known(name, ours) or _on_disk(name))]
+    theirs = _look_up(foreign, Path(include_path)) if include_path and foreign else set()
+    builtin = [name for name in foreign if name not in theirs]
+    if builtin:
+        near = _declared(Path(include_path)) if include_path else set()
+        _refuse_unknown(builtin, sorted({*ours, *near}))
+    return TaskSource(tuple(folders), bool(builtin), not foreign and all(_known(name, ours) for name in requested))
+
+
+def _known(name: str, names: Iterable[str]) -> bool:
+    if PATTERN.search(name):
+        return bool(fnmatch.filter(names, name))
+    return name in set(names)
+
+
+def _on_disk(name: str) -> bool:
+    path = Path(name)
+    return path.is_dir() or (path.suffix in (".yaml", ".yml") and (path.is_file() or bool(PATTERN.search(name))))
+
+
+def _refuse_unknown(names: Sequence[str], ours: Sequence[str]) -> None:
+    """A word that no file of lm-eval's has cannot be a task of its: known in a second instead of half a minute."""
+    folder = _builtin_folder()
+    found = _look_up(names, folder)
+    for name in names:
+        if Path(name).suffix in (".yaml", ".yml"):
+            raise UsageError(f"--tasks {name}: no such file")
+        if name not in found:
+            remedy = nearest(name, ours) or nearest(name, sorted(_declared(folder)))
+            raise UsageError(f"--tasks {name}: no such task", remedy=remedy or "`lm-eval-fr tasks` lists ours")
+
+
+def _look_up(names: Sequence[str], folder: Path) -> set[str]:
+    """Those of `names` that the folder's files may define: the word stands in one of them, or it is a glob."""
+    found = {name for name in names if PATTERN.search(name)}
+    words = {name: re.compile(rb"(?<![\w.-])" + re.escape(name.encode()) + rb"(?![\w.-])") for name in names}
+    for file in folder.rglob("*.yaml"):
+        if found == set(names):
+            break
+        content = file.read_bytes()
+        found |= {name for name, word in words.items() if name not in found and word.search(content)}
+    return found
+
+
+def _declared(folder: Path) -> set[str]:
+    names: set[str] = set()
+    for file in folder.rglob("*.yaml"):
+        names |= {match.decode("utf-8", "replace") for match in DECLARED.findall(file.read_bytes())}
+    return names
+
+
+def _builtin_folder() -> Path:
+    spec = find_spec("lm_eval")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "tasks"

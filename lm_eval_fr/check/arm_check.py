@@ -1,0 +1,104 @@
+"""One arm of a plan: is its server or its checkpoint fit for the work, and is its prompt read as it was meant?"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from lm_eval_fr.arms.endpoint import Endpoint, check_endpoint, endpoint_of
+from lm_eval_fr.arms.failures import LogWatch, explain
+from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.harness import register_models
+from lm_eval_fr.arms.preflight import checkpoint_of
+from lm_eval_fr.check.check_findings import Finding
+from lm_eval_fr.check.planned_documents import TaskWork, first_request
+from lm_eval_fr.check.probe import question
+from lm_eval_fr.check.reply_check import Asked
+from lm_eval_fr.errors import ArmError, LmEvalFrError
+from lm_eval_fr.io.http import Server
+
+ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
+
+
+@dataclass(frozen=True)
+class ArmCheck:
+    """chars_per_token: of the first prompt, by the server's own count; None where nobody counted."""
+
+    findings: tuple[Finding, ...]
+    chars_per_token: float | None = None
+
+
+def check_arm(name: str, call: ArmCall, work: Sequence[TaskWork]) -> ArmCheck:
+    """Asks the arm's server one of the plan's questions, or looks at its checkpoint's files."""
+    findings: list[Finding] = []
+    try:
+        endpoint = endpoint_of(call)
+        if endpoint is None:
+            findings += _check_engine(name, call)
+            return ArmCheck(tuple(findings))
+        findings += [Finding("warning", name, note) for note in check_endpoint(endpoint)]
+        asked = _ask(call, endpoint, _shortest(work))
+        findings += asked.findings(name)
+        return ArmCheck(tuple(findings), asked.chars_per_token)
+    except LmEvalFrError as error:
+        return ArmCheck((*findings, Finding.of(error, name)))
+
+
+def _ask(call: ArmCall, endpoint: Endpoint, work: TaskWork) -> Asked:
+    """One request with every field that the arm will send: a field that the API refuses is found here."""
+    from lm_eval.api.registry import get_model
+
+    register_models()
+    try:
+        lm = get_model(call.model).create_from_arg_obj(dict(call.model_args), {"batch_size": 1})
+        asked, settings = first_request(call, work, lm)
+        encoded = lm.tok_encode(asked) if lm.tokenized_requests and isinstance(asked, str) else None
+        prompt = lm.create_message([asked if encoded is None else encoded])
+        body = lm._create_payload(
+            prompt, generate=True, gen_kwargs=copy.deepcopy(settings), seed=lm._seed, eos=lm.eos_string
+        )
+    except LmEvalFrError:
+        raise
+    except Exception as error:  # lm-eval's constructors raise what they like
+        raise explain(error, call, LogWatch(), 0) from None
+    key = os.environ.get(endpoint.key_env, "")
+    bearer = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
+    server = Server(endpoint.url, {endpoint.key_header: bearer} if key else {}, endpoint.context)
+    reply = question(server, json.dumps(body).encode())
+    text = asked if isinstance(asked, str) else "".join(str(message["content"]) for message in body["messages"])
+    templated = bool(getattr(call.flags, "apply_chat_template", False))
+    sent = prompt if encoded is None else encoded
+    return Asked(server, endpoint.model, work.name, sent, text, reply, templated, _no_reasoning(call))
+
+
+def _shortest(work: Sequence[TaskWork]) -> TaskWork:
+    asked = [task for task in work if task.documents and task.task.get_config("output_type") == "generate_until"]
+    if not asked:
+        raise ArmError("no task here asks for an answer in words", remedy="see `lm-eval-fr tasks`")
+    return min(asked, key=lambda task: task.answer_tokens)
+
+
+def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
+    engine = next((module for model, module in ENGINES.items() if call.model.split("-")[0] == model), None)
+    if engine is None:
+        yield Finding("ok", name, f"{call.model} runs in this process and needs nothing")
+        return
+    if find_spec(engine) is None:
+        extra = {"vllm": "vllm", "transformers": "hf"}.get(engine)
+        remedy = f"pip install 'lm-eval-fr[{extra}]' on the machine that runs it" if extra else f"pip install {engine}"
+        yield Finding("problem", name, f"--model {call.model} needs {engine}, which is not installed here", remedy)
+    checkpoint, model = checkpoint_of(call), str(call.model_args.get("pretrained") or "")
+    if checkpoint is None:
+        yield Finding("warning", name, f"{model} is not on this machine as a whole: the engine will look for it")
+        return
+    yield Finding("ok", name, f"{model}: whole, quantisation {checkpoint.quantization}, revision {checkpoint.revision}")
+
+
+def _no_reasoning(call: ArmCall) -> str:
+    if call.model == "hosted-chat":
+        return "add reasoning_effort: none to model_args, or start the server with it as its default"
+    return 'start the server with reasoning off: --default-chat-template-kwargs \'{"reasoning_effort": "none"}\''

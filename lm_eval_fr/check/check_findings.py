@@ -1,0 +1,115 @@
+"""What a preflight found, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.judge.asking.protocol import Prices
+from lm_eval_fr.judge.estimate import Estimate
+
+Level = Literal["ok", "warning", "problem"]
+MARKS: dict[Level, str] = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """where: "candidate", "reference", "judge", "tasks" or "plan"."""
+
+    level: Level
+    where: str
+    what: str
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: LmEvalFrError, where: str) -> Finding:
+        place = f"{error.where}: " if error.where else ""
+        return cls("problem", where, f"{place}{error.what}", error.remedy)
+
+    def __str__(self) -> str:
+        advice = f" ({self.remedy})" if self.remedy else ""
+        return f"{MARKS[self.level]}  {self.where}: {self.what}{advice}"
+
+
+@dataclass(frozen=True)
+class ArmEstimate:
+    """What an arm will ask. Tokens are of one run, by the count of its own server where one was asked (`measured`).
+
+    output_tokens: at most, every answer as long as its task allows. reruns: how often all of it is asked again.
+    own: whether it runs on the user's hardware. prices: of an API, None where they are not known here.
+    """
+
+    arm: str
+    documents: int
+    reruns: int
+    input_tokens: int
+    output_tokens: int
+    measured: bool
+    own: bool
+    prices: Prices | None = None
+
+    @property
+    def runs(self) -> int:
+        return 1 + self.reruns
+
+    @property
+    def dollars(self) -> float | None:
+        """At most, of all runs."""
+        if self.own or self.prices is None or self.prices.input is None or self.prices.output is None:
+            return None
+        one = self.input_tokens * self.prices.input + self.output_tokens * self.prices.output
+        return self.runs * one / 1_000_000
+
+    def __str__(self) -> str:
+        again = f" ({self.documents:,} documents, {self.runs} runs)" if self.reruns else ""
+        rate = "by its server's count" if self.measured else "at four characters a token"
+        asked = f"{self.runs * self.documents:,} requests{again}"
+        tokens = f"{self.runs * self.input_tokens:,} tokens in {rate}, {self.runs * self.output_tokens:,} out at most"
+        return f"{self.arm}: {asked}, {tokens}; {self._cost()}"
+
+    def _cost(self) -> str:
+        if self.own:
+            return "your own hardware"
+        if self.dollars is None or self.prices is None:
+            return "dollars unknown: these times your API's prices"
+        return f"${self.dollars:.2f} at most, at ${self.prices.input:g} and ${self.prices.output:g} a million"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """judge: one estimate a judge, for answers of a typical length."""
+
+    plan: str
+    findings: tuple[Finding, ...]
+    arms: tuple[ArmEstimate, ...] = ()
+    judge: tuple[Estimate, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.level == "problem")
+
+    @property
+    def exit_code(self) -> int:
+        return 2 if self.problems else 0
+
+    def lines(self) -> Iterator[str]:
+        yield from map(str, self.findings)
+        if self.arms or self.judge:
+            yield ""
+            yield "What the study will ask:"
+            yield from (f"  {arm}" for arm in self.arms)
+            for estimate in self.judge:
+                yield from (f"  {line}" for line in estimate.text().splitlines())
+        yield ""
+        warnings = sum(finding.level == "warning" for finding in self.findings)
+        if self.problems:
+            count, them = ("1 problem", "it") if len(self.problems) == 1 else (f"{len(self.problems)} problems", "them")
+            yield f"{count}: mend {them} before `lm-eval-fr ab {self.plan}`"
+        else:
+            noted = f", {warnings} warning{'s' if warnings != 1 else ''}" if warnings else ""
+            yield f"ready{noted}: lm-eval-fr ab {self.plan}"
+
+    def text(self) -> str:
+        return "\n".join(self.lines())

@@ -1,0 +1,101 @@
+"""The plan's judge: its profile, its key, one question, and what the whole judging will cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from lm_eval_fr.check.check_findings import Finding
+from lm_eval_fr.check.planned_documents import TaskWork
+from lm_eval_fr.errors import JudgeError, LmEvalFrError
+from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
+from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
+from lm_eval_fr.judge.asking.prompt import parse_reply
+from lm_eval_fr.judge.asking.protocol import Profile
+from lm_eval_fr.judge.asking.worklist import Item, Questioner, canary_items
+from lm_eval_fr.judge.estimate import Estimate, estimate_items
+from lm_eval_fr.judge.live.client import CallFailed, ChatClient, read_key
+from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.session import profiles
+from lm_eval_fr.judge.verdicts.ledger import cost_at_most
+
+TYPICAL = 0.6  # of the longest answer that a task allows
+CHARS_PER_TOKEN = 4  # of French text
+FILLER = "Le texte expose les faits dans l'ordre, puis en tire les conséquences. "
+
+
+def check_judge(options: JudgeOptions, work: Sequence[TaskWork]) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
+    """Asks each judge one question whose better answer is known. Estimates what the plan's pairs will cost."""
+    findings: list[Finding] = []
+    estimates: list[Estimate] = []
+    judged = [task for task in work if task.judged]
+    if not judged:
+        what = "the plan has a judge and no task that needs one"
+        return (Finding("warning", "judge", what, "add analysis_fr or own_analysis_fr, or leave the judge out"),), ()
+    try:
+        for profile in profiles(options):
+            findings += _check_profile(profile, options)
+            estimates.append(estimate_items(list(_typical(judged)), profile, options))
+            findings += _check_budget(profile, options, estimates[-1])
+    except LmEvalFrError as error:
+        findings.append(Finding.of(error, "judge"))
+    return tuple(findings), tuple(estimates)
+
+
+def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]:
+    if warning := shutdown_warning(profile, date.today()):
+        yield Finding("warning", "judge", warning)
+    item = canary_items()[0]
+    body = Questioner(profile, load_rubric(options.rubric), b"check").question(item, "candidate_first").body
+    if profile.dialect == "offline":
+        from lm_eval_fr.judge.asking.offline import answer_offline
+
+        raw = offline_body(answer_offline(body["messages"]), profile.model)
+    else:
+        read_key(profile)
+        raw = asyncio.run(_send(profile, body))
+    read = read_reply(raw, parse_reply)
+    if read.verdict is None:
+        remedy = "choose a judge that keeps to a JSON schema, or a profile with more output tokens"
+        yield Finding("problem", "judge", f"{profile.model} gives no verdict: {read.problem or 'unreadable'}", remedy)
+        return
+    right = "the full answer" if read.verdict == "A" else "not the full answer but " + _named(read.verdict)
+    level = "ok" if read.verdict == "A" else "warning"
+    what = f"{profile.name} ({profile.model}) prefers {right} in one canary"
+    yield Finding(level, "judge", what, "" if level == "ok" else "does it understand French?")  # type: ignore[arg-type]
+
+
+async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
+    client = ChatClient(profile)
+    try:
+        return await client.send(body)
+    except CallFailed as failed:
+        raise JudgeError(failed.detail, where=f"profile {profile.name}", remedy=failed.remedy) from None
+    finally:
+        await client.close()
+
+
+def _named(verdict: str) -> str:
+    return "neither" if verdict == "tie" else "the empty or spoilt one"
+
+
+def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:
+    """The plan's pairs with answers of a typical length in the place of those to come."""
+    for task in work:
+        size = int(TYPICAL * task.answer_tokens * CHARS_PER_TOKEN)
+        answer = (FILLER * (size // len(FILLER) + 1))[:size]
+        for number, prompt in enumerate(task.prompts):
+            yield Item(task.name, number, str(number), None, -1, None, prompt, f"{answer}1", f"{answer}2")
+
+
+def _check_budget(profile: Profile, options: JudgeOptions, estimate: Estimate) -> Iterator[Finding]:
+    if options.max_usd is None:
+        return
+    if estimate.dollars is None or cost_at_most({}, profile) is None:
+        remedy = "give `prices` and an output limit in a copy of the profile"
+        yield Finding("problem", "judge", f"max_usd: {options.max_usd:g} cannot be kept without prices", remedy)
+    elif estimate.dollars.expected > options.max_usd:
+        what = f"about ${estimate.dollars.expected:.2f} are needed, max_usd is {options.max_usd:g}"
+        yield Finding("warning", "judge", what, "the study will stop unfinished; raise it, or set orders: lazy")

@@ -1,0 +1,153 @@
+"""`lm-eval-fr check`: everything that can be known of a study before it spends an hour or a dollar."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lm_eval_fr.arms.endpoint import PATHS
+from lm_eval_fr.arms.flags import ArmCall, parse_call
+from lm_eval_fr.arms.planned import arm_flags
+from lm_eval_fr.check.arm_check import ArmCheck, check_arm
+from lm_eval_fr.check.check_findings import ArmEstimate, CheckReport, Finding
+from lm_eval_fr.check.judge_check import check_judge
+from lm_eval_fr.check.planned_documents import TaskWork, load_work
+from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.judge.asking.profile import load_profile, profile_names
+from lm_eval_fr.judge.asking.protocol import Prices
+from lm_eval_fr.judge.estimate import Estimate
+from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.pairing.agreement import generation_difference, generation_settings
+from lm_eval_fr.plan import ArmPlan, Plan
+
+CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
+# Dollars a million tokens, as secondary sources gave them in November 2026.
+PRICES = {"mistral-small-2603": Prices(input=0.15, output=0.60)}
+Say = Callable[[str], None]
+
+
+def check_plan(plan: Plan, plan_file: Path, *, say: Say = lambda message: None) -> CheckReport:
+    """Loads the documents, asks each endpoint one question, estimates the rest. Writes nothing.
+
+    What is wrong becomes a finding; an exception means a fault of ours.
+    """
+    arms = {"candidate": plan.candidate, "reference": plan.reference}
+    findings: list[Finding] = []
+    calls: dict[str, ArmCall] = {}
+    checks: dict[str, ArmCheck] = {}
+    works: dict[str, Sequence[TaskWork]] = {}
+    with contextlib.chdir(plan_file.resolve().parent):
+        for name, arm in arms.items():
+            try:
+                calls[name] = parse_call(_flags(plan, arm), Redactor.from_environment())
+                say(f"{name}: reading the documents")
+                works[name] = load_work(calls[name])
+            except LmEvalFrError as error:
+                findings.append(Finding.of(error, name))
+        if works:
+            findings += _documents(next(iter(works.values())))
+        for name, work in works.items():
+            say(f"{name}: asking {calls[name].model} one question")
+            checks[name] = check_arm(name, calls[name], work)
+            findings += checks[name].findings
+        findings += _both(plan, works, calls)
+        judge_findings, judge = _judge(plan, works, say)
+    estimates = tuple(_estimate(name, arms[name], calls[name], work, checks[name]) for name, work in works.items())
+    return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge)
+
+
+def _flags(plan: Plan, arm: ArmPlan) -> list[str]:
+    return [*arm_flags(plan, arm), "--output_path", "unused"]
+
+
+def _documents(work: Sequence[TaskWork]) -> Iterator[Finding]:
+    for task in work:
+        kind = "judged" if task.judged else "scored"
+        yield Finding("ok", "tasks", f"{task.name}: {task.documents:,} of {task.available:,} documents, {kind}")
+
+
+def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, ArmCall]) -> Iterator[Finding]:
+    """What would make the two arms different work, or one and the same."""
+    if len(works) < 2:
+        return
+    for one, other in zip(works["candidate"], works["reference"], strict=False):
+        settings = generation_settings(one.generation), generation_settings(other.generation)
+        if (difference := generation_difference(*settings)) and "generation" not in plan.allow:
+            remedy = "give both the same gen_kwargs, or put `generation` into the plan's `allow`"
+            yield Finding("problem", "plan", f"{one.name} would be generated differently: {difference}", remedy)
+    templated = {name: bool(getattr(call.flags, "apply_chat_template", False)) for name, call in calls.items()}
+    if templated["candidate"] != templated["reference"]:
+        with_one = next(name for name in templated if templated[name])
+        what = f"only the {with_one} is asked through a chat template"
+        yield Finding("warning", "plan", what, "add apply_chat_template: true to the other, if it is a chat model")
+    settings_of = [(call.model, dict(call.model_args), call.flags.gen_kwargs) for call in calls.values()]
+    if settings_of[0] == settings_of[1]:
+        what = "candidate and reference are one and the same arm"
+        yield Finding("warning", "plan", what, "for the noise floor, `rerun: true` in an arm is enough")
+    if not (plan.candidate.rerun or plan.reference.rerun):
+        what = "no arm is run twice: what noise alone does will not be known"
+        yield Finding("warning", "plan", what, "add `rerun: true` to the cheaper arm")
+    if plan.judge is None and (judged := [task.name for task in works["candidate"] if task.judged]):
+        yield Finding("warning", "plan", f"{judged[0]} needs a judge, and the plan has none", "add `judge: {...}`")
+
+
+def _judge(
+    plan: Plan, works: dict[str, Sequence[TaskWork]], say: Say
+) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
+    if plan.judge is None or not works:
+        return (), ()
+    say(f"judge: asking {', '.join(plan.judge.profiles)} one question")
+    try:
+        options = JudgeOptions(
+            profile=plan.judge.profiles,
+            rubric=plan.judge.rubric,
+            model=plan.judge.model,
+            base_url=plan.judge.base_url,
+            orders=plan.judge.orders,
+            stop=plan.judge.stop,
+            max_usd=plan.judge.max_usd,
+            concurrency=plan.judge.concurrency,
+            margin=plan.margin("judge"),
+        )
+        return check_judge(options, next(iter(works.values())))
+    except LmEvalFrError as error:
+        return (Finding.of(error, "judge"),), ()
+
+
+def _estimate(arm: str, settings: ArmPlan, call: ArmCall, work: Sequence[TaskWork], check: ArmCheck) -> ArmEstimate:
+    rate = check.chars_per_token or CHARS_PER_TOKEN
+    return ArmEstimate(
+        arm=arm,
+        documents=sum(task.documents for task in work),
+        reruns=int(settings.rerun),
+        input_tokens=round(sum(len(prompt) for task in work for prompt in task.prompts) / rate),
+        output_tokens=sum(task.documents * task.answer_tokens for task in work),
+        measured=check.chars_per_token is not None,
+        own=not _is_hosted(call),
+        prices=prices_of(str(call.model_args.get("model") or call.model_args.get("pretrained") or "")),
+    )
+
+
+def _is_hosted(call: ArmCall) -> bool:
+    """Whether somebody else's API answers: by a preset, or at an address outside this machine and its network."""
+    if call.model not in PATHS:
+        return False
+    base_url = call.model_args.get("base_url")
+    if not base_url:
+        return True
+    host = urlsplit(str(base_url)).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host and not host.endswith((".local", ".lan", ".internal"))
+    return address.is_global
+
+
+def prices_of(model: str) -> Prices | None:
+    """Of a model that is in a judge's profile or below."""
+    known = (load_profile(name) for name in profile_names())
+    return next((profile.prices for profile in known if profile.model == model), PRICES.get(model))

@@ -1,0 +1,122 @@
+"""The documents of a plan as the arms will be asked them: how many, how long, and the first of them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lm_eval_fr.arms.failures import LogWatch, explain
+from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.harness import register_models
+from lm_eval_fr.arms.requested_tasks import locate_tasks
+from lm_eval_fr.errors import InputError, LmEvalFrError
+
+DEFAULT_LENGTH = 256  # lm-eval's, where a task sets none
+
+
+@dataclass(frozen=True)
+class TaskWork:
+    """One task of an arm. available: documents in the set. prompts: the text of each document asked."""
+
+    name: str
+    judged: bool
+    available: int
+    prompts: tuple[str, ...]
+    generation: Mapping[str, Any]
+    task: Any  # lm-eval's own
+
+    @property
+    def documents(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def answer_tokens(self) -> int:
+        """The longest answer that the task allows."""
+        found = self.generation.get("max_gen_toks") or self.generation.get("max_tokens")
+        return found if isinstance(found, int) else DEFAULT_LENGTH
+
+
+def load_work(call: ArmCall) -> tuple[TaskWork, ...]:
+    """The tasks that `call` names, with their documents read. Raises what says why they cannot be."""
+    source = locate_tasks(call.tasks, call.flags.include_path)
+    register_models()
+    try:
+        with _quiet():
+            from lm_eval.tasks import TaskManager
+
+            metadata = {**call.model_args, **(call.flags.metadata or {})}
+            manager = TaskManager(
+                include_path=list(source.folders), include_defaults=source.builtins, metadata=metadata
+            )
+            loaded = manager.load(list(call.tasks))["tasks"]
+            return tuple(_work(call, name, task) for name, task in loaded.items())
+    except LmEvalFrError:
+        raise
+    except Exception as error:  # a task's own code may raise anything
+        raise explain(error, call, LogWatch(), 0) from None
+
+
+def first_request(call: ArmCall, work: TaskWork, lm: Any) -> tuple[Any, dict[str, Any]]:
+    """(prompt, generation settings) of the first document, exactly as `lm` will be handed it."""
+    flags = call.flags
+    templated = bool(getattr(flags, "apply_chat_template", False))
+    with _quiet():
+        work.task.build_all_requests(
+            limit=1,
+            system_instruction=flags.system_instruction,
+            apply_chat_template=templated,
+            fewshot_as_multiturn=templated,
+            chat_template=getattr(lm, "apply_chat_template", None) if templated else None,
+            tokenizer_name=getattr(lm, "tokenizer_name", "") if templated else "",
+        )
+    prompt, settings = work.task.instances[0].args[:2]
+    return prompt, dict(settings)
+
+
+def _work(call: ArmCall, name: str, task: Any) -> TaskWork:
+    if task.get_config("output_type") == "generate_until" and call.flags.gen_kwargs:
+        task.set_config(key="generation_kwargs", value=call.flags.gen_kwargs, update=True)
+    if task.get_config("num_fewshot") is None:
+        task.set_config(key="num_fewshot", value=0)
+    available = len(task.eval_docs)
+    task.build_all_requests(**_wanted(call, name, available))
+    texts: dict[int, str] = {}
+    for instance in task.instances:
+        texts.setdefault(instance.doc_id, str(instance.args[0]))
+    metrics = [str(metric.get("metric")) for metric in task.get_config("metric_list") or () if isinstance(metric, dict)]
+    generation = task.get_config("generation_kwargs") or {}
+    return TaskWork(name, metrics == ["bypass"], available, tuple(texts.values()), dict(generation), task)
+
+
+def _wanted(call: ArmCall, name: str, available: int) -> dict[str, Any]:
+    """Which documents, in the words of lm-eval's `build_all_requests`."""
+    flags = call.flags
+    if flags.samples is not None and name in flags.samples:
+        picked = list(flags.samples[name])
+        if picked and max(picked) >= available:
+            what = f"{name} has {available} documents, the plan asks for {max(picked) + 1}"
+            raise InputError(what, remedy="lower limit in the plan")
+        return {"samples": picked}
+    if flags.limit is None:
+        return {}
+    return {"limit": min(available, math.ceil(available * flags.limit) if flags.limit < 1 else int(flags.limit))}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no log of lm-eval's: what matters is said by the findings."""
+    import logging
+
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    log = logging.getLogger("lm_eval")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

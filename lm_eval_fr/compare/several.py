@@ -1,0 +1,148 @@
+"""Several candidates against one reference: a report each, claims after Holm, the recovered share of a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lm_eval_fr.compare.builder import LEVEL, compare
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.model import Claim, ManyReport, Recovered, Report
+from lm_eval_fr.stats import holm, recovered_share
+
+
+def compare_many(
+    pairings: Sequence[Pairing],
+    *,
+    judge_dirs: Sequence[Path | None] = (),
+    margins: Mapping[str, float] | None = None,
+    level: float = LEVEL,
+    recovered_from: str | None = None,
+    **settings: Any,
+) -> ManyReport:
+    """Every candidate against the one reference. `settings` are those of `compare`.
+
+    judge_dirs: one for each pairing, or none at all. recovered_from: the name (or path) of the candidate whose loss the
+    others are to win back, e.g. the one before distillation; without it no recovered share is told.
+    Raises UsageError for fewer than two candidates, two references, or a name that no candidate has.
+    """
+    if len(pairings) < 2:
+        raise UsageError("one candidate is no several", remedy="`compare` takes one")
+    references = {pairing.reference.results_path for pairing in pairings}
+    if len(references) > 1:
+        raise UsageError(
+            f"{len(references)} references: {', '.join(sorted(map(str, references)))}",
+            remedy="compare every candidate with the same run",
+        )
+    if judge_dirs and len(judge_dirs) != len(pairings):
+        raise UsageError(
+            f"{len(judge_dirs)} judge folders for {len(pairings)} candidates", remedy="give one --judge a candidate"
+        )
+    folders = list(judge_dirs) or [None] * len(pairings)
+    reports = [
+        compare(pairing, judge_dir=folder, margins=margins, level=level, **settings)
+        for pairing, folder in zip(pairings, folders, strict=True)
+    ]
+    return ManyReport(
+        reports=tuple(reports),
+        claims=_claims(reports, level),
+        recovered=tuple(_recovered(pairings, reports, recovered_from, level)) if recovered_from else (),
+        level=level,
+        notes=(f"Claims about {len(reports)} candidates are {len(reports)} claims: Holm's correction over them.",),
+    )
+
+
+def _claims(reports: Sequence[Report], level: float) -> tuple[Claim, ...]:
+    """A candidate's p-value is the largest of its claims (intersection-union); Holm is over the candidates."""
+    found = [_largest_p(report) for report in reports]
+    adjusted = holm([p for p, _ in found])
+    claims = []
+    for report, (p, reason), p_holm in zip(reports, found, adjusted, strict=True):
+        verdict = report.overall.verdict
+        stands = verdict == "non_inferior" and p_holm is not None and p_holm <= (1 - level) / 2
+        if verdict == "non_inferior" and not stands and reason is None:
+            reason = f"{w.p_equals(p_holm)} after Holm is above {w.one_sided(level)}"
+        elif verdict != "non_inferior" and reason is None:
+            reason = f"the verdict is {w.word(verdict)}"
+        claims.append(
+            Claim(
+                candidate=report.candidate.name,
+                verdict=verdict,
+                p_value=p,
+                p_holm=p_holm,
+                stands=stands,
+                reason=None if stands else reason,
+            )
+        )
+    return tuple(claims)
+
+
+def _largest_p(report: Report) -> tuple[float | None, str | None]:
+    claims = {t.task: t.p_non_inferior for t in report.tasks if t.margin is not None}
+    if report.judge is not None:
+        claims["the judge"] = report.judge.p_non_inferior
+    unknown = [name for name, p in claims.items() if p is None]
+    if unknown or not claims:
+        return None, f"no p-value for {', '.join(unknown)}" if unknown else "nothing was claimed"
+    return max(p for p in claims.values() if p is not None), None
+
+
+def _recovered(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str, level: float) -> Iterator[Recovered]:
+    at = _named(pairings, reports, raw)
+    base = {task.task: task for task in pairings[at].tasks if not task.judged}
+    for i, (pairing, report) in enumerate(zip(pairings, reports, strict=True)):
+        if i == at:
+            continue
+        for task in pairing.tasks:
+            if not task.judged and task.task in base:
+                yield _share(task, base[task.task], report.candidate.name, reports[at].candidate.name, level)
+
+
+def _named(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str) -> int:
+    for i, (pairing, report) in enumerate(zip(pairings, reports, strict=True)):
+        names = {
+            report.candidate.name,
+            report.candidate.model,
+            str(pairing.candidate.path),
+            pairing.candidate.path.name,
+        }
+        if raw in names or Path(raw).resolve() in (
+            pairing.candidate.path.resolve(),
+            pairing.candidate.path.parent.resolve(),
+        ):
+            return i
+    have = ", ".join(report.candidate.name for report in reports)
+    raise UsageError(f"no candidate is called {raw!r}", remedy=f"the candidates are {have}")
+
+
+def _share(task: PairedTask, base: PairedTask, candidate: str, raw: str, level: float) -> Recovered:
+    metric = task.metrics[0]
+    shown = {"candidate": candidate, "raw": raw, "task": task.task, "metric": metric}
+    if metric not in base.metrics:
+        return Recovered(**shown, share=None, ci=None, method="none", reason=f"{raw} has no {metric}")
+    rows, base_rows = _common(task, base)
+    if not len(rows):
+        return Recovered(**shown, share=None, ci=None, method="none", reason="no document in common")
+    clusters = None if task.clusters is None else task.clusters[rows]
+    found = recovered_share(
+        task.candidate[metric][rows],
+        base.candidate[metric][base_rows],
+        task.reference[metric][rows],
+        clusters=clusters,
+        level=level,
+    )
+    ci = None if found.low is None or found.high is None else (found.low, found.high)
+    return Recovered(**shown, share=found.estimate, ci=ci, method=found.method, reason=found.reason)
+
+
+def _common(task: PairedTask, base: PairedTask) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the documents that both candidates answered, in the plan's order."""
+    place: dict[str, int] = {doc_hash: i for i, doc_hash in enumerate(base.doc_hashes)}
+    both = [(i, place[doc_hash]) for i, doc_hash in enumerate(task.doc_hashes) if doc_hash in place]
+    rows = np.array(both, dtype=int).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]

@@ -1,0 +1,191 @@
+"""Profiles and rubrics: YAML files that a user copies and edits, read into the judge's vocabulary.
+
+A name (`gpt-4.1`) is one of the package's own files; anything with a path separator or a YAML ending is the user's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile, ResponseFormat, Rubric
+from lm_eval_fr.tasklib.definitions import judge_dir
+
+SHUTDOWN_WARNING_DAYS = 60
+SUFFIXES = (".yaml", ".yml")
+NOT_PARAMETERS = ("messages", "model", "stream", "n", "response_format")  # the judge writes these itself
+T = TypeVar("T", bound=msgspec.Struct)
+UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")
+AT_PATH = re.compile(r" - at `\$\.?([^`]*)`")
+
+
+class _Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    input: float | None = None
+    cached: float | None = None
+    output: float | None = None
+    batch: float | None = None
+    cache_write: float | None = None
+
+
+class _ProfileFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: str
+    base_url: str | None = None
+    key_env: str | None = "OPENAI_API_KEY"
+    dialect: Dialect = "openai"
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    response_format: ResponseFormat = "json_schema"
+    prices: _Prices = msgspec.field(default_factory=_Prices)
+    shutdown: date | None = None
+    cache_key: bool = False
+    cache_breakpoint: bool = False
+    context: int | None = None
+    concurrency: int = 16
+    timeout: float = 120.0
+
+
+class _RubricFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    text: str
+    language: Literal["fr", "en"] = "fr"
+    criteria: tuple[str, ...] = ()
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """The judge named, or described by a file. InputError names the file, the line and the remedy."""
+    path = _find("profiles", name_or_path, "--profile")
+    read = _read(path, _ProfileFile)
+    _check(read, path)
+    return Profile(
+        name=path.stem,
+        model=read.model,
+        base_url=read.base_url,
+        key_env=read.key_env,
+        dialect=read.dialect,
+        parameters=dict(read.parameters),
+        response_format=read.response_format,
+        prices=Prices(**msgspec.structs.asdict(read.prices)),
+        shutdown=read.shutdown,
+        cache_key=read.cache_key,
+        cache_breakpoint=read.cache_breakpoint,
+        context=read.context,
+        concurrency=read.concurrency,
+        timeout=read.timeout,
+    )
+
+
+def load_rubric(name_or_path: str | Path) -> Rubric:
+    """The rubric named, or written in a file."""
+    path = _find("rubrics", name_or_path, "--rubric")
+    read = _read(path, _RubricFile)
+    if not read.text.strip():
+        raise InputError("`text` is empty", where=path, remedy="say what the judge must look at")
+    text = read.text.strip()
+    content = json.dumps([text, read.language, list(read.criteria)], ensure_ascii=False)
+    return Rubric(path.stem, text, hashlib.sha256(content.encode()).hexdigest(), read.language, read.criteria)
+
+
+def override(profile: Profile, *, model: str | None = None, base_url: str | None = None) -> Profile:
+    """`--model` and `--base-url`. Another model has unknown prices and no known shutdown, not the first one's."""
+    if base_url is not None:
+        profile = replace(profile, base_url=base_url)
+    if model is not None and model != profile.model:
+        profile = replace(profile, model=model, prices=Prices(), shutdown=None)
+    return profile
+
+
+def shutdown_warning(profile: Profile, today: date) -> str | None:
+    """One line when the model goes within 60 days, or has gone."""
+    if profile.shutdown is None:
+        return None
+    left = (profile.shutdown - today).days
+    if left < 0:
+        when = f"was shut down on {profile.shutdown}, {-left} days ago"
+    elif left <= SHUTDOWN_WARNING_DAYS:
+        when = f"shuts down on {profile.shutdown}, in {left} days"
+    else:
+        return None
+    return (
+        f"profile {profile.name}: {profile.model} {when}; "
+        "choose its successor now and judge some pairs with both, so that old verdicts stay comparable"
+    )
+
+
+def profile_names() -> tuple[str, ...]:
+    return _names("profiles")
+
+
+def rubric_names() -> tuple[str, ...]:
+    return _names("rubrics")
+
+
+def _names(kind: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (judge_dir() / kind).glob("*.yaml")))
+
+
+def _find(kind: str, name_or_path: str | Path, flag: str) -> Path:
+    given = Path(name_or_path)
+    if given.suffix in SUFFIXES or len(given.parts) > 1:
+        if not given.is_file():
+            raise InputError("no such file", where=f"{flag} {given}", remedy="give a name or a YAML file")
+        return given
+    path = judge_dir() / kind / f"{given}.yaml"
+    if not path.is_file():
+        known = ", ".join(_names(kind))
+        raise InputError(f"unknown name {given}", where=flag, remedy=f"known: {known}; or give a YAML file")
+    return path
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    """The file as `kind`, or one line that says which key on which line is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return msgspec.convert(yaml.safe_load(text), kind)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8", where=path, remedy="save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        line = None if mark is None else mark.line + 1
+        raise InputError(f"not YAML: {problem}", where=path, line=line) from error
+    except msgspec.ValidationError as error:
+        raise _wrong_key(str(error), text, path, kind) from error
+
+
+def _wrong_key(message: str, text: str, path: Path, kind: type[msgspec.Struct]) -> InputError:
+    unknown, place = UNKNOWN_FIELD.search(message), AT_PATH.search(message)
+    what = AT_PATH.sub("", message)
+    key = unknown.group(1) if unknown else place.group(1).rpartition(".")[2] if place else ""
+    if place and place.group(1) and not unknown:
+        what = f"`{place.group(1)}`: {what[0].lower()}{what[1:]}"
+    fields: type[msgspec.Struct] = _Prices if place and place.group(1).startswith("prices") else kind
+    remedy = f"known keys: {', '.join(fields.__struct_fields__)}" if unknown else ""
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if key and re.match(rf"\s*{re.escape(key)}\s*:", line)]
+    return InputError(what, where=path, line=lines[0] if lines else None, remedy=remedy)
+
+
+def _check(read: _ProfileFile, path: Path) -> None:
+    """What types alone do not say. A profile that cannot work is refused before the first call."""
+    prices = msgspec.structs.asdict(read.prices)
+    wrong = [f"`prices.{name}` is negative" for name, price in prices.items() if price is not None and price < 0]
+    wrong += ["`model` is empty"] * (not read.model.strip())
+    wrong += ["`concurrency` is below 1"] * (read.concurrency < 1)
+    wrong += ["`timeout` is not above 0"] * (read.timeout <= 0)
+    wrong += ["`context` is below 2000"] * (read.context is not None and read.context < 2000)
+    wrong += [f"`parameters.{name}` is set by the judge" for name in NOT_PARAMETERS if name in read.parameters]
+    if read.dialect == "mistral" and "seed" in read.parameters:
+        wrong.append("`parameters.seed` is refused by Mistral's API, whose field is `random_seed`")
+    if read.key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", read.key_env):
+        # A key pasted here would end up in reports and commits, so its value is not repeated.
+        wrong.append("`key_env` is not the name of an environment variable")
+    if wrong:
+        raise InputError("; ".join(wrong), where=path)

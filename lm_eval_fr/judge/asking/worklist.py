@@ -1,0 +1,150 @@
+"""What is to be judged, one pair at a time: the texts of a hundred thousand pairs are never held together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.asking.prompt import cache_key, renderer, request_body
+from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile, Question, Rubric, make_fence
+from lm_eval_fr.judge.verdicts.journal import call_key
+
+if TYPE_CHECKING:
+    from lm_eval_fr.pairing import Pair, PairedTask, Pairing
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One pair with its texts. `unit`: the number of its cluster (or document) in the order of looking at them."""
+
+    task: str
+    doc_id: int
+    doc_hash: str
+    cluster: str | None
+    unit: int
+    task_system: str | None
+    task_text: str
+    candidate: str
+    reference: str
+
+    @property
+    def identical(self) -> bool:
+        return self.candidate == self.reference
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """The judged pairs of a pairing, in a fixed order. Every iteration reads the texts anew."""
+
+    tasks: tuple[PairedTask, ...]
+    order: tuple[tuple[int, int, int], ...] | None  # (task, document, unit); None: as the tasks have them
+    unit_sizes: tuple[int, ...]  # in the order of looking; empty where no decision is looked at
+
+    @property
+    def n(self) -> int:
+        return sum(task.n for task in self.tasks)
+
+    def __iter__(self) -> Iterator[Item]:
+        if self.order is None:
+            for task in self.tasks:
+                for pair in task.pairs():
+                    yield _item(pair, -1)
+            return
+        for number, document, unit in self.order:
+            yield _item(self.tasks[number].pair(document), unit)
+
+
+def worklist(pairing: Pairing, *, by_unit: bool = False) -> Worklist:
+    """The judged tasks' pairs. With `by_unit` one cluster after the other, so that a decision can be looked at early.
+
+    Clusters come in the order in which the plan's shuffled documents first name them; several tasks take turns, each at
+    its share. Raises InputError when no task is judged.
+    """
+    tasks = tuple(task for task in pairing.tasks if task.judged)
+    if not tasks:
+        names = ", ".join(task.task for task in pairing.tasks) or "none"
+        raise InputError(
+            f"no judged task in both runs (tasks found: {names})",
+            where=f"{pairing.candidate.path} and {pairing.reference.path}",
+            remedy="run analysis_fr or own_analysis_fr for both arms; the other tasks need no judge",
+        )
+    if not by_unit:
+        return Worklist(tasks, None, ())
+    turns = [
+        ((rank + 0.5) / len(units), number, documents)
+        for number, units in enumerate(_units(task) for task in tasks)
+        for rank, documents in enumerate(units)
+    ]
+    turns.sort(key=lambda turn: turn[:2])
+    order = [(number, doc, unit) for unit, (_, number, documents) in enumerate(turns) for doc in documents]
+    return Worklist(tasks, tuple(order), tuple(len(documents) for _, _, documents in turns))
+
+
+def _units(task: PairedTask) -> list[list[int]]:
+    if task.clusters is None:
+        return [[document] for document in range(task.n)]
+    units: dict[int, list[int]] = {}
+    for document, code in enumerate(task.clusters.tolist()):
+        units.setdefault(code, []).append(document)
+    return list(units.values())
+
+
+def _item(pair: Pair, unit: int) -> Item:
+    from lm_eval_fr.pairing import task_as_asked
+
+    system, text = task_as_asked(pair.reference)
+    return Item(
+        task=pair.task,
+        doc_id=pair.reference.doc_id,
+        doc_hash=pair.reference.doc_hash,
+        cluster=pair.cluster,
+        unit=unit,
+        task_system=system,
+        task_text=text,
+        candidate=pair.candidate.answer,
+        reference=pair.reference.answer,
+    )
+
+
+def canary_items() -> list[Item]:
+    """The shipped pairs whose better answer is known; the full answer stands where a candidate's would."""
+    from lm_eval_fr.judge.asking.controls import CANARY_TASK, load_canaries
+
+    return [
+        Item(CANARY_TASK, number, canary.id, None, -1, None, canary.task_text, canary.good, canary.bad)
+        for number, canary in enumerate(load_canaries())
+    ]
+
+
+class Questioner:
+    """Writes the two questions of a pair for one judge and one rubric."""
+
+    def __init__(self, profile: Profile, rubric: Rubric, salt: bytes) -> None:
+        self.profile = profile
+        self.rubric = rubric
+        self._salt = salt
+        self._render = renderer(profile)
+
+    def question(self, item: Item, order: Order) -> Question:
+        answers = (item.candidate, item.reference)
+        fence = make_fence(self._salt, item.task_system, item.task_text, answers)
+        messages = self._render(self.rubric, item.task_system, item.task_text, *answers, order, fence)
+        body = request_body(self.profile, messages)
+        key = call_key(self.profile.dialect, body)
+        if self.profile.cache_key:
+            body["prompt_cache_key"] = cache_key(messages)
+        return Question(key, body)
+
+    def both(self, item: Item) -> dict[Order, Question]:
+        """In the order of asking, which the texts decide: it stays when the arms are exchanged."""
+        questions: dict[Order, Question] = {order: self.question(item, order) for order in ORDERS}
+        return dict(sorted(questions.items(), key=lambda entry: entry[1].key))
+
+
+def in_sample(item: Item, n: int, sample: int, salt: bytes) -> bool:
+    """Whether `item` is among the about `sample` of `n` that are asked again: the same ones every time."""
+    mark = hashlib.sha256(salt + item.task.encode() + item.doc_hash.encode()).digest()[:8]
+    return not item.identical and int.from_bytes(mark, "big") * n < sample << 64

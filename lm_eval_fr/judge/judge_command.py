@@ -1,0 +1,128 @@
+"""`lm-eval-fr judge`: two runs and options in, verdicts on disk and a few lines for people out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.judge.live.progress import Reporter
+from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Tokens
+from lm_eval_fr.judge.verdicts.outcome import Outcome
+
+if TYPE_CHECKING:
+    from lm_eval_fr.pairing import Pairing
+
+Show = Callable[[str], None]
+Action = Literal["submit", "status", "collect", "write", "read"]
+WITH_FILE = ("write", "read")
+TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
+
+
+def judge_command(
+    pairing: Pairing,
+    out: Path,
+    options: JudgeOptions,
+    *,
+    rerun: Pairing | None,
+    batch: Action | None,
+    file: Path | None,
+    estimate: bool,
+    quiet: bool,
+    show: Show,
+    say: Show,
+) -> None:
+    """Judges, or does one step of a batch, or says what it would cost; shows what came of it.
+
+    Raises Unfinished when something is left, UsageError for flags that do not go together.
+    """
+    _check(pairing, batch, file, estimate)
+    if estimate:
+        from lm_eval_fr.judge.estimate import estimate_runs
+
+        parts = [found.text() for found in estimate_runs(pairing, out, options)]
+        if rerun is not None:
+            parts += [
+                f"the reference against its rerun: {found.text()}" for found in estimate_runs(rerun, out, options)
+            ]
+        show("\n\n".join(parts))
+        return
+    summary = _judge(pairing, out, options, rerun, quiet, say) if batch is None else None
+    if batch is not None:
+        from lm_eval_fr.judge.batch.batch_session import judge_by_batch
+
+        summary = judge_by_batch(pairing, out, options, batch, file=file, rerun=rerun, say=say)
+    if summary is None:
+        return
+    if not quiet:
+        show("\n".join(lines_of(summary, pairing, out)))
+    from lm_eval_fr.judge.session import check_finished
+
+    check_finished(summary, out)
+
+
+def _check(pairing: Pairing, batch: Action | None, file: Path | None, estimate: bool) -> None:
+    if not any(task.judged and task.n for task in pairing.tasks):
+        names = ", ".join(task.task for task in pairing.tasks)
+        raise InputError(f"nothing to judge: {names}", remedy="run analysis_fr or own_analysis_fr on both arms")
+    if (batch in WITH_FILE) != (file is not None):
+        what = f"--batch {batch} needs a file" if batch in WITH_FILE else f"{file}: a third argument"
+        raise UsageError(what, remedy="CANDIDATE REFERENCE --batch write FILE, and read FILE")
+    if estimate and batch:
+        raise UsageError("--estimate asks nobody, --batch does", remedy="give one of them")
+
+
+def _judge(
+    pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None, quiet: bool, say: Show
+) -> JudgeSummary:
+    from lm_eval_fr.judge.session import judge_runs
+
+    reporter = None if quiet else Reporter(sys.stderr)
+    try:
+        return judge_runs(pairing, out, options, rerun=rerun, progress=reporter, say=say)
+    finally:
+        if reporter is not None:
+            reporter.close()
+
+
+def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path) -> Iterator[str]:
+    """What people read when a judging ends."""
+    counts = summary.counts
+    wins, losses = counts.get("win", 0), counts.get("loss", 0)
+    tied = {kind: counts.get(kind, 0) for kind in TIES}
+    yield f"judge {summary.model}, rubric {summary.rubric}, orders {summary.orders}: {summary.planned:,} pairs"
+    ties = ", ".join(f"{number} {kind}" for kind, number in tied.items())
+    yield f"  {wins} wins, {sum(tied.values())} ties ({ties}), {losses} losses"
+    invalid, unjudged = counts.get("invalid", 0), counts.get("unjudged", 0)
+    if invalid or unjudged:
+        yield f"  beside them, never counted as ties: {invalid} invalid, {unjudged} unjudged"
+    if summary.stopped is not None:
+        stopped = summary.stopped
+        decision = stopped.decision.replace("_", "-")
+        yield f"  stopped after {stopped.pairs:,} of {stopped.pairs_planned:,} pairs: {decision} is decided"
+    yield f"  {_cost(summary)}"
+    for warning in summary.warnings:
+        yield f"  warning: {warning}"
+    arms = [str(pairing.candidate.path), str(pairing.reference.path)]
+    yield f"next: {shlex.join(['lm-eval-fr', 'compare', *arms, '--judge', str(out)])}"
+
+
+def _cost(summary: JudgeSummary) -> str:
+    parts = []
+    for name, tokens in (("live", summary.usage.live), ("batch", summary.usage.batch)):
+        if tokens.calls:
+            parts.append(_tokens(tokens, name))
+    if not parts:
+        return "no call"
+    dollars = summary.usage.dollars
+    total = f"unknown ({summary.usage.unknown})" if dollars is None else f"${dollars:.2f}"
+    return f"{'; '.join(parts)}; cost {total}"
+
+
+def _tokens(tokens: Tokens, name: str) -> str:
+    cached = f" ({100 * tokens.cached_tokens / tokens.input_tokens:.0f} % cached)" if tokens.input_tokens else ""
+    return f"{tokens.calls:,} {name} calls, {tokens.input_tokens:,} tokens in{cached}, {tokens.output_tokens:,} out"

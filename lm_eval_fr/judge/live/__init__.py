@@ -1,0 +1,1 @@
+"""Asking question by question, over HTTP."""

@@ -1,0 +1,78 @@
+"""`--stop anytime`: the margin is looked at after every cluster, in the plan's order, by a test that allows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from lm_eval_fr.judge.live.asker import Halt
+from lm_eval_fr.judge.verdicts.judge_summary import Stopped
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, possible_scores
+from lm_eval_fr.stats.sequential import EProcess
+
+if TYPE_CHECKING:
+    from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One cluster: what is still to come, and the sums of its pairs' worst and best scores."""
+
+    left: int
+    size: int
+    worst: int = 0
+    best: int = 0
+
+
+class Anytime:
+    """Stops when the e-process has decided. A pair without a verdict counts as its worst for "non-inferior" and as its
+    best for "inferior": failures can delay a decision, and make none."""
+
+    def __init__(self, unit_sizes: tuple[int, ...], margin: float, alpha: float, *, lazy: bool, ahead: int) -> None:
+        self.stopped: Stopped | None = None
+        self.looked = 0  # units
+        self._sizes = unit_sizes
+        self._units: dict[int, _Unit] = {}
+        self._pairs = 0
+        self._lazy = lazy
+        self._ahead = ahead
+        self._worst = EProcess(margin, n_max=len(unit_sizes), alpha=alpha)
+        self._best = EProcess(margin, n_max=len(unit_sizes), alpha=alpha)
+
+    def may_start(self, unit: int) -> bool:
+        return unit <= self.looked + self._ahead
+
+    def add(self, pair: Judged) -> Halt | None:
+        unit = self._units.setdefault(pair.unit, _Unit(self._sizes[pair.unit], self._sizes[pair.unit]))
+        score = HEADLINE[pair.outcome(self._lazy)]
+        low, high = possible_scores(pair.candidate_first, pair.reference_first) if score is None else (score, score)
+        unit.left -= 1
+        unit.worst += low
+        unit.best += high
+        while self.stopped is None and (ready := self._units.get(self.looked)) is not None and ready.left == 0:
+            self._look(self._units.pop(self.looked))
+        if self.stopped is None:
+            return None
+        done = self.stopped
+        return Halt(
+            "decided", f"{done.decision} within {done.margin:g} after {done.units} of {done.units_planned} units"
+        )
+
+    def _look(self, unit: _Unit) -> None:
+        self.looked += 1
+        self._pairs += unit.size
+        if self._worst.update(unit.worst / unit.size).verdict == "non_inferior":
+            self._stop("non_inferior")
+        if self._best.update(unit.best / unit.size).verdict == "inferior":
+            self._stop("inferior")
+
+    def _stop(self, decision: Literal["non_inferior", "inferior"]) -> None:
+        self.stopped = Stopped(
+            decision=decision,
+            margin=self._worst.margin,
+            alpha=self._worst.alpha,
+            units=self.looked,
+            units_planned=len(self._sizes),
+            pairs=self._pairs,
+            pairs_planned=sum(self._sizes),
+        )

@@ -1,0 +1,1 @@
+"""What was answered: the journal, the outcomes, the summary."""

@@ -1,0 +1,120 @@
+"""judge.json: how the verdicts beside it came about, what they cost, and what to be wary of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.verdicts.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one kind of call (live or batch) used. `dollars` is None when a price is unknown."""
+
+    calls: int = 0
+    input_tokens: int = 0  # all of the prompt, the cached part included
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The ledger. `calls` are replies that were paid for; `unusable` ones of them held no verdict."""
+
+    live: Tokens = field(default_factory=Tokens)
+    batch: Tokens = field(default_factory=Tokens)
+    unusable: int = 0
+    failures: int = 0  # attempts that brought no reply
+    without_usage: int = 0  # replies whose server did not say what they used
+    lost_dollars: float | None = 0.0  # at most this for calls whose reply never arrived: the server may bill them
+    dollars: float | None = 0.0  # live + batch; None is unknown, and `unknown` says why
+    unknown: str | None = None
+
+    @property
+    def calls(self) -> int:
+        return self.live.calls + self.batch.calls
+
+    @property
+    def input_tokens(self) -> int:
+        return self.live.input_tokens + self.batch.input_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        return self.live.cached_tokens + self.batch.cached_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        return self.live.output_tokens + self.batch.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why `--stop anytime` looked no further. The verdicts hold the units up to here, no later one."""
+
+    decision: Literal["non_inferior", "inferior"]
+    margin: float
+    alpha: float  # one-sided
+    units: int  # clusters, or documents where a document is its own cluster
+    units_planned: int
+    pairs: int
+    pairs_planned: int
+
+
+@dataclass(frozen=True)
+class JudgeSummary:
+    profile: str
+    model: str
+    rubric: str
+    rubric_sha256: str
+    rubric_text: str
+    orders: Literal["both", "lazy"]
+    stop: Literal["never", "anytime"]
+    planned: int  # pairs
+    counts: Mapping[Outcome, int]
+    usage: Usage  # of the replies that these verdicts rest on, whenever they were paid
+    spent: Usage  # of the run that wrote this
+    finished: bool
+    left: str | None = None  # what an unfinished run still has to do, and why it stopped
+    remedy: str | None = None  # what to do about it, if more than to run again
+    stopped: Stopped | None = None
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    position: Mapping[str, Any] = field(default_factory=dict)
+    panel: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    command: str = ""
+    answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # task and arm -> SHA-256 of the samples
+    shutdown: str | None = None  # ISO date after which the model cannot be asked again
+    seconds: float = 0.0
+    schema_version: int = 1
+
+
+def write_summary(path: Path, summary: JudgeSummary) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as out:
+        out.write(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)
+
+
+def read_summary(path: Path) -> JudgeSummary:
+    """judge.json, or the one in the folder that `judge` wrote."""
+    file = path / "judge.json" if path.is_dir() else path
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=JudgeSummary)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", where=file, remedy="`lm-eval-fr judge` writes it"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"not the judge's summary: {error}", where=file, remedy="judge again with --reparse"
+        ) from error

@@ -1,0 +1,232 @@
+"""What both orders together say of a pair, what all pairs together say of the arms, and verdicts.jsonl.
+
+A failure is a state, not a tie: `invalid` (a reply came, and held no verdict) and `unjudged` (none was obtained) are
+counted apart, with the best and the worst headline that they still allow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.asking.protocol import Order, Verdict
+
+Outcome = Literal["win", "loss", "tie", "flip", "split", "identical", "invalid", "unjudged"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+Judgement = Verdict | Literal["invalid"] | None
+"""One order's result: a verdict, `invalid`, or None when no reply was obtained or none was asked for."""
+
+HEADLINE: Mapping[Outcome, int | None] = {
+    "win": 1,
+    "loss": -1,
+    "tie": 0,
+    "flip": 0,
+    "split": 0,
+    "identical": 0,
+    "invalid": None,
+    "unjudged": None,
+}
+"""A pair's score for the candidate; None where the judge did not decide, which is never 0."""
+
+_BOTH: Mapping[tuple[str, str], Outcome] = {
+    ("A", "B"): "win",
+    ("B", "A"): "loss",
+    ("tie", "tie"): "tie",
+    ("A", "A"): "flip",
+    ("B", "B"): "flip",
+    ("tie", "A"): "split",
+    ("tie", "B"): "split",
+    ("A", "tie"): "split",
+    ("B", "tie"): "split",
+}
+_SWAPPED: Mapping[str, Judgement] = {"A": "B", "B": "A", "tie": "tie", "invalid": "invalid"}
+
+
+def combine(candidate_first: Judgement, reference_first: Judgement, *, lazy: bool = False) -> Outcome:
+    """The outcome of a pair. With `lazy`, one tie settles it: the other order cannot change the headline."""
+    both = (candidate_first, reference_first)
+    if candidate_first is not None and reference_first is not None and "invalid" not in both:
+        return _BOTH[candidate_first, reference_first]
+    if lazy and "tie" in both:
+        return "tie"
+    return "invalid" if "invalid" in both else "unjudged"
+
+
+def possible_scores(candidate_first: Judgement, reference_first: Judgement) -> tuple[int, int]:
+    """The lowest and highest headline score that the orders obtained so far still allow."""
+    scores = [
+        score
+        for first in _completions(candidate_first)
+        for second in _completions(reference_first)
+        if (score := HEADLINE[_BOTH[first, second]]) is not None
+    ]
+    return min(scores), max(scores)
+
+
+def _completions(judgement: Judgement) -> tuple[str, ...]:
+    return ("A", "B", "tie") if judgement in (None, "invalid") else (str(judgement),)
+
+
+@dataclass(frozen=True, slots=True)
+class PairVerdict:
+    """One line of verdicts.jsonl. `usage` counts what was paid for this pair, unusable replies included."""
+
+    task: str
+    doc_id: int
+    doc_hash: str
+    outcome: Outcome
+    candidate_first: Judgement = None
+    reference_first: Judgement = None
+    reasons: Mapping[str, str] = field(default_factory=dict)  # per order: the judge's reason, or what was wrong
+    usage: Mapping[str, int] = field(default_factory=dict)  # calls, input_tokens, cached_tokens, output_tokens
+    candidate_chars: int | None = None
+    reference_chars: int | None = None
+    cluster: str | None = None
+    repeats: Mapping[Order, tuple[Judgement, ...]] = field(default_factory=dict)  # every asking, the first included
+
+    @property
+    def score(self) -> int | None:
+        return HEADLINE[self.outcome]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The worst and the best score that this pair can still have."""
+        score = self.score
+        return possible_scores(self.candidate_first, self.reference_first) if score is None else (score, score)
+
+    def exchanged(self) -> PairVerdict:
+        """The same verdict with the names of the two arms exchanged."""
+        swap: dict[Outcome, Outcome] = {"win": "loss", "loss": "win"}
+        other: dict[str, Order] = {"candidate_first": "reference_first", "reference_first": "candidate_first"}
+        return PairVerdict(
+            task=self.task,
+            doc_id=self.doc_id,
+            doc_hash=self.doc_hash,
+            outcome=swap.get(self.outcome, self.outcome),
+            candidate_first=self.reference_first,
+            reference_first=self.candidate_first,
+            reasons={other[order]: reason for order, reason in self.reasons.items()},
+            usage=self.usage,
+            candidate_chars=self.reference_chars,
+            reference_chars=self.candidate_chars,
+            cluster=self.cluster,
+            repeats={other[order]: judgements for order, judgements in self.repeats.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """How many pairs had each outcome. The headline is win / tie / loss, with tie = tie + flip + split + identical."""
+
+    n: int
+    outcomes: Mapping[Outcome, int]
+    best_score: int  # the sum of scores if every undecided pair went the candidate's way as far as it can
+    worst_score: int
+
+    @property
+    def wins(self) -> int:
+        return self.outcomes["win"]
+
+    @property
+    def losses(self) -> int:
+        return self.outcomes["loss"]
+
+    @property
+    def ties(self) -> int:
+        return sum(self.outcomes[name] for name in ("tie", "flip", "split", "identical"))
+
+    @property
+    def judged(self) -> int:
+        return self.wins + self.ties + self.losses
+
+    @property
+    def decided(self) -> int:
+        return self.wins + self.losses
+
+    @property
+    def net_win(self) -> float | None:
+        """(wins - losses) / judged pairs; None when no pair was judged."""
+        return (self.wins - self.losses) / self.judged if self.judged else None
+
+    @property
+    def at_least_as_good(self) -> float | None:
+        return (self.wins + self.ties) / self.judged if self.judged else None
+
+    @property
+    def net_win_bounds(self) -> tuple[float, float] | None:
+        """The worst and best net win over all n pairs, whatever the invalid and unjudged ones would have said."""
+        return (self.worst_score / self.n, self.best_score / self.n) if self.n else None
+
+
+def count(verdicts: Iterable[PairVerdict]) -> OutcomeCounts:
+    outcomes: Counter[Outcome] = Counter()
+    worst = best = 0
+    for verdict in verdicts:
+        outcomes[verdict.outcome] += 1
+        low, high = verdict.bounds
+        worst += low
+        best += high
+    return OutcomeCounts(outcomes.total(), {name: outcomes[name] for name in OUTCOMES}, best, worst)
+
+
+def swapped(judgement: Judgement) -> Judgement:
+    """The same opinion when A and B change places."""
+    return None if judgement is None else _SWAPPED[judgement]
+
+
+def write_verdicts(path: Path, verdicts: Iterable[PairVerdict]) -> int:
+    """Writes the lines beside `path`, then moves them there, so that no reader sees half a file. Returns how many."""
+    encode = msgspec.json.Encoder().encode
+    partial = path.with_name(path.name + ".partial")
+    written = 0
+    with partial.open("wb") as out:
+        for verdict in verdicts:
+            out.write(encode(_as_line(verdict)) + b"\n")
+            written += 1
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)
+    return written
+
+
+def _as_line(verdict: PairVerdict) -> dict[str, Any]:
+    line = {name: getattr(verdict, name) for name in PairVerdict.__slots__}
+    for name in ("candidate_chars", "reference_chars", "cluster", "repeats"):
+        if line[name] is None or line[name] == {}:
+            del line[name]
+    return line
+
+
+def read_verdicts(path: Path) -> list[PairVerdict]:
+    """The verdicts of a file, or of the folder that `judge` wrote them to."""
+    file = path / "verdicts.jsonl" if path.is_dir() else path
+    return list(iter_verdicts(file))
+
+
+def iter_verdicts(file: Path) -> Iterator[PairVerdict]:
+    decode = msgspec.json.Decoder(PairVerdict).decode
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _read_line(decode, line, file, number)
+    except OSError as error:
+        raise InputError(
+            f"no verdicts to read: {error.strerror}", where=file, remedy="`lm-eval-fr judge` writes them"
+        ) from error
+
+
+def _read_line(decode: Any, line: bytes, file: Path, number: int) -> PairVerdict:
+    try:
+        return decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"not a verdict: {error}", where=file, line=number, remedy="`lm-eval-fr judge --reparse` writes it anew"
+        ) from error

@@ -1,0 +1,188 @@
+"""Several judges on the same pairs, and a judge against people: how far they agree, and what the majority says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict
+from lm_eval_fr.stats import Proportion, binomial_share
+
+Label = Literal["win", "tie", "loss"]
+LABELS: tuple[Label, ...] = ("win", "tie", "loss")
+Place = tuple[str, str]  # task, doc_hash
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Two judges, or a judge and people, on the pairs that both decided as win, tie or loss.
+
+    `kappa` is Cohen's: agreement beyond what their shares of win, tie and loss would give by chance. None, with a
+    reason, where chance alone gives all of it.
+    """
+
+    first: str
+    second: str
+    n: int
+    raw: Proportion
+    kappa: float | None
+    table: Mapping[str, int]  # "win/tie": pairs that the first calls win and the second tie
+    missing: int = 0  # pairs that only one of them decided
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """`verdicts`: the majority's, one a pair. `agreement`: of every two judges."""
+
+    judges: tuple[str, ...]
+    verdicts: tuple[PairVerdict, ...]
+    agreement: tuple[Agreement, ...]
+    unanimous: Proportion
+
+
+class HumanLabel(msgspec.Struct, frozen=True):
+    """One line of a labels file. Either `doc_hash` or `doc_id` says which document; further keys are left alone."""
+
+    task: str
+    label: Label
+    doc_hash: str | None = None
+    doc_id: int | None = None
+
+
+def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) -> Panel:
+    """The judges' verdicts by name, at least two. Pairs that a judge lacks count as unjudged by it."""
+    judges = tuple(verdicts)
+    found = {name: {_place(verdict): verdict for verdict in verdicts[name]} for name in judges}
+    places = list(dict.fromkeys(place for name in judges for place in found[name]))
+    labels = {name: {place: _label(verdict.outcome) for place, verdict in found[name].items()} for name in judges}
+    merged = tuple(_majority(place, {name: found[name].get(place) for name in judges}) for place in places)
+    votes = [{labels[name].get(place) for name in judges} for place in places]
+    complete = [vote for vote in votes if None not in vote]
+    return Panel(
+        judges=judges,
+        verdicts=merged,
+        agreement=tuple(agreement(a, labels[a], b, labels[b], level) for a, b in combinations(judges, 2)),
+        unanimous=binomial_share(sum(len(vote) == 1 for vote in complete), len(complete), level),
+    )
+
+
+def agreement(
+    first: str,
+    of_first: Mapping[T, Label | None],
+    second: str,
+    of_second: Mapping[T, Label | None],
+    level: float = 0.95,
+) -> Agreement:
+    """Raw agreement with its interval, and Cohen's kappa."""
+    pairs = [(of_first.get(place), of_second.get(place)) for place in {**of_first, **of_second}]
+    both = [(a, b) for a, b in pairs if a is not None and b is not None]
+    n, agreed = len(both), sum(a == b for a, b in both)
+    table = Counter(f"{a}/{b}" for a, b in both)
+    marginals = [Counter(pair[side] for pair in both) for side in (0, 1)]
+    by_chance = sum(marginals[0][label] * marginals[1][label] for label in LABELS)
+    kappa = (n * agreed - by_chance) / (n * n - by_chance) if n * n > by_chance else None
+    reason = None
+    if kappa is None:
+        reason = "both give one and the same verdict throughout" if n else "no pair was decided by both"
+    missing = sum((a is None) != (b is None) for a, b in pairs)
+    counted = {f"{a}/{b}": table[f"{a}/{b}"] for a in LABELS for b in LABELS}
+    return Agreement(first, second, n, binomial_share(agreed, n, level), kappa, counted, missing, reason)
+
+
+def read_labels(path: Path) -> tuple[HumanLabel, ...]:
+    """Human labels, one JSON object a line: {"task": ..., "doc_hash" or "doc_id": ..., "label": "win"|"tie"|"loss"}.
+
+    "win" says that the candidate's answer is the better one.
+    """
+    decode = msgspec.json.Decoder(HumanLabel).decode
+    labels = []
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"no labels to read: {error.strerror}", where=path) from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            label = decode(line)
+        except msgspec.DecodeError as error:
+            raise InputError(
+                f"not a label: {error}", where=path, line=number, remedy='label is "win", "tie" or "loss"'
+            ) from error
+        if label.doc_hash is None and label.doc_id is None:
+            raise InputError("names no document", where=path, line=number, remedy="give doc_hash or doc_id")
+        labels.append(label)
+    if not labels:
+        raise InputError("holds no label", where=path)
+    return tuple(labels)
+
+
+def human_agreement(
+    verdicts: Iterable[PairVerdict], labels: Iterable[HumanLabel], judge: str = "judge", level: float = 0.95
+) -> Agreement:
+    """A judge against people. Labels of one pair by several people are settled by majority; a draw is a tie."""
+    judged = list(verdicts)
+    by_id = {(verdict.task, verdict.doc_id): _place(verdict) for verdict in judged}
+    votes: dict[tuple[str, object], Counter[Label]] = {}
+    for label in labels:
+        place: tuple[str, object] = (label.task, label.doc_hash)
+        if label.doc_hash is None:
+            place = by_id.get((label.task, label.doc_id or 0), (label.task, label.doc_id))
+        votes.setdefault(place, Counter())[label.label] += 1
+    people: dict[tuple[str, object], Label | None] = {p: _most(counted) or "tie" for p, counted in votes.items()}
+    of_judge: dict[tuple[str, object], Label | None] = {
+        _place(v): _label(v.outcome) for v in judged if _place(v) in people
+    }
+    return agreement(judge, of_judge, "people", people, level)
+
+
+def _majority(place: Place, votes: Mapping[str, PairVerdict | None]) -> PairVerdict:
+    """What more than half of the judges that decided say; without such a majority, a split, which counts as a tie."""
+    cast = {name: vote for name, vote in votes.items() if vote is not None}
+    some = next(iter(cast.values()))
+    decided = Counter(label for vote in cast.values() if (label := _label(vote.outcome)) is not None)
+    outcome: Outcome = "split"
+    if all(vote.outcome == "identical" for vote in cast.values()):
+        outcome = "identical"
+    elif not decided:
+        outcome = "invalid" if any(vote.outcome == "invalid" for vote in cast.values()) else "unjudged"
+    elif (winner := _most(decided)) is not None:
+        outcome = winner
+    usage: Counter[str] = Counter()
+    for vote in cast.values():
+        usage.update(vote.usage)
+    return PairVerdict(
+        task=place[0],
+        doc_id=some.doc_id,
+        doc_hash=place[1],
+        outcome=outcome,
+        reasons={name: vote.outcome for name, vote in cast.items()},
+        usage=dict(usage),
+        candidate_chars=some.candidate_chars,
+        reference_chars=some.reference_chars,
+        cluster=some.cluster,
+    )
+
+
+def _most(votes: Counter[Label]) -> Label | None:
+    """The label with more than half of the votes."""
+    label, n = votes.most_common(1)[0]
+    return label if 2 * n > votes.total() else None
+
+
+def _label(outcome: Outcome) -> Label | None:
+    score = HEADLINE[outcome]
+    return None if score is None else {1: "win", 0: "tie", -1: "loss"}[score]  # type: ignore[return-value]
+
+
+def _place(verdict: PairVerdict) -> Place:
+    return verdict.task, verdict.doc_hash

@@ -1,0 +1,95 @@
+"""Both runs of a comparison: which tasks they share, and their settings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from lm_eval_fr.errors import InputError, MismatchError, UsageError
+from lm_eval_fr.logs.find_run import Run
+from lm_eval_fr.logs.parallel import read_many
+from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
+from lm_eval_fr.pairing.pairs import PairedTask
+from lm_eval_fr.pairing.same_work import KINDS, TaskDraft
+
+
+@dataclass(frozen=True)
+class Pairing:
+    candidate: Run
+    reference: Run
+    tasks: tuple[PairedTask, ...]
+    settings: tuple[Setting, ...]
+    notes: tuple[str, ...]
+
+
+def pair_runs(
+    candidate: Run,
+    reference: Run,
+    *,
+    tasks: Collection[str] | None = None,
+    allow: Collection[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> Pairing:
+    """Pairs two runs, document by document. MismatchError for what is not the same work, unless `allow` has its kind.
+
+    metrics and filters choose one of a task's several, by task name. The numbers are read once, the texts on demand.
+    """
+    if unknown := sorted(set(allow) - set(KINDS)):
+        raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
+    notes = [f"{name}: {note}" for name, run in _named(candidate, reference) for note in run.notes]
+    if candidate.results_path == reference.results_path:
+        notes.append("candidate and reference are one and the same run")
+    names = _common_tasks(candidate, reference, tasks, allow, notes)
+    for chosen in (metrics or {}, filters or {}):
+        if unknown := sorted(set(chosen) - set(names)):
+            raise UsageError(f"no task {unknown[0]!r} in this comparison", remedy=f"its tasks are {', '.join(names)}")
+    metric, filter = metrics or {}, filters or {}
+    drafts = [
+        TaskDraft(candidate.tasks[name], reference.tasks[name], metric.get(name), filter.get(name), allow)
+        for name in names
+    ]
+    requests = [request for draft in drafts for request in draft.requests()]
+    columns = read_many(requests)
+    paired = tuple(draft.pair(*columns[2 * i : 2 * i + 2]) for i, draft in enumerate(drafts))
+    notes += [note for draft in drafts for note in draft.notes]
+    return Pairing(candidate, reference, paired, _settings(candidate, reference, drafts), tuple(dict.fromkeys(notes)))
+
+
+def _named(candidate: Run, reference: Run) -> tuple[tuple[str, Run], tuple[str, Run]]:
+    return ("candidate", candidate), ("reference", reference)
+
+
+def _common_tasks(
+    candidate: Run, reference: Run, wanted: Collection[str] | None, allow: Collection[str], notes: list[str]
+) -> list[str]:
+    everywhere = sorted(candidate.tasks.keys() | reference.tasks.keys())
+    if wanted is not None and (unknown := sorted(set(wanted) - set(everywhere))):
+        raise UsageError(f"neither arm ran {unknown[0]}", remedy=f"they ran {', '.join(everywhere)}")
+    names = everywhere if wanted is None else [name for name in everywhere if name in wanted]
+    for name in names:
+        for (has, run), (lacks, other) in (_named(candidate, reference), _named(candidate, reference)[::-1]):
+            if name in run.tasks and name not in other.tasks:
+                if "tasks" not in allow:
+                    raise MismatchError(
+                        "tasks",
+                        f"only the {has} ran {name}",
+                        where=other.path,
+                        remedy=f"run it on the {lacks} too, or --allow tasks compares the others",
+                    )
+                notes.append(f"tasks: only the {has} ran {name}; it is left out")
+    common = [name for name in names if name in candidate.tasks and name in reference.tasks]
+    if not common:
+        what, remedy = "the two runs have no task in common", "run both arms on the same tasks"
+        raise InputError(what, where=candidate.path, remedy=remedy)
+    return common
+
+
+def _settings(candidate: Run, reference: Run, drafts: Sequence[TaskDraft]) -> tuple[Setting, ...]:
+    return (
+        Setting("model", candidate.model, reference.model),
+        Setting("source", candidate.source, reference.source),
+        *arm_settings(candidate.model_args, reference.model_args, "model_args."),
+        *arm_settings(candidate.settings, reference.settings),
+        *generation_table({draft.task: draft.generation for draft in drafts}),
+    )

@@ -1,0 +1,44 @@
+"""The judge's outcomes as numbers: +1 win, -1 loss, 0 whatever did not decide."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .arrays import check_level, unusable, vector
+from .differences import summarise
+from .estimates import Flips, Preference
+from .proportions import binomial_share
+
+
+def net_win_rate(
+    outcomes: npt.ArrayLike,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    margin: float | None = None,
+) -> Preference:
+    """Wins minus losses over all judged pairs, with its interval, and the exact test among the decided ones.
+
+    outcomes: +1, 0 or -1 per judged pair, in the plan's order; pairs without a verdict are left out by the
+    caller, who says how many. The interval is the wider of t and Tango's score interval: t alone fails where
+    nearly all decided pairs go one way. 50 wins, 60 ties, 40 losses: +6.7 points, 95 % [-5.8, +19.2].
+    """
+    scores = vector(outcomes, "outcomes")
+    check_level(level)
+    reason = unusable(scores)
+    if reason is None and not np.isin(scores, (-1.0, 0.0, 1.0)).all():
+        raise UsageError("a judge's outcome is +1, 0 or -1", remedy="leave out the pairs without a verdict")
+    wins, losses, n = int((scores == 1).sum()), int((scores == -1).sum()), int(scores.size)
+    flips = None if reason else Flips(losses, wins, "decided by the judge in both orders")
+    return Preference(
+        n=n,
+        wins=wins,
+        ties=n - wins - losses,
+        losses=losses,
+        decided=wins + losses,
+        win_share=binomial_share(wins, wins + losses, level),
+        at_least_as_good=binomial_share(n - losses, n, level),
+        net_win=summarise(scores, "outcome", (None, None), flips, clusters, level, margin, reason),
+    )

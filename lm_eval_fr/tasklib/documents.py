@@ -1,0 +1,202 @@
+"""The documents of a task: from a user's file or the hub, checked, in the task's fixed order.
+
+lm-eval calls a task's `custom_dataset` with all of the task's metadata, `--metadata` and the model's arguments in one
+dictionary. `Settings` takes from it what concerns data and nothing else: a model's own `revision`, `path` or `name`
+must not choose the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.tasklib.records import Record, read_file, shown
+
+if TYPE_CHECKING:
+    import datasets
+
+SEED = 1234
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A data set on the hub, or a local folder of the same layout."""
+
+    path: str
+    name: str | None
+    split: str
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run says about a task's data.
+
+    data: one file, which every task of the run reads, or {task: file}. data_dir: a folder of files named after the
+    tasks. Neither: the hub.
+    """
+
+    task: str
+    data: Path | None
+    data_dir: Path | None
+    hub: Hub | None
+    seed: int
+    limits: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, task: str, given: Mapping[str, Any]) -> Settings:
+        """given: the keyword arguments of `custom_dataset`."""
+        hub, data = given.get("dataset"), given.get("data")
+        if hub is not None and not (isinstance(hub, Mapping) and {"path", "split"} <= hub.keys()):
+            raise InputError(f"{task}: the metadata's `dataset` must say path, name, split and revision")
+        return cls(
+            task=task,
+            data=_path(data.get(task) if isinstance(data, Mapping) else data),
+            data_dir=_path(given.get("data_dir")),
+            hub=None if hub is None else Hub(str(hub["path"]), hub.get("name"), str(hub["split"]), hub.get("revision")),
+            seed=_whole(task, "order_seed", given.get("order_seed", SEED), least=None),
+            limits=given,
+        )
+
+    def limit(self, name: str, default: int) -> int:
+        """A whole number that the metadata may set."""
+        return _whole(self.task, name, self.limits.get(name, default), least=1)
+
+
+def _path(value: object) -> Path | None:
+    return None if value in (None, "") else Path(str(value)).expanduser()
+
+
+def _whole(task: str, name: str, value: object, *, least: int | None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
+        raise InputError(f"{task}: metadata {name}={shown(value)} must be a whole number", where="--metadata")
+    return value
+
+
+def read_records(settings: Settings, *, also: Sequence[str] = ()) -> list[Record]:
+    """The task's rows, unordered and unchecked. also: further file names that a `data_dir` may hold."""
+    path = local_file(settings, also=also)
+    return from_hub(settings) if path is None else list(read_file(path, settings.task))
+
+
+def local_file(settings: Settings, *, also: Sequence[str] = ()) -> Path | None:
+    """The file that the user named, or None if the documents come from the hub."""
+    if settings.data is not None:
+        if not settings.data.is_file():
+            remedy = "data_dir=DIR takes a folder" if settings.data.is_dir() else "a relative path starts where you are"
+            raise InputError(f"{settings.task}: no such data file", where=settings.data, remedy=remedy)
+        return settings.data
+    if settings.data_dir is None:
+        return None
+    if not settings.data_dir.is_dir():
+        raise InputError(f"{settings.task}: no such data folder", where=settings.data_dir)
+    names = [*(f"{settings.task}{suffix}" for suffix in (".jsonl", ".parquet", ".json")), *also]
+    for name in names:
+        if (settings.data_dir / name).is_file():
+            return settings.data_dir / name
+    remedy = f"put there one of: {', '.join(names)}"
+    raise InputError(f"no data for {settings.task}", where=settings.data_dir, remedy=remedy)
+
+
+def from_hub(settings: Settings) -> list[Record]:
+    hub = require_hub(settings)
+    rows = load_hub(settings, hub)
+    return [Record(row, f"{hub.path}, row {number}", task=settings.task) for number, row in enumerate(rows)]
+
+
+def require_hub(settings: Settings) -> Hub:
+    if settings.hub is None:
+        remedy = f"--metadata data=FILE.jsonl, or data_dir=DIR with {settings.task}.jsonl in it"
+        raise InputError(f"{settings.task} runs on your own data and was given none", remedy=remedy)
+    return settings.hub
+
+
+def load_hub(settings: Settings, hub: Hub, *, streaming: bool = False) -> Any:
+    """`datasets.load_dataset`, with one line instead of any of its dozen exceptions."""
+    import datasets
+
+    # Of a local folder the cache knows the name and not the content: it would serve rows that are there no more.
+    anew = {"download_mode": "reuse_cache_if_exists", "verification_mode": "no_checks"}
+    local = anew if Path(hub.path).is_dir() else {}
+    try:
+        return datasets.load_dataset(
+            hub.path, hub.name, split=hub.split, revision=hub.revision, streaming=streaming, **local
+        )
+    except Exception as error:  # offline, gated, moved, disk full: the types are not documented
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{settings.task}: {type(error).__name__}: {reason}",
+            where=f"hub data set {hub.path}",
+            remedy=f"without the hub: --metadata data_dir=DIR with {settings.task}.jsonl in it",
+        ) from error
+
+
+def require_unique(records: Sequence[Record], ids: Sequence[str]) -> None:
+    """Two documents of one id could not be told apart afterwards."""
+    seen: dict[str, Record] = {}
+    for record, identifier in zip(records, ids, strict=True):
+        if identifier in seen:
+            before = seen[identifier]
+            place = f"line {before.line}" if before.line is not None else before.where
+            raise record.error(f'id "{identifier}" was used before, at {place}', "give every document its own id")
+        seen[identifier] = record
+
+
+def as_dataset(settings: Settings, documents: Sequence[Mapping[str, Any]]) -> datasets.Dataset:
+    if not documents:
+        where = settings.data or settings.data_dir or (settings.hub.path if settings.hub else None)
+        raise InputError(f"{settings.task}: no document in it", where=where)
+    import datasets
+
+    return datasets.Dataset.from_list(list(documents))
+
+
+def _rank(seed: int, key: str) -> int:
+    """A pseudo-random place that depends on the seed and the key alone: another file order changes nothing."""
+    digest = hashlib.blake2b(f"{seed}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def spread_over_clusters(keys: Sequence[str], clusters: Sequence[str], seed: int) -> list[int]:
+    """The order in which the first N documents come from as many clusters as possible (positions in `keys`)."""
+    seen: Counter[str] = Counter()
+    rounds = [0] * len(keys)
+    for index in sorted(range(len(keys)), key=lambda i: (_rank(seed, keys[i]), keys[i])):
+        rounds[index] = seen[clusters[index]]
+        seen[clusters[index]] += 1
+    places = {cluster: _rank(seed, f"cluster {cluster}") for cluster in seen}
+    return sorted(range(len(keys)), key=lambda i: (rounds[i], places[clusters[i]], clusters[i], keys[i]))
+
+
+def spread_over_labels(keys: Sequence[str], labels: Sequence[str], seed: int) -> list[int]:
+    """The order in which the first N documents hold every label in its share of the whole (positions in `keys`)."""
+    total = Counter(labels)
+    seen: Counter[str] = Counter()
+    places = [0.0] * len(keys)
+    for index in sorted(range(len(keys)), key=lambda i: (_rank(seed, keys[i]), keys[i])):
+        label = labels[index]
+        places[index] = (seen[label] + _rank(seed, f"label {label}") / 2**64) / total[label]
+        seen[label] += 1
+    return sorted(range(len(keys)), key=lambda i: (places[i], labels[i], keys[i]))
+
+
+_SENTENCE_END = re.compile(r"[.!?…](?:[”\")\]]|[ \u00a0\u202f]?»)*(?=\s|$)")
+_NO_END = re.compile(r"(?:\b(?:M|MM|Mme|Mlle|Dr|Pr|St|Ste|av|apr|env|cf|ex|vol|chap|art|fig|éd|p|n)|\b[^\W\d_])\.$")
+
+
+def cut_at_sentence(text: str, most: int) -> str:
+    """The whole sentences at the start of a text that hold at most `most` words; "" if the first one is longer."""
+    words = [match.end() for match in re.finditer(r"\S+", text)]
+    if len(words) <= most:
+        return text.strip()
+    end = 0
+    for match in _SENTENCE_END.finditer(text, 0, words[most]):
+        if match.end() <= words[most - 1] and not _NO_END.search(text[max(0, match.end() - 8) : match.end()]):
+            end = match.end()
+    return text[:end].strip()

@@ -1,0 +1,113 @@
+"""`lm-eval-fr register`: makes the bare `lm_eval --tasks piaf_fr` find our tasks, until `unregister` takes it back.
+
+lm-eval 0.4.13 reads no entry points: it knows the YAML files under its own `tasks/` folder and what --include_path
+names. `register` adds one folder there, `tasks/lm_eval_fr/`, with one small file per task that includes ours by its
+path. No file of lm-eval's is changed, no code runs at start-up, and removing the folder undoes it all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.tasklib.definitions import tasks_dir
+
+FOLDER = "lm_eval_fr"
+FIRST_LINE = "# Written by `lm-eval-fr register`; `lm-eval-fr unregister` removes this folder."
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What was done in lm-eval's folder. text: the same, for people."""
+
+    folder: Path
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+    text: str
+
+
+def register() -> Registration:
+    """Adds our folder to lm-eval, or brings it up to date. Raises InputError if a folder of that name is not ours."""
+    folder = _folder()
+    wanted = {path.name: _stub(path) for path in sorted(tasks_dir().glob("*/*.yaml"))}
+    found = _ours(folder)
+    outdated = tuple(name for name in found if name not in wanted)
+    missing = tuple(name for name, text in wanted.items() if found.get(name) != text)
+    try:
+        folder.mkdir(exist_ok=True)
+        for name in missing:
+            (folder / name).write_text(wanted[name], encoding="utf-8")
+        for name in outdated:
+            (folder / name).unlink()
+    except OSError as error:
+        remedy = 'without it: lm_eval --include_path "$(lm-eval-fr tasks --path)"'
+        raise UsageError(f"cannot write into lm-eval: {error.strerror}", where=folder, remedy=remedy) from None
+    done = f"{len(missing)} of {len(wanted)} files written" if missing or outdated else "already registered"
+    text = (
+        f"{done}: {folder}\n"
+        f"`lm_eval --tasks piaf_fr --model vllm ...` now finds the tasks of {tasks_dir()}.\n"
+        "Nothing else of lm-eval's was touched; `lm-eval-fr unregister` removes the folder."
+    )
+    return Registration(folder, missing, outdated, text)
+
+
+def unregister() -> Registration:
+    """Removes what `register` added. Raises InputError, and removes nothing, if something else is in the folder."""
+    folder = _folder()
+    if not folder.exists():
+        return Registration(folder, (), (), f"not registered: there is no {folder}")
+    names = tuple(_ours(folder))
+    try:
+        for name in names:
+            (folder / name).unlink()
+        folder.rmdir()
+    except OSError as error:
+        raise UsageError(f"cannot remove it: {error.strerror}", where=folder, remedy="remove the folder") from None
+    return Registration(folder, (), names, f"removed: {folder} ({len(names)} files)")
+
+
+def is_registered() -> bool:
+    return _folder().is_dir()
+
+
+def _folder() -> Path:
+    """Inside the lm-eval that this Python imports, installed or editable."""
+    spec = find_spec("lm_eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError("lm-eval is not installed", remedy="pip install 'lm-eval[api]>=0.4.13'")
+    tasks = Path(next(iter(spec.submodule_search_locations))) / "tasks"
+    if not tasks.is_dir():
+        raise InputError("this lm-eval has no tasks folder", where=tasks, remedy="reinstall it: pip install lm-eval")
+    return tasks / FOLDER
+
+
+def _stub(path: Path) -> str:
+    return f"{FIRST_LINE}\ninclude: {_quoted(str(path))}\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _ours(folder: Path) -> dict[str, str]:
+    """File names and texts. Raises InputError for anything that `register` did not write."""
+    found: dict[str, str] = {}
+    if not folder.exists():
+        return found
+    if folder.is_symlink() or not folder.is_dir():
+        raise InputError(
+            "not the folder that `register` makes", where=folder, remedy="look at it, and remove it by hand"
+        )
+    for path in sorted(folder.iterdir()):
+        if path.name == "__pycache__" and not any(path.iterdir()):
+            path.rmdir()
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        lines = text.splitlines()
+        if len(lines) != 2 or lines[0] != FIRST_LINE or not lines[1].startswith("include: "):
+            remedy = "keep it elsewhere or remove it by hand, then run this again"
+            raise InputError("`lm-eval-fr register` did not write this file", where=path, remedy=remedy)
+        found[path.name] = text
+    return found
