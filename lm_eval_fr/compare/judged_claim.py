@@ -12,7 +12,7 @@ import numpy as np
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
-from lm_eval_fr.judge.verdicts.position import PositionReport, position_report
+from lm_eval_fr.judge.verdicts.position import position_report
 from lm_eval_fr.report.model import (
     Bounds,
     JudgedTask,
@@ -36,6 +36,7 @@ from lm_eval_fr.stats import (
     degradation_detected,
     net_win_rate,
 )
+from lm_eval_fr.stats.judging import PositionReport
 
 NAME = "judge: net win"
 OFFLINE = "offline"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.judge.live.progress import Reporter
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Tokens
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import Outcome
+from lm_eval_fr.stats.judging import Tokens
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import Pairing

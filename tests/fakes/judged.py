@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Tokens, Usage, write_summary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, write_summary
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, write_verdicts
 from lm_eval_fr.pairing import PairedTask
+from lm_eval_fr.stats.judging import Tokens, Usage
 
 ORDERS: dict[Outcome, tuple[Judgement, Judgement]] = {
     "win": ("A", "B"),

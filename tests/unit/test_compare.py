@@ -16,7 +16,7 @@ from scipy import stats as scipy_stats
 
 from lm_eval_fr.compare import compare, gate_code
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.judge.verdicts.judge_summary import Stopped, Usage
+from lm_eval_fr.judge.verdicts.judge_summary import Stopped
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report import html_writer as html
@@ -25,6 +25,7 @@ from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report import words
 from lm_eval_fr.report.json_writer import from_json, to_json
 from lm_eval_fr.report.model import Report, TaskResult
+from lm_eval_fr.stats.judging import Usage
 from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
 from tests.fakes.runs import FakeTask, make_run, plain_task
 

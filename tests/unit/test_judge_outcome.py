@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, Tokens, Usage, read_summary, write_summary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, read_summary, write_summary
 from lm_eval_fr.judge.verdicts.outcome import (
     OUTCOMES,
     PairVerdict,
@@ -17,6 +17,7 @@ from lm_eval_fr.judge.verdicts.outcome import (
     read_verdicts,
     write_verdicts,
 )
+from lm_eval_fr.stats.judging import Tokens, Usage
 
 
 @pytest.mark.parametrize(

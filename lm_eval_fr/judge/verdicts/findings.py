@@ -16,11 +16,12 @@ from lm_eval_fr.judge.asking.worklist import Worklist
 from lm_eval_fr.judge.live.asker import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.journal import Journal
-from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, Usage, write_summary
+from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, write_summary
 from lm_eval_fr.judge.verdicts.judged_answers import answers_of
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
 from lm_eval_fr.judge.verdicts.ledger import sum_usage
 from lm_eval_fr.judge.verdicts.outcome import OutcomeCounts, PairVerdict, count, read_verdicts, write_verdicts
+from lm_eval_fr.stats.judging import Usage
 
 INVALID_SHARE = 0.02  # of the pairs; more unreadable replies than this are worth a warning
 

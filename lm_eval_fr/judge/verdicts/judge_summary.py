@@ -12,47 +12,7 @@ import msgspec
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.verdicts.outcome import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What one kind of call (live or batch) used. `dollars` is None when a price is unknown."""
-
-    calls: int = 0
-    input_tokens: int = 0  # all of the prompt, the cached part included
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    dollars: float | None = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The ledger. `calls` are replies that were paid for; `unusable` ones of them held no verdict."""
-
-    live: Tokens = field(default_factory=Tokens)
-    batch: Tokens = field(default_factory=Tokens)
-    unusable: int = 0
-    failures: int = 0  # attempts that brought no reply
-    without_usage: int = 0  # replies whose server did not say what they used
-    lost_dollars: float | None = 0.0  # at most this for calls whose reply never arrived: the server may bill them
-    dollars: float | None = 0.0  # live + batch; None is unknown, and `unknown` says why
-    unknown: str | None = None
-
-    @property
-    def calls(self) -> int:
-        return self.live.calls + self.batch.calls
-
-    @property
-    def input_tokens(self) -> int:
-        return self.live.input_tokens + self.batch.input_tokens
-
-    @property
-    def cached_tokens(self) -> int:
-        return self.live.cached_tokens + self.batch.cached_tokens
-
-    @property
-    def output_tokens(self) -> int:
-        return self.live.output_tokens + self.batch.output_tokens
+from lm_eval_fr.stats.judging import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import msgspec
 from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.verdicts.journal import Journal, Source
-from lm_eval_fr.judge.verdicts.judge_summary import Tokens, Usage
+from lm_eval_fr.stats.judging import Tokens, Usage
 
 MILLION = 1_000_000
 FRAME_TOKENS = 64  # what a server adds around the messages: roles, separators, the reply's opening

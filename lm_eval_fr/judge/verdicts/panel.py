@@ -14,29 +14,12 @@ import msgspec
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict
 from lm_eval_fr.stats import Proportion, binomial_share
+from lm_eval_fr.stats.judging import Agreement
 
 Label = Literal["win", "tie", "loss"]
 LABELS: tuple[Label, ...] = ("win", "tie", "loss")
 Place = tuple[str, str]  # task, doc_hash
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Two judges, or a judge and people, on the pairs that both decided as win, tie or loss.
-
-    `kappa` is Cohen's: agreement beyond what their shares of win, tie and loss would give by chance. None, with a
-    reason, where chance alone gives all of it.
-    """
-
-    first: str
-    second: str
-    n: int
-    raw: Proportion
-    kappa: float | None
-    table: Mapping[str, int]  # "win/tie": pairs that the first calls win and the second tie
-    missing: int = 0  # pairs that only one of them decided
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

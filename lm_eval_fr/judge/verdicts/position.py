@@ -7,81 +7,17 @@ answers exchanges its verdict; every flip is a pair that the place decided, or t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
 import numpy as np
 
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
-from lm_eval_fr.stats import Interval, Proportion, binomial_share, paired_difference
+from lm_eval_fr.stats import Proportion, binomial_share, paired_difference
+from lm_eval_fr.stats.judging import Length, LengthBin, Position, PositionReport, Repeats
 
 LENGTH_RATIOS = (0.0, 2 / 3, 0.9, 1.1, 1.5)  # candidate / reference; the last bin has no end
 BOTH = ("win", "loss", "tie", "flip", "split")
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """`first_answer`: of all A and B given in pairs that were decided in both orders, those that named the first.
-
-    `flips_to_first`: of the flips, those where it was the first both times; its p says whether the judge leans.
-    """
-
-    both_orders: int
-    first_answer: Proportion
-    flip: Proportion
-    split: Proportion
-    consistent: Proportion
-    flips_to_first: Proportion
-
-
-@dataclass(frozen=True, slots=True)
-class LengthBin:
-    """The judged pairs whose candidate answer is `low` to `high` times as long as the reference's."""
-
-    low: float
-    high: float | None
-    n: int
-    wins: int
-    ties: int
-    losses: int
-    win_share: Proportion
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """In characters. `longer_wins`: of the decided pairs with answers of unequal length, those won by the longer."""
-
-    candidate_mean: float
-    reference_mean: float
-    difference: Interval
-    longer_wins: Proportion
-    bins: tuple[LengthBin, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """`changed`: of all two askings of one question in one order, those that got two verdicts. That is noise.
-
-    `order_changed`: of the pairs judged in both orders, those whose opinion the order changed: noise and bias together.
-    `bias`: the second less the first, at least 0; None when either is unknown.
-    """
-
-    questions: int
-    askings: int
-    changed: Proportion
-    order_changed: Proportion
-    bias: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PositionReport:
-    """None where the verdicts hold nothing to report on."""
-
-    position: Position | None
-    length: Length | None
-    repeats: Repeats | None
-    warnings: tuple[str, ...]
 
 
 def position_report(verdicts: Iterable[PairVerdict], level: float = 0.95) -> PositionReport:
