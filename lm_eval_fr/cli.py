@@ -211,8 +211,11 @@ def _pairing(candidate: Path, reference: Path, options: dict[str, Any]) -> Pairi
 @click.option("--repeat-sample", type=int, default=50, show_default=True, help="Pairs in that sample.")
 @click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="Judge the reference against itself as well.")
 @click.option("--labels", type=EXISTING, metavar="FILE", help="Human labels to compare with (JSONL).")
-@click.option("--no-canaries", is_flag=True, help="Do not check the judge on spoilt answers first.")
-@click.option("--reparse", is_flag=True, help="Read the stored replies again; nobody is asked.")
+@click.option("--controls", type=click.IntRange(0), metavar="N", help="Graded control pairs; 0: no controls [40].")
+@click.option("--no-canaries", is_flag=True, help="The same as --controls 0.")
+@click.option("--trust-judge", is_flag=True, help="Judge the pairs even if the judge fails the controls.")
+@click.option("--retry-invalid", is_flag=True, help="Ask again where two replies held no verdict.")
+@click.option("--reparse", is_flag=True, help="Read the stored replies again; no API calls are made.")
 @click.option("--batch", type=click.Choice(["submit", "status", "collect", "write", "read"]), help="Step of a batch.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @pair_options
@@ -228,15 +231,18 @@ def judge(
     lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch write FILE  (for `vllm run-batch`; then read FILE)
     """
     from lm_eval_fr.judge.judge_command import judge_command
-    from lm_eval_fr.judge.options import JudgeOptions
+    from lm_eval_fr.judge.options import GRADED_CONTROLS, JudgeOptions
 
     pairing = {name: given.pop(name) for name in ("allow", "metrics", "filters", "tasks")}
     steps = {name: given.pop(name) for name in ("batch", "estimate", "quiet")}
-    alpha, canaries = (1 - given.pop("level")) / 2, not given.pop("no_canaries")
+    alpha, controls, none = (1 - given.pop("level")) / 2, given.pop("controls"), given.pop("no_canaries")
+    if none and controls:
+        raise click.UsageError("--no-canaries is --controls 0")
+    controls = 0 if none else GRADED_CONTROLS if controls is None else controls
     judge_command(
         _pairing(candidate, reference, pairing),
         out,
-        JudgeOptions(alpha=alpha, canaries=canaries, command=_command_line(), **given),
+        JudgeOptions(alpha=alpha, controls=controls, command=_command_line(), **given),
         rerun=None if reference_rerun is None else _pairing(reference_rerun, reference, pairing),
         file=file,
         show=click.echo,

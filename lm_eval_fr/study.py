@@ -24,11 +24,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lm_eval_fr.arms.planned import arm_flags, planned_arms
 from lm_eval_fr.errors import ArmError, InputError, PlanError, UsageError
-from lm_eval_fr.plan import ArmPlan, JudgePlan, Plan, arm_hash
+from lm_eval_fr.plan import ArmPlan, Plan, arm_hash
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 if TYPE_CHECKING:
-    from lm_eval_fr.judge.options import JudgeOptions
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.pairing import Pairing
     from lm_eval_fr.report.model import Report
@@ -92,9 +91,10 @@ def _check_before(plan: Plan, plan_file: Path, command: str) -> None:
         raise PlanError(f"no mismatch is called {unknown[0]!r}", where=plan_file, remedy=remedy)
     tasks = tasks_behind(plan.tasks)
     if plan.judge is not None and (tasks is None or not judged_names().isdisjoint(tasks)):
+        from lm_eval_fr.judge.options import JudgeOptions
         from lm_eval_fr.judge.session import check_ready
 
-        check_ready(_judge_options(plan.judge, plan, plan_file.resolve().parent, command))
+        check_ready(JudgeOptions.from_plan(plan, plan.judge, plan_file.resolve().parent, command))
 
 
 def _open_folder(plan: Plan, plan_text: str, out: Path) -> list[str]:
@@ -190,9 +190,10 @@ def _judge(
     if plan.judge is None or not any(task.judged for task in pairing.tasks):
         return None
     from lm_eval_fr.judge.live.progress import Reporter
+    from lm_eval_fr.judge.options import JudgeOptions
     from lm_eval_fr.judge.session import judge_runs
 
-    options = _judge_options(plan.judge, plan, folder, command)
+    options = JudgeOptions.from_plan(plan, plan.judge, folder, command)
     rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
     say(f"judge: {', '.join(plan.judge.profiles)}")
     reporter = None if quiet else Reporter(sys.stderr)
@@ -201,31 +202,6 @@ def _judge(
     finally:
         if reporter is not None:
             reporter.close()
-
-
-def _judge_options(asked: JudgePlan, plan: Plan, folder: Path, command: str) -> JudgeOptions:
-    from lm_eval_fr.judge.options import JudgeOptions
-
-    return JudgeOptions(
-        profile=tuple(_near_plan(name, folder) for name in asked.profiles),
-        rubric=_near_plan(asked.rubric, folder),
-        model=asked.model,
-        base_url=asked.base_url,
-        orders=asked.orders,
-        stop=asked.stop,
-        max_usd=asked.max_usd,
-        concurrency=asked.concurrency,
-        repeats=asked.repeats,
-        labels=None if asked.labels is None else folder / asked.labels,
-        margin=plan.margin("judge"),
-        alpha=(1 - plan.level) / 2,
-        command=command,
-    )
-
-
-def _near_plan(name: str, folder: Path) -> str:
-    """A profile or rubric is a name, or a file beside the plan."""
-    return str(folder / name) if (folder / name).is_file() else name
 
 
 def _compare(

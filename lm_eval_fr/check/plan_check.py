@@ -40,7 +40,8 @@ def check_plan(plan: Plan, plan_file: Path, *, say: Say = lambda message: None) 
     calls: dict[str, ArmCall] = {}
     checks: dict[str, ArmCheck] = {}
     works: dict[str, Sequence[TaskWork]] = {}
-    with contextlib.chdir(plan_file.resolve().parent):
+    folder = plan_file.resolve().parent
+    with contextlib.chdir(folder):
         for name, arm in arms.items():
             try:
                 calls[name] = parse_call(_flags(plan, arm), Redactor.from_environment())
@@ -55,7 +56,7 @@ def check_plan(plan: Plan, plan_file: Path, *, say: Say = lambda message: None) 
             checks[name] = check_arm(name, calls[name], work)
             findings += checks[name].findings
         findings += _both(plan, works, calls)
-        judge_findings, judge = _judge(plan, works, say)
+        judge_findings, judge = _judge(plan, folder, works, say)
     estimates = tuple(_estimate(name, arms[name], calls[name], work, checks[name]) for name, work in works.items())
     return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge)
 
@@ -96,23 +97,13 @@ def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, Arm
 
 
 def _judge(
-    plan: Plan, works: dict[str, Sequence[TaskWork]], say: Say
+    plan: Plan, folder: Path, works: dict[str, Sequence[TaskWork]], say: Say
 ) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
     if plan.judge is None or not works:
         return (), ()
     say(f"judge: asking {', '.join(plan.judge.profiles)} one question")
     try:
-        options = JudgeOptions(
-            profile=plan.judge.profiles,
-            rubric=plan.judge.rubric,
-            model=plan.judge.model,
-            base_url=plan.judge.base_url,
-            orders=plan.judge.orders,
-            stop=plan.judge.stop,
-            max_usd=plan.judge.max_usd,
-            concurrency=plan.judge.concurrency,
-            margin=plan.margin("judge"),
-        )
+        options = JudgeOptions.from_plan(plan, plan.judge, folder)
         return check_judge(options, next(iter(works.values())))
     except LmEvalFrError as error:
         return (Finding.of(error, "judge"),), ()

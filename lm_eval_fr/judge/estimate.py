@@ -122,7 +122,7 @@ def estimate_items(
 ) -> Estimate:
     """What judging these pairs would still ask; canaries, as `options` has them, come on top."""
     questioner = Questioner(profile, load_rubric(options.rubric), b"" if journal is None else journal.salt)
-    sums, canaries = _Sums(), canary_items() if options.canaries else []
+    sums, canaries = _Sums(), canary_items() if options.controls else []
     for item in chain(canaries, items):
         _add(item, questioner, journal, sums, lazy=options.orders == "lazy")
     repeats = (options.repeats - 1) * 2 * min(options.repeat_sample, sums.pairs - sums.identical)

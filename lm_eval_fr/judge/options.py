@@ -8,6 +8,9 @@ from typing import Literal
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.judge.live.retry import RetryPolicy
+from lm_eval_fr.plan import JUDGE_MARGIN, JudgePlan, Plan
+
+GRADED_CONTROLS = 40
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,15 @@ class JudgeOptions:
     max_usd: float | None = None  # of the whole folder, whatever was spent in earlier runs included
     concurrency: int | None = None  # None: the profile's
     stop: Literal["never", "anytime"] = "never"
-    margin: float = 0.10  # for `stop`: the net win rate, -1 to 1, that may be lost; fixed before looking
+    margin: float = JUDGE_MARGIN  # for `stop`: the net win rate, -1 to 1, that may be lost; fixed before looking
     alpha: float = 0.025  # for `stop`: one-sided
     repeats: int = 1  # how often a question of the sample is asked in all
     repeat_sample: int = 50  # pairs
-    canaries: bool = True
+    controls: int = GRADED_CONTROLS  # graded ones, beside the gross ones; 0: no control at all, and no claim
+    trust_judge: bool = False  # ask the pairs even after lost controls
     labels: Path | None = None  # human labels to compare with
-    reparse: bool = False  # read the stored replies again, call nobody
+    reparse: bool = False  # read the stored replies again, make no API call
+    retry_invalid: bool = False  # ask again what two replies left without a verdict
     command: str = ""  # what the user typed, for judge.json
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
@@ -40,6 +45,10 @@ class JudgeOptions:
         ):
             if value is not None and value < least:
                 raise UsageError(f"{value} is below {least}", where=flag)
+        if self.controls < 0:
+            raise UsageError(f"{self.controls} is below 0", where="--controls", remedy="0 asks none")
+        if self.reparse and self.retry_invalid:
+            raise UsageError("--reparse makes no calls, --retry-invalid does", remedy="give one of them")
         if self.max_usd is not None and not self.max_usd > 0:
             raise UsageError(f"{self.max_usd:g} is not above 0", where="--max-usd")
         if not 0 < self.alpha < 0.5:
@@ -55,3 +64,27 @@ class JudgeOptions:
             raise UsageError("--model and --base-url are for one judge", where="--profile")
         if len(self.profile) > 1 and self.stop == "anytime":
             raise UsageError("a panel has no anytime stop", where="--stop", remedy="name one --profile")
+
+    @classmethod
+    def from_plan(cls, plan: Plan, judge: JudgePlan, folder: Path, command: str = "") -> JudgeOptions:
+        """The judging that a plan asks for. `folder`: the plan's own, from which its relative paths start."""
+        return cls(
+            profile=tuple(_near_plan(name, folder) for name in judge.profiles),
+            rubric=_near_plan(judge.rubric, folder),
+            model=judge.model,
+            base_url=judge.base_url,
+            orders=judge.orders,
+            stop=judge.stop,
+            max_usd=judge.max_usd,
+            concurrency=judge.concurrency,
+            repeats=judge.repeats,
+            labels=None if judge.labels is None else folder / judge.labels,
+            margin=plan.margin("judge"),
+            alpha=(1 - plan.level) / 2,
+            command=command,
+        )
+
+
+def _near_plan(name: str, folder: Path) -> str:
+    """A profile or rubric is a name, or a file beside the plan."""
+    return str(folder / name) if (folder / name).is_file() else name

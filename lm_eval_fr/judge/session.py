@@ -162,7 +162,7 @@ class Session:
     async def _judge(self, asker: Asker, canaries_only: bool) -> Results:
         questioner = Questioner(self.profile, self.rubric, self.journal.salt)
         results = Results()
-        if self.options.canaries:
+        if self.options.controls:
             items = canary_items()
             results.canaries = await self._judge_items(asker, questioner, items, len(items))
             results.warn_of_canaries(self.options.orders == "lazy", self.say)

@@ -78,7 +78,7 @@ def write_profile(folder: Path, url: str, name: str = "fake", **changes: Any) ->
 
 
 def options(profile: str, **changes: Any) -> JudgeOptions:
-    return JudgeOptions(**({"profile": (profile,), "canaries": False, "retry": FAST} | changes))
+    return JudgeOptions(**({"profile": (profile,), "controls": 0, "retry": FAST} | changes))
 
 
 def judge(pairing: Pairing, out: Path, profile: str, **changes: Any) -> tuple[JudgeSummary, list[PairVerdict]]:

@@ -158,7 +158,7 @@ def test_canaries_are_asked_live_before_a_batch_is_paid_for(
 ) -> None:
     served.server.answer = lambda call: verdict_json("A")  # knows nothing but places
     run = Run(pairing, served, tmp_path)
-    run.batch("submit", canaries=True)
+    run.batch("submit", controls=40)
     assert served.server.count == 28 and len(served.batches) == 1
     assert any("do not trust its verdicts" in line for line in run.said[:-1])
 
@@ -183,7 +183,7 @@ def test_a_budget_that_is_too_small_keeps_what_was_submitted(
 
 def test_a_file_goes_out_and_comes_back(pairing: Pairing, served: FakeBatches, tmp_path: Path) -> None:
     run = Run(pairing, served, tmp_path)
-    run.batch("write", tmp_path / "questions.jsonl", canaries=True)
+    run.batch("write", tmp_path / "questions.jsonl", controls=40)
     assert "36 questions written; run: vllm run-batch -i" in run.said[-1]
     replies = []
     for number, line in enumerate((tmp_path / "questions.jsonl").read_text(encoding="utf-8").splitlines()):
@@ -195,12 +195,12 @@ def test_a_file_goes_out_and_comes_back(pairing: Pairing, served: FakeBatches, t
         reply = {"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
         replies.append(json.dumps({"id": f"vllm-{number}", **reply}, ensure_ascii=False))
     (tmp_path / "some.jsonl").write_text("\n".join(replies[:30]) + "\n", encoding="utf-8")
-    summary = run.batch("read", tmp_path / "some.jsonl", canaries=True)
+    summary = run.batch("read", tmp_path / "some.jsonl", controls=40)
     assert summary is not None and "they have no reply yet" in (summary.left or "")
     with pytest.raises(Unfinished, match="submit or write them again"):
         check_finished(summary, run.out)
     (tmp_path / "replies.jsonl").write_text("\n".join(replies) + "\n", encoding="utf-8")
-    summary = run.batch("read", tmp_path / "replies.jsonl", canaries=True)
+    summary = run.batch("read", tmp_path / "replies.jsonl", controls=40)
     assert "6 replies filed, 30 filed before" in " ".join(run.said) and served.server.count == 0
     assert summary is not None and summary.finished and run.outcomes() == EXPECTED
     assert summary.usage.batch.calls == 36 and summary.controls["canaries"]["judged"] == 14

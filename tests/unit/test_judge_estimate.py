@@ -66,7 +66,7 @@ def test_lazy_canaries_and_repeats_change_the_calls(pairing: Pairing, tmp_path: 
 
     assert calls(orders="lazy") == (27, 54)
     assert calls(repeats=3, repeat_sample=10) == (94, 94)
-    assert calls(canaries=True)[0] > 54
+    assert calls(controls=40)[0] > 54
 
 
 @pytest.mark.parametrize("orders", ["both", "lazy"])

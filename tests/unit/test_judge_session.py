@@ -377,7 +377,7 @@ def test_canaries_are_asked_first_and_a_blind_judge_is_named(pairing: Pairing, f
     server = fake_server(verdict_json("tie"))
     said: list[str] = []
     profile = write_profile(tmp_path, server.url, concurrency=1)
-    summary = judge_runs(pairing, tmp_path / "out", options(profile, canaries=True), say=said.append)
+    summary = judge_runs(pairing, tmp_path / "out", options(profile, controls=40), say=said.append)
     assert any("did not prefer a full answer" in message for message in said)
     assert any("did not prefer a full answer" in message for message in summary.warnings)
     assert summary.controls["canaries"]["won"] == 0
@@ -386,7 +386,7 @@ def test_canaries_are_asked_first_and_a_blind_judge_is_named(pairing: Pairing, f
     assert all("L'île est belle" in text for text in texts[first:])
     assert first == 2 * summary.controls["canaries"]["n"]
     assert summary.usage.calls == server.count
-    judge_runs(pairing, tmp_path / "out", options(profile, canaries=True))
+    judge_runs(pairing, tmp_path / "out", options(profile, controls=40))
     assert server.count == first + 12
 
 
@@ -406,7 +406,7 @@ def test_a_panel_decides_by_majority(pairing: Pairing, fake_server, tmp_path: Pa
     servers = [fake_server(by_quality), fake_server(by_quality), fake_server(verdict_json("tie"))]
     profiles = tuple(write_profile(tmp_path, s.url, f"judge{i}", model=f"m{i}") for i, s in enumerate(servers))
     out = tmp_path / "out"
-    summary = judge_runs(pairing, out, JudgeOptions(profile=profiles, canaries=False))
+    summary = judge_runs(pairing, out, JudgeOptions(profile=profiles, controls=0))
     assert outcomes(read_verdicts(out)) == EXPECTED
     assert summary.profile == "judge0+judge1+judge2"
     assert (summary.usage.calls, summary.finished) == (36, True)
@@ -441,7 +441,7 @@ def test_runs_without_a_judged_task(server: FakeOpenAI, profile: str, tmp_path: 
 
 
 def test_the_offline_judge_takes_the_same_road(arms: tuple[Path, Path], tmp_path: Path) -> None:
-    summary, verdicts = judge(pair(*arms), tmp_path / "out", "offline", canaries=True)
+    summary, verdicts = judge(pair(*arms), tmp_path / "out", "offline", controls=40)
     assert len(verdicts) == 6
     assert summary.usage.dollars == 0.0
     assert summary.controls["canaries"]["judged"] == summary.controls["canaries"]["n"]

@@ -151,7 +151,7 @@ class _Step:
 
     def submit(self) -> int:
         """Returns how many questions were held back."""
-        if self.options.canaries:
+        if self.options.controls:
             work = worklist(self.pairing)
             Session(self.profile, self.rubric, self.journal, self.options, work, None, None, self.say).ask_canaries()
         sent = batch.submit(self.journal, self.profile, self._open(), self.folder, max_usd=self.options.max_usd)
@@ -196,7 +196,7 @@ class _Step:
 
     def _open(self, *, canaries: bool = False) -> Iterator[Question]:
         ask = partial(open_questions, questioner=self._questioner(), journal=self.journal, options=self.options)
-        if canaries and self.options.canaries:
+        if canaries and self.options.controls:
             yield from ask(canary_items())
         work = worklist(self.pairing)
         yield from ask(work, sampled=work.n)
