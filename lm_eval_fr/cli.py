@@ -100,7 +100,7 @@ def check(plan: Path) -> None:
     lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
     """
     from lm_eval_fr.check.plan_check import check_plan
-    from lm_eval_fr.plan import load_plan
+    from lm_eval_fr.plan_reader import load_plan
 
     report = check_plan(load_plan(plan), plan, say=say)
     click.echo(report.text())
@@ -109,7 +109,7 @@ def check(plan: Path) -> None:
 
 def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False) -> None:
     from lm_eval_fr.compare import gate_code
-    from lm_eval_fr.plan import load_plan
+    from lm_eval_fr.plan_reader import load_plan
     from lm_eval_fr.report.text_writer import render
     from lm_eval_fr.study import run_study
 
@@ -205,7 +205,7 @@ def _pairing(candidate: Path, reference: Path, options: dict[str, Any]) -> Pairi
 @click.option("--max-usd", type=float, help="Never spend more, calls in flight included.")
 @click.option("--concurrency", type=int, help="Calls at once [the profile's].")
 @click.option("--stop", type=click.Choice(["never", "anytime"]), default="never", show_default=True)
-@click.option("--margin", type=Percent(), default=0.10, help="For --stop: net win rate that may be lost [0.10].")
+@click.option("--margin", type=Percent(), help="For --stop: the net win rate that may be lost, e.g. 10%.")
 @click.option("--level", type=Percent(), default=0.95, help="For --stop [0.95].")
 @click.option("--repeats", type=int, default=1, help="Ask a sample so often in all: the judge's own noise [1].")
 @click.option("--repeat-sample", type=int, default=50, show_default=True, help="Pairs in that sample.")

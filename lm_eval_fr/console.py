@@ -88,11 +88,12 @@ class Percent(click.ParamType):
     name = "x"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        text = str(value).strip()
+        from lm_eval_fr.plan_reader import parse_share
+
         try:
-            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-        except ValueError:
-            return self.fail(f"{value!r} is not a number, e.g. 0.02 or 2%", param, ctx)
+            return parse_share(value)
+        except ValueError as error:
+            return self.fail(f"{value!r} is not a number: {error}", param, ctx)
 
 
 class NamedWord(click.ParamType):

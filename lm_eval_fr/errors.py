@@ -13,6 +13,8 @@ LmEvalFrError               exit code 2 unless it says otherwise
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -85,3 +87,9 @@ class JournalError(JudgeError):
 
 class Unfinished(LmEvalFrError):
     exit_code = 4
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A remedy that offers the nearest known name, or "" when nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 
 from lm_eval_fr.arms.arm_key import NAMING_ARGUMENTS, arm_key
 from lm_eval_fr.arms.manifest import read_manifest
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.io.redaction import Redactor
 
 OUR_MODELS = {
@@ -135,12 +134,6 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     output, note = _output(flags, call)
     flags.output_path = str(output)
     return ArmCall(flags, model, flags.model_args, tasks, output, data_dir, manifest, (*notes, *note))
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A remedy that offers the nearest known name, or "" when nothing is near."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def model_names() -> tuple[str, ...]:

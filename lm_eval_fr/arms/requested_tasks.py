@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lm_eval_fr.arms.flags import nearest
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
 
 DECLARED = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([^\s\"'#\[]+)", re.MULTILINE)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import PairedTask
-from lm_eval_fr.plan import GOLD_MARGIN, JUDGE_MARGIN
 
 GOLD, JUDGE = "gold", "judge"
+GOLD_MARGIN, JUDGE_MARGIN = 0.02, 0.10
 
 
 @dataclass(frozen=True)

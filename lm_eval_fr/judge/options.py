@@ -8,7 +8,7 @@ from typing import Literal
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.judge.live.retry import RetryPolicy
-from lm_eval_fr.plan import JUDGE_MARGIN, JudgePlan, Plan
+from lm_eval_fr.plan import JudgePlan, Plan
 
 GRADED_CONTROLS = 40
 
@@ -25,7 +25,7 @@ class JudgeOptions:
     max_usd: float | None = None  # of the whole folder, whatever was spent in earlier runs included
     concurrency: int | None = None  # None: the profile's
     stop: Literal["never", "anytime"] = "never"
-    margin: float = JUDGE_MARGIN  # for `stop`: the net win rate, -1 to 1, that may be lost; fixed before looking
+    margin: float | None = None  # for `stop`: the net win rate, -1 to 1, that may be lost; fixed before looking
     alpha: float = 0.025  # for `stop`: one-sided
     repeats: int = 1  # how often a question of the sample is asked in all
     repeat_sample: int = 50  # pairs
@@ -62,6 +62,9 @@ class JudgeOptions:
             raise UsageError("names a judge twice", where="--profile")
         if len(self.profile) > 1 and (self.model or self.base_url):
             raise UsageError("--model and --base-url are for one judge", where="--profile")
+        if self.stop == "anytime" and self.margin is None:
+            remedy = "fix the net win rate that may be lost: --margin 10%, or margins: {judge: 10%} in the plan"
+            raise UsageError("an anytime stop needs a margin", where="--stop", remedy=remedy)
         if len(self.profile) > 1 and self.stop == "anytime":
             raise UsageError("a panel has no anytime stop", where="--stop", remedy="name one --profile")
 
@@ -78,6 +81,8 @@ class JudgeOptions:
             max_usd=judge.max_usd,
             concurrency=judge.concurrency,
             repeats=judge.repeats,
+            controls=GRADED_CONTROLS if judge.controls is None else judge.controls,
+            trust_judge=judge.trust_judge,
             labels=None if judge.labels is None else folder / judge.labels,
             margin=plan.margin("judge"),
             alpha=(1 - plan.level) / 2,

@@ -258,13 +258,14 @@ class Session:
         return Budget(self.options.max_usd, spent + reserved)
 
     def _watch(self) -> Anytime | None:
-        if self.options.stop == "never":
+        margin = self.options.margin
+        if self.options.stop == "never" or margin is None:
             return None
         from lm_eval_fr.judge.live.anytime import Anytime
 
         return Anytime(
             self.work.unit_sizes,
-            self.options.margin,
+            margin,
             self.options.alpha,
             lazy=self.options.orders == "lazy",
             ahead=2 * self._concurrency,

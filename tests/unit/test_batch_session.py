@@ -226,7 +226,7 @@ def test_a_panel_is_submitted_and_collected_judge_by_judge(
     [
         ("write", None, {}, "write needs a FILE"),
         ("submit", "x.jsonl", {}, "submit takes no FILE"),
-        ("submit", None, {"stop": "anytime"}, "a batch is answered as a whole"),
+        ("submit", None, {"stop": "anytime", "margin": 0.1}, "a batch is answered as a whole"),
         ("submit", None, {"profile": ("offline",)}, "the offline judge has no batches"),
     ],
 )

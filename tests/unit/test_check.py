@@ -14,7 +14,8 @@ from lm_eval_fr.check.plan_check import check_plan, prices_of
 from lm_eval_fr.check.probe import Reply as ReadReply
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.io.http import Server
-from lm_eval_fr.plan import Plan, parse_plan
+from lm_eval_fr.plan import Plan
+from lm_eval_fr.plan_reader import parse_plan
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
 from tests.fakes.server import Call, FakeOpenAI, Reply
 from tests.fakes.tokenizing import FakeTokenizer

@@ -99,7 +99,7 @@ def test_what_is_stored_is_not_counted_and_teaches_the_rate(pairing: Pairing, fa
 
 def test_unknown_prices_and_limits_are_said(pairing: Pairing, tmp_path: Path) -> None:
     profile = write_profile(tmp_path, "http://127.0.0.1:9/v1", prices={}, parameters={})
-    (found,) = estimate_runs(pairing, tmp_path / "out", options(profile, stop="anytime"))
+    (found,) = estimate_runs(pairing, tmp_path / "out", options(profile, stop="anytime", margin=0.1))
     assert found.dollars is None
     assert found.text().count("unknown") >= 2
     assert "sets no output limit" in found.text()

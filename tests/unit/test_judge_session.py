@@ -466,7 +466,8 @@ def test_a_model_that_is_gone_is_said(pairing: Pairing, server: FakeOpenAI, tmp_
         {"profile": ()},
         {"profile": ("a", "a")},
         {"profile": ("a", "b"), "model": "m"},
-        {"profile": ("a", "b"), "stop": "anytime"},
+        {"stop": "anytime"},
+        {"profile": ("a", "b"), "stop": "anytime", "margin": 0.1},
     ],
 )
 def test_options_that_make_no_sense(wrong: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ FLOORS = [
     {"arms"},
     {"pairing"},
     {"models"},
+    {"plan_reader"},
     {"plan"},
     {"logs"},
     {"demo"},

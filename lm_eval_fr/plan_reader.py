@@ -1,0 +1,170 @@
+"""Reads a plan from YAML: every mistake is one line with the place and the nearest right word."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lm_eval_fr.errors import PlanError, nearest
+from lm_eval_fr.plan import ArmPlan, ArmPrices, JudgePlan, Plan
+from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
+
+REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"
+SHARES = "a share is written 0.02 or 2%"
+LONGEST_NAME = 100
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]|^\.|^\s|\s$")
+_PARTS: Mapping[str, Any] = {"candidate": ArmPlan, "reference": ArmPlan, "judge": JudgePlan}
+
+
+def parse_share(value: Any) -> float:
+    """0.02, "0.02" or "2%". Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(SHARES)
+    text = str(value).strip()
+    try:
+        number = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise ValueError(SHARES) from None
+    if not math.isfinite(number):
+        raise ValueError(SHARES)
+    return number
+
+
+def load_plan(path: Path) -> Plan:
+    """Reads a plan from YAML. Raises PlanError, with the line where it is known."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise PlanError(f"cannot read the plan: {reason}", where=path, remedy="give the path of a YAML file") from None
+    return parse_plan(text, where=path)
+
+
+def parse_plan(text: str, *, where: Path) -> Plan:
+    """The plan in `text`; `where` names it in errors. Raises PlanError."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = None if mark is None else mark.line + 1
+        problem = getattr(error, "problem", None) or "not readable"
+        raise PlanError(f"not YAML: {problem}", where=where, line=line, remedy=REMEDY) from None
+    except RecursionError:
+        raise PlanError("not YAML: nested too deeply", where=where, remedy=REMEDY) from None
+    if not isinstance(content, Mapping):
+        raise PlanError("a plan is a mapping of names to values", where=where, line=1, remedy=REMEDY)
+    _read_shares(content, text, where)
+    try:
+        plan = msgspec.convert(content, Plan)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), text, where) from None
+    for key, what, remedy in _mistakes(plan):
+        raise PlanError(what, where=where, line=line_of(key, text), remedy=remedy)
+    return plan
+
+
+def line_of(key: str, text: str) -> int | None:
+    """The first line of the plan that has this key."""
+    pattern = re.compile(rf"(?:^|[\s{{,]){re.escape(key)}\s*:")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.search(line)), None)
+
+
+def _read_shares(content: Any, text: str, where: Path) -> None:
+    """Numbers of `2%`, where a share may stand."""
+    margins = content.get("margins")
+    for place in (content, margins) if isinstance(margins, dict) else (content,):
+        for key in ["level"] if place is content else list(place):
+            if isinstance(value := place.get(key), str):
+                try:
+                    place[key] = parse_share(value)
+                except ValueError as error:
+                    what, line = f"{key}: {value!r} is not a number", line_of(str(key), text)
+                    raise PlanError(what, where=where, line=line, remedy=str(error)) from None
+
+
+def _mistakes(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """(key, what is wrong, remedy) of what no type can hold."""
+    if not plan.name or len(plan.name) > LONGEST_NAME or _UNSAFE.search(plan.name):
+        yield (
+            "name",
+            f"{plan.name[:LONGEST_NAME]!r} is not a folder's name",
+            "letters, digits, - and _, without / or a leading dot",
+        )
+    if not plan.tasks:
+        yield "tasks", "no tasks", "name at least one, e.g. [fr_gold]"
+    if isinstance(plan.limit, dict) and (strangers := sorted(set(plan.limit) - set(plan.tasks))):
+        remedy = "limit takes a number, or task names exactly as `tasks` lists them"
+        yield "limit", f"limit names {strangers[0]!r}, which tasks does not", remedy
+    for arm in ("candidate", "reference"):
+        prices: ArmPrices | None = getattr(plan, arm).prices
+        if prices is not None and (prices.hour is None) == (prices.input is None or prices.output is None):
+            yield "prices", f"{arm}: prices are either input and output, or hour", "prices: {input: 0.15, output: 0.60}"
+    yield from _margins(plan)
+    yield from _task_names(plan)
+
+
+def _margins(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    ours = tasks_behind(plan.tasks) or ()
+    for name, margin in plan.margins.items():
+        if not (math.isfinite(margin) and margin > 0):
+            remedy = "a margin is the largest loss accepted, above 0: 0.02 or 2%"
+            yield name, f"the margin of {name} is {margin:g}", remedy
+        elif margin >= 1 and name in ("gold", "judge", *ours):
+            remedy = f"{margin:g} points are {margin / 100:g} or {margin:g}%"
+            yield name, f"the margin of {name} is {margin:g}, which is the whole scale: every loss would pass", remedy
+
+
+def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """Names of tasks that will not be there would be found wrong only when both arms have run."""
+    tasks = tasks_behind(plan.tasks)
+    if tasks is None:
+        return  # lm-eval's own: what their names stand for is known when they have run
+    gold = [task for task in tasks if task not in judged_names()]
+    for part, names, known in (
+        ("margins", plan.margins, [*gold, "gold", "judge"]),
+        ("metrics", plan.metrics, gold),
+        ("filters", plan.filters, gold),
+        ("strata", plan.strata, gold),
+        ("parallel", [*plan.parallel, *plan.parallel.values()], gold),
+    ):
+        for name in names:
+            if name in known:
+                continue
+            remedy = nearest(name, known) or f"known here: {', '.join(known)}"
+            if name in tasks:
+                remedy = f"{name} is judged: its margin is the judge's" if part == "margins" else "leave it out"
+            yield name, f"{part} names {name!r}, which is not a scored task of this plan", remedy
+
+
+def _explain(message: str, text: str, where: Path) -> PlanError:
+    """msgspec's message, with the line of the key that it names and the nearest known key."""
+    if unknown := re.search(r"unknown field `(\w+)`(?: - at `\$?\.?([\w.\[\]]*)`)?", message):
+        key, place = unknown[1], unknown[2] or ""
+        known = _fields_at(place)
+        inside = f" in {place!r}" if place else ""
+        return PlanError(
+            f"unknown key {key!r}{inside}",
+            where=where,
+            line=line_of(key, text),
+            remedy=nearest(key, known) or f"known keys: {', '.join(known)}",
+        )
+    if missing := re.search(r"missing required field `(\w+)`", message):
+        found = re.search(r"at `\$\.(\w+)", message)
+        line = line_of(found[1], text) if found else 1
+        return PlanError(f"{missing[1]!r} is missing", where=where, line=line, remedy=REMEDY)
+    named = re.search(r"at `\$\.([\w.]+)", message)
+    line = line_of(named[1].rsplit(".", 1)[-1], text) if named else None
+    return PlanError(message.replace("`$.", "`"), where=where, line=line, remedy=REMEDY)
+
+
+def _fields_at(place: str) -> tuple[str, ...]:
+    *_, last = place.split(".")
+    part = ArmPrices if last == "prices" else _PARTS.get(place.split(".")[0], Plan)
+    return tuple(field.name for field in msgspec.structs.fields(part))
