@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import PlanError, nearest
+from lm_eval_fr.io.reading import parse_yaml, read_text
 from lm_eval_fr.plan import ArmPlan, ArmPrices, JudgePlan, Plan
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
@@ -37,27 +38,13 @@ def parse_share(value: Any) -> float:
 
 def load_plan(path: Path) -> Plan:
     """Reads a plan from YAML. Raises PlanError, with the line where it is known."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise PlanError(f"cannot read the plan: {reason}", where=path, remedy="give the path of a YAML file") from None
+    text = read_text(path, remedy="give the path of a YAML file", error=PlanError)
     return parse_plan(text, where=path)
 
 
 def parse_plan(text: str, *, where: Path) -> Plan:
     """The plan in `text`; `where` names it in errors. Raises PlanError."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        problem = getattr(error, "problem", None) or "not readable"
-        raise PlanError(f"not YAML: {problem}", where=where, line=line, remedy=REMEDY) from None
-    except RecursionError:
-        raise PlanError("not YAML: nested too deeply", where=where, remedy=REMEDY) from None
+    content = parse_yaml(text, where=where, remedy=REMEDY, error=PlanError)
     if not isinstance(content, Mapping):
         raise PlanError("a plan is a mapping of names to values", where=where, line=1, remedy=REMEDY)
     _read_shares(content, text, where)

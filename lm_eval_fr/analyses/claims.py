@@ -8,7 +8,6 @@ undecidable otherwise, with the number of documents that would decide it.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,6 +19,7 @@ import numpy as np
 from scipy import stats as distributions
 
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.reading import convert, read_yaml
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.claims_model import ClaimResult, Claims, Source, Status
@@ -122,19 +122,7 @@ def find_claims(given: str) -> Published:
 
 def read_claims(path: Path) -> Published:
     """Raises InputError, with the line where YAML knows it."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found = msgspec.convert(content, Published)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        raise InputError("not YAML", where=path, line=line, remedy=REMEDY) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=path, remedy="give a YAML file") from None
-    except msgspec.ValidationError as error:
-        raise InputError(re.sub(r"`\$\.?([^`]*)`", r"\1", str(error)), where=path, remedy=REMEDY) from None
+    found = convert(read_yaml(path, remedy=REMEDY), Published, what="a table of claims", where=path, remedy=REMEDY)
     if not found.claims:
         raise InputError("no claims", where=path, remedy=REMEDY)
     for row in found.claims:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 from lm_eval_fr.arms.arm_key import NAMING_ARGUMENTS, arm_key
 from lm_eval_fr.arms.manifest import read_manifest
 from lm_eval_fr.errors import UsageError, nearest
+from lm_eval_fr.io.reading import read_json, read_yaml
 from lm_eval_fr.io.redaction import Redactor
 
 OUR_MODELS = {
@@ -218,10 +218,7 @@ def _check_numbers(flags: argparse.Namespace) -> None:
 def _samples(asked: Any) -> dict[str, list[int]]:
     """In ascending order: lm-eval takes the documents in the data's order and the numbers in the list's."""
     if isinstance(asked, str):
-        try:
-            asked = json.loads(Path(asked).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UsageError(f"--samples {asked}: neither JSON nor a file of JSON") from None
+        asked = read_json(Path(asked), remedy="--samples takes JSON, or a file of JSON")
     if not isinstance(asked, Mapping) or not all(
         isinstance(numbers, list) and all(isinstance(number, int) and number >= 0 for number in numbers)
         for numbers in asked.values()
@@ -251,16 +248,8 @@ def _refuse_unknown(unknown: Sequence[str], parser: argparse.ArgumentParser) -> 
 
 def _merge_config(flags: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Takes from lm-eval's --config file what the command line leaves open."""
-    import yaml
-
     path = Path(flags.config)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read --config: {error.strerror}", where=path) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise UsageError("--config is not YAML", where=path, line=mark.line + 1 if mark else None) from None
+    content = read_yaml(path, remedy="--config takes a YAML file of flag names and values", error=UsageError)
     if not isinstance(content, dict):
         raise UsageError("--config: a mapping of flag names to values is wanted", where=path)
     known = [action.dest for action in parser._actions if action.dest not in ("help", "config")]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.reading import read_json
 
 START = "start"
 
@@ -99,13 +100,7 @@ def read_manifest(path: Path, model: str | None = None) -> dict[str, Any]:
 
     Raises InputError.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the manifest: {error.strerror}", where=path) from None
-    except ValueError as error:
-        line = getattr(error, "lineno", None)
-        raise InputError("not JSON", where=path, line=line, remedy="scripts/serve.py writes it") from None
+    content = read_json(path, remedy="scripts/serve.py writes it")
     if not isinstance(content, dict):
         raise InputError("a manifest is one JSON object", where=path, remedy="scripts/serve.py writes it")
     known = {str(content[name]) for name in ("served_name", "model") if content.get(name)}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from lm_eval_fr.analyses.claims import check_claims, find_claims
 from lm_eval_fr.compare.compare_command import Part
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report.fidelity_model import SCHEMA_VERSION, Fidelity
 from lm_eval_fr.report.model import Report
@@ -40,10 +39,7 @@ def fidelity_part(path: Path) -> Part:
 
 def read_fidelity(path: Path) -> Fidelity:
     """With its longest list cut. Raises InputError."""
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=Fidelity)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"no result of `fidelity`: {error}", where=path, remedy=REMEDY) from None
+    found = read_json_as(path, Fidelity, what="a result of `fidelity`", remedy=REMEDY)
     if found.schema_version != SCHEMA_VERSION:
         raise InputError(f"schema version {found.schema_version}", where=path, remedy="measure again")
     return replace(found, documents=found.documents[:FARTHEST])

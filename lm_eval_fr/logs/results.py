@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.logs.samples import COPY_AGAIN
 
 RUN_AGAIN = "run the arm with `lm-eval-fr run` or `lm_eval run --log_samples`"
@@ -150,11 +150,7 @@ def _nearest_run(path: Path) -> str:
 def _load(path: Path) -> Results:
     match = _RESULTS.fullmatch(path.name)
     assert match is not None  # _place took nothing else
-    try:
-        body = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
-        raise InputError("not JSON: cut or edited", where=path, line=line, remedy=COPY_AGAIN) from None
+    body = read_json(path, remedy=COPY_AGAIN, nan=True)
     if not isinstance(body, dict) or not isinstance(body.get("configs"), dict) or not body["configs"]:
         raise InputError("not results of lm-eval: no `configs`", where=path, remedy=RUN_AGAIN)
     if not isinstance(body.get("config") or {}, dict):
@@ -208,10 +204,7 @@ def _about(results: Results) -> Mapping[str, Any]:
     path = results.path.with_name(f"arm_{results.iso}.json")
     if not path.is_file():
         return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
-        raise InputError("not JSON: cut or edited", where=path, remedy="remove it, or run the arm again") from None
+    found = read_json(path, remedy="remove it, or run the arm again")
     return found if isinstance(found, dict) else {}
 
 

@@ -5,7 +5,6 @@ Whole samples are streamed from here; columns.py reads scores by the million.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -13,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import parse_json
 from lm_eval_fr.logs.logged_prompts import Rendering, read_prompt
 
 COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
@@ -161,14 +159,11 @@ def read_line(path: Path, offset: int) -> bytes:
 def decode_line(line: bytes, path: Path, number: int) -> Any:
     """One line of JSON, or an InputError that names it."""
     try:
-        return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:
-        return json.loads(line)  # takes NaN and lone surrogates, which Python writes and JSON forbids
-    except (ValueError, RecursionError):
-        what = "not JSON" if line.endswith(b"\n") else "the file ends inside this line"
-        raise InputError(what, where=path, line=number, remedy=COPY_AGAIN) from None
+        return parse_json(line, where=path, line=number, remedy=COPY_AGAIN, nan=True)
+    except InputError:
+        if line.endswith(b"\n"):
+            raise
+        raise InputError("the file ends inside this line", where=path, line=number, remedy=COPY_AGAIN) from None
 
 
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:

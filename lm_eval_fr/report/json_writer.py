@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import convert, parse_json
 from lm_eval_fr.report.model import SCHEMA_VERSION, ManyReport, Report
 
 
@@ -28,10 +29,10 @@ def part_to_json(name: str, part: object) -> str:
 
 def from_json(text: str | bytes, *, where: str | Path = "compare.json") -> Report:
     """The report that `to_json` wrote. Raises InputError for another file or another schema version."""
-    try:
-        report = msgspec.json.decode(text, type=Report)
-    except msgspec.DecodeError as error:
-        raise InputError(f"not a comparison: {error}", where=where, remedy="give the file that --json wrote") from None
+    remedy = "give the file that --json wrote"
+    report = convert(
+        parse_json(text, where=where, remedy=remedy), Report, what="a comparison", where=where, remedy=remedy
+    )
     if report.schema_version != SCHEMA_VERSION:
         raise InputError(
             f"schema version {report.schema_version}, this program writes and reads {SCHEMA_VERSION}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import parse_json, read_json, read_text
 
 AMEND = "fill it in, or take that document out"
 
@@ -59,32 +60,13 @@ def read_file(path: Path, task: str = "") -> Iterator[Record]:
     return readers[path.suffix](path, task)
 
 
-def read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("not UTF-8 text", where=path, remedy="iconv -t UTF-8 converts it") from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", where=path, remedy="is the file whole?") from error
-
-
 def json_lines(path: Path, task: str = "", *, comment: str = "") -> Iterator[Record]:
     """comment: what starts a line that is not meant."""
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip() or (comment and line.lstrip().startswith(comment)):
             continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            remedy = "one JSON object a line; is the file whole?"
-            raise InputError(f"not JSON: {error}", where=path, line=number, remedy=remedy) from error
+        remedy = "one JSON object a line; is the file whole?"
+        values = parse_json(line, where=path, line=number, remedy=remedy)
         if not isinstance(values, dict):
             raise InputError("not a JSON object", where=path, line=number, remedy="one JSON object a line")
         yield Record(values, str(path), number, task)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.tasklib.documents import (
     SEED,
     Settings,
@@ -17,7 +18,7 @@ from lm_eval_fr.tasklib.documents import (
     spread_over_clusters,
 )
 from lm_eval_fr.tasklib.metrics import span_scores
-from lm_eval_fr.tasklib.records import Record, read_json
+from lm_eval_fr.tasklib.records import Record
 from lm_eval_fr.tasklib.votes import span_vote_scores
 
 if TYPE_CHECKING:

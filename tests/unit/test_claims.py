@@ -219,7 +219,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     path.write_text("a: [", encoding="utf-8")
     with pytest.raises(InputError, match="not YAML"):
         find_claims(str(path))
-    with pytest.raises(InputError, match=r"no result of `fidelity`"):
+    with pytest.raises(InputError, match=r"fidelity.json that `lm-eval-fr fidelity` wrote"):
         fidelity_part(path)
 
 

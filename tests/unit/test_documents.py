@@ -42,7 +42,7 @@ def test_rows_of_every_kind_of_file(tmp_path: Path) -> None:
     [
         ("a.jsonl", '{"id": 1}\n{"id": 2, "te\n', "a.jsonl:2: not JSON: "),
         ("a.jsonl", "[1, 2]\n", "a.jsonl:1: not a JSON object"),
-        ("a.json", '{"data": ', "a.json: not JSON: "),
+        ("a.json", '{"data": ', "a.json:1: not JSON: "),
         ("a.json", '{"data": 1}', "a.json: not a list of JSON objects"),
         ("a.tsv", "id\ttext\n1\tx\n2\n", "a.tsv:3: 1 columns where the header has 2"),
         ("a.parquet", "PAR1", "a.parquet: not a Parquet file"),

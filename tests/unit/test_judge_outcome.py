@@ -135,7 +135,7 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
         out.write('{"task": "x", "doc_id": 1, "doc_hash": "h", "outcome": "draw"}\n')
     with pytest.raises(InputError, match=r"verdicts\.jsonl:2: not a verdict: .*reparse"):
         list(iter_verdicts(file))
-    with pytest.raises(InputError, match="no verdicts to read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_verdicts(tmp_path / "none.jsonl")
 
 
@@ -159,5 +159,5 @@ def test_the_summary_survives_the_file(tmp_path: Path) -> None:
     write_summary(tmp_path / "judge.json", summary)
     assert read_summary(tmp_path) == summary
     (tmp_path / "judge.json").write_text("{")
-    with pytest.raises(InputError, match="not the judge's summary"):
+    with pytest.raises(InputError, match="not JSON"):
         read_summary(tmp_path)

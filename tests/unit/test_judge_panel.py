@@ -107,7 +107,7 @@ def test_human_labels_by_hash_or_id_by_several_people(tmp_path: Path) -> None:
     [
         ('{"task": "t", "doc_id": 1, "label": "better"}', "not a label"),
         ('{"task": "t", "label": "win"}', "names no document"),
-        ("win", "not a label"),
+        ("win", "not JSON"),
     ],
 )
 def test_labels_that_cannot_be_read_are_named_by_line(tmp_path: Path, line: str, said: str) -> None:
@@ -122,5 +122,5 @@ def test_no_labels_at_all_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(InputError, match="holds no label"):
         read_labels(tmp_path / "empty.jsonl")
-    with pytest.raises(InputError, match="no labels to read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_labels(tmp_path / "none.jsonl")

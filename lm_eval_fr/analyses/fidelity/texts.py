@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import parse_json, read_text
 from lm_eval_fr.logs import Run, find_run, read_samples
 from lm_eval_fr.logs.logged_prompts import Turn, read_prompt
 from lm_eval_fr.logs.samples import Sample
@@ -85,11 +84,7 @@ def _of_sample(sample: Sample, cluster_field: str | None) -> Passage:
 
 
 def _of_file(path: Path) -> Iterator[Passage]:
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"cannot be read: {why}", where=path, remedy="give UTF-8 text, JSONL or a run") from None
+    content = read_text(path, remedy="give UTF-8 text, JSONL or a run")
     if not content.lstrip().startswith("{"):
         for number, paragraph in enumerate(filter(str.strip, content.split("\n\n")), 1):
             yield Passage(str(number), paragraph.strip(), str(number))
@@ -100,10 +95,7 @@ def _of_file(path: Path) -> Iterator[Passage]:
 
 
 def _of_line(line: str, path: Path, number: int) -> Passage:
-    try:
-        row: Any = json.loads(line)
-    except ValueError:
-        row = None
+    row = parse_json(line, where=path, line=number, remedy=SHAPE)
     if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not isinstance(row.get("prompt", ""), str):
         raise InputError("no `text`", where=path, line=number, remedy=SHAPE)
     name = str(row.get("id", number))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.logs import Run
 
 REMEDY = "give the JSON of `guidellm benchmark`, `vllm bench serve --save-result` or `vllm bench throughput`"
@@ -26,12 +26,7 @@ class Throughput:
 
 def read_throughput(path: Path) -> Throughput:
     """Raises InputError for a file that neither tool wrote."""
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path, remedy=REMEDY) from None
-    except ValueError:
-        raise InputError("not JSON", where=path, remedy=REMEDY) from None
+    content = read_json(path, remedy=REMEDY)
     if not isinstance(content, dict):
         raise InputError("not a throughput measurement", where=path, remedy=REMEDY)
     if isinstance(content.get("benchmarks"), list):
@@ -99,11 +94,8 @@ def run_seconds(run: Run) -> float:
                 raise InputError(what, where=run.results_path, remedy=remedy)
     about = run.results_path.with_name(f"arm_{stamp}.json")
     if about.is_file():
-        try:
-            kept = json.loads(about.read_bytes()).get("answers_kept")
-        except (ValueError, AttributeError):
-            raise InputError("not JSON: cut or edited", where=about, remedy="remove it") from None
-        if kept:
+        written = read_json(about, remedy="remove it")
+        if kept := written.get("answers_kept") if isinstance(written, dict) else None:
             what = f"{kept} of its answers came from its cache, so its time is not the time of its answers"
             raise InputError(what, where=about, remedy=remedy)
     return run.seconds

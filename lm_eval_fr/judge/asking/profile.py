@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import yaml
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import parse_yaml, read_text
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile, ResponseFormat, Rubric
 from lm_eval_fr.tasklib.definitions import judge_dir
 
@@ -145,18 +145,9 @@ def _find(kind: str, name_or_path: str | Path, flag: str) -> Path:
 
 def _read(path: Path, kind: type[T]) -> T:
     """The file as `kind`, or one line that says which key on which line is wrong."""
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        return msgspec.convert(yaml.safe_load(text), kind)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8", where=path, remedy="save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        line = None if mark is None else mark.line + 1
-        raise InputError(f"not YAML: {problem}", where=path, line=line) from error
+        return msgspec.convert(parse_yaml(text, where=path), kind)
     except msgspec.ValidationError as error:
         raise _wrong_key(str(error), text, path, kind) from error
 

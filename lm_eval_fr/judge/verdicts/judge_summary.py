@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.judge.verdicts.outcome import Outcome
 from lm_eval_fr.stats.judging import Usage
 
@@ -68,13 +68,5 @@ def write_summary(path: Path, summary: JudgeSummary) -> None:
 def read_summary(path: Path) -> JudgeSummary:
     """judge.json, or the one in the folder that `judge` wrote."""
     file = path / "judge.json" if path.is_dir() else path
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=JudgeSummary)
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror}", where=file, remedy="`lm-eval-fr judge` writes it"
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"not the judge's summary: {error}", where=file, remedy="judge again with --reparse"
-        ) from error
+    remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
+    return read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)

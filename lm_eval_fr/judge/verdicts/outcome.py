@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.protocol import Order, Verdict
 
 Outcome = Literal["win", "loss", "tie", "flip", "split", "identical", "invalid", "unjudged"]
@@ -211,22 +211,6 @@ def read_verdicts(path: Path) -> list[PairVerdict]:
 
 
 def iter_verdicts(file: Path) -> Iterator[PairVerdict]:
-    decode = msgspec.json.Decoder(PairVerdict).decode
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _read_line(decode, line, file, number)
-    except OSError as error:
-        raise InputError(
-            f"no verdicts to read: {error.strerror}", where=file, remedy="`lm-eval-fr judge` writes them"
-        ) from error
-
-
-def _read_line(decode: Any, line: bytes, file: Path, number: int) -> PairVerdict:
-    try:
-        return decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"not a verdict: {error}", where=file, line=number, remedy="`lm-eval-fr judge --reparse` writes it anew"
-        ) from error
+    remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
+    for number, value in read_jsonl(file, remedy=remedy):
+        yield convert(value, PairVerdict, what="a verdict", where=file, line=number, remedy=remedy)

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict
 from lm_eval_fr.stats import Proportion, binomial_share
 from lm_eval_fr.stats.judging import Agreement
@@ -86,21 +87,9 @@ def read_labels(path: Path) -> tuple[HumanLabel, ...]:
 
     "win" says that the candidate's answer is the better one.
     """
-    decode = msgspec.json.Decoder(HumanLabel).decode
-    labels = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"no labels to read: {error.strerror}", where=path) from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            label = decode(line)
-        except msgspec.DecodeError as error:
-            raise InputError(
-                f"not a label: {error}", where=path, line=number, remedy='label is "win", "tie" or "loss"'
-            ) from error
+    labels, remedy = [], 'one JSON object a line, whose label is "win", "tie" or "loss"'
+    for number, value in read_jsonl(path, remedy=remedy):
+        label = convert(value, HumanLabel, what="a label", where=path, line=number, remedy=remedy)
         if label.doc_hash is None and label.doc_id is None:
             raise InputError("names no document", where=path, line=number, remedy="give doc_hash or doc_id")
         labels.append(label)

@@ -1,0 +1,218 @@
+"""Files that people and programs wrote, into bounded, valid values: the one place that knows how a file can be bad.
+
+Every reader of JSON, JSON lines or YAML goes through here, so that none of them lists the errors that it expects and
+lets the others through: bytes that are not UTF-8, nesting without end, numbers that no float holds, half surrogate
+pairs, YAML's own constructors (a 45th of a month, an alias of an alias of an alias), keys that are there twice.
+Whatever is wrong is an InputError with the file, the line where it is known, and the remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import msgspec
+
+from lm_eval_fr.errors import InputError, LmEvalFrError
+
+if TYPE_CHECKING:
+    import yaml
+
+T = TypeVar("T")
+DEPTH = 100  # levels of nesting; Python's own limit is ten times that, and depends on the caller
+NODES = 1_000_000  # values of one YAML file, aliases counted as often as they are used
+YAML_BYTES = 4 << 20
+WHOLE = "is the file whole?"
+_LONG = re.compile(rb"\d{101}")  # an integer whose sums may be more than any float holds
+_PATH = re.compile(r"`\$\.?([^`]*)`")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_text(path: Path, *, remedy: str = "", error: type[LmEvalFrError] = InputError) -> str:
+    """The file's text, UTF-8 with or without a byte order mark."""
+    data = read_bytes(path, remedy=remedy, error=error)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as found:
+        line = data.count(b"\n", 0, found.start) + 1
+        advice = remedy or "iconv -t UTF-8 converts it"
+        raise error("not UTF-8 text", where=path, line=line, remedy=advice) from None
+
+
+def read_bytes(path: Path, *, remedy: str = "", error: type[LmEvalFrError] = InputError) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as found:  # ValueError: a NUL in the name
+        reason = getattr(found, "strerror", None) or "not a file's name"
+        raise error(f"cannot be read: {reason}", where=path, remedy=remedy) from None
+
+
+def read_json(path: Path, *, remedy: str = WHOLE, nan: bool = False) -> Any:
+    """The value of a JSON file. nan: whether NaN and infinities may be in it, which Python writes and JSON forbids."""
+    return parse_json(read_bytes(path, remedy=remedy), where=path, remedy=remedy, nan=nan)
+
+
+def read_json_as(path: Path, kind: type[T], *, what: str, remedy: str = WHOLE) -> T:
+    """A JSON file of a known shape. what: completes `not ...`, as in `not the judge's summary`."""
+    return convert(read_json(path, remedy=remedy), kind, what=what, where=path, remedy=remedy)
+
+
+def read_jsonl(path: Path, *, remedy: str = WHOLE, nan: bool = False) -> Iterator[tuple[int, Any]]:
+    """(line, value) of every line that is not blank, one at a time."""
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, parse_json(line, where=path, line=number, remedy=remedy, nan=nan)
+    except (OSError, ValueError) as found:
+        raise InputError(
+            f"cannot be read: {getattr(found, 'strerror', None) or found}", where=path, remedy=remedy
+        ) from None
+
+
+def parse_json(
+    data: bytes | str, *, where: str | Path, line: int | None = None, remedy: str = WHOLE, nan: bool = False
+) -> Any:
+    """One JSON value. A half surrogate pair becomes U+FFFD; nesting and numbers are bounded."""
+    raw = data if isinstance(data, bytes) else _SURROGATE.sub("�", data).encode()
+
+    def refuse(what: str, at: int | None = line) -> NoReturn:
+        raise InputError(what, where=where, line=at, remedy=remedy)
+
+    # No value is deeper than it has brackets: nearly all need no look at every level.
+    if raw.count(b"[") + raw.count(b"{") > DEPTH and _depth(raw) > DEPTH:
+        refuse(f"nested more than {DEPTH} levels deep")
+    if _LONG.search(raw) and _too_long(raw):
+        refuse("a number of more than 100 digits")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as found:
+        refuse("not UTF-8 text", line if line is not None else raw.count(b"\n", 0, found.start) + 1)
+    except json.JSONDecodeError as found:
+        refuse(f"not JSON: {found.msg}", line if line is not None else found.lineno)
+    except (ValueError, RecursionError):
+        refuse("not JSON that can be read")
+    return _mended(value, nan, refuse)
+
+
+def convert(
+    value: Any, kind: type[T], *, what: str, where: str | Path, line: int | None = None, remedy: str = WHOLE
+) -> T:
+    """A parsed value in its known shape. what: completes `not ...`."""
+    try:
+        return msgspec.convert(value, kind, str_keys=True)
+    except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as found:
+        reason = _PATH.sub(r"`\1`", str(found))
+        raise InputError(f"not {what}: {reason}", where=where, line=line, remedy=remedy) from None
+
+
+def read_yaml(path: Path, *, remedy: str = "", error: type[LmEvalFrError] = InputError) -> Any:
+    return parse_yaml(read_text(path, remedy=remedy, error=error), where=path, remedy=remedy, error=error)
+
+
+def parse_yaml(text: str, *, where: str | Path, remedy: str = "", error: type[LmEvalFrError] = InputError) -> Any:
+    """One YAML document of plain values."""
+    import yaml
+
+    if len(text) > YAML_BYTES:
+        raise error(f"more than {YAML_BYTES >> 20} MB of YAML", where=where, remedy=remedy)
+    try:
+        value = yaml.load(text, Loader=_loader())
+        _check_size(value)
+    except yaml.YAMLError as found:
+        mark = getattr(found, "problem_mark", None)
+        problem = getattr(found, "problem", None) or getattr(found, "reason", None) or "cannot be parsed"
+        line = None if mark is None else mark.line + 1
+        raise error(f"not YAML: {problem}", where=where, line=line, remedy=remedy) from None
+    except RecursionError:
+        raise error(f"nested more than {DEPTH} levels deep", where=where, remedy=remedy) from None
+    except _TooLarge as found:
+        raise error(str(found), where=where, remedy=remedy) from None
+    return value
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    """YAML's safe loader, whose constructors refuse in its own words and with a line."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep=deep)
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError):
+                kind = str(node.tag).rpartition(":")[2]
+                problem = f"{str(node.value)[:60]!r} is not a valid {kind}"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: set[str] = set()
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
+                    problem = f"the key {key.value[:60]!r} is there twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+            return super().construct_mapping(node, deep=deep)
+
+    return Loader
+
+
+def _check_size(value: Any) -> None:
+    """An alias is one object in memory and a copy in everything made of it: they are counted as copies."""
+    count, open_values = 0, [(value, 1)]
+    while open_values:
+        item, depth = open_values.pop()
+        count += 1
+        if depth > DEPTH:
+            raise _TooLarge(f"nested more than {DEPTH} levels deep")
+        if count > NODES:
+            raise _TooLarge(f"more than {NODES:,} values, or aliases that stand for as many")
+        if isinstance(item, dict):
+            open_values += [(inner, depth + 1) for pair in item.items() for inner in pair]
+        elif isinstance(item, (list, tuple, set)):
+            open_values += [(inner, depth + 1) for inner in item]
+        elif isinstance(item, int) and abs(item) >= 10**100:
+            raise _TooLarge("a number of more than 100 digits")
+
+
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def _depth(raw: bytes) -> int:
+    depth = deepest = 0
+    for found in _STRUCTURE.finditer(raw):
+        sign = found[0]
+        if sign in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _too_long(raw: bytes) -> bool:
+    """Whether a number, and not the text of a string, has so many digits."""
+    return any(_LONG.search(part) for part in re.split(rb'"(?:[^"\\]|\\.)*"', raw))
+
+
+def _mended(value: Any, nan: bool, refuse: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("�", value)
+    if isinstance(value, dict):
+        return {_SURROGATE.sub("�", key): _mended(inner, nan, refuse) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_mended(inner, nan, refuse) for inner in value]
+    if isinstance(value, float) and not nan and not math.isfinite(value):
+        refuse(f"{value} is not a finite number")
+    return value
