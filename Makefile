@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint e2e format golden clean
+.PHONY: demo test lint e2e format golden coverage clean
 
 demo: $(VENV)/.base
-	$(BIN)/lm-eval-fr demo --out demo-out
+	@echo "running the demo: two built-in arms on built-in French texts, no GPU, no key (about 20 s)"
+	@$(BIN)/lm-eval-fr demo --out demo-out
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -26,17 +27,25 @@ format: $(VENV)/.test
 golden: $(VENV)/.test
 	LM_EVAL_FR_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -n 0 tests/golden
 
+# What no test reaches; not part of CI.
+coverage: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet 'pytest-cov>=5'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov lm_eval_fr --cov-report term:skip-covered
+
 clean:
 	rm -rf $(VENV) demo-out build dist
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lm-eval-fr needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
+	@echo "installing lm-eval-fr and lm-evaluation-harness into $(VENV) (one to three minutes, about 1 GB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	touch $@ $(VENV)/.base
+	@echo "installing lm-eval-fr with its test tools into $(VENV) (two to four minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.base

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import ArmError
+from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
 
-REPORT_EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 CACHED_METHODS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -30,25 +30,25 @@ VALUES (?1, (SELECT count(*) FROM answers WHERE key = ?1), ?2, ?3)
 
 
 class Progress:
-    """Says how far an arm is: plain lines, at most one every half minute."""
+    """Counts an arm's answers on `bar`."""
 
-    def __init__(self, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._clock = say, clock
-        self._started = self._last = clock()
+    def __init__(self, bar: ProgressBar, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bar, self._clock = bar, clock
+        self._started = clock()
         self._total = self._done = self._kept = 0
 
     def start(self, total: int, kept: int) -> None:
-        self._started = self._last = self._clock()
+        self._started = self._clock()
         self._total, self._done, self._kept = total, kept, kept
 
     def step(self) -> None:
         self._done += 1
-        now = self._clock()
-        if now - self._last >= REPORT_EVERY:
-            self._last = now
-            rate = (self._done - self._kept) / max(now - self._started, 1e-9)
-            left = (self._total - self._done) / rate if rate else 0.0
-            self._say(f"{self._done} of {self._total} answers, {rate:.1f}/s, about {_duration(left)} left")
+        rate = (self._done - self._kept) / max(self._clock() - self._started, 1e-9)
+        left = (self._total - self._done) / rate
+        self._bar(self._done, self._total, [pace(rate), *([f"{duration(left)} left"] if left else [])])
+
+    def close(self) -> None:
+        self._bar.close()
 
 
 class AnswerCache:
@@ -89,6 +89,8 @@ class AnswerCache:
         return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
 
     def close(self) -> None:
+        if self._progress:
+            self._progress.close()
         self._db.close()
 
     def store(self, key: str, context: str, answer: Any, record: Mapping[str, Any] | None = None) -> None:
@@ -218,13 +220,3 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _is_answer(answer: Any) -> bool:
     return answer is not None and not (isinstance(answer, str) and not answer.strip())
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )

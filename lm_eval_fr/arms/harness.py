@@ -26,8 +26,10 @@ from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
 from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor, redacted_output
 
+LABEL = "LM_EVAL_FR_LABEL"  # what a study calls this arm
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
 
 
@@ -88,12 +90,10 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
 
 def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], redactor: Redactor) -> AnswerCache:
     """Hands over to lm-eval. Returns the cache that it filled."""
-    quiet = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
-    if quiet:
-        # Read when tqdm is imported. vLLM divides by its bar's seconds, which are 0 in a disabled one.
-        name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
-        os.environ.setdefault(name, value)
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    # The one bar is ours. Read when tqdm is imported; vLLM divides by its bar's seconds, which are 0 in a disabled one.
+    name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
+    os.environ.setdefault(name, value)
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     caches: list[AnswerCache] = []
     watch = LogWatch()
 
@@ -101,7 +101,7 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
         # With data parallelism lm-eval loads the model anew for every call: one slice only.
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         slices = VLLM_SLICE if call.model == "vllm" and alone else None
-        progress = Progress(say) if quiet else None
+        progress = Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr))
         caches.append(AnswerCache(lm, path, slice_size=slices, progress=progress, say=say, clean=redactor.exact))
         return caches[-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 
 from lm_eval_fr.arms.cache import AnswerCache, Progress
 from lm_eval_fr.errors import ArmError
+from lm_eval_fr.io.progress_bar import ProgressBar
 
 pytest.importorskip("lm_eval")
 
@@ -143,15 +145,15 @@ def test_files_that_are_no_cache(tmp_path: Path) -> None:
 
 
 def test_progress_is_a_line_now_and_then() -> None:
-    said: list[str] = []
-    now = [0.0]
-    progress = Progress(said.append, clock=lambda: now[0])
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(ProgressBar("reference", stream, clock=lambda: now[0]), clock=lambda: now[0])
     progress.start(1000, 200)
-    for _ in range(100):
+    for _ in range(70):
         now[0] += 1.0
         progress.step()
-    assert said == [
-        "230 of 1000 answers, 1.0/s, about 13 min left",
-        "260 of 1000 answers, 1.0/s, about 12 min left",
-        "290 of 1000 answers, 1.0/s, about 12 min left",
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        "reference: 230 of 1,000, 1.0/s, 12 min 50 s left",
+        "reference: 260 of 1,000, 1.0/s, 12 min 20 s left",
+        "reference: 270 of 1,000, 1.0/s, 12 min 10 s left",
     ]

@@ -18,7 +18,7 @@ from lm_eval_fr.judge.asking.envelope import CallUsage, offline_body, open_body,
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.live.client import scrub
-from lm_eval_fr.judge.live.progress import Progress, Reporter, duration
+from lm_eval_fr.judge.live.progress import Progress, Reporter
 from lm_eval_fr.judge.live.retry import RetryPolicy, Throttle
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, sum_usage
 
@@ -273,49 +273,24 @@ def progress(done: int, **more: object) -> Progress:
     return Progress(**(values | more))  # type: ignore[arg-type]
 
 
-def test_progress_in_one_line() -> None:
-    line = progress(20, pause=4.2).line()
-    assert line == (
-        "judged 20/100 pairs, 2.0/s, 40 s left, 40 calls, $0.50, 3 retries, waiting 4 s for the server, 4/8 in flight"
-    )
-    assert "cost unknown" in progress(20, dollars=None).line()
-    assert "left" not in progress(0).line()
-    assert "left" not in progress(50, fresh=0).line()
+def test_progress_says_what_matters_first() -> None:
+    assert progress(20, pause=4.2).parts == [
+        "2.0/s",
+        "40 s left",
+        "$0.50",
+        "waiting 4 s for the server",
+        "40 calls",
+        "3 retries",
+        "4/8 in flight",
+    ]
+    assert progress(4).parts[0] == "2.5 s each"
+    assert "cost unknown" in progress(20, dollars=None).parts
+    assert not any("left" in part for part in (*progress(0).parts, *progress(50, fresh=0).parts))
 
 
-def test_a_pipe_gets_a_plain_line_every_half_minute() -> None:
-    clock, stream = [0.0], io.StringIO()
-    reporter = Reporter(stream, clock=lambda: clock[0])
-    for second in range(65):
-        clock[0] = float(second)
-        reporter(progress(second))
-    assert stream.getvalue().count("\n") == 2
-    assert "\r" not in stream.getvalue()
-    reporter.close()
-    assert stream.getvalue().splitlines()[-1].startswith("judged 64/100 pairs")
-
-
-class Screen(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_gets_a_bar_unless_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    clock, screen = [0.0], Screen()
-    reporter = Reporter(screen, clock=lambda: clock[0])
-    clock[0] = 1.0
+def test_the_judge_s_progress_is_labelled() -> None:
+    stream = io.StringIO()
+    reporter = Reporter(stream)
     reporter(progress(50))
     reporter.close()
-    assert screen.getvalue().startswith("\r[##########..........] judged 50/100")
-    assert screen.getvalue().endswith("\n")
-    monkeypatch.setenv("NO_COLOR", "1")
-    plain = Screen()
-    Reporter(plain, every=0.0)(progress(50))
-    assert "\r" not in plain.getvalue()
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(4.4, "4 s"), (65, "1 min 05 s"), (3725, "1 h 02 min")])
-def test_durations(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+    assert stream.getvalue().startswith("judge: 50 of 100, 5.0/s, 10 s left, $0.50")

@@ -1,0 +1,89 @@
+"""How far something is: one bar where a person watches, a plain line every half minute where nobody does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+EVERY = 30.0  # seconds between two plain lines
+LIVE_EVERY = 0.2
+WIDEST, NARROWEST = 20, 5  # cells of the bar itself
+
+
+class ProgressBar:
+    """Call it as often as you like; `close` shows the last state and ends the line.
+
+    label: what is being done, in a word or two. The line fits the terminal: the last parts go first, then the bar.
+    """
+
+    def __init__(
+        self, label: str, stream: TextIO, *, every: float = EVERY, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._label, self._stream, self._clock = label, stream, clock
+        self._live = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._every = LIVE_EVERY if self._live else every
+        self._shown_at = clock()
+        self._state: tuple[int, int, Sequence[str]] | None = None
+        self._shown: tuple[int, int, Sequence[str]] | None = None
+        self._width = 0
+
+    def __call__(self, done: int, total: int, parts: Sequence[str] = ()) -> None:
+        self._state = (done, total, parts)
+        now = self._clock()
+        if now - self._shown_at >= self._every:
+            self._shown_at = now
+            self._show()
+
+    def close(self) -> None:
+        if self._state != self._shown:
+            self._show()
+        if self._live and self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def _show(self) -> None:
+        if self._state is None:
+            return
+        self._shown = self._state
+        if self._live:
+            line = bar_line(self._label, *self._state, width=shutil.get_terminal_size().columns - 1)
+            self._stream.write(f"\r{line.ljust(self._width)}")
+            self._width = len(line)
+        else:
+            done, total, parts = self._state
+            self._stream.write(", ".join([f"{self._label}: {done:,} of {total:,}", *parts]) + "\n")
+        self._stream.flush()
+
+
+def bar_line(label: str, done: int, total: int, parts: Sequence[str], *, width: int) -> str:
+    """`label [####....] 12/40, part, part` in at most `width` columns."""
+    count = f"{done:,}/{total:,}"
+    kept = list(parts)
+    while True:
+        tail = ", ".join([count, *kept])
+        room = width - len(label) - len(tail) - 4  # two blanks and two brackets
+        if room >= NARROWEST or not kept:
+            break
+        kept.pop()
+    cells = min(WIDEST, room)
+    if cells < NARROWEST:
+        return f"{label} {tail}"[:width]
+    filled = int(cells * done / total) if total else cells
+    return f"{label} [{'#' * filled}{'.' * (cells - filled)}] {tail}"
+
+
+def pace(rate: float) -> str:
+    """So many a second, or so many seconds each."""
+    return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.0f} s each" if rate <= 0.1 else f"{1 / rate:.1f} s each"
+
+
+def duration(seconds: float) -> str:
+    """3725 -> '1 h 02 min'."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
