@@ -26,12 +26,13 @@ SEED = 1234
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A data set on the hub, or a local folder of the same layout."""
+    """A data set on the hub, or a local folder of the same layout. files: what a builder such as `json` reads."""
 
     path: str
     name: str | None
     split: str
     revision: str | None
+    files: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Settings:
             task=task,
             data=_path(data.get(task) if isinstance(data, Mapping) else data),
             data_dir=_path(given.get("data_dir")),
-            hub=None if hub is None else Hub(str(hub["path"]), hub.get("name"), str(hub["split"]), hub.get("revision")),
+            hub=None if hub is None else _hub(hub),
             seed=_whole(task, "order_seed", given.get("order_seed", SEED), least=None),
             limits=given,
         )
@@ -67,6 +68,10 @@ class Settings:
     def limit(self, name: str, default: int) -> int:
         """A whole number that the metadata may set."""
         return _whole(self.task, name, self.limits.get(name, default), least=1)
+
+
+def _hub(given: Mapping[str, Any]) -> Hub:
+    return Hub(str(given["path"]), given.get("name"), str(given["split"]), given.get("revision"), given.get("files"))
 
 
 def _path(value: object) -> Path | None:
@@ -123,16 +128,16 @@ def load_hub(settings: Settings, hub: Hub, *, streaming: bool = False) -> Any:
 
     # Of a local folder the cache knows the name and not the content: it would serve rows that are there no more.
     anew = {"download_mode": "reuse_cache_if_exists", "verification_mode": "no_checks"}
-    local = anew if Path(hub.path).is_dir() else {}
+    further = anew if Path(hub.path).is_dir() else {"data_files": hub.files} if hub.files else {}
     try:
         return datasets.load_dataset(
-            hub.path, hub.name, split=hub.split, revision=hub.revision, streaming=streaming, **local
+            hub.path, hub.name, split=hub.split, revision=hub.revision, streaming=streaming, **further
         )
     except Exception as error:  # offline, gated, moved, disk full: the types are not documented
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{settings.task}: {type(error).__name__}: {reason}",
-            where=f"hub data set {hub.path}",
+            where=hub.files or f"hub data set {hub.path}",
             remedy=f"without the hub: --metadata data_dir=DIR with {settings.task}.jsonl in it",
         ) from error
 
