@@ -13,6 +13,8 @@ from typing import Any, Literal
 from lm_eval_fr.errors import InputError
 
 DOWNLOAD = "finish the download: `hf download MODEL`, or copy the whole folder again"
+DAMAGE = "lm_eval_fr_damage"
+"""Where scripts/damage.py writes what it rounded: a key of config.json, or a prefix of a GGUF's metadata."""
 LFS_POINTER = b"version https://git-lfs"
 MOST_PADDING = 0.5  # of the model's vocabulary that a tokenizer may leave unused before it is taken for another's
 
@@ -101,7 +103,8 @@ def describe_quantization(config: Mapping[str, Any]) -> str:
     """A line such as "compressed-tensors nvfp4-pack-quantized W4A16", from config.json or params.json."""
     found = config.get("quantization_config") or config.get("quantization") or config.get("compression_config")
     if not isinstance(found, Mapping):
-        return "none"
+        damage = config.get(DAMAGE)
+        return str(damage.get("description", "rounded")) if isinstance(damage, Mapping) else "none"
     method = str(found.get("quant_method") or found.get("qformat_weight") or "unnamed")
     words = [method]
     for name in ("quant_algo", "fmt", "format", "activation_scheme"):
