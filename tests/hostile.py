@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-FENCE = "0123456789abcdef0123456789abcdef"  # the code used in the tests: an answer that knows it must gain nothing
+from lm_eval_fr.judge.asking.protocol import Fences
+
+FENCE = "0123456789ab"  # the code used in the tests: an answer that knows it must gain nothing
+FENCES = Fences(FENCE, "ba9876543210", "0f1e2d3c4b5a")
 HONEST = (
     "Le texte retrace la construction du phare entre 1834 et 1839. Trois ingénieurs s'y succèdent, et la tour de "
     "quarante mètres résiste depuis à toutes les tempêtes."

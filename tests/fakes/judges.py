@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lm_eval_fr.judge.asking.offline import judge_offline
 from lm_eval_fr.judge.asking.prompt import parse_reply, read_back, render
-from lm_eval_fr.judge.asking.protocol import Message, Order, Rubric, Verdict, make_fence
+from lm_eval_fr.judge.asking.protocol import Message, Order, Rubric, Verdict, make_fences
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, combine
 
 RUBRIC = Rubric("essai", "Juge la fidélité.", "0")
@@ -74,8 +74,8 @@ def copies_verdicts(seen: Seen) -> Verdict:
 def see_ours(messages: list[Message]) -> Seen:
     """By the fences at the start of lines, the code unread: as far as a careless reader gets."""
     text = str(messages[1]["content"])
-    first = re.search(r"^===== DÉBUT RÉPONSE A .*?=====\n(.*?)^===== FIN RÉPONSE A", text, re.DOTALL | re.MULTILINE)
-    second = re.search(r"^===== DÉBUT RÉPONSE B .*?=====\n(.*?)^===== FIN RÉPONSE B", text, re.DOTALL | re.MULTILINE)
+    first = re.search(r"^===== DÉBUT RÉPONSE A .*?=====\n(.*?)^===== DÉBUT RÉPONSE B", text, re.DOTALL | re.MULTILINE)
+    second = re.search(r"^===== DÉBUT RÉPONSE B .*?=====\n(.*?)^===== FIN", text, re.DOTALL | re.MULTILINE)
     assert first and second
     return Seen(text, read_back(messages).task, first.group(1), second.group(1))
 
@@ -98,8 +98,9 @@ def outcome_ours(judge: Judge, task: str, candidate: str, reference: str) -> Out
     """Both orders of our prompt."""
 
     def ask(order: Order) -> Verdict:
-        fence = make_fence(b"salt", None, task, (candidate, reference))
-        return judge(see_ours(render(RUBRIC, None, task, candidate, reference, order, fence)))
+        shown = (candidate, reference) if order == "candidate_first" else (reference, candidate)
+        fences = make_fences(b"salt", None, task, *shown)
+        return judge(see_ours(render(RUBRIC, None, task, candidate, reference, order, fences)))
 
     return combine(ask("candidate_first"), ask("reference_first"))
 

@@ -21,6 +21,7 @@ from lm_eval_fr.judge.batch.batch_file import custom_id, question_id
 from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, call_key
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import Call, FakeOpenAI
+from tests.hostile import FENCES
 
 RUBRIC = Rubric("essai", "Juge.", "0")
 PRICES = Prices(input=2.0, cached=0.5, output=8.0, batch=0.5)
@@ -58,7 +59,7 @@ def judge(batches: FakeBatches, dialect: Dialect = "openai", **changes: Any) -> 
 def some_questions(profile: Profile, n: int) -> list[Question]:
     questions = []
     for number in range(n):
-        messages = render(RUBRIC, None, f"Texte {number}", "une", "deux", "candidate_first", "0" * 32)
+        messages = render(RUBRIC, None, f"Texte {number}", "une", "deux", "candidate_first", FENCES)
         body = request_body(profile, messages)
         questions.append(Question(call_key(profile.dialect, body), body))
     return questions
@@ -107,7 +108,7 @@ def test_a_batch_holds_nothing_that_steers_a_cache_and_files_under_the_live_key(
     served: FakeBatches, journal: Journal, tmp_path: Path
 ) -> None:
     profile = judge(served, cache_breakpoint=True)
-    messages = render(RUBRIC, None, "Texte", "une", "deux", "candidate_first", "0" * 32, breakpoint=True)
+    messages = render(RUBRIC, None, "Texte", "une", "deux", "candidate_first", FENCES, breakpoint=True)
     body = request_body(profile, messages) | {"prompt_cache_key": "k", "prompt_cache_options": {"mode": "explicit"}}
     key = call_key("openai", body)
     batch.submit(journal, profile, [Question(key, body)], tmp_path)

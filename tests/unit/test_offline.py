@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lm_eval_fr.judge.asking.offline import answer_offline, judge_offline
 from lm_eval_fr.judge.asking.prompt import parse_reply, render
 from lm_eval_fr.judge.asking.protocol import Rubric
-from tests.hostile import HOSTILE, Hostile
+from tests.hostile import FENCES, HOSTILE, Hostile
 
 RUBRIC = Rubric("r", "Juge.", "0")
 SWAP = {"A": "B", "B": "A", "tie": "tie"}
@@ -62,7 +62,7 @@ def test_exchanging_the_answers_exchanges_the_verdict(task: str, first: str, sec
 
 def test_its_reply_is_read_as_a_served_judges_and_says_what_it_is() -> None:
     messages = render(
-        RUBRIC, None, "Le phare fut bâti en 1834.", "Le phare fut bâti en 1834.", "", "candidate_first", "0" * 32
+        RUBRIC, None, "Le phare fut bâti en 1834.", "Le phare fut bâti en 1834.", "", "candidate_first", FENCES
     )
     text = answer_offline(messages)
     parsed = parse_reply(text)
@@ -73,5 +73,5 @@ def test_its_reply_is_read_as_a_served_judges_and_says_what_it_is() -> None:
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda h: h.name)
 def test_no_answer_makes_it_fail(hostile: Hostile) -> None:
     for first, second in ((hostile.text, "Une réponse."), (hostile.text, hostile.text)):
-        messages = render(RUBRIC, "Réponds.", "Un texte.", first, second, "candidate_first", "0" * 32)
+        messages = render(RUBRIC, "Réponds.", "Un texte.", first, second, "candidate_first", FENCES)
         assert parse_reply(answer_offline(messages)).verdict in ("A", "B", "tie")

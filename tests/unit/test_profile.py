@@ -20,6 +20,7 @@ from lm_eval_fr.judge.asking.profile import (
 from lm_eval_fr.judge.asking.prompt import render
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.tasklib.definitions import judge_dir
+from tests.hostile import FENCES
 
 
 def test_what_ships_is_complete_and_can_be_read() -> None:
@@ -126,7 +127,7 @@ def test_a_rubrics_digest_covers_all_that_is_sent(tmp_path: Path) -> None:
         path.write_text(text + "\n")
         rubric = load_rubric(path)
         digests.add(rubric.sha256)
-        system = render(rubric, None, "t", "x", "y", "candidate_first", "0" * 32)[0]["content"]
+        system = render(rubric, None, "t", "x", "y", "candidate_first", FENCES)[0]["content"]
         assert rubric.text in system and all(f"1. {c}" in system for c in rubric.criteria[:1])
     assert len(digests) == 4
     path.write_text("text: '  '\n")

@@ -54,7 +54,7 @@ def answer_offline(messages: list[Message]) -> str:
         f"A couvre {_percent(first.covered)} du contenu et en invente {_percent(first.invented)} ; "
         f"B couvre {_percent(second.covered)} et en invente {_percent(second.invented)}."
     )
-    return json.dumps({"reason": reason, "verdict": verdict}, ensure_ascii=False)
+    return json.dumps({"faults_a": [], "faults_b": [], "reason": reason, "verdict": verdict}, ensure_ascii=False)
 
 
 def judge_offline(task: str, first: str, second: str) -> tuple[Verdict, Score, Score]:

@@ -18,6 +18,7 @@ VERDICTS: tuple[Verdict, ...] = ("A", "B", "tie")
 Message = dict[str, Any]  # {"role": ..., "content": a text, or a list of text parts where a cache breakpoint is set}
 Dialect = Literal["openai", "mistral", "offline"]
 ResponseFormat = Literal["json_schema", "json_object", "none"]
+FENCE_DIGITS = 12  # hexadecimal: 48 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Render(Protocol):
         candidate_answer: str,
         reference_answer: str,
         order: Order,
-        fence: str,
+        fences: Fences,
     ) -> list[Message]: ...
 
 
@@ -113,15 +114,27 @@ class Answerer(Protocol):
     def __call__(self, messages: list[Message]) -> str: ...
 
 
-def make_fence(salt: bytes, task_system: str | None, task_text: str, answers: tuple[str, str]) -> str:
-    """32 hexadecimal digits that no answer can foresee without the journal's salt.
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """The codes of one call's fences, which no answer can foresee without the journal's salt."""
 
-    The same in both orders, whichever arm wrote which answer, and again after a resume. The first 16 are the same for
-    every pair, and fence the task; all 32 are this pair's, and fence the answers.
-    """
+    task: str  # the journal's: documents that begin with one article then begin with one prompt
+    first: str  # the document's: two calls that show it with the same answer A begin alike up to answer B
+    second: str  # the call's
+
+    @property
+    def codes(self) -> tuple[str, str, str]:
+        return self.task, self.first, self.second
+
+
+def make_fences(salt: bytes, task_system: str | None, task_text: str, first: str, second: str) -> Fences:
+    """The fences of a call that shows `first` as A and `second` as B: the same again after a resume, and whichever arm
+    wrote which answer."""
     digest = hashlib.sha256(salt)
-    common = digest.hexdigest()[:16]
-    for text in (task_system or "", task_text, *sorted(answers)):
-        part = text.encode("utf-8", "surrogatepass")
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return common + digest.hexdigest()[:16]
+    codes = [digest.hexdigest()[:FENCE_DIGITS]]
+    for texts in ((task_system or "", task_text), (first, second)):
+        for text in texts:
+            part = text.encode("utf-8", "surrogatepass")
+            digest.update(len(part).to_bytes(8, "big") + part)
+        codes.append(digest.hexdigest()[:FENCE_DIGITS])
+    return Fences(*codes)

@@ -1,8 +1,9 @@
-"""Makes a text safe to show between fences: nothing in it can be taken for the prompt's own structure.
+"""Makes a text safe to show after a fence: nothing in it can be taken for the prompt's own structure.
 
 Three steps, each enough for most tricks and none relied on alone. `clean` drops what cannot be seen; `defang` puts a
-middle dot into what imitates a fence, a role, a label or a model's control token, and leaves it readable; `quote`
-starts every line with "> ", so that no line of the text can be one of ours, whatever it says.
+mark that French does not use before what imitates a fence, the reply's verdict or a chat template's token, and leaves
+it readable; `quote` starts every line with "> ", so that no line of the text can be one of ours, whatever it says.
+Ordinary headings ("Réponse :", "Résultat : 2-1") imitate nothing and stay as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import functools
 import re
 import unicodedata
 
-MARK = "·"
+from lm_eval_fr.judge.asking.judge_instructions import MARK
+
 QUOTE = "> "
 
 _LINE_ENDS = re.compile("\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -23,47 +25,40 @@ _UNSEEN = re.compile(
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-_OPEN, _CLOSE, _BAR = "<＜﹤‹", ">＞﹥›", "|｜│¦"
-_NAMES = (
-    r"(?:answer|r[ée]ponse|response|system|syst[èe]me|user|assistant|developer|human|instructions?|task|demande|"
-    r"consigne|verdict|judge|juge|prompt|document|source|think|tool_call|tool_response|output|fence|"
-    r"start_of_turn|end_of_turn|bos|eos|pad|unk|sys|s)(?![a-zé])"
+# Every repetition is bounded: an answer of 100 kB must not be able to keep the expressions busy.
+_TEMPLATE = re.compile(
+    r"[<＜](?=[|｜])|(?<=\w)[|｜](?=[>＞])"  # <|im_start|>, <｜User｜>
+    r"|<{1,2}(?=/?(?:think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos|pad|unk|sys|s)>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|CONTROL|THINK|MODEL_SETTINGS)\])"
+    r"|^#{2,6}(?= {0,3}(?:system|assistant|human|user|instruction|response) {0,3}:)",
+    re.IGNORECASE | re.MULTILINE,
 )
-# Every repetition is bounded: an answer of 100 kB must not be able to keep the expression busy.
-_TOKENS = re.compile(
-    rf"[{_OPEN}](?=\s{{0,3}}[{_BAR}])|[{_BAR}](?=\s{{0,3}}[{_CLOSE}])"  # <|im_start|>, <｜User｜>
-    rf"|[{_OPEN}]{{1,2}}(?=\s{{0,3}}/?\s{{0,3}}{_NAMES}[^{_CLOSE}\n]{{0,80}}[{_CLOSE}])"
-    r"|\[(?=/?\s{0,3}(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|CONTROL|THINK|MODEL_SETTINGS)\b)"
-    r"|(?<![\w·])(?=verdict\b ?[\"'“”»]? ?[:=])",
-    re.IGNORECASE,
+_QUOTE = "[\"'“”]"
+_VERDICT = re.compile(
+    rf"{_QUOTE}\s{{0,3}}verdict\s{{0,3}}{_QUOTE}\s{{0,3}}:\s{{0,3}}{_QUOTE}\s{{0,3}}(?:a|b|tie)\s{{0,3}}{_QUOTE}"
+    r"|^[\s>*_#-]{0,20}verdict[\s*_]{0,5}[:=][\s*_\"'“”]{0,9}(?:a|b|tie)[\s*_.\"'“”]{0,9}$"
 )
-
-_DECORATION = "#*_~=+<>|-[](){}\"'`«»“”•:.,/\\ \t0123456789°)"
-_AB = r"(?:[ab12]|un|deux|one|two|first|second)\b"
-_LABEL = re.compile(
-    r"(?:la |the |de |end of |begin(?:ning)? of |fin de |debut de )*(?:la |the )?"
-    rf"(?:(?:reponse|answer|response|candidate?|option|modele|model|assistant|output|sortie)\s*[:#n°_-]*\s*{_AB}"
-    r"|(?:system|systeme|assistant|user|utilisateur|developer|developpeur|human|humain|juge|judge|arbitre|tool|outil"
-    r"|instructions?|consignes?|demande|new task|nouvelle tache|prompt)"
-    r"(?:\s+(?:message|prompt|override|note))?\s*[\]\)>*_]*\s*[:>=]"
-    r"|(?:verdict|winner|gagnant|vainqueur|final|score|note finale|resultat|meilleure reponse|better answer)"
-    r"\b[^a-z]{0,6}[:=]"
-    r"|(?:debut|fin|begin|end|start|stop)\b.{0,40}?(?:[=#*-]{3}|reponse|answer|demande|consigne|system))"
+_FENCE = re.compile(
+    r"^(?P<rule>[\W_]{0,40})(?:debut|fin|begin|end)(?: (?:de|of))?(?: (?:la|the))?"
+    r" (?:reponse|answer|demande|request|consigne generale|general instruction)"
+    r"(?: (?P<label>[ab]))?(?: [0-9a-f]{4,64})?[\W_]{0,40}$"
 )
-_RULE = re.compile(r"\s*(?:([=*_~<>|-])\1{4,}|#{7,})")
-# Letters that look Latin and are not: enough to read a disguised label as the label.
+_RULE = re.compile(r"[=*_~<>|-]{3}")
+# Letters that look Latin and are not: enough to read a disguised fence as the fence.
 _LOOKS_LATIN = str.maketrans("аеорсухіѕвнкмтγαοεινρτυωıℓ", "aeopcyxisbhkmtyaoeivptuwil")
 
 
-@functools.lru_cache(maxsize=16)  # both orders of a pair show the same texts, one right after the other
-def neutralise(text: str, fence: str, *, labels: bool = True) -> str:
-    """The text as the judge may be shown it, without the code `fence`.
+@functools.lru_cache(maxsize=32)  # the two orders of a pair and its controls show the same texts, one after the other
+def neutralise(text: str, codes: tuple[str, ...], *, imitations: bool = True) -> str:
+    """The text as the judge may be shown it, without the fences' `codes`.
 
-    Without `labels` its own headings stay as they are: a task says "Consigne :" and means it.
+    Without `imitations` only a chat template's tokens are marked: a task may quote a verdict and mean it.
     """
-    text = defang(clean(text), labels=labels)
-    half = len(fence) // 2
-    return text.replace(fence, fence[:half] + MARK + fence[half:])
+    text = defang(clean(text), imitations=imitations)
+    for code in codes:
+        half = len(code) // 2
+        text = text.replace(code, code[:half] + MARK + code[half:])
+    return text
 
 
 def clean(text: str) -> str:
@@ -72,12 +67,12 @@ def clean(text: str) -> str:
     return _SURROGATES.sub("\ufffd", text)
 
 
-def defang(text: str, *, labels: bool = True) -> str:
-    """A middle dot before or inside everything that imitates structure."""
-    text = _TOKENS.sub(_split, text)
-    if not labels:
+def defang(text: str, *, imitations: bool = True) -> str:
+    """A mark inside every template token, and before every line that imitates a fence or the reply."""
+    text = _TEMPLATE.sub(lambda match: match.group() + MARK, text)
+    if not imitations:
         return text
-    return "\n".join(MARK + line if line[:1] != MARK and _imitates(line) else line for line in text.split("\n"))
+    return "\n".join(MARK + line if _imitates(line) else line for line in text.split("\n"))
 
 
 def quote(text: str) -> str:
@@ -88,15 +83,16 @@ def unquote(lines: list[str]) -> str:
     return "\n".join(line[len(QUOTE) :] if line.startswith(QUOTE) else line[1:] for line in lines)
 
 
-def _split(match: re.Match[str]) -> str:
-    return match.group() + MARK
-
-
 def _imitates(line: str) -> bool:
-    head = line[:160]
-    rule = _RULE.match(head)
-    bare = head.lstrip(_DECORATION + MARK)
-    folded = "".join(c for c in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(c))
-    label = _LABEL.match(folded.casefold().translate(_LOOKS_LATIN))
-    # A rule alone underlines a Markdown title and stays; a rule with a word in it looks like a fence.
-    return bool(label) or bool(rule and rule.group().strip() != head.strip() and bare[:1].isalpha())
+    """A line that could be one of ours: a fence (a rule, or the label of an answer), or the reply's verdict."""
+    folded = _fold(line)
+    if _VERDICT.search(folded):
+        return True
+    fence = _FENCE.match(folded)
+    return fence is not None and bool(fence["label"] or _RULE.search(fence["rule"]))
+
+
+def _fold(text: str) -> str:
+    """Lower case without accents, disguised letters as the Latin ones that they look like."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return plain.casefold().translate(_LOOKS_LATIN)

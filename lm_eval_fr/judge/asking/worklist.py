@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.asking.prompt import cache_key, renderer, request_body
-from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile, Question, Rubric, make_fence
+from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile, Question, Rubric, make_fences
 from lm_eval_fr.judge.verdicts.journal import call_key
 
 if TYPE_CHECKING:
@@ -130,8 +130,9 @@ class Questioner:
 
     def question(self, item: Item, order: Order) -> Question:
         answers = (item.candidate, item.reference)
-        fence = make_fence(self._salt, item.task_system, item.task_text, answers)
-        messages = self._render(self.rubric, item.task_system, item.task_text, *answers, order, fence)
+        shown = answers if order == "candidate_first" else answers[::-1]
+        fences = make_fences(self._salt, item.task_system, item.task_text, *shown)
+        messages = self._render(self.rubric, item.task_system, item.task_text, *answers, order, fences)
         body = request_body(self.profile, messages)
         key = call_key(self.profile.dialect, body)
         if self.profile.cache_key:

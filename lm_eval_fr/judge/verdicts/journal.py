@@ -28,6 +28,7 @@ from typing import Any, Literal
 import msgspec
 
 from lm_eval_fr.errors import JournalError
+from lm_eval_fr.judge.asking.judge_instructions import PROMPT_VERSION
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile
 
 FORMAT = "1"
@@ -51,9 +52,10 @@ CREATE TABLE IF NOT EXISTS sending (
 
 
 def call_key(dialect: Dialect, body: dict[str, Any]) -> bytes:
-    """What a reply is filed under: all that is sent and could change the answer, and the dialect it is sent in."""
+    """What a reply is filed under: all that is sent and could change the answer, the dialect it is sent in, and the
+    version of the prompt."""
     sent = {name: value for name, value in body.items() if name not in NOT_IN_KEY}
-    content = msgspec.json.encode([dialect, sent], order="deterministic")
+    content = msgspec.json.encode([dialect, PROMPT_VERSION, sent], order="deterministic")
     return hashlib.sha256(content).digest()
 
 
