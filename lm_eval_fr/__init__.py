@@ -1,6 +1,95 @@
 """Did a change of serving cost quality on French work? Paired lm-evaluation-harness runs, a blind judge, a verdict.
 
-Importing this package imports none of torch, transformers, datasets or lm_eval: they are loaded where they are used.
+    import lm_eval_fr as fr
+    fr.pairs_frame("runs/nvfp4", "runs/api")
+
+Importing this package imports none of torch, transformers, datasets, lm_eval, numpy or pandas: each name below is
+imported when it is first used.
 """
 
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lm_eval_fr.analyses.frames import pairs_frame, verdicts_frame
+    from lm_eval_fr.check.check_findings import CheckReport
+    from lm_eval_fr.check.plan_check import check_plan
+    from lm_eval_fr.errors import (
+        ArmError,
+        InputError,
+        JournalError,
+        JudgeError,
+        LmEvalFrError,
+        MismatchError,
+        PlanError,
+        Unfinished,
+        UsageError,
+    )
+    from lm_eval_fr.judge.judge_command import judge
+    from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
+    from lm_eval_fr.plan import Plan
+    from lm_eval_fr.plan_reader import load_plan
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ArmError",
+    "CheckReport",
+    "InputError",
+    "JournalError",
+    "JudgeError",
+    "JudgeSummary",
+    "LmEvalFrError",
+    "MismatchError",
+    "Plan",
+    "PlanError",
+    "Unfinished",
+    "UsageError",
+    "check_plan",
+    "judge",
+    "load_plan",
+    "pairs_frame",
+    "verdicts_frame",
+]
+
+_HOMES = {
+    "analyses.frames": ("pairs_frame", "verdicts_frame"),
+    "check.check_findings": ("CheckReport",),
+    "check.plan_check": ("check_plan",),
+    "errors": (
+        *("ArmError", "InputError", "JournalError", "JudgeError", "LmEvalFrError", "MismatchError", "PlanError"),
+        *("Unfinished", "UsageError"),
+    ),
+    "judge.judge_command": ("judge",),
+    "judge.verdicts.judge_summary": ("JudgeSummary",),
+    "plan": ("Plan",),
+    "plan_reader": ("load_plan",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """`compare` and `judge` are functions here and folders inside: importing the folder must not hide the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

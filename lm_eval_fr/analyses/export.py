@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_fr.analyses.frames import COUNTED, VERDICTS, verdict_row
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 ROWS = 100_000
 """Rows that are in memory at once."""
-
-COUNTED = ("calls", "input_tokens", "cached_tokens", "output_tokens")
 
 
 @dataclass(frozen=True)
@@ -119,34 +118,15 @@ def _chunk(task: PairedTask, metric: str, start: int) -> dict[str, Any]:
 def _verdict_schema() -> pyarrow.Schema:
     import pyarrow as pa
 
-    text = ("outcome", "candidate_first", "reference_first", "reason_candidate_first", "reason_reference_first")
-    numbers = ("candidate_chars", "reference_chars", *COUNTED)
-    return pa.schema(
-        [
-            ("task", pa.string()),
-            ("doc_id", pa.int64()),
-            ("doc_hash", pa.string()),
-            ("cluster", pa.string()),
-            *((name, pa.string()) for name in text),
-            ("score", pa.int8()),
-            *((name, pa.int64()) for name in numbers),
-        ]
-    )
+    numbers = ("doc_id", "candidate_chars", "reference_chars", *COUNTED)
+    kinds = {"score": pa.int8(), **dict.fromkeys(numbers, pa.int64())}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in VERDICTS])
 
 
 def _verdicts(verdicts: Sequence[PairVerdict]) -> Iterator[dict[str, Any]]:
     for start in range(0, len(verdicts), ROWS):
-        chosen = verdicts[start : start + ROWS]
-        columns: dict[str, Any] = {
-            name: [getattr(verdict, name) for verdict in chosen]
-            for name in (
-                *("task", "doc_id", "doc_hash", "cluster", "outcome", "candidate_first", "reference_first", "score"),
-                *("candidate_chars", "reference_chars"),
-            )
-        }
-        for order in ("candidate_first", "reference_first"):
-            columns[f"reason_{order}"] = [verdict.reasons.get(order) for verdict in chosen]
-        yield columns | {name: [verdict.usage.get(name) for verdict in chosen] for name in COUNTED}
+        rows = [verdict_row(verdict) for verdict in verdicts[start : start + ROWS]]
+        yield {name: [row[name] for row in rows] for name in VERDICTS}
 
 
 def _readme(pairing: Pairing, judged: bool) -> str:

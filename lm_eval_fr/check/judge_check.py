@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from lm_eval_fr.check.check_findings import Finding
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.errors import JudgeError, LmEvalFrError
+from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
@@ -55,7 +55,7 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
         raw = offline_body(answer_offline(body["messages"]), profile.model)
     else:
         read_key(profile)
-        raw = asyncio.run(_send(profile, body))
+        raw = run_async(_send(profile, body))
     read = read_reply(raw, parse_reply)
     if read.verdict is None:
         remedy = "choose a judge that keeps to a JSON schema, or a profile with more output tokens"

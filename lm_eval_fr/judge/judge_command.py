@@ -4,24 +4,55 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.judge.live.progress import Reporter
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import Outcome
+from lm_eval_fr.pairing import Pairing, pair_paths
 from lm_eval_fr.stats.judging import Tokens
-
-if TYPE_CHECKING:
-    from lm_eval_fr.pairing import Pairing
 
 Show = Callable[[str], None]
 Action = Literal["submit", "status", "collect", "write", "read"]
 WITH_FILE = ("write", "read")
 TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
+
+
+def judge(
+    candidate: str | Path,
+    reference: str | Path,
+    *,
+    out: str | Path = "judge-out",
+    reference_rerun: str | Path | None = None,
+    tasks: Collection[str] | None = None,
+    allow: Collection[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    filters: Mapping[str, str] | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> JudgeSummary:
+    """Has the open-ended answers of two runs judged, and returns what came of it; `out` resumes.
+
+    reference_rerun: a second run of the reference, judged against the first for the judge's noise floor.
+    options: those of `JudgeOptions`, named as the flags of `lm-eval-fr judge`; one profile or several.
+    `finished` of the summary is False where the budget or the server ended it: call it again to resume.
+    Raises UsageError, InputError, JudgeError, JournalError.
+    """
+    known = {field.name for field in fields(JudgeOptions)}
+    if unknown := next((name for name in options if name not in known), None):
+        raise UsageError(f"judge has no option {unknown!r}", remedy=nearest(unknown, known))
+    if isinstance(options.get("profile"), (str, Path)):
+        options["profile"] = (str(options["profile"]),)
+    chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
+    pairing = pair_paths(candidate, reference, **chosen)  # type: ignore[arg-type]
+    rerun = None if reference_rerun is None else pair_paths(reference_rerun, reference, **chosen)  # type: ignore[arg-type]
+    _check(pairing, None, None, False)
+    return _judge(pairing, Path(out), JudgeOptions(**options), rerun, quiet, say=_say)
 
 
 def judge_command(
@@ -88,6 +119,10 @@ def _judge(
     finally:
         if reporter is not None:
             reporter.close()
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import Unfinished, UsageError
+from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
@@ -136,7 +137,7 @@ class Session:
     def _call(self, *, canaries_only: bool = False) -> Results:
         """Runs the loop. What is stored stays, however it ends."""
         try:
-            results = asyncio.run(self._obtain(self._budget(), canaries_only=canaries_only))
+            results = run_async(self._obtain(self._budget(), canaries_only=canaries_only))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         if results.halt is not None and results.halt.error is not None:

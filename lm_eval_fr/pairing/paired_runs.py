@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
-from lm_eval_fr.logs.find_run import Run
+from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.parallel import read_many
 from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
 from lm_eval_fr.pairing.pairs import PairedTask
@@ -54,6 +55,27 @@ def pair_runs(
     paired = tuple(draft.pair(*columns[2 * i : 2 * i + 2]) for i, draft in enumerate(drafts))
     notes += [note for draft in drafts for note in draft.notes]
     return Pairing(candidate, reference, paired, _settings(candidate, reference, drafts), tuple(dict.fromkeys(notes)))
+
+
+def pair_paths(
+    candidate: str | Path,
+    reference: str | Path,
+    *,
+    tasks: Collection[str] | None = None,
+    allow: Collection[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> Pairing:
+    """Pairs the runs in two folders, as `find_run` finds them: the newest run of each task."""
+    chosen = tasks or None
+    return pair_runs(
+        find_run(candidate, tasks=chosen),
+        find_run(reference, tasks=chosen),
+        tasks=chosen,
+        allow=allow,
+        metrics=metrics,
+        filters=filters,
+    )
 
 
 def _named(candidate: Run, reference: Run) -> tuple[tuple[str, Run], tuple[str, Run]]:

@@ -14,7 +14,7 @@ from lm_eval_fr.errors import InputError, JudgeError, LmEvalFrError, Unfinished
 from lm_eval_fr.judge.asking.envelope import read_reply
 from lm_eval_fr.judge.asking.prompt import parse_reply, render, request_body
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile, Question, Rubric
-from lm_eval_fr.judge.batch import batch_file
+from lm_eval_fr.judge.batch import batch_api, batch_file
 from lm_eval_fr.judge.batch import steps as batch
 from lm_eval_fr.judge.batch.batch_api import MistralBatches, OpenAIBatches, connect
 from lm_eval_fr.judge.batch.batch_file import custom_id, question_id
@@ -339,7 +339,7 @@ def test_a_wrong_key_stops_at_once_and_is_not_repeated(journal: Journal, tmp_pat
 def test_a_server_that_is_away_leaves_the_batch_for_the_next_run(
     served: FakeBatches, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lm_eval_fr.judge.batch.batch_api.RETRIES", 0)
+    monkeypatch.setattr(batch_api, "RETRIES", 0)
     profile = judge(served)
     questions = some_questions(profile, 2)
     away = connect(replace(profile, base_url="http://127.0.0.1:9/v1"))

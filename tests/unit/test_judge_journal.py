@@ -140,7 +140,6 @@ def test_a_full_disk_stops_cleanly_and_keeps_what_is_stored(tmp_path: Path) -> N
     path = tmp_path / "journal.sqlite"
     fill = """
         judge = journal.judge(Profile("p", "m"))
-        import lm_eval_fr.judge.verdicts.journal as module
         stored = 0
         try:
             for number in range(1000):

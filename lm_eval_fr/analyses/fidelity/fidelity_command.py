@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.report.fidelity_model import Fidelity, FidelityArm
 from lm_eval_fr.report.fidelity_panel import fidelity_panel
 from lm_eval_fr.report.sections import text_lines
@@ -86,7 +86,7 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
 def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: FidelityOptions) -> Obtained:
     total = len(texts.passages) * (3 if options.rerun else 2)
     with tqdm(total=total, unit="reply", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty()) as bar:
-        return asyncio.run(
+        return run_async(
             obtain(
                 arms,
                 texts.passages,

@@ -1,0 +1,108 @@
+"""Runs and verdicts as pandas data frames: one row a pair, one row a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lm_eval_fr.analyses.value.tokens import Used, usage_of
+from lm_eval_fr.judge.verdicts.outcome import PairVerdict, read_verdicts
+from lm_eval_fr.judge.verdicts.read_judged import read_judged
+from lm_eval_fr.pairing import PairedTask, Pairing, pair_paths
+
+if TYPE_CHECKING:
+    import pandas
+
+COUNTED = ("calls", "input_tokens", "cached_tokens", "output_tokens")
+PAIRS = (
+    *("task", "doc_id", "doc_hash", "cluster", "metric", "gold", "candidate_answer", "reference_answer"),
+    *("candidate_score", "reference_score", "difference", "outcome", "candidate_tokens", "reference_tokens"),
+)
+VERDICTS = (
+    *("task", "doc_id", "doc_hash", "cluster", "outcome", "score", "candidate_first", "reference_first"),
+    *("reason_candidate_first", "reason_reference_first", "candidate_chars", "reference_chars"),
+    *COUNTED,
+)
+
+
+def pairs_frame(
+    candidate: str | Path,
+    reference: str | Path,
+    *,
+    judge: str | Path | None = None,
+    tasks: Collection[str] | None = None,
+    allow: Collection[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> pandas.DataFrame:
+    """One row a pair of the two runs, judged ones too; the columns are `PAIRS`.
+
+    judge: the folder that `judge` wrote; its outcomes are in `outcome`. Scores are of the task's first metric (or of
+    `metrics`), and missing on a judged task. Tokens are those of the answer, by the server's own count, and missing
+    where the run has none. Raises what pairing raises: InputError, MismatchError, UsageError.
+    """
+    import pandas
+
+    pairing = pair_paths(candidate, reference, tasks=tasks, allow=allow, metrics=metrics, filters=filters)
+    return pandas.DataFrame(_pair_rows(pairing, _verdicts_by_pair(pairing, judge)), columns=list(PAIRS))
+
+
+def verdicts_frame(judge: str | Path) -> pandas.DataFrame:
+    """One row a verdict of the folder that `judge` wrote; the columns are `VERDICTS`.
+
+    `score` is +1, 0 or -1 for the candidate, and missing where the judge did not decide.
+    """
+    import pandas
+
+    return pandas.DataFrame((verdict_row(verdict) for verdict in read_verdicts(Path(judge))), columns=list(VERDICTS))
+
+
+def _verdicts_by_pair(pairing: Pairing, judge: str | Path | None) -> dict[tuple[str, str], PairVerdict]:
+    if judge is None:
+        return {}
+    return {(verdict.task, verdict.doc_hash): verdict for verdict in read_judged(Path(judge), pairing).verdicts}
+
+
+def _pair_rows(pairing: Pairing, verdicts: Mapping[tuple[str, str], PairVerdict]) -> Iterator[dict[str, Any]]:
+    for task in pairing.tasks:
+        used = [usage_of(side.log) or {} for side in task.sides]
+        for i, pair in enumerate(task.pairs()):
+            verdict = verdicts.get((task.task, pair.doc_hash))
+            yield {
+                "task": task.task,
+                "doc_id": pair.doc_id,
+                "doc_hash": pair.doc_hash,
+                "cluster": pair.cluster,
+                "gold": None if task.judged else pair.reference.target,
+                "candidate_answer": pair.candidate.answer,
+                "reference_answer": pair.reference.answer,
+                "outcome": None if verdict is None else verdict.outcome,
+                "candidate_tokens": _tokens(used[0].get(pair.doc_hash)),
+                "reference_tokens": _tokens(used[1].get(pair.doc_hash)),
+                **_scores(task, i),
+            }
+
+
+def _scores(task: PairedTask, i: int) -> dict[str, Any]:
+    if task.judged:
+        return {}
+    metric = task.metrics[0]
+    candidate, reference = float(task.candidate[metric][i]), float(task.reference[metric][i])
+    return {
+        "metric": metric,
+        "candidate_score": candidate,
+        "reference_score": reference,
+        "difference": candidate - reference,
+    }
+
+
+def _tokens(used: Used | None) -> float | None:
+    return None if used is None else used.output
+
+
+def verdict_row(verdict: PairVerdict) -> dict[str, Any]:
+    names = ("task", "doc_id", "doc_hash", "cluster", "outcome", "score", "candidate_first", "reference_first")
+    row = {name: getattr(verdict, name) for name in (*names, "candidate_chars", "reference_chars")}
+    row |= {f"reason_{order}": verdict.reasons.get(order) for order in ("candidate_first", "reference_first")}
+    return row | {name: verdict.usage.get(name) for name in COUNTED}

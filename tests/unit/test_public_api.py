@@ -1,0 +1,96 @@
+"""`import lm_eval_fr as fr`: every public name is there, nothing heavy comes with it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+
+import lm_eval_fr as fr
+from lm_eval_fr.analyses.frames import PAIRS, VERDICTS
+from lm_eval_fr.pairing import pair_paths
+from tests.fakes.judged import judge_folder, verdicts_on
+from tests.fakes.runs import make_run, plain_task
+
+HEAVY = ("torch", "transformers", "datasets", "lm_eval", "numpy", "scipy", "pandas", "click", "msgspec", "openai")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[Path, Path]:
+    titles = [f"article {i // 2}" for i in range(20)]
+    folders = []
+    for name, scores in (("candidate", [i % 3 / 2 for i in range(20)]), ("reference", [i % 2 / 1 for i in range(20)])):
+        gold = plain_task("piaf_fr", {"f1": scores}, titles=titles)
+        folders.append(make_run(tmp_path / name, gold, plain_task("analysis_fr", 4), model=f"org/{name}"))
+    return folders[0], folders[1]
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    assert python(f"import sys, lm_eval_fr; print([name for name in {HEAVY!r} if name in sys.modules])") == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    assert fr.__all__ == sorted(fr.__all__)
+    for name in fr.__all__:
+        assert getattr(fr, name).__name__ == name
+    assert set(fr.__all__) <= set(dir(fr))
+    with pytest.raises(AttributeError, match="no attribute 'compair'"):
+        fr.compair  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["judge"])
+def test_a_function_is_not_hidden_by_the_folder_of_its_name(name: str) -> None:
+    """Importing lm_eval_fr.judge.session first must leave `fr.judge` the function."""
+    code = f"import lm_eval_fr.{name}.{'session' if name == 'judge' else 'builder'}, lm_eval_fr; "
+    assert python(code + f"print(type(lm_eval_fr.{name}).__name__)") == "function"
+
+
+def test_one_row_a_pair(runs: tuple[Path, Path]) -> None:
+    frame = fr.pairs_frame(*runs)
+    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(PAIRS)
+    gold, judged = frame[frame.task == "piaf_fr"], frame[frame.task == "analysis_fr"]
+    assert (len(gold), len(judged)) == (20, 4)
+    assert (gold.difference == gold.candidate_score - gold.reference_score).all()
+    assert gold.cluster.tolist()[2] == "article 1" and gold.metric.unique().tolist() == ["f1"]
+    assert judged.candidate_score.isna().all() and judged.outcome.isna().all()
+    assert judged.candidate_answer.notna().all()
+
+
+def test_one_row_a_verdict_and_outcomes_beside_the_pairs(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    task = next(task for task in pair_paths(*runs).tasks if task.judged)
+    folder = judge_folder(tmp_path / "judge", verdicts_on(task, ("win", "loss", "flip", "invalid")))
+    verdicts = fr.verdicts_frame(str(folder))
+    assert list(verdicts.columns) == list(VERDICTS)
+    assert verdicts.outcome.tolist() == ["win", "loss", "flip", "invalid"]
+    assert verdicts.score.tolist()[:3] == [1, -1, 0] and pandas.isna(verdicts.score.tolist()[3])
+    pairs = fr.pairs_frame(*runs, judge=folder, tasks=["analysis_fr"])
+    assert pairs.outcome.tolist() == ["win", "loss", "flip", "invalid"]
+
+
+def test_judging_from_a_notebook_cell(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """A cell runs inside an event loop; the words are those of `lm-eval-fr judge`."""
+
+    async def cell() -> fr.JudgeSummary:
+        return fr.judge(*runs, out=tmp_path / "judged", profile="offline", controls=0, quiet=True)
+
+    summary = asyncio.run(cell())
+    assert summary.finished and summary.planned == 4
+    assert len(fr.verdicts_frame(tmp_path / "judged")) == 4
+
+
+def test_mistakes_are_the_package_s_exceptions(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(fr.UsageError, match=r"no option 'profil'.*did you mean 'profile'"):
+        fr.judge(*runs, out=tmp_path / "judged", profil="offline")
+    with pytest.raises(fr.InputError):
+        fr.pairs_frame(runs[0], tmp_path / "nowhere")
+    with pytest.raises(fr.UsageError, match="neither arm ran sib200_fr"):
+        fr.pairs_frame(*runs, tasks=["piaf_fr", "sib200_fr"])
