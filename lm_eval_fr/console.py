@@ -5,7 +5,6 @@ No command lives here; `cli` has them.
 
 from __future__ import annotations
 
-import difflib
 import os
 import shlex
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.errors import LmEvalFrError, nearest
 
 PROGRAM = "lm-eval-fr"
 INTERRUPTED = 130
@@ -136,5 +135,5 @@ def _one_line(error: click.ClickException) -> str:
 
 
 def _near(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = nearest(name, known)
+    return f" ({near})" if near else ""

@@ -1,4 +1,4 @@
-"""The exception tree. Every message is one line: what is wrong, where, and what to do.
+"""The exception tree. Every message is one line of printable text: what is wrong, where, and what to do.
 
 LmEvalFrError               exit code 2 unless it says otherwise
 ├── UsageError              a flag, an argument or a combination of them
@@ -14,12 +14,27 @@ LmEvalFrError               exit code 2 unless it says otherwise
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+# C0 and C1 controls, DEL, marks that turn the direction of writing, line separators and halves of characters.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with every character that could steer a terminal written as an escape. keep: those that may stay."""
+    return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A remedy that offers the known name nearest to `word`, or "" where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
 
 class LmEvalFrError(Exception):
-    """A failure that the user can mend.
+    """A failure that the user can fix.
 
     what: the failure. where: file (and line), flag or address. remedy: what to do about it.
     """
@@ -29,9 +44,9 @@ class LmEvalFrError(Exception):
     def __init__(
         self, what: str, *, where: str | Path | None = None, line: int | None = None, remedy: str = ""
     ) -> None:
-        self.what = " ".join(what.split())
-        self.where = None if where is None else f"{where}:{line}" if line is not None else str(where)
-        self.remedy = " ".join(remedy.split())
+        self.what = printable(" ".join(what.split()))
+        self.where = None if where is None else printable(f"{where}:{line}" if line is not None else str(where))
+        self.remedy = printable(" ".join(remedy.split()))
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -69,7 +84,7 @@ class MismatchError(InputError):
             what,
             where=where,
             line=line,
-            remedy=remedy or f"--allow {kind} compares all the same, and says so",
+            remedy=remedy or f"--allow {kind} compares anyway, and the report says so",
         )
 
 
@@ -87,9 +102,3 @@ class JournalError(JudgeError):
 
 class Unfinished(LmEvalFrError):
     exit_code = 4
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A remedy that offers the nearest known name, or "" when nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""

@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lm_eval_fr.arms.planned import arm_flags, planned_arms
 from lm_eval_fr.errors import ArmError, InputError, PlanError, UsageError
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.plan import ArmPlan, Plan, arm_hash
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
@@ -105,8 +106,8 @@ def _open_folder(plan: Plan, plan_text: str, out: Path) -> list[str]:
         state: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {"plans": []}
         if plan.hash not in [entry["hash"] for entry in state["plans"]]:
             state["plans"].append({"hash": plan.hash, "first_used": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-        _replace(state_file, json.dumps(state, indent=1))
-        _replace(out / "plan.yaml", plan_text)
+        write_atomic(state_file, json.dumps(state, indent=1))
+        write_atomic(out / "plan.yaml", plan_text)
     except (json.JSONDecodeError, KeyError, TypeError):
         raise InputError("not a study's state", where=out / "study.json", remedy="give another --out") from None
     except OSError as error:
@@ -137,7 +138,7 @@ def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Pat
         raise ArmError(
             f"the {name} arm stopped", where=target, remedy="mend what is said above and run again to resume"
         )
-    _replace(marker, wanted)
+    write_atomic(marker, wanted)
 
 
 @dataclass(frozen=True)
@@ -242,11 +243,4 @@ def _write_report(plan: Plan, pairing: Pairing, report: Report, *, out: Path) ->
         ("report.md", markdown.render(report)),
         ("compare.json", json.to_json(report)),  # last: its presence says that results were seen
     ):
-        _replace(out / name, content)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whole or not at all: a kill in the middle leaves the old file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+        write_atomic(out / name, content)

@@ -12,6 +12,7 @@ Ctrl-C stops the server. A key that the server shall ask for is read from VLLM_A
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -27,13 +28,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lm_eval_fr.arms.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.arms.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
 from lm_eval_fr.check.probe import Encoding, Reply, encoding, question
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError
-from lm_eval_fr.io.http import Server, ask
+from lm_eval_fr.io.http import CallFailed, Server, ask
+from lm_eval_fr.io.redaction import key_from
 
 QUESTION = "Quelle est la capitale de la France ? Réponds en un seul mot."
 EXPECTED = "paris"
@@ -198,14 +200,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def describe(launch: Launch, log: Path) -> Manifest:
     """Asks the server one question and reads what it said of itself. Raises ArmError when the answer is none."""
-    key = os.environ.get("VLLM_API_KEY")
-    server = Server(launch.url, {"Authorization": f"Bearer {key}"} if key else {})
+    key = key_from("VLLM_API_KEY")
+    server = Server(launch.url, key)
     messages = [{"role": "user", "content": QUESTION}]
     reply = _ask_canary(server, launch, messages, log)
     encoded = _check_encoding(server, launch, messages)
     engine = read_engine_log(log.read_text(encoding="utf-8", errors="replace").splitlines())
     checkpoint = launch.checkpoint or _inspect(launch.model, engine.revision, [])
-    version = ask(server, "/version", timeout=10).body
+    version = _version(server)
     return Manifest(
         engine="vllm",
         engine_version=version.get("version") if isinstance(version, dict) else engine.engine_version,
@@ -364,6 +366,12 @@ def _check_port(host: str, port: int) -> None:
         raise UsageError(f"cannot listen on {host}:{port}: {reason}", remedy=f"--port {free} is free") from None
 
 
+def _version(server: Server) -> Any:
+    with contextlib.suppress(CallFailed):
+        return ask(server.root, "/version", timeout=10).json
+    return None
+
+
 def _wait_until_healthy(process: subprocess.Popen[bytes], launch: Launch, log: Path, limit: float) -> None:
     started = said = time.monotonic()
     server = Server(launch.url)
@@ -371,9 +379,9 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], launch: Launch, log: P
         if (code := process.poll()) is not None:
             raise ArmError(f"vLLM ended with code {code}: {_last_error(log)}", where=log, remedy="read the log")
         try:
-            if ask(server, "/health", timeout=5).status == 200:
+            if ask(server.root, "/health", timeout=5).status == 200:
                 return
-        except ArmError:
+        except CallFailed:
             pass  # not listening yet
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()

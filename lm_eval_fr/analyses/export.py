@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.analyses.frames import COUNTED, VERDICTS, verdict_row
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.files import atomic_file, write_atomic
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import PairedTask, Pairing
@@ -43,7 +44,7 @@ def export_runs(pairing: Pairing, out: Path, *, judge_dir: Path | None = None) -
         out.mkdir(parents=True, exist_ok=True)
         scores = _write(out / "scores.parquet", _score_schema(), _scores(pairing))
         judged = None if verdicts is None else _write(out / "verdicts.parquet", _verdict_schema(), _verdicts(verdicts))
-        (out / "README.md").write_text(_readme(pairing, judged is not None), encoding="utf-8")
+        write_atomic(out / "README.md", _readme(pairing, judged is not None))
     except OSError as error:
         remedy = "give another --out, or free some space"
         raise UsageError(f"cannot be written: {error.strerror}", where=out, remedy=remedy) from None
@@ -51,17 +52,15 @@ def export_runs(pairing: Pairing, out: Path, *, judge_dir: Path | None = None) -
 
 
 def _write(path: Path, schema: pyarrow.Schema, tables: Iterator[dict[str, Any]]) -> int:
-    """Whole or not at all: a kill in the middle leaves no half file under the name."""
     import pyarrow
     import pyarrow.parquet
 
-    partial, rows = path.with_name(f".{path.name}.partial"), 0
-    with pyarrow.parquet.ParquetWriter(partial, schema) as writer:
+    rows = 0
+    with atomic_file(path) as out, pyarrow.parquet.ParquetWriter(out, schema) as writer:
         for columns in tables:
             table = pyarrow.table(columns, schema=schema)
             rows += table.num_rows
             writer.write_table(table)
-    partial.replace(path)
     return rows
 
 

@@ -16,6 +16,7 @@ from lm_eval_fr.arms.checkpoint import Checkpoint
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.arms.manifest import read_manifest
 from lm_eval_fr.errors import ArmError
+from lm_eval_fr.io.files import atomic_file, write_atomic
 
 TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
 
@@ -65,7 +66,7 @@ def leave_records(
     for task, path in outcome.samples.items() if records else ():
         with (
             path.open(encoding="utf-8") as samples,
-            path.with_name(f"responses_{task}_{stamp}.jsonl").open("w", encoding="utf-8") as out,
+            atomic_file(path.with_name(f"responses_{task}_{stamp}.jsonl")) as out,
         ):
             seen: set[int] = set()
             for line in samples:
@@ -79,7 +80,7 @@ def leave_records(
                 for _ in sample["resps"][0]:  # one record a response
                     record = known.popleft() if len(known) > 1 else known[0]
                     entry = {"task": task, "doc_hash": sample["doc_hash"], **record}
-                    out.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                    out.write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
     about = {
         "command": ["lm-eval-fr", "run", *argv],
         "lm_eval_fr": __version__,
@@ -91,9 +92,7 @@ def leave_records(
         "manifest": read_manifest(call.manifest) if call.manifest else None,
         "checkpoint": checkpoint.facts() if checkpoint else None,
     }
-    outcome.results.with_name(f"arm_{stamp}.json").write_text(
-        json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8"
-    )
+    write_atomic(outcome.results.with_name(f"arm_{stamp}.json"), json.dumps(about, indent=1, ensure_ascii=False))
 
 
 def _count_lines(path: Path) -> int:

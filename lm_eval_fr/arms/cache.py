@@ -16,6 +16,7 @@ from typing import Any
 
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
+from lm_eval_fr.io.sqlite import explain, open_store
 
 CACHED_METHODS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
 SCHEMA = """
@@ -75,7 +76,7 @@ class AnswerCache:
         self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
         self._waiting: dict[str, deque[str]] = {}
         self._stored: dict[str, int] = defaultdict(int)
-        self._db = _open(self.path)
+        self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
         lm.set_cache_hook(AnswerHook(self))
 
     def __getattr__(self, name: str) -> Any:
@@ -106,7 +107,7 @@ class AnswerCache:
         try:
             self._db.execute(INSERT, (key, self._clean(json.dumps(answer, ensure_ascii=False)), told))
         except sqlite3.Error as error:
-            raise ArmError(f"cannot write the answers: {error}", where=self.path, remedy="free some space") from None
+            raise explain(error, self.path, ArmError) from None
 
     def key_of(self, method: str, arguments: Iterable[Any]) -> str:
         """The request that a partial answer belongs to: engines hand back rewritten generation settings."""
@@ -194,28 +195,6 @@ def context_of(arguments: Sequence[Any]) -> str:
     """The prompt of a request; lm-eval wraps a chat in a one-element tuple, which its logs show as a list."""
     first = arguments[0] if arguments else ""
     return str(first[0]) if isinstance(first, (list, tuple)) and len(first) == 1 else str(first)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
-        db.execute("PRAGMA locking_mode=EXCLUSIVE")  # two runs on one file would ask everything twice
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        db.execute(SCHEMA)
-    except OSError as error:
-        raise ArmError(
-            f"cannot write the answers: {error.strerror}", where=path, remedy="another --output_path"
-        ) from None
-    except sqlite3.Error as error:
-        busy = "locked" in str(error)
-        what = "another run is writing these answers" if busy else f"not a usable answer cache ({error})"
-        remedy = (
-            "wait for it, or give another --output_path" if busy else "delete the file: its answers are asked again"
-        )
-        raise ArmError(what, where=path, remedy=remedy) from None
-    return db
 
 
 def _is_answer(answer: Any) -> bool:

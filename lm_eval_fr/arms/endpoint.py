@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lm_eval_fr.arms.flags import ArmCall, nearest
-from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS, is_loopback
+from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.errors import ArmError, UsageError, nearest
+from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
+from lm_eval_fr.io.redaction import key_from
+from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
 
 CONNECT_LIMIT = 10.0  # seconds; a server that is slower to list its models is asked nothing more
 PATHS = {
@@ -35,6 +34,10 @@ class Endpoint:
     key_env: str
     key_header: str
     context: ssl.SSLContext | None
+
+    @property
+    def server(self) -> Server:
+        return Server(self.url, key_from(self.key_env), self.key_header, self.context)
 
     @property
     def models_url(self) -> str:
@@ -71,83 +74,49 @@ def endpoint_of(call: ArmCall) -> Endpoint | None:
 
 def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     """Notes on a server that answers. Raises ArmError when it is not there, refuses the key or lacks the model."""
-    status, text = _ask(endpoint, endpoint.models_url)
-    if status in (401, 403):
-        raise _refused(endpoint, status, text)
-    names = _listed(text) if status == 200 else ()
+    answer = _ask(endpoint, endpoint.models_url)
+    problem = answer and answer.problem()
+    if problem and problem.kind == "key":
+        raise _refused(endpoint, problem)
+    names = _listed(answer.json) if answer and not problem else ()
     if not names or endpoint.model in names:
         return ()
     # Some servers take names that they do not list: one token of one answer tells.
     message = [{"role": "user", "content": "Bonjour"}]
     prompt: dict[str, Any] = {"messages": message} if endpoint.path.startswith("/chat") else {"prompt": "Bonjour"}
-    status, text = _ask(endpoint, endpoint.url, {"model": endpoint.model, "max_tokens": 1, **prompt})
-    if status in (401, 403):
-        raise _refused(endpoint, status, text)
-    if status in (400, 404, 422):
+    answer = _ask(endpoint, endpoint.url, {"model": endpoint.model, "max_tokens": 1, **prompt})
+    problem = answer and answer.problem()
+    if problem and problem.kind == "key":
+        raise _refused(endpoint, problem)
+    if problem and problem.status in (400, 404, 422):
         remedy = nearest(endpoint.model, names) or f"it has: {', '.join(names[:6])}"
         raise ArmError(f"the server has no model {endpoint.model!r}", where=endpoint.url, remedy=remedy)
     return (f"the server does not list {endpoint.model!r} (it lists {', '.join(names[:3])}), but answers for it",)
 
 
-def server_message(text: str) -> str:
-    """What an API's error body says, in at most a line."""
+def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> Answer | None:
+    """None for a server that is there but says nothing in time. Raises ArmError when there is none."""
     try:
-        body = json.loads(text)
-    except ValueError:
-        return " ".join(text.split())[:200]
-    error = body.get("error", body) if isinstance(body, dict) else body
-    message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-    return " ".join(str(message or text).split())[:200]
+        return ask(replace(endpoint.server, url=url), "", body, timeout=CONNECT_LIMIT * (1 if body is None else 6))
+    except CallFailed as failed:
+        if failed.problem.billed and failed.problem.kind == "transport":
+            return None
+        raise failed.error(ArmError, endpoint.url, "start the server, or correct base_url") from None
 
 
-def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> tuple[int, str]:
-    """Status and text; 0 for a server that is there but says nothing in time. Raises ArmError when there is none."""
-    key = os.environ.get(endpoint.key_env, "")
-    bearer = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
-    headers = {"Content-Type": "application/json"} | ({endpoint.key_header: bearer} if key else {})
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers)
-    limit = CONNECT_LIMIT if body is None else 6 * CONNECT_LIMIT
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=endpoint.context)]
-    if is_loopback(url):
-        handlers.append(urllib.request.ProxyHandler({}))
-    try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=limit) as response:
-            return response.status, response.read().decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode("utf-8", "replace")
-    except TimeoutError:
-        return 0, ""
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
-            reason = "no connection in time"
-        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        remedy = "start the server, or mend base_url; for a certificate of your own: ca_cert_path=FILE"
-        raise ArmError(f"no server answers ({text})", where=endpoint.url, remedy=remedy) from None
-
-
-def _refused(endpoint: Endpoint, status: int, text: str) -> ArmError:
+def _refused(endpoint: Endpoint, problem: Problem) -> ArmError:
     state = "is refused" if os.environ.get(endpoint.key_env) else "is not set"
-    return ArmError(
-        f"the server answers {status}: {server_message(text)}",
-        where=endpoint.url,
-        remedy=f"the key is read from {endpoint.key_env}, which {state}",
-    )
+    remedy = f"the key is read from {endpoint.key_env}, which {state}"
+    return ArmError(f"the server answers {problem}", where=endpoint.url, remedy=remedy)
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    try:
-        data = json.loads(text)["data"]
-        return tuple(str(entry["id"]) for entry in data)
-    except (ValueError, KeyError, TypeError):
-        return ()
+def _listed(content: Any) -> tuple[str, ...]:
+    rows = content.get("data") if isinstance(content, dict) else None
+    return tuple(str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row)
 
 
 def _check_path(url: str, path: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UsageError(f"base_url={url}: not an address", remedy=f"base_url=http://127.0.0.1:8000/v1{path}")
+    parts = urlsplit(check_address(url, "base_url", f"http://127.0.0.1:8000/v1{path}"))
     found = parts.path.rstrip("/")
     wrong_end = path == "/completions" and found.endswith("/chat/completions")
     wrong_end |= path == "/chat/completions" and found.endswith("/completions") and not found.endswith(path)
@@ -158,12 +127,5 @@ def _check_path(url: str, path: str) -> None:
 
 
 def _tls(arguments: Mapping[str, Any]) -> ssl.SSLContext | None:
-    if arguments.get("verify_certificate") is False:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
-    path = arguments.get("ca_cert_path")
-    try:
-        return ssl.create_default_context(cafile=str(path)) if path else None
-    except OSError as error:
-        raise UsageError(f"ca_cert_path={path}: {error.strerror or error}") from None
+    path, verify = arguments.get("ca_cert_path"), arguments.get("verify_certificate") is not False
+    return tls_context(str(path) if path else None, verify=verify) if path or not verify else None

@@ -6,9 +6,10 @@ import logging
 import re
 from collections.abc import Iterator
 
-from lm_eval_fr.arms.endpoint import PATHS, server_message
+from lm_eval_fr.arms.endpoint import PATHS
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.errors import ArmError, LmEvalFrError, UsageError
+from lm_eval_fr.io.replies import Kind, find_problem
 
 SAME_LINE = 3  # how often one log line of lm-eval's is shown
 UNTRUE_HERE = (
@@ -76,24 +77,26 @@ def explain(error: BaseException, call: ArmCall, watch: LogWatch, kept: int) -> 
             )
     last = chain[0]
     if isinstance(last, TypeError) and (unknown := UNKNOWN_ARGUMENT.search(str(last))):
-        return UsageError(f"--model_args: {call.model} takes no {unknown['name']!r}", remedy="mind the spelling")
+        return UsageError(f"--model_args: {call.model} takes no {unknown['name']!r}", remedy="check its spelling")
     remedy = f"LMEVAL_LOG_LEVEL=DEBUG shows where{resume}"
     return ArmError(f"{type(last).__name__}: {_text(last)}", where=where, remedy=remedy)
 
 
+REMEDIES: dict[Kind, str] = {
+    "key": "the key is read from the environment (OPENAI_API_KEY)",
+    "model": "check model= and base_url= in --model_args",
+    "address": "check base_url= in --model_args",
+    "rate": "lower num_concurrent=; --model hosted-chat waits as the server asks",
+    "quota": "top up the account",
+    "server": "look at the server's log",
+}
+
+
 def _http_failure(status: int, body: str, where: str, resume: str) -> ArmError:
-    said = f": {server_message(body)}" if body else ""
-    if status in (401, 403):
-        remedy = "the key is read from the environment (OPENAI_API_KEY)"
-    elif status == 404:
-        remedy = "check model= and base_url= in --model_args"
-    elif status == 429:
-        remedy = "lower num_concurrent=; --model hosted-chat waits as the server asks"
-    elif status >= 500:
-        remedy = "look at the server's log"
-    else:
-        remedy = "check the arguments and the server's context length"
-    return ArmError(f"the server answers {status}{said}", where=where, remedy=remedy + resume)
+    problem = find_problem(status, {}, body.encode())
+    said = problem if body and problem else f"HTTP {status}"
+    remedy = REMEDIES.get(problem.kind if problem else "server", "check the arguments and the server's context length")
+    return ArmError(f"the server answers {said}", where=where, remedy=remedy + resume)
 
 
 def _missing_module(error: ModuleNotFoundError, call: ArmCall) -> ArmError:

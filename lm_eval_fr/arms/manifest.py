@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import read_json
 
 START = "start"
@@ -86,13 +87,7 @@ class Manifest:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write the manifest: {error.strerror}", where=path) from None
+    write_atomic(path, json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_manifest(path: Path, model: str | None = None) -> dict[str, Any]:

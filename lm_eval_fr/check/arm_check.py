@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,7 +18,6 @@ from lm_eval_fr.check.planned_documents import TaskWork, first_request
 from lm_eval_fr.check.probe import question
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.errors import ArmError, LmEvalFrError
-from lm_eval_fr.io.http import Server
 
 ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
 
@@ -65,9 +63,7 @@ def _ask(call: ArmCall, endpoint: Endpoint, work: TaskWork) -> Asked:
         raise
     except Exception as error:  # lm-eval's constructors raise what they like
         raise explain(error, call, LogWatch(), 0) from None
-    key = os.environ.get(endpoint.key_env, "")
-    bearer = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
-    server = Server(endpoint.url, {endpoint.key_header: bearer} if key else {}, endpoint.context)
+    server = endpoint.server
     reply = question(server, json.dumps(body).encode())
     text = asked if isinstance(asked, str) else "".join(str(message["content"]) for message in body["messages"])
     templated = bool(getattr(call.flags, "apply_chat_template", False))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_fr.errors import ArmError
-from lm_eval_fr.io.http import Server, ask
+from lm_eval_fr.io.http import CallFailed, Server, ask
+from lm_eval_fr.io.replies import Problem
 
 ANSWER_LIMIT = 120.0  # seconds; a first answer may have to wait for kernels to compile
 TOKENIZE_LIMIT = 20.0
@@ -48,24 +49,23 @@ class Encoding:
 
 def question(server: Server, body: Mapping[str, Any] | bytes, *, timeout: float = ANSWER_LIMIT) -> Reply:
     """The reply to one completion request. Raises ArmError when there is none."""
-    answer = ask(server, "", body, timeout=timeout)
-    if answer.status == 0:
-        raise ArmError(f"no answer in {timeout:.0f} s", where=server.url, remedy="look at the server's log")
-    if answer.status != 200:
-        raise ArmError(
-            f"the server answers {answer.status}: {answer.said}", where=server.url, remedy=_remedy(answer.said)
-        )
-    return read_reply(answer.body, server.url)
+    try:
+        answer = ask(server, "", body, timeout=timeout)
+    except CallFailed as failed:
+        raise failed.error(ArmError, server.url, "is the server up? look at its log") from None
+    if problem := answer.problem():
+        raise ArmError(f"the server answers {problem}", where=server.url, remedy=_remedy(problem))
+    return read_reply(answer.json, server.url)
 
 
 def read_reply(body: Any, where: str) -> Reply:
-    """Raises ArmError for what is no completion."""
+    """Raises ArmError for what is not a completion."""
     try:
         choice = body["choices"][0]
         message = choice.get("message") or {"content": choice["text"]}
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ArmError(
-            "the reply is no completion", where=where, remedy="is this an OpenAI-compatible server?"
+            "the reply is not a completion", where=where, remedy="is this an OpenAI-compatible server?"
         ) from None
     raw_usage = body.get("usage")
     usage: Mapping[str, Any] = raw_usage if isinstance(raw_usage, dict) else {}
@@ -90,9 +90,9 @@ def encoding(
     doubled = len(tokens) > 1 and tokens[0] == tokens[1]
     if isinstance(prompt, str):
         return Encoding(len(tokens), doubled, None)
-    written = ask(server, "/detokenize", {"model": model, "tokens": tokens}, timeout=TOKENIZE_LIMIT)
+    written = _look_up(server, "/detokenize", {"model": model, "tokens": tokens})
     again = None
-    if written.status == 200 and isinstance(written.body, dict) and isinstance(text := written.body.get("prompt"), str):
+    if isinstance(text := written.get("prompt"), str):
         again = _tokens(server, {"model": model, "prompt": text, "add_special_tokens": False})
     return Encoding(len(tokens), doubled, None if again is None else again == tokens)
 
@@ -103,9 +103,18 @@ def count_is_sane(chars: int, tokens: int) -> bool:
 
 
 def _tokens(server: Server, body: Mapping[str, Any]) -> list[int] | None:
-    answer = ask(server, "/tokenize", body, timeout=TOKENIZE_LIMIT)
-    found = answer.body.get("tokens") if answer.status == 200 and isinstance(answer.body, dict) else None
+    found = _look_up(server, "/tokenize", body).get("tokens")
     return found if isinstance(found, list) else None
+
+
+def _look_up(server: Server, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an endpoint of vLLM's says, empty where the server has none or is away."""
+    try:
+        answer = ask(server.root, path, body, timeout=TOKENIZE_LIMIT)
+    except CallFailed:
+        return {}
+    found = answer.json
+    return found if answer.status == 200 and isinstance(found, dict) else {}
 
 
 def _reasoning(message: Mapping[str, Any], usage: Mapping[str, Any]) -> str | None:
@@ -132,7 +141,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-def _remedy(said: str) -> str:
-    if "seed" in said:
+def _remedy(problem: Problem) -> str:
+    if "seed" in f"{problem.parameter} {problem.said}":
         return "--model hosted-chat sends no seed unless asked, and by the API's own name"
     return "if a field is named, leave it out: hosted-chat takes omit=FIELD+FIELD"

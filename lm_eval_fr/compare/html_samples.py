@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from lm_eval_fr.compare.ranking import Ranked, rank
 from lm_eval_fr.errors import UsageError
+from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import Pair, Pairing, task_as_asked
 from lm_eval_fr.report import html_writer as html
@@ -138,11 +138,9 @@ def _note(shown: int, urgent: int) -> str:
 
 def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int, int]]) -> None:
     """The pairs at these places (task, document), one line each; whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb", buffering=1 << 20) as out:
+    with atomic_file(path) as out:
         for t, i in places:
             out.write(_line(card_of(ranked[t], i)))
-    draft.replace(path)
 
 
 def _line(card: Card) -> bytes:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import PairedTask
 
 GOLD, JUDGE = "gold", "judge"
@@ -48,6 +47,5 @@ class Margins:
                     remedy=f"--margin {JUDGE}={margin}",
                 )
             if name not in (*gold, GOLD, JUDGE, ""):
-                near = difflib.get_close_matches(name, [*gold, JUDGE, GOLD], n=1)
-                advice = f"did you mean {near[0]}?" if near else f"tasks here: {', '.join([*gold, JUDGE])}"
+                advice = nearest(name, [*gold, JUDGE, GOLD]) or f"tasks here: {', '.join([*gold, JUDGE])}"
                 raise UsageError(f"no task {name} in this comparison", where=f"--margin {shown}", remedy=advice)

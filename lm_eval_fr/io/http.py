@@ -1,80 +1,303 @@
-"""One JSON request to a server, bounded in time. Standard library only."""
+"""One HTTP call, for everyone who asks a server: asynchronous (`Http`) and, by the same rules, blocking (`ask`).
+
+No redirect is followed: an API has no need of one, and a key or a prompt would go where nobody sent it. A body is read
+up to a bound, unpacked size included. A call has a deadline. No netrc is read; proxies are the environment's, but never
+for this machine. Whatever goes wrong is a `CallFailed` with a `Problem` whose words are printable and without keys.
+"""
 
 from __future__ import annotations
 
-import http.client
-import json
+import asyncio
+import ipaddress
+import json as jsonlib
+import os
 import ssl
-import urllib.error
+import time
 import urllib.request
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
-from lm_eval_fr.errors import ArmError
+from lm_eval_fr.errors import LmEvalFrError, UsageError
+from lm_eval_fr.io.clean import BadJson, one_line, parse_json
+from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.io.redaction import MASK, Redactor, has_credentials
+from lm_eval_fr.io.replies import Kind, Problem, find_problem
 
-START_IT = "start the server, or mend the address"
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+MEGABYTE = 1 << 20
+MOST_BYTES = 8 * MEGABYTE  # far above any answer
+CONNECT_LIMIT = 30.0  # seconds, within the call's deadline
+KEEP_ALIVE = 4.0  # seconds; many servers close an idle connection after five, and a call on a dead one is lost
+PACKED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's wbits
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where to ask. url: any address of the server's API. headers may hold a key and are never shown."""
+    """Where to ask. url: an address from `check_address`. key: for that host alone; it is shown nowhere.
+
+    key_header: where the key goes; in `Authorization` as a bearer's.
+    """
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    tls: ssl.SSLContext | None = None
+    key: str = field(default="", repr=False)
+    key_header: str = "Authorization"
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
-    def root(self) -> str:
-        """The address without the API's own path: vLLM has /health and /tokenize there."""
+    def headers(self) -> dict[str, str]:
+        if not self.key:
+            return {}
+        return {self.key_header: f"Bearer {self.key}" if self.key_header.lower() == "authorization" else self.key}
+
+    def at(self, path: str) -> str:
+        """The address of `path` below the server's own, whose query stays."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, parts.query, ""))
+
+    @property
+    def root(self) -> Server:
+        """The server without the API's own path: vLLM has /health and /tokenize there."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/").removesuffix("/completions").removesuffix("/chat").removesuffix("/v1")
-        return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+        return Server(urlunsplit((parts.scheme, parts.netloc, path, "", "")), self.key, self.key_header, self.tls)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """status 0: the server is there but said nothing in time. body: the JSON, or the text that was none."""
+    """A server's reply, whatever its status. headers: names in lower case. body: empty where it went into a file."""
 
     status: int
-    body: Any
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
 
     @property
-    def said(self) -> str:
-        """What an error's body says, in at most a line."""
-        body = self.body
-        error = body.get("error", body) if isinstance(body, dict) else body
-        message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-        return " ".join(str(message or body).split())[:200]
+    def json(self) -> Any:
+        """The body's JSON, bounded and valid; None where it is none."""
+        with suppress(BadJson):
+            return parse_json(self.body)
+        return None
+
+    def problem(self, redactor: Redactor | None = None) -> Problem | None:
+        """None for an answer; else why it is none."""
+        return find_problem(self.status, self.headers, self.body, redactor=redactor)
 
 
-def ask(server: Server, path: str = "", body: Mapping[str, Any] | bytes | None = None, *, timeout: float) -> Answer:
-    """GET without a body, POST with one. `path` starts from the server's root; "" is the address itself.
+class CallFailed(Exception):
+    """A call without a reply that could be read to its end."""
 
-    Raises ArmError when nobody answers.
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+    def error(self, kind: type[LmEvalFrError], where: str, remedy: str = "") -> LmEvalFrError:
+        """The same as an error for people. remedy: where the failure has none of its own."""
+        advice = {"address": "check the address; a private authority's certificate: SSL_CERT_FILE=FILE"}
+        return kind(str(self.problem), where=shown_address(where), remedy=advice.get(self.problem.kind, remedy))
+
+
+class Http:
+    """Calls to one server. Make it inside a running event loop and `close` it there.
+
+    timeout: seconds of a whole call. most_bytes: of a reply's body, unpacked.
     """
-    url = f"{server.root}{path}" if path else server.url
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    try:
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json", **server.headers})
-        with urllib.request.urlopen(request, timeout=timeout, context=server.tls) as response:
-            return Answer(response.status, _read(response.read()))
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, _read(error.read()))
-    except TimeoutError:
-        return Answer(0, "")
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
-            return Answer(0, "")
-        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        raise ArmError(f"no server answers ({text})", where=url, remedy=START_IT) from None
+
+    def __init__(self, server: Server, *, timeout: float, most_bytes: int = MOST_BYTES) -> None:
+        import aiohttp
+
+        self.server = server
+        self.timeout = timeout
+        self.most_bytes = most_bytes
+        self.redactor = Redactor.from_environment((server.key,))
+        tls = (server.tls or tls_context()) if server.url.startswith("https") else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ssl=tls),
+            timeout=aiohttp.ClientTimeout(total=None, connect=min(timeout, CONNECT_LIMIT)),
+            headers={"Content-Type": "application/json", "Accept-Encoding": "gzip", **server.headers},
+            auto_decompress=False,
+            trust_env=False,  # or a netrc would take the key's place
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._proxy = proxy_of(server.url)
+        self._never_sent = (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.ClientProxyConnectionError)
+        self._lost = (aiohttp.ClientError, OSError, ValueError, zlib.error, EOFError)
+
+    async def call(
+        self,
+        path: str = "",
+        body: bytes | BinaryIO | None = None,
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        to: BinaryIO | None = None,
+        most_bytes: int | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """GET without a body, POST with one. path: below the server's address; "" is the address itself.
+
+        to: takes the body of a 200 as it arrives. Raises CallFailed.
+        """
+        limit = self.timeout if timeout is None else timeout
+        started = time.monotonic()
+        try:
+            async with (
+                asyncio.timeout(limit),
+                self._session.request(
+                    method or ("GET" if body is None else "POST"),
+                    self.server.at(path) if path else self.server.url,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                ) as response,
+            ):
+                if 300 <= response.status < 400:
+                    raise self._redirected(response)
+                content = await self._read(response, most_bytes or self.most_bytes, to)
+                found = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, found, content, time.monotonic() - started)
+        except TimeoutError:
+            raise CallFailed(Problem("transport", f"no reply within {limit:g} s", billed=True)) from None
+        except self._never_sent as error:
+            raise self._failed(error, billed=False) from None
+        except self._lost as error:
+            raise self._failed(error, billed=True) from None
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def __aenter__(self) -> Http:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _read(self, response: ClientResponse, most: int, to: BinaryIO | None) -> bytes:
+        """The body, unpacked in steps, so that neither its length nor what it unpacks to is the sender's to decide."""
+        packing = response.headers.get("Content-Encoding", "identity").strip().lower()
+        unpacker = zlib.decompressobj(PACKED[packing]) if packing in PACKED else None
+        if unpacker is None and packing not in ("identity", ""):
+            raise ValueError(f"the reply is packed as {packing}, which was not asked for")
+        kept, size = bytearray(), 0
+        async for chunk in response.content.iter_any():
+            part = chunk if unpacker is None else unpacker.decompress(chunk, most + 1 - size)
+            size += len(part)
+            if size > most or (unpacker is not None and unpacker.unconsumed_tail):
+                response.close()
+                said = f"the reply is larger than {most / MEGABYTE:g} MB"
+                raise CallFailed(Problem("server", said, response.status, billed=True))
+            if to is not None and response.status == 200:
+                to.write(part)
+            else:
+                kept += part
+        if unpacker is not None and size and not unpacker.eof:
+            raise EOFError("the reply ends early")
+        return bytes(kept)
+
+    def _redirected(self, response: ClientResponse) -> CallFailed:
+        target = response.headers.get("Location", "")
+        try:
+            host = urlsplit(target).netloc.rpartition("@")[2] or "the same host"
+        except ValueError:
+            host = "an unreadable address"
+        said = one_line(f"the server redirects to {host}, which is not followed", 200)
+        return CallFailed(Problem("address", said, response.status))
+
+    def _failed(self, error: BaseException, *, billed: bool) -> CallFailed:
+        certificate = getattr(error, "certificate_error", error)
+        kind: Kind = "transport"
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if isinstance(certificate, ssl.SSLCertVerificationError):
+            kind, said = "address", f"its certificate is not trusted: {certificate.verify_message}"
+        elif isinstance(error, ssl.SSLError) or type(error).__name__ == "ClientConnectorSSLError":
+            kind, said = "address", f"no TLS: {getattr(error, 'reason', None) or said}"
+        elif type(error).__name__ == "InvalidURL":
+            kind = "address"
+        elif not billed:
+            code = getattr(error, "errno", None)
+            said = f"no server answers ({os.strerror(code) if isinstance(code, int) and code > 0 else said})"
+        return CallFailed(Problem(kind, one_line(self.redactor.message(str(said))), billed=billed))
 
 
-def _read(content: bytes) -> Any:
-    text = content.decode("utf-8", "replace")
+def ask(
+    server: Server,
+    path: str = "",
+    body: Mapping[str, Any] | bytes | None = None,
+    *,
+    timeout: float,
+    most_bytes: int = MOST_BYTES,
+) -> Answer:
+    """One blocking call: GET without a body, POST with one. Raises CallFailed."""
+
+    async def call() -> Answer:
+        data = body if body is None or isinstance(body, bytes) else jsonlib.dumps(body).encode("utf-8", "replace")
+        async with Http(server, timeout=timeout, most_bytes=most_bytes) as client:
+            return await client.call(path, data)
+
+    return run_async(call())
+
+
+def check_address(url: str, flag: str, example: str = "http://127.0.0.1:8000/v1") -> str:
+    """`url` without a slash at its end. Raises UsageError for what is not an address, and for one with a key or a
+    password in it, which is not repeated."""
+    given = url.strip()
+    if has_credentials(given) or "@" in urlsplit(given.replace("[", "").replace("]", "")).netloc:
+        remedy = "keys are read from an environment variable and sent in a header"
+        raise UsageError(f"{flag}: the address holds a password or a key", remedy=remedy)
     try:
-        return json.loads(text)
+        parts = urlsplit(given)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        return text
+        valid = False
+    if not valid or any(character.isspace() or not character.isprintable() for character in given):
+        raise UsageError(f"{flag}: {one_line(given, 100)!r} is not an address", remedy=f"e.g. {example}")
+    return given.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def proxy_of(url: str) -> str | None:
+    """The environment's proxy for `url`, which may hold a password: never print it."""
+    parts = urlsplit(url)
+    if is_loopback(url) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def tls_context(ca_file: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
+    """What servers are trusted: the system's authorities, or those in SSL_CERT_FILE or `ca_file`. Raises UsageError."""
+    named = ca_file or os.environ.get("SSL_CERT_FILE")
+    flag = "ca_cert_path" if ca_file else "SSL_CERT_FILE"
+    if named and not Path(named).is_file():
+        raise UsageError(f"{flag}: no such file", where=named, remedy="name a file of certificates in PEM")
+    try:
+        context = ssl.create_default_context(cafile=named or None)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{flag}: not certificates in PEM ({said})", where=named) from None
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def shown_address(url: str) -> str:
+    """`url` as it may be printed: without a user, a password or a query."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return MASK

@@ -13,40 +13,74 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.errors import LmEvalFrError, printable
+from lm_eval_fr.io.files import write_atomic
 
 MASK = "[redacted]"
 KEY_NAME = re.compile(r"(?:^|_)(?:API_?KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
-KEY_ARGUMENT = re.compile(
-    r"^(?:x-)?(?:api[-_]?key|auth[-_]?token|access[-_]?token|hf[-_]?token|token|bearer|authorization|password|secret)$",
+"""Environment variables that hold a key."""
+_KEY_WORDS = (
+    r"(?:[\w-]*[-_])?(?:api[-_]?key|subscription[-_]?key|access[-_]?key|secret[-_]?key|auth[-_]?key|"
+    r"(?:auth|access|hf|id|refresh|bearer|security|session)[-_]?token|client[-_]?secret|authorization|passw(?:or)?d)"
+)
+_KEY_WORD = r"key|sig|signature|token|bearer|secret"  # also words of plain English
+KEY_ARGUMENT = re.compile(rf"^(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
+"""Arguments, query parameters and headers that hold a key."""
+_SAFE_WORDS = ("", "none", "null", "empty", "false", "true")
+SHORTEST = 8  # a shorter value ("EMPTY", "none") is no secret and may be an ordinary word
+
+_BY_FORM = re.compile(
+    r"\b(?:Bearer|Basic)\s+(?P<scheme>(?=\S*[\d_.~+/=*-]|\S{20})[\w.~+/=*-]{6,})"
+    r"|\bsk-[\w.*-]{6,}"  # OpenAI and many after it; also half masked, as servers repeat them
+    r"|\b(?:hf|gsk|xai|nvapi|pplx|ghp|github_pat)[_-][\w-]{16,}"
+    r"|\bAIza[\w-]{30,}"
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*",
     re.IGNORECASE,
 )
-IN_MESSAGES = re.compile(r"(?<=Bearer )[\w.~+/=-]{6,}|\bsk-[\w-]{12,}|\bhf_[A-Za-z0-9]{16,}", re.IGNORECASE)
-SHORTEST = 8  # a shorter value ("EMPTY", "none") is no secret and may be an ordinary word
+_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@?#'\"<>]+(?=@)")
+_BY_PLACE = re.compile(
+    rf"(?P<before>(?<![\w-])(?:(?:{_KEY_WORDS})['\"]*\s*[=:]\s*|(?:{_KEY_WORD})(?:['\"]+\s*:\s*|=))"
+    r"['\"]*(?:(?:Bearer|Basic)\s+)?)(?P<value>[^\s&#'\",;}\])]+)",
+    re.IGNORECASE,
+)
+
+_learned: dict[str, None] = {}  # values of the variables that this process was told hold a key, whatever their names
+
+
+def key_from(variable: str | None) -> str:
+    """The key in an environment variable, "" where there is none. From now on every redactor here masks it."""
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if _is_secret(key):
+        _learned[key] = None
+    return key
 
 
 def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The values of variables whose name says that they hold a key, longest first."""
     values = {value.strip() for name, value in environment.items() if KEY_NAME.search(name)}
-    found = {value for value in values if len(value) >= SHORTEST and not value.isdigit() and not value.startswith("/")}
-    return tuple(sorted(found, key=len, reverse=True))
+    return tuple(sorted(filter(_is_secret, values), key=len, reverse=True))
+
+
+def _is_secret(value: str) -> bool:
+    return len(value) >= SHORTEST and not value.isdigit() and not value.startswith("/")
 
 
 class Redactor:
-    """Replaces known secrets, and in messages also what looks like one."""
+    """Replaces known secrets, and in messages also what looks like one by its form or its place."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: dict[str, None] = {}
         for secret in secrets:
             forms |= dict.fromkeys(
-                (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret))
+                (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe=""))
             )
         self.forms = tuple(sorted(forms, key=len, reverse=True))
         self._known = re.compile("|".join(map(re.escape, self.forms))) if self.forms else None
 
     @classmethod
-    def from_environment(cls) -> Redactor:
-        return cls(secrets_in(os.environ))
+    def from_environment(cls, also: Iterable[str] = ()) -> Redactor:
+        """Knows the environment's keys, those read with `key_from`, and `also`."""
+        return cls({**dict.fromkeys(secrets_in(os.environ)), **_learned, **dict.fromkeys(filter(_is_secret, also))})
 
     def finds(self, text: str) -> bool:
         return self._known is not None and self._known.search(text) is not None
@@ -56,8 +90,21 @@ class Redactor:
         return self._known.sub(MASK, text) if self._known else text
 
     def message(self, text: str) -> str:
-        """Without the known secrets and without anything that looks like a bearer key."""
-        return IN_MESSAGES.sub(MASK, self.exact(text))
+        """Without the known secrets, and without what has the form or the place of one: for words of our own, of
+        servers and of libraries."""
+        text = _IN_ADDRESS.sub(MASK, self.exact(text))
+        text = _BY_PLACE.sub(_mask_value, text)
+        return _BY_FORM.sub(lambda found: found[0].replace(found["scheme"] or found[0], MASK), text)
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """A JSON value, such as a run's arguments, in which whatever is a key by its name or its form is masked."""
+        if isinstance(value, Mapping):
+            return {key: self.value(inner, str(key)) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(inner, name) for inner in value]
+        if isinstance(value, str):
+            return MASK if KEY_ARGUMENT.match(name) and value.lower() not in _SAFE_WORDS else self.message(value)
+        return value
 
     def error(self, error: LmEvalFrError) -> LmEvalFrError:
         """The same error, its text without secrets: a server may repeat the key that it refuses."""
@@ -70,10 +117,8 @@ class Redactor:
         """The path of the first argument that is a key, by its name, its value or as part of an address."""
         for path, value in _leaves(arguments):
             text = str(value)
-            named = (
-                isinstance(value, str) and KEY_ARGUMENT.match(path[-1]) and text.lower() not in ("", "none", "empty")
-            )
-            if named or self.finds(text) or _has_credentials(text):
+            named = isinstance(value, str) and KEY_ARGUMENT.match(path[-1]) and text.lower() not in _SAFE_WORDS
+            if named or self.finds(text) or has_credentials(text):
                 return ".".join(path)
         return None
 
@@ -82,9 +127,7 @@ class Redactor:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         if not self.finds(text):
             return False
-        draft = path.with_name(f".{path.name}.scrubbed")
-        draft.write_bytes(self.exact(text).encode("utf-8", "surrogateescape"))
-        draft.replace(path)
+        write_atomic(path, self.exact(text).encode("utf-8", "surrogateescape"))
         return True
 
     def held_back(self, text: str) -> int:
@@ -94,6 +137,12 @@ class Redactor:
             if any(form.startswith(text[-length:]) for form in self.forms):
                 return length
         return 0
+
+
+def _mask_value(found: re.Match[str]) -> str:
+    value = found["value"]
+    keep = value.lower() in _SAFE_WORDS or value.startswith(MASK[:-1]) or not any(map(str.isalnum, value))
+    return found[0] if keep else found["before"] + MASK
 
 
 class RedactedStream:
@@ -140,7 +189,7 @@ def redacted_output(redactor: Redactor) -> Iterator[None]:
         made = make_record(*args, **kwargs)
         with contextlib.suppress(TypeError, ValueError, KeyError):  # a malformed record is logging's to report
             message = made.getMessage()
-            if (shown := redactor.message(message)) != message:
+            if (shown := printable(redactor.message(message), keep="\n\t")) != message:
                 made.msg, made.args = shown, ()
         return made
 
@@ -169,13 +218,12 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
         yield path, value
 
 
-def _has_credentials(text: str) -> bool:
+def has_credentials(text: str) -> bool:
+    """Whether `text` is an address with a password or a key in it."""
     if "://" not in text:
         return False
     try:
         parts = urlsplit(text)
+        return bool(parts.password) or any(KEY_ARGUMENT.match(name) for name, _ in parse_qsl(parts.query))
     except ValueError:
         return False
-    return bool(parts.password) or any(
-        KEY_ARGUMENT.match(name) or name.lower() == "key" for name, _ in parse_qsl(parts.query)
-    )

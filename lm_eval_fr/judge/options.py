@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.judge.live.retry import RetryPolicy
+from lm_eval_fr.io.retry import RetryPolicy
 from lm_eval_fr.plan import JudgePlan, Plan
 
 GRADED_CONTROLS = 40

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.io.retry import Throttle
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
@@ -27,7 +28,6 @@ from lm_eval_fr.judge.batch.steps import in_flight, reserved_dollars
 from lm_eval_fr.judge.live.asker import Asker, Halt, Send
 from lm_eval_fr.judge.live.client import ChatClient, read_key
 from lm_eval_fr.judge.live.progress import Report
-from lm_eval_fr.judge.live.retry import Throttle
 from lm_eval_fr.judge.live.schedule import Schedule, Watch
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_panel

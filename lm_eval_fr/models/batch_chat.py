@@ -10,7 +10,6 @@ Every other argument is hosted-chat's, and so are the requests.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError, Unfinished, UsageError
+from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 from lm_eval_fr.models.hosted import HostedChat
 
@@ -49,19 +49,12 @@ class BatchWriter:
         self.path, self.model = path, model
 
     def send(self, bodies: Sequence[bytes], done: Done) -> None:
-        """Raises Unfinished when the file is written, InputError when it cannot be."""
+        """Raises Unfinished when the file is written, UsageError when it cannot be."""
         lines = {custom_id(body): body for body in bodies}
-        draft = self.path.with_name(f"{self.path.name}.partial")
-        try:
-            with draft.open("wb") as out:
-                for name, body in lines.items():
-                    line = {"custom_id": name, "method": "POST", "url": URL, "body": msgspec.Raw(body)}
-                    out.write(msgspec.json.encode(line) + b"\n")
-                out.flush()
-                os.fsync(out.fileno())
-            draft.replace(self.path)
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", where=self.path, remedy="another write=") from None
+        with atomic_file(self.path, durable=True, remedy="give another write=") as out:
+            for name, body in lines.items():
+                line = {"custom_id": name, "method": "POST", "url": URL, "body": msgspec.Raw(body)}
+                out.write(msgspec.json.encode(line) + b"\n")
         run = f"vllm run-batch -i {self.path} -o RESULTS --model {self.model}"
         what = f"{len(lines):,} requests written"
         raise Unfinished(what, where=self.path, remedy=f"{run}; then the same command with read=RESULTS")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.io.headers import retry_after
+from lm_eval_fr.io.retry import retry_after
 
 HOPELESS = (401, 402, 403, 404)  # every further call would get the same
 PASSING = (408, 409, 425, 429)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,3 @@ PRESETS: Mapping[str, Preset] = {
     "plain": Preset(None, "OPENAI_API_KEY", False, "seed", "max_tokens"),
 }
 DEFAULT_PRESET = "plain"
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")

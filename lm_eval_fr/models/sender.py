@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from lm_eval_fr.errors import ArmError
+from lm_eval_fr.io.http import is_loopback
 from lm_eval_fr.models.chat_replies import Reply, read_reply
-from lm_eval_fr.models.presets import is_loopback
 
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
 REFUSED_AT_FIRST = 3  # requests turned down (400) with none answered: it is not the documents

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.io.files import write_atomic
 
 STDOUT = Path("-")
 Show = Callable[[str], None]
@@ -16,8 +16,5 @@ def write_face(path: Path, content: str, *, show: Show, say: Show) -> None:
     if path == STDOUT:
         show(content.rstrip("\n"))
         return
-    try:
-        path.write_text(content, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
+    write_atomic(path, content)
     say(f"wrote {path}")

@@ -7,9 +7,7 @@ are escaped by the template or travel as JSON that the script shows with textCon
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import os
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -20,7 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.report import charts as plots
 from lm_eval_fr.report import control_words as controls
 from lm_eval_fr.report import text_writer as text
@@ -81,15 +79,8 @@ def render_parts(title: str, panels: Sequence[Panel]) -> str:
 
 
 def write(page: str, path: Path) -> None:
-    """The page as a file, whole or not at all. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(page, encoding="utf-8", errors="replace")
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None
+    """The page as a file, whole or not at all."""
+    write_atomic(path, page)
 
 
 def _typeset(show: Callable[..., str]) -> Callable[..., str]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from lm_eval_fr.io.retry import RetryPolicy
 from lm_eval_fr.judge.asking.prompt import Shown, read_back
-from lm_eval_fr.judge.live.retry import RetryPolicy
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import judge_runs
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary

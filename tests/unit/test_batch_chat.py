@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.arms.harness import run_arm
-from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, Unfinished
+from lm_eval_fr.errors import ArmError, LmEvalFrError, Unfinished, UsageError
 from lm_eval_fr.logs import find_run, read_responses
 from lm_eval_fr.pairing import pair_runs
 from tests.fakes.server import FakeOpenAI
@@ -104,5 +104,5 @@ def test_files_that_cannot_be_used(data: Path, content: str | None, arguments: d
         run(data, "out", read=str(got), **arguments)
     assert not isinstance(caught.value, ArmError)
     assert caught.value.exit_code == 2
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         run(data, "out", write=str(data / "no" / "asked.jsonl"))

@@ -144,8 +144,8 @@ def test_nothing_is_written(check: Callable[..., CheckReport], tmp_path: Path) -
         (Reply("onze mille", usage={"prompt_tokens": 20}), "characters and 20 tokens by the server's count"),
         (Reply("onze mille", usage={"prompt_tokens": 4000}), "characters and 4,000 tokens by the server's count"),
         (Reply("seed: extra fields not permitted", status=422), "--model hosted-chat sends no seed"),
-        (Reply("no such", status=500), "the server answers 500: no such"),
-        (Reply(raw="<html>"), "the reply is no completion"),
+        (Reply("no such", status=500), "the server answers HTTP 500: no such"),
+        (Reply(raw="<html>"), "the reply is not a completion"),
     ],
 )
 def test_an_endpoint_that_would_spoil_the_study(

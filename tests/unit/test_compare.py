@@ -156,7 +156,7 @@ def test_level_and_margin_change_the_verdict(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("margins", "message"),
     [
-        ({"piaf": 0.02}, "no task piaf in this comparison (did you mean piaf_fr?)"),
+        ({"piaf": 0.02}, "no task piaf in this comparison (did you mean 'piaf_fr'?)"),
         ({"zebra": 0.02}, "no task zebra in this comparison (tasks here: piaf_fr, judge)"),
         ({"": 0.0}, "--margin 0.0: 0.0 is no margin"),
         ({"piaf_fr": -0.02}, "--margin piaf_fr=-0.02: -0.02 is no margin"),

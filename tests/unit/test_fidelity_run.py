@@ -30,7 +30,7 @@ def texts(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lm_eval_fr.judge.live.retry import RetryPolicy
+    from lm_eval_fr.io.retry import RetryPolicy
 
     monkeypatch.setattr("lm_eval_fr.analyses.fidelity.logprob_client.POLICY", RetryPolicy(attempts=3, first_wait=0.01))
 
@@ -175,7 +175,7 @@ def test_a_text_that_is_too_long_is_counted_not_dropped(fake_server: Server, tmp
         (PseudoModel(letters=True), "tokenizers differ: text 1, token", "one tokenizer"),
         (PseudoModel(knows=()), "gives no log-probabilities", "vllm serve"),
         (lambda call: Reply("no such endpoint", status=404), "gives no log-probabilities: HTTP 404", "ends in /v1"),
-        (lambda call: Reply("go away", status=401), "lets nobody in", "--key-env"),
+        (lambda call: Reply("go away", status=401), "refuses access", "--key-env"),
         (lambda call: Reply(raw="<html>"), "gives no log-probabilities", "vllm serve"),
         (PseudoModel(most=5), "max allowed: 5", "--top"),
         (PseudoModel(longest=3), "no text fits", "shorter texts"),
@@ -197,7 +197,7 @@ def test_servers_and_files_that_are_not_there(fake_server: Server, texts: Path, 
     unnamed = run(reference.url, reference.url, "--texts", texts)
     assert unnamed.exit_code == 2 and "serves a, b" in unnamed.output and "--candidate-model" in unnamed.output
     nowhere = run("localhost:8000", reference.url, "--texts", texts, "--model", "a")
-    assert nowhere.exit_code == 2 and "is no address" in nowhere.output
+    assert nowhere.exit_code == 2 and "is not an address" in nowhere.output
     bad = tmp_path / "t.jsonl"
     bad.write_text('{"text": "ok"}\n{"texte": "non"}\n', encoding="utf-8")
     lines = run(reference.url, reference.url, "--texts", bad, "--model", "a")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.io.headers import retry_after
+from lm_eval_fr.io.retry import retry_after
 from lm_eval_fr.models.chat_replies import read_reply
 from tests.fakes.server import Call, FakeOpenAI, Reply
 

@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr.io.headers import retry_after
+from lm_eval_fr.io.retry import RetryPolicy, Throttle, retry_after
 from lm_eval_fr.judge.asking.envelope import CallUsage, offline_body, open_body, read_reply
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.live.client import scrub
 from lm_eval_fr.judge.live.progress import Progress, Reporter
-from lm_eval_fr.judge.live.retry import RetryPolicy, Throttle
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, sum_usage
 
 GPT = Prices(input=2.0, cached=0.5, output=8.0, batch=0.5)

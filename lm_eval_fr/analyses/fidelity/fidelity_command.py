@@ -26,6 +26,7 @@ from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.report.fidelity_model import Fidelity, FidelityArm
 from lm_eval_fr.report.fidelity_panel import fidelity_panel
@@ -71,11 +72,11 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
         obtained = _obtain(arms, texts, store, options)
         found = measure(arms, texts, store, obtained, options)
     content = to_json(found)
-    _write(options.out / "fidelity.json", content)
+    write_atomic(options.out / "fidelity.json", content)
     if options.json_file == STDOUT:
         show(content.rstrip("\n"))
     elif options.json_file is not None:
-        _write(options.json_file, content)
+        write_atomic(options.json_file, content)
         say(f"wrote {options.json_file}")
     if not options.quiet and options.json_file != STDOUT:
         panel = fidelity_panel(found)
@@ -178,12 +179,3 @@ def _notes(texts: Texts, obtained: Obtained, unaligned: Sequence[str], compared:
 
 def to_json(found: Fidelity) -> str:
     return msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(found)), indent=1).decode() + "\n"
-
-
-def _write(path: Path, content: str) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(content, encoding="utf-8", errors="replace")
-        draft.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=path, remedy="give another path") from None

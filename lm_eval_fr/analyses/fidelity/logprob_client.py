@@ -1,67 +1,56 @@
-"""One server that gives log-probabilities: its address, its model, and one request at a time to it, tried again.
-
-The key is read from the environment and goes to the server only; what a server says is scrubbed of it.
-"""
+"""One server that gives log-probabilities: its address, its model, and one request at a time to it, tried again."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import msgspec
 
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.io.headers import retry_after
-from lm_eval_fr.io.http import Answer, Server, ask
-from lm_eval_fr.io.redaction import Redactor
-from lm_eval_fr.judge.live.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
+from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, ask, check_address
+from lm_eval_fr.io.redaction import key_from
+from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.io.retry import RetryPolicy
 
 TIMEOUT = 600.0  # seconds; a long text behind a full queue
 MODELS_TIMEOUT = 30.0
+MOST_BYTES = 256 * MEGABYTE  # twenty log-probabilities a token of the longest text
 TEXTS_LOST = 3  # in a row, after every try: the server is gone
 POLICY = RetryPolicy(attempts=5)
-OF_THIS_TEXT = re.compile(
-    r"context.?length|too (long|large)|reduce the length|maximum.{0,20}length|max_model_len", re.I
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Where one arm is served. key_env names the environment variable that holds its key, if it wants one."""
+    """Where one arm is served. server: its address, ending in /v1, and its key, if it wants one."""
 
     role: Literal["candidate", "reference"]
-    url: str
+    server: Server
     model: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    secret: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
 
     @property
     def identity(self) -> str:
         return f"{self.url} {self.model}"
 
-    def scrub(self, text: str) -> str:
-        return " ".join(Redactor((self.secret,) if self.secret else ()).message(text).split())[:300]
-
 
 class Refused(Exception):
     """The server will not score this text; another one it may."""
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status = status
-        self.said = said
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.said = str(problem)
 
     @property
     def of_this_text(self) -> bool:
-        return bool(OF_THIS_TEXT.search(self.said))
+        return self.problem.kind in ("too_long", "moderated")
 
 
 class GaveUp(Exception):
@@ -70,26 +59,30 @@ class GaveUp(Exception):
 
 def find_arm(role: Literal["candidate", "reference"], url: str, model: str | None, key_env: str | None) -> Arm:
     """The arm behind `url`, with the model that it serves. Raises UsageError and ArmError."""
-    address = re.sub(r"/(chat/)?completions$", "", url.strip().rstrip("/"))
-    if not re.match(r"https?://[^/\s]+", address):
-        raise UsageError(f"{url!r} is no address", remedy=f"give the {role} as http://HOST:PORT/v1")
-    secret = os.environ.get(key_env, "").strip() if key_env else ""
-    if key_env and not secret:
+    address = re.sub(r"/(chat/)?completions$", "", check_address(url, f"the {role}'s address"))
+    key = key_from(key_env)
+    if key_env and not key:
         raise UsageError(f"the environment variable {key_env} is empty", where="--key-env", remedy=f"export {key_env}=")
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    arm = Arm(role, address, model or "", headers, secret)
+    server = Server(address, key)
     if model:
-        return arm
-    answer = ask(Server(f"{address}/models", headers), timeout=MODELS_TIMEOUT)
+        return Arm(role, server, model)
+    try:
+        answer = ask(server, "/models", timeout=MODELS_TIMEOUT)
+    except CallFailed as failed:
+        raise failed.error(ArmError, address, "start the server, or correct the address") from None
     names = _names(answer)
     if len(names) != 1:
-        said = f"serves {', '.join(names[:4])}" if names else f"does not say what it serves (HTTP {answer.status})"
-        raise UsageError(arm.scrub(f"the {role} {said}"), where=address, remedy=f"name it: --{role}-model NAME")
-    return Arm(role, address, names[0], headers, secret)
+        problem = answer.problem()
+        said = f"does not say what it serves ({problem or 'not a list of models'})"
+        if names:
+            said = f"serves {', '.join(names[:4])}"
+        raise UsageError(f"the {role} {said}", where=address, remedy=f"name it: --{role}-model NAME")
+    return Arm(role, server, names[0])
 
 
 def _names(answer: Answer) -> list[str]:
-    rows = answer.body.get("data") if isinstance(answer.body, dict) else None
+    content = answer.json
+    rows = content.get("data") if isinstance(content, dict) else None
     return [str(row["id"]) for row in rows or () if isinstance(row, dict) and row.get("id")]
 
 
@@ -97,17 +90,9 @@ class Client:
     """Sends bodies to one arm, `concurrency` at a time. Make it inside a running event loop, and `close` it there."""
 
     def __init__(self, arm: Arm, concurrency: int) -> None:
-        import aiohttp
-
         self.arm = arm
         self._places = asyncio.Semaphore(concurrency)
-        self._session: ClientSession = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
-            headers={"Content-Type": "application/json", **arm.headers},
-            trust_env=True,
-        )
-        self._lost = (aiohttp.ClientError, OSError, TimeoutError)
+        self._http = Http(arm.server, timeout=TIMEOUT, most_bytes=MOST_BYTES)
         self._answered = False
         self._lost_in_a_row = 0
 
@@ -120,38 +105,38 @@ class Client:
             for attempt in range(POLICY.attempts):
                 if self._lost_in_a_row >= TEXTS_LOST:
                     break  # the others need not wait as long to learn the same
-                wait: float | None = None
-                try:
-                    async with self._session.post(f"{self.arm.url}{path}", data=data) as response:
-                        content = await response.read()
-                    if response.status == 200:
-                        self._answered, self._lost_in_a_row = True, 0
-                        return content
-                    said = self._refused(response, content)
-                    wait = retry_after(response.headers, time.time())
-                except self._lost as error:
-                    said = self.arm.scrub(str(error) or type(error).__name__)
-                    if not self._answered and attempt == 2:
-                        raise ArmError(
-                            f"no {self.arm.role} answers: {said}", where=self.arm.url, remedy="is the server up?"
-                        ) from None
-                await asyncio.sleep(max(waits.next(), min(wait or 0.0, POLICY.longest_retry_after)))
+                outcome = await self._try(path, data)
+                if isinstance(outcome, bytes):
+                    self._answered, self._lost_in_a_row = True, 0
+                    return outcome
+                said = str(outcome)
+                if outcome.status is None and not self._answered and (attempt == 2 or not outcome.passing):
+                    what = f"no {self.arm.role} answers: {said}"
+                    raise ArmError(what, where=self.arm.url, remedy="is the server up?")
+                await asyncio.sleep(waits.next(outcome.wait))
         self._lost_in_a_row += 1
         raise GaveUp(said)
 
-    def _refused(self, response: ClientResponse, content: bytes) -> str:
-        status = response.status
+    async def _try(self, path: str, data: bytes) -> bytes | Problem:
+        """The body, or a problem that may pass."""
         try:
-            body = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            body = content[:500].decode(errors="replace")
-        said = self.arm.scrub(f"HTTP {status}: {Answer(status, body).said}")
-        if status in (401, 403):
+            answer = await self._http.call(path, data)
+        except CallFailed as failed:
+            if failed.problem.status and not failed.problem.passing:
+                raise failed.error(ArmError, self.arm.url) from None
+            return failed.problem
+        # A good reply is long: whether it holds log-probabilities is for its reader to say.
+        problem = None if answer.status == 200 else answer.problem(self._http.redactor)
+        if problem is None:
+            return answer.body
+        if problem.kind == "key":
             remedy = "name the environment variable that holds its key: --key-env NAME"
-            raise ArmError(f"the {self.arm.role} lets nobody in: {said}", where=self.arm.url, remedy=remedy)
-        if status in (408, 409, 429) or status >= 500:
-            return said
-        raise Refused(status, said)
+            raise ArmError(f"the {self.arm.role} refuses access: {problem}", where=self.arm.url, remedy=remedy)
+        if problem.kind == "quota":
+            raise ArmError(f"the {self.arm.role}: {problem}", where=self.arm.url, remedy="top up the account")
+        if not problem.passing:
+            raise Refused(problem)
+        return problem
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._http.close()

@@ -16,8 +16,10 @@ import msgspec
 
 from lm_eval_fr.analyses.fidelity.scored import Scored, decode, encode
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.sqlite import explain, open_store
 
 FORMAT = 1
+SCHEMA = "CREATE TABLE IF NOT EXISTS scored (key BLOB PRIMARY KEY, value BLOB, at REAL)"
 
 
 def reply_key(server: str, dialect: str, body: dict[str, Any], asked: int) -> bytes:
@@ -28,17 +30,9 @@ def reply_key(server: str, dialect: str, body: dict[str, Any], asked: int) -> by
 class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._rows = sqlite3.connect(path, isolation_level=None, timeout=30)
-            self._rows.execute("PRAGMA journal_mode = WAL")
-            self._rows.execute("PRAGMA synchronous = NORMAL")
-            self._rows.execute("CREATE TABLE IF NOT EXISTS scored (key BLOB PRIMARY KEY, value BLOB, at REAL)")
-            found = int(self._rows.execute("PRAGMA user_version").fetchone()[0])
-            self._rows.execute(f"PRAGMA user_version = {FORMAT}")
-        except (sqlite3.Error, OSError) as error:
-            remedy = "give an --out that can be written, or another one if this file is damaged"
-            raise InputError(f"cannot be used: {error}", where=path, remedy=remedy) from None
+        self._rows = open_store(path, SCHEMA)
+        found = int(self._rows.execute("PRAGMA user_version").fetchone()[0])
+        self._rows.execute(f"PRAGMA user_version = {FORMAT}")
         if found not in (0, FORMAT):
             raise InputError(
                 f"has format {found}, this version reads {FORMAT}", where=path, remedy="give another --out"
@@ -63,5 +57,4 @@ class Store:
         try:
             self._rows.execute("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", (key, encode(scored), time.time()))
         except sqlite3.Error as error:
-            remedy = "free space on that disk and run again: what was stored is kept"
-            raise InputError(f"cannot be written: {error}", where=self.path, remedy=remedy) from None
+            raise explain(error, self.path) from None

@@ -6,7 +6,6 @@ Each line bears a `custom_id` in which the question's key can be read, so that r
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply
 
@@ -49,21 +49,14 @@ class Collection:
 
 def write(path: Path, questions: Iterable[Question]) -> int:
     """Writes the questions as lines that `vllm run-batch -i FILE` reads, each once, and returns how many."""
-    partial = path.with_name(path.name + ".partial")
     written: set[str] = set()
-    try:
-        with partial.open("wb") as out:
-            for question in questions:
-                if (name := custom_id(question)) in written:
-                    continue
-                line = {"custom_id": name, "method": "POST", "url": URL, "body": plain(question.body)}
-                out.write(msgspec.json.encode(line) + b"\n")
-                written.add(name)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=path, remedy="give another FILE") from error
+    with atomic_file(path, durable=True, remedy="give another FILE") as out:
+        for question in questions:
+            if (name := custom_id(question)) in written:
+                continue
+            line = {"custom_id": name, "method": "POST", "url": URL, "body": plain(question.body)}
+            out.write(msgspec.json.encode(line) + b"\n")
+            written.add(name)
     return len(written)
 
 

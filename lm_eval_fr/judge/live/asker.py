@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lm_eval_fr.errors import JudgeError, LmEvalFrError
+from lm_eval_fr.io.retry import Backoff, RetryPolicy, Throttle
 from lm_eval_fr.judge.asking.envelope import Again, Read, read_reply
 from lm_eval_fr.judge.asking.protocol import VERDICTS, Parse, Profile, Question
 from lm_eval_fr.judge.live.client import CallFailed
-from lm_eval_fr.judge.live.retry import Backoff, RetryPolicy, Throttle
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Sending, Source
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most
 from lm_eval_fr.judge.verdicts.outcome import Judgement

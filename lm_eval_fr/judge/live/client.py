@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from lm_eval_fr.errors import JudgeError
-from lm_eval_fr.io.headers import retry_after
 from lm_eval_fr.io.redaction import MASK, Redactor
+from lm_eval_fr.io.retry import retry_after
 from lm_eval_fr.judge.asking.protocol import Profile
 
 if TYPE_CHECKING:

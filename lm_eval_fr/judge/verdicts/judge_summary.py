@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.judge.verdicts.outcome import Outcome
 from lm_eval_fr.stats.judging import Usage
@@ -57,12 +57,7 @@ class JudgeSummary:
 
 
 def write_summary(path: Path, summary: JudgeSummary) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
-        out.write(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(path)
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n", durable=True)
 
 
 def read_summary(path: Path) -> JudgeSummary:

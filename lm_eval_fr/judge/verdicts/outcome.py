@@ -6,7 +6,6 @@ counted apart, with the best and the worst headline that they still allow.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.protocol import Order, Verdict
 
@@ -182,17 +182,13 @@ def swapped(judgement: Judgement) -> Judgement:
 
 
 def write_verdicts(path: Path, verdicts: Iterable[PairVerdict]) -> int:
-    """Writes the lines beside `path`, then moves them there, so that no reader sees half a file. Returns how many."""
+    """One line a pair; no reader sees half a file. Returns how many."""
     encode = msgspec.json.Encoder().encode
-    partial = path.with_name(path.name + ".partial")
     written = 0
-    with partial.open("wb") as out:
+    with atomic_file(path, durable=True) as out:
         for verdict in verdicts:
             out.write(encode(_as_line(verdict)) + b"\n")
             written += 1
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(path)
     return written
 
 

@@ -1,0 +1,76 @@
+"""Text and JSON that somebody else wrote, made safe to read, to keep and to print."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from lm_eval_fr.errors import printable
+
+__all__ = ["BadJson", "one_line", "parse_json", "printable", "whole_text"]
+
+MOST_LEVELS = 64
+MOST_DIGITS = 18  # so that every whole number fits into 64 bits
+
+
+class BadJson(ValueError):
+    """The bytes are not JSON, or are nested deeper than anything we read."""
+
+
+def parse_json(content: bytes | str) -> Any:
+    """The value in `content`, safe to hash, to encode and to add up. Raises BadJson, and nothing else.
+
+    Bytes that are not UTF-8 and halves of characters become U+FFFD. A number that no field can mean (NaN, infinity,
+    more than 18 digits) becomes None: unknown, never a wrong value.
+    """
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    try:
+        value = json.loads(
+            text.removeprefix("\ufeff"), parse_int=_integer, parse_float=_number, parse_constant=_unknown
+        )
+    except RecursionError:
+        _too_deep()
+    except ValueError as error:
+        raise BadJson(f"not JSON: {error}") from None
+    return _bounded(value, MOST_LEVELS)
+
+
+def whole_text(text: str) -> str:
+    """`text` without halves of characters, which no file and no terminal can hold: U+FFFD is in their place."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """`text` as one printable line of at most `most` characters."""
+    line = printable(" ".join(whole_text(text[: 4 * most]).split()))
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
+def _bounded(value: Any, levels: int) -> Any:
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, (dict, list)) and not levels:
+        _too_deep()
+    if isinstance(value, dict):
+        return {whole_text(name): _bounded(inner, levels - 1) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_bounded(inner, levels - 1) for inner in value]
+    return value
+
+
+def _too_deep() -> NoReturn:
+    raise BadJson(f"nested more than {MOST_LEVELS} levels deep") from None
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MOST_DIGITS + digits.startswith("-") else None
+
+
+def _number(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _unknown(word: str) -> None:
+    return None

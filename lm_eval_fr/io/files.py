@@ -1,0 +1,63 @@
+"""Files that are there whole or not at all: written beside their place, then moved into it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from lm_eval_fr.errors import UsageError
+
+
+def write_atomic(path: Path, content: str | bytes, *, durable: bool = False, remedy: str = "") -> None:
+    """Replaces `path` by `content` (text as UTF-8). Raises UsageError where it cannot be written."""
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    with atomic_file(path, durable=durable, remedy=remedy) as out:
+        out.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path, *, durable: bool = False, remedy: str = "") -> Iterator[BinaryIO]:
+    """A file to write to, which is at `path` when the block ends well and nowhere when it does not.
+
+    durable: also its name is on the disk when the block ends. A pipe or a device is written to as it is.
+    Raises UsageError where it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:
+                yield stream
+            return
+        target = path.resolve()  # a link stays a link
+        draft = target.with_name(f".{target.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            with draft.open("xb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            if target.exists():
+                draft.chmod(target.stat().st_mode & 0o7777)
+            draft.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+        if durable:
+            sync_folder(target.parent)
+    except OSError as error:
+        advice = "free some space on that disk" if error.errno == errno.ENOSPC else remedy or "give another path"
+        raise UsageError(f"cannot be written: {error.strerror or error}", where=path, remedy=advice) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts the names in `folder` on the disk, on systems that can."""
+    with suppress(OSError):  # Windows opens no folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,69 @@
+"""Hostile JSON and hostile text."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lm_eval_fr.errors import InputError, nearest
+from lm_eval_fr.io.clean import BadJson, one_line, parse_json, printable, whole_text
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'"\\ud800 x"', "\ufffd x"),
+        (b'"\\ud83d\\ude00"', "\U0001f600"),
+        (b'{"\\udc00": 1}', {"\ufffd": 1}),
+        (b"9" * 400, None),
+        (b"-123456789012345678", -123456789012345678),
+        (b"[NaN, -Infinity, 1e999, 1.5]", [None, None, None, 1.5]),
+        (b'"caf\xe9"', "caf\ufffd"),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        ("9" * 5000, None),
+    ],
+)
+def test_what_json_allows_and_nothing_else_does(content: bytes | str, value: object) -> None:
+    assert parse_json(content) == value
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": ', b"[" * 200_000 + b"]" * 200_000, b"[" * 65 + b"]" * 65])
+def test_what_is_not_json(content: bytes) -> None:
+    with pytest.raises(BadJson):
+        parse_json(content)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=80).map(lambda text: json.dumps(text).encode()))
+def test_any_bytes(content: bytes) -> None:
+    try:
+        value = parse_json(content)
+    except BadJson:
+        return
+    msgspec.json.encode(value)  # no half characters, no number beyond 64 bits
+    json.dumps(value, allow_nan=False)
+
+
+@given(st.text())
+def test_ordinary_json_is_read_as_it_is(text: str) -> None:
+    assert parse_json(json.dumps({"a": [text, 1, 2.5, None]})) == {"a": [whole_text(text), 1, 2.5, None]}
+
+
+def test_printable() -> None:
+    assert printable("a\x1b[2J\x9b2J\x07\u202eb\nc") == "a\\x1b[2J\\x9b2J\\x07\\u202eb\\nc"
+    assert printable("a\nb\tc", keep="\n\t") == "a\nb\tc"
+    assert printable("L'été « coûte » 1 000 € \u202f%") == "L'été « coûte » 1 000 € \u202f%"
+    assert one_line(" a\n\x00b \ud800 " + "x" * 400, 20) == "a \\x00b \ufffd xxxxxxx..."
+
+
+def test_an_error_is_one_printable_line() -> None:
+    error = InputError("bad\n\x1b]0;title\x07", where="a\x1b[2Jb", line=3, remedy="do\nthis")
+    assert str(error) == "a\\x1b[2Jb:3: bad \\x1b]0;title\\x07 (do this)" == error.args[0]
+
+
+def test_nearest() -> None:
+    assert nearest("piaf_rf", ["piaf_fr", "sib200_fr"]) == "did you mean 'piaf_fr'?"
+    assert nearest("zzz", ["piaf_fr"]) == ""
