@@ -1,11 +1,12 @@
-"""Writes the tasks that can be contributed into a checkout of lm-evaluation-harness.
+"""Writes a task that can be contributed into a checkout of lm-evaluation-harness.
 
-    python scripts/export_upstream.py CHECKOUT [--tasks piaf_fr,sib200_fr]
+    python scripts/export_upstream.py CHECKOUT [--tasks piaf_fr] [--results RESULTS.json]
 
-Each task becomes lm_eval/tasks/<task>/ with a YAML, a README after the project's template with its checklist answered,
-and a utils.py that imports nothing of ours: what it needs of the metrics and of the document order travels in it. A row
-is put into lm_eval/tasks/README.md. Files of an earlier export are replaced. What stays to be done by hand, results of
-a public model above all, is printed.
+A contribution is one task: piaf_fr first, ifeval_fr after it. The task becomes lm_eval/tasks/<task>/ with a YAML, a
+README after the project's template with its checklist answered, and a utils.py that imports nothing of ours: what it
+needs of the metrics and of the document order travels in it. A row is put into lm_eval/tasks/README.md. Files of an
+earlier export are replaced. --results puts a public model's scores, as lm-eval wrote them, into the README. What stays
+to be done by hand is printed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import yaml
 
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
 from lm_eval_fr.tasklib.definitions import tasks_dir
+from lm_eval_fr.tasklib.records import read_json
 
 
 @dataclass(frozen=True)
@@ -36,48 +38,34 @@ class Page:
     paper: str
     homepage: str
     row: str
-    reference: str  # why the paper's own numbers are not the check
-    others: str = "No other task of the library uses this data set."
+    reference: str  # what of the paper's can be reproduced
+    scoring: str
+    others: str
 
 
-_TUNED = "the paper tunes encoders on the data; this task asks a generative model without examples"
 PAGES = {
     "piaf_fr": Page(
         "Project PIAF: Building a Native French Question-Answering Dataset",
         "https://aclanthology.org/2020.lrec-1.673/",
         "https://huggingface.co/datasets/AgentPublic/piaf",
         "Native French extractive question answering on Wikipedia paragraphs, scored with French normalisation.",
-        _TUNED,
+        "the paper tunes encoders on the data; this task asks a generative model without examples",
+        """Text is normalised as French before it is compared: NFKC, case folding, apostrophes unified, elisions split
+(`l'été` is `été`) while words with an apostrophe of their own stay whole (`aujourd'hui`), articles, punctuation and
+guillemets dropped, `100 000` and its no-break-space forms one token with `100000`, `14,2` equal to `14.2`, a capital
+without its accent read as the accented one (`Eveil` is `Éveil`).""",
         "`french_bench` holds another data set (FQuAD) and other metrics.",
     ),
-    "massive_scenario_fr": Page(
-        "MASSIVE: A 1M-Example Multilingual Natural Language Understanding Dataset "
-        "with 51 Typologically-Diverse Languages",
-        "https://arxiv.org/abs/2204.08582",
-        "https://huggingface.co/datasets/mteb/amazon_massive_scenario",
-        "The scenario of a request to a voice assistant, French part of MASSIVE.",
-        _TUNED,
-    ),
-    "sib200_fr": Page(
-        "SIB-200: A Simple, Inclusive, and Big Evaluation Dataset "
-        "for Topic Classification in 200+ Languages and Dialects",
-        "https://arxiv.org/abs/2309.07445",
-        "https://huggingface.co/datasets/mteb/sib200",
-        "Topic classification of French sentences, one of seven topics.",
-        "its prompts are English and its scores are of closed models",
-        "`afrobench` holds African languages of SIB-200; this is the French part, with a French prompt.",
-    ),
-    "wikiner_fr": Page(
-        "WikiNER-fr-gold: A Gold-Standard NER Corpus",
-        "https://arxiv.org/abs/2411.00030",
-        "https://huggingface.co/datasets/danrun/WikiNER-fr-gold",
-        "Named entities of French Wikipedia sentences as a JSON array.",
-        "the paper describes the corpus and reports no model",
+    "ifeval_fr": Page(
+        "M-IFEval: Multilingual Instruction-Following Evaluation",
+        "https://arxiv.org/abs/2502.04688",
+        "https://github.com/lightblue-tech/M-IFEval",
+        "Verifiable instructions in French (accents, capitals, sections, JSON, ...), the French part of M-IFEval.",
+        "of the publisher's own verdicts on the answers of five models 99.9 % are reproduced",
+        "The 30 rules are checked without nltk; langdetect comes with `lm_eval[ifeval]`.",
+        "`ifeval` is the English benchmark that M-IFEval follows.",
     ),
 }
-NORMALISATION = """Text is normalised as French before it is compared: NFKC, case folding, apostrophes unified, elisions
-split (`l'été` is `été`) while words with an apostrophe of their own stay whole (`aujourd'hui`), articles, punctuation
-and guillemets dropped, `100 000` and its no-break-space forms one token with `100000`, `14,2` equal to `14.2`."""
 
 
 @dataclass
@@ -233,15 +221,20 @@ def _import_lines(targets: set[tuple[str, str]]) -> Iterator[str]:
 
 def upstream_yaml(text: str) -> tuple[str, list[str]]:
     """The task's YAML with lm-eval's own loading, and the functions that it names."""
-    config = yaml.load(text, Loader=_loader())
-    hub = config["metadata"]["dataset"]
+    hub = _config(text)["metadata"]["dataset"]
     loading = [f"dataset_path: {hub['path']}"]
     loading += [f"dataset_name: {hub['name']}"] if hub["name"] else []
     loading += [f"dataset_kwargs:\n  revision: {hub['revision']}"] if hub["revision"] else []
+    if files := hub.get("files"):
+        loading.append(f"dataset_kwargs:\n  data_files:\n    {hub['split']}: {files}")
     loading.append("process_docs: !function utils.process_docs")
     text = text.replace("custom_dataset: !function utils.load", "\n".join(loading))
-    text = text[: text.index("metadata:")] + f"metadata:\n  version: {config['metadata']['version']}\n"
+    text = f"{text[: text.index('metadata:')]}metadata:\n  version: 1.0\n"
     return text, re.findall(r"!function utils\.(\w+)", text)
+
+
+def _config(text: str) -> dict[str, Any]:
+    return dict(yaml.load(text, Loader=_loader()))
 
 
 def _loader() -> type[yaml.SafeLoader]:
@@ -252,13 +245,12 @@ def _loader() -> type[yaml.SafeLoader]:
     return Loader
 
 
-def upstream_readme(task: str, page: Page, ours: str, revision: str | None) -> str:
-    """Our page in the form of their template."""
+def upstream_readme(task: str, page: Page, ours: str, results: str) -> str:
+    """Our page in the form of their template. results: a table, "" without one."""
     about = ours.split("\n\n")[1]
     choices = ours.split("Choices made:\n\n")[1].split("\n\n```")[0]
     choices = "\n".join(item for item in re.split(r"\n(?=- )", choices) if "metadata" not in item)
     citation = ours.split("```bibtex\n")[1].split("\n```")[0]
-    pinned = "" if revision else "\nThe data set's revision is not pinned.\n"
     return f"""# {task}
 
 ## Paper
@@ -271,10 +263,10 @@ Abstract: {page.paper}
 
 Homepage: {page.homepage}
 
-{NORMALISATION}
+{page.scoring}
 
 {choices}
-{pinned}
+
 ### Citation
 
 ```text
@@ -293,7 +285,7 @@ For adding novel benchmarks/datasets to the library:
 
 * [x] Is the task an existing benchmark in the literature?
   * [x] Have you referenced the original paper that introduced the task?
-  * [ ] If yes, does the original paper provide a reference implementation? No numbers to reproduce: {page.reference}.
+  * [x] If yes, does the original paper provide a reference implementation? As to its numbers: {page.reference}.
 
 If other tasks on this dataset are already supported:
 
@@ -303,7 +295,7 @@ If other tasks on this dataset are already supported:
 * [x] Have you provided a short sentence in a README on what each new variant adds / evaluates?
 * [x] Have you noted which, if any, published evaluation setups are matched by this variant? None is.
 
-### Changelog
+{results}### Changelog
 
 * 1.0: first version.
 """
@@ -326,17 +318,33 @@ def _family(row: str) -> str:
     return row.split("|")[1].strip().lstrip("[").split("]")[0].lower()
 
 
-def export(checkout: Path, tasks: list[str]) -> list[Path]:
+def results_table(path: Path, tasks: list[str]) -> dict[str, str]:
+    """Per task the README's section on a public model's scores. Raises InputError if the file holds none of a task."""
+    body = read_json(path)
+    blocks = body.get("results") if isinstance(body, dict) else None
+    found = {}
+    for task in tasks:
+        scores = blocks.get(task) if isinstance(blocks, dict) else None
+        if not isinstance(scores, dict):
+            raise InputError(f"no results of {task}", where=path, remedy="give a results_*.json that lm-eval wrote")
+        numbers = {name.split(",")[0]: value for name, value in scores.items() if name.endswith(",none")}
+        rows = [f"| {name} | {value:.4f} |" for name, value in numbers.items() if isinstance(value, float)]
+        table = "\n".join(["| metric | value |", "|---|---|", *(row for row in rows if "_stderr" not in row)])
+        found[task] = f"### Results\n\n`{body.get('model_name')}`, zero-shot:\n\n{table}\n\n"
+    return found
+
+
+def export(checkout: Path, tasks: list[str], results: Path | None = None) -> list[Path]:
     """Writes the folders and rows. Returns the folders. Raises InputError (no checkout), UsageError (no such task)."""
     index = checkout / "lm_eval" / "tasks" / "README.md"
     if not index.is_file():
         raise InputError("no lm_eval/tasks/README.md", where=checkout, remedy="give a checkout of its repository")
+    if strangers := [task for task in tasks if task not in PAGES]:
+        raise UsageError(f"{strangers[0]} is not one to contribute", remedy=f"these are: {', '.join(PAGES)}")
+    tables = results_table(results, tasks) if results else {}
     folders = []
     for task in tasks:
-        if task not in PAGES:
-            raise UsageError(f"{task} is not one to contribute", remedy=f"these are: {', '.join(PAGES)}")
         source = next(tasks_dir().glob(f"*/{task}.yaml"))
-        config: dict[str, Any] = yaml.load(source.read_text(encoding="utf-8"), Loader=_loader())
         text, functions = upstream_yaml(source.read_text(encoding="utf-8"))
         ours = (source.parent / "README.md").read_text(encoding="utf-8")
         folder = index.parent / task
@@ -344,7 +352,7 @@ def export(checkout: Path, tasks: list[str]) -> list[Path]:
         written = {
             f"{task}.yaml": text,
             "utils.py": Bundle(source.parent / "utils.py", functions).render(),
-            "README.md": upstream_readme(task, PAGES[task], ours, config["metadata"]["dataset"]["revision"]),
+            "README.md": upstream_readme(task, PAGES[task], ours, tables.get(task, "")),
         }
         for name, content in written.items():
             (folder / name).write_text(content, encoding="utf-8")
@@ -367,16 +375,17 @@ def tidy(checkout: Path, folders: list[Path]) -> bool:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path)
-    parser.add_argument("--tasks", default=",".join(PAGES), help=f"of {', '.join(PAGES)} (default: all)")
+    parser.add_argument("--tasks", default="piaf_fr", help=f"of {', '.join(PAGES)} (default: piaf_fr)")
+    parser.add_argument("--results", type=Path, help="a results_*.json of a public model")
     given = parser.parse_args(argv)
     try:
-        folders = export(given.checkout, given.tasks.split(","))
+        folders = export(given.checkout, given.tasks.split(","), given.results)
     except LmEvalFrError as error:
         print(f"export_upstream: {error}", file=sys.stderr)
         return error.exit_code
     tidied = tidy(given.checkout, folders)
     print("\n".join(str(folder) for folder in folders))
-    print("By hand: results of a public model in each README; then in the checkout:")
+    print("By hand:" + ("" if given.results else " results of a public model (--results);") + " in the checkout:")
     print("  pre-commit run --all-files" + ("" if tidied else "   # ruff is not installed here: nothing was formatted"))
     print("  python -m pytest tests/test_tasks.py -k TestNewTasks")
     return 0

@@ -162,7 +162,7 @@ def as_dataset(settings: Settings, documents: Sequence[Mapping[str, Any]]) -> da
     return datasets.Dataset.from_list(list(documents))
 
 
-def _rank(seed: int, key: str) -> int:
+def rank(seed: int, key: str) -> int:
     """A pseudo-random place that depends on the seed and the key alone: another file order changes nothing."""
     digest = hashlib.blake2b(f"{seed}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
@@ -172,10 +172,10 @@ def spread_over_clusters(keys: Sequence[str], clusters: Sequence[str], seed: int
     """The order in which the first N documents come from as many clusters as possible (positions in `keys`)."""
     seen: Counter[str] = Counter()
     rounds = [0] * len(keys)
-    for index in sorted(range(len(keys)), key=lambda i: (_rank(seed, keys[i]), keys[i])):
+    for index in sorted(range(len(keys)), key=lambda i: (rank(seed, keys[i]), keys[i])):
         rounds[index] = seen[clusters[index]]
         seen[clusters[index]] += 1
-    places = {cluster: _rank(seed, f"cluster {cluster}") for cluster in seen}
+    places = {cluster: rank(seed, f"cluster {cluster}") for cluster in seen}
     return sorted(range(len(keys)), key=lambda i: (rounds[i], places[clusters[i]], clusters[i], keys[i]))
 
 
@@ -184,9 +184,9 @@ def spread_over_labels(keys: Sequence[str], labels: Sequence[str], seed: int) ->
     total = Counter(labels)
     seen: Counter[str] = Counter()
     places = [0.0] * len(keys)
-    for index in sorted(range(len(keys)), key=lambda i: (_rank(seed, keys[i]), keys[i])):
+    for index in sorted(range(len(keys)), key=lambda i: (rank(seed, keys[i]), keys[i])):
         label = labels[index]
-        places[index] = (seen[label] + _rank(seed, f"label {label}") / 2**64) / total[label]
+        places[index] = (seen[label] + rank(seed, f"label {label}") / 2**64) / total[label]
         seen[label] += 1
     return sorted(range(len(keys)), key=lambda i: (places[i], labels[i], keys[i]))
 

@@ -12,10 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import zip_longest
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from langdetect.detector_factory import DetectorFactory
+from typing import Any
 
 LANGUAGE_SEED = 0  # the publisher's detector is unseeded
 RELATIONS = ("au moins", "moins de")
@@ -211,7 +208,7 @@ def _unaccented(word: str) -> str:
 
 
 def detected(text: str) -> str | None:
-    """langdetect's code of the text's language; None for a text without any letter that tells."""
+    """The code of the text's language by langdetect; None for a text without any letter that tells."""
     # To langdetect an asterisk is white space, and the loose readings differ in nothing else: half of them are free.
     return _detected(" ".join(text.replace("*", " ").split()))
 
@@ -229,7 +226,7 @@ def _detected(text: str) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _detectors() -> DetectorFactory:
+def _detectors() -> Any:
     from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
 
     factory = DetectorFactory()

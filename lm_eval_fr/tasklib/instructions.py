@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from lm_eval_fr.tasklib.instruction_rules import RELATIONS, RULES
 
@@ -14,8 +13,7 @@ LANGUAGE = "fr:"
 _TYPES = {"int": int, "str": str, "Sequence[str]": list, "Mapping[str, str]": dict}
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):  # lm-eval runs a task's utils.py in no module, where a dataclass with these annotations fails
     strict: bool
     loose: bool
 

@@ -1,8 +1,9 @@
 """Scores of one French answer against its golds: numbers in [0, 1], standard library only.
 
 Text is compared as French tokens (`tokens`): Unicode NFKC and case folded, apostrophes unified, elisions split,
-articles, punctuation and guillemets dropped, and one number one token however it is written. `f1_raw` alone keeps the
-coarser scale of SQuAD-like harnesses, so that its numbers can be set beside theirs.
+articles, punctuation and guillemets dropped, one number one token however it is written. A capital printed without its
+accent is read as the accented letter where the other text has that (`read_as`). `f1_raw` alone keeps the coarser scale
+of SQuAD-like harnesses, so that its numbers can be set beside theirs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ELIDED_ARTICLES = frozenset("ld")  # what is left of l' and d'; a bare l or d is
 
 # Only words that French elides before any vowel are split. aujourd'hui, quelqu'un, presqu'île, prud'homme, O'Connor
 # are one word with an apostrophe in it: splitting them would let "un" be dropped out of "quelqu'un".
-_ELISION = r"(?:jusqu|lorsqu|puisqu|quoiqu|qu|[ldjmtsnc])'(?=[^\W_])"
+_ELISION = r"(?i:jusqu|lorsqu|puisqu|quoiqu|qu|[ldjmtsnc])'(?=[^\W_])"
 _WORD = r"[^\W_]+(?:'[^\W_]+)*"
 _NUMBER = r"[0-9]+(?:\.[0-9]+)+"
 _TOKEN = re.compile(f"(?<![^\\W_]){_ELISION}|{_NUMBER}|{_WORD}")
@@ -34,43 +35,93 @@ _THREE_DIGITS = re.compile(r"[0-9]{3}(?!\w)")
 _CHARACTERS = str.maketrans(
     dict.fromkeys("’‘‛ʼʹ′´`＇", "'") | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
 )
+_NO_BARE_CAPITALS = re.compile(r"[^ACEIOUY]+")  # the others fold; these French prints for À, Ç, É, Î, Ô, Ù, Ÿ as well
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 _MOST_ARRAYS_TRIED = 64  # "[" in one answer: a bound on the work that a runaway generation can cause
 
 
 def _folded(text: str) -> str:
-    """A fixed point of translation, NFKC and case folding: one pass is not always one (ﬓ, ŉ)."""
+    """A fixed point of translation, NFKC and case folding: one pass is not always one (ﬓ, ŉ).
+
+    Capitals that French also prints for an accented letter (`_BARE_CAPITALS`) stay: what they stand for is the other
+    text's to say.
+    """
     for _ in range(4):
-        before, text = text, unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).casefold()
+        before, text = text, unicodedata.normalize("NFKC", text.translate(_CHARACTERS))
+        text = _NO_BARE_CAPITALS.sub(lambda match: match[0].casefold(), text)
         if text == before:
             break
     return text
 
 
-def tokens(text: str) -> list[str]:
-    """The French tokens of a text, articles left out; a text of articles only keeps them ("Combien ? Un.")."""
+def _open_tokens(text: str) -> list[str]:
+    """The tokens, folded but for bare capitals."""
     folded = _DOTTED_LETTERS.sub(lambda match: match[0].replace(".", ""), " ".join(_folded(text).split()))
     folded = _GROUPED_DIGITS.sub(lambda match: match[0].replace(" ", ""), folded)
     folded = _DECIMAL_COMMA.sub(".", folded)
     kept = []
     for token in _TOKEN.findall(folded):
         word = token.removesuffix("'")
-        if word not in (ELIDED_ARTICLES if word != token else ARTICLES):
+        if word.lower() not in (ELIDED_ARTICLES if word != token else ARTICLES):
             kept.append(word)
     return kept or _UNSPLIT.findall(folded)
 
 
+def tokens(text: str) -> list[str]:
+    """The French tokens of a text, articles left out; a text of articles only keeps them ("Combien ? Un.")."""
+    return [token.lower() for token in _open_tokens(text)]
+
+
 def normalise(text: str) -> str:
     """The tokens as one string; equal strings are equal answers, and a normalised text stays as it is."""
+    return open_key(text).lower()
+
+
+def open_key(text: str) -> str:
+    """The normalised text with its bare capitals, for `read_as`."""
     parts: list[str] = []
-    for token in tokens(text):
+    for token in _open_tokens(text):
         if parts:
             # "12, 345" must not be read as 12 345 the next time.
             split_number = len(parts[-1]) <= 3 and parts[-1].isdecimal() and _THREE_DIGITS.match(token)
             parts.append(", " if split_number else " ")
         parts.append(token)
     return "".join(parts)
+
+
+def read_as(words: Sequence[str], others: Iterable[str]) -> list[str]:
+    """`words` folded; one with bare capitals becomes the one of `others` that it can stand for ("Eveil": "éveil")."""
+    plain = [word.lower() for word in words]
+    if plain == list(words):
+        return plain
+    taken = set(plain)
+    alike: dict[str, list[str]] = {}
+    for other in others:
+        alike.setdefault(_unaccented(other.lower()), []).append(other)
+    for place, word in enumerate(words):
+        near = alike.get(_unaccented(plain[place]), ()) if word != plain[place] else ()
+        found = {other.lower() for other in near if _same(word, other)}
+        if found and plain[place] not in found:
+            plain[place] = min(found, key=lambda other: (other in taken, other))
+    return plain
+
+
+def _both_read(prediction: Sequence[str], gold: Sequence[str]) -> tuple[list[str], list[str]]:
+    read = read_as(prediction, gold)
+    return read, read_as(gold, read)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two words of one unaccented form differ only where one of them has a bare capital."""
+    letters = zip(one, other, strict=False)
+    return len(one) == len(other) and all(a.lower() == b.lower() or a.isupper() or b.isupper() for a, b in letters)
+
+
+def _unaccented(word: str) -> str:
+    if word.isascii():
+        return word
+    return "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter))
 
 
 def _overlap(prediction: Sequence[str], gold: Sequence[str]) -> int:
@@ -89,8 +140,8 @@ def _raw_tokens(text: str) -> list[str]:
 
 def token_f1(prediction: str, golds: Iterable[str]) -> float:
     """F1 of the bags of French tokens, the best over the golds. No gold at all is an empty gold."""
-    predicted = tokens(prediction)
-    return max(_bag_f1(predicted, tokens(gold)) for gold in list(golds) or [""])
+    predicted = _open_tokens(prediction)
+    return max(_bag_f1(*_both_read(predicted, _open_tokens(gold))) for gold in list(golds) or [""])
 
 
 def f1_raw(prediction: str, golds: Iterable[str]) -> float:
@@ -101,34 +152,39 @@ def f1_raw(prediction: str, golds: Iterable[str]) -> float:
 
 def exact_match(prediction: str, golds: Iterable[str]) -> float:
     """1.0 if the French tokens are those of one of the golds, in order."""
-    predicted = tokens(prediction)
-    return float(any(predicted == tokens(gold) for gold in list(golds) or [""]))
+    predicted = _open_tokens(prediction)
+    return float(any(_equal(predicted, _open_tokens(gold)) for gold in list(golds) or [""]))
+
+
+def _equal(one: Sequence[str], other: Sequence[str]) -> bool:
+    read = _both_read(one, other)
+    return read[0] == read[1]
 
 
 def gold_recall(prediction: str, golds: Iterable[str]) -> float:
     """Share of a gold's tokens that the prediction holds, the best over the golds: a long answer is not punished."""
-    predicted = tokens(prediction)
+    predicted = _open_tokens(prediction)
     best = 0.0
     for gold in list(golds) or [""]:
-        wanted = tokens(gold)
-        best = max(best, _overlap(predicted, wanted) / len(wanted) if wanted else float(not predicted))
+        given, wanted = _both_read(predicted, _open_tokens(gold))
+        best = max(best, _overlap(given, wanted) / len(wanted) if wanted else float(not given))
     return best
 
 
 def match_label(prediction: str, labels: Iterable[str]) -> str | None:
     """The label that the answer is, after normalisation, and nothing around it; None if it is none of them."""
-    predicted = tokens(prediction)
-    return next((label for label in labels if tokens(label) == predicted), None)
+    predicted = _open_tokens(prediction)
+    return next((label for label in labels if _equal(_open_tokens(label), predicted)), None)
 
 
-def _keys(items: Iterable[str]) -> set[str]:
-    """One key a named thing. An item without a letter or digit is still an item that was given."""
-    return {normalise(item) or item.strip() for item in items if item.strip()}
+def item_keys(items: Iterable[str]) -> list[str]:
+    """One key a named thing, for `read_as`. An item without a letter or digit is still an item that was given."""
+    return sorted({open_key(item) or item.strip() for item in items if item.strip()})
 
 
 def set_f1(prediction: Iterable[str], gold: Iterable[str]) -> float:
     """F1 of two sets of strings, compared after normalisation; two empty sets are equal."""
-    predicted, wanted = _keys(prediction), _keys(gold)
+    predicted, wanted = (set(keys) for keys in _both_read(item_keys(prediction), item_keys(gold)))
     if not predicted and not wanted:
         return 1.0
     return 2 * len(predicted & wanted) / (len(predicted) + len(wanted))
@@ -199,7 +255,7 @@ def label_scores(answer: str, gold: str, labels: Iterable[str]) -> dict[str, flo
     """All scores of a classification, primary first."""
     label = match_label(answer, labels)
     return {
-        "exact_match": float(label is not None and tokens(label) == tokens(gold)),
+        "exact_match": float(label is not None and exact_match(label, [gold])),
         "valid_label": float(label is not None),
     }
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from lm_eval_fr.tasklib.metrics import (
     exact_match,
     gold_recall,
     is_json_array,
+    item_keys,
     label_scores,
     list_scores,
-    normalise,
+    match_label,
+    open_key,
     parse_json_array,
+    read_as,
     span_scores,
     token_f1,
 )
@@ -67,29 +69,25 @@ class ItemBallot:
 
 def span_ballot(responses: Sequence[str], golds: Sequence[str], metric: str = "f1") -> Ballot:
     score = _SPAN_SCORES[metric]
-    return _ballot(responses, lambda text: normalise(text) if text.strip() else None, lambda text: score(text, golds))
+    return _ballot(responses, lambda text: open_key(text) if text.strip() else None, lambda text: score(text, golds))
 
 
 def label_ballot(responses: Sequence[str], gold: str, labels: Iterable[str]) -> Ballot:
-    known = _label_keys(tuple(labels))
-    right = normalise(gold)
-
-    def key_of(text: str) -> str | None:
-        key = normalise(text)
-        return key if key in known else None
-
-    return _ballot(responses, key_of, lambda text: float(normalise(text) == right))
+    known = list(labels)
+    return _ballot(
+        responses, lambda text: match_label(text, known), lambda text: label_scores(text, gold, known)["exact_match"]
+    )
 
 
 def item_ballot(responses: Sequence[str], gold: Iterable[str]) -> ItemBallot:
-    wanted = _item_keys(gold)
-    read: dict[str, set[str] | None] = {}
+    wanted = set(read_as(item_keys(gold), ()))
+    read: dict[str, list[str] | None] = {}
     named: dict[str, int] = {}
     lists = 0
     for i, response in enumerate(_texts(responses)):
         if response not in read:
             items = parse_json_array(response)
-            read[response] = None if items is None else _item_keys(items)
+            read[response] = None if items is None else read_as(item_keys(items), [*wanted, *named])
         keys = read[response]
         if keys is None:
             continue
@@ -166,7 +164,8 @@ def _ballot(responses: Sequence[str], key_of: Callable[[str], str | None], score
     votes = []
     for text in _texts(responses):
         if text not in keys:
-            keys[text] = key_of(text)
+            key = key_of(text)
+            keys[text] = None if key is None else read_as([key], classes)[0]
         key = keys[text]
         if key is None:
             votes.append(NO_VOTE)
@@ -176,15 +175,6 @@ def _ballot(responses: Sequence[str], key_of: Callable[[str], str | None], score
             scores.append(score(text))
         votes.append(classes[key])
     return Ballot(tuple(votes), tuple(scores))
-
-
-@lru_cache(maxsize=64)
-def _label_keys(labels: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(normalise(label) for label in labels)
-
-
-def _item_keys(items: Iterable[str]) -> set[str]:
-    return {normalise(item) or item.strip() for item in items if item.strip()}
 
 
 def _texts(responses: Iterable[Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_fr.tasklib.documents import SEED, Settings, as_dataset, read_records, require_unique, spread_over_labels
 from lm_eval_fr.tasklib.metrics import label_scores
 from lm_eval_fr.tasklib.records import Record
+from lm_eval_fr.tasklib.shots import with_shots
 from lm_eval_fr.tasklib.votes import label_vote_scores
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ LABELS = {
     "transport": "trajets, circulation, taxis et billets de transport",
     "weather": "météo",
 }
+LISTED = "\n".join(f"- {label} : {meaning}" for label, meaning in LABELS.items())
 
 
 def load(**given: Any) -> dict[str, datasets.Dataset]:
@@ -43,6 +45,14 @@ def load(**given: Any) -> dict[str, datasets.Dataset]:
     documents = [read_document(record) for record in records]
     require_unique(records, [document["id"] for document in documents])
     return {"test": process_docs(as_dataset(settings, documents), settings.seed)}
+
+
+def load_shots(**given: Any) -> dict[str, datasets.Dataset]:
+    """The same documents, each with two solved ones."""
+    docs, seed = load(**given)["test"], Settings.read(TASK, given).seed
+    examples = [{"text": doc["text"], "answer": doc["label_text"]} for doc in docs]
+    keys = [str(doc["id"]) for doc in docs]
+    return {"test": with_shots(docs, examples, keys, keys, seed)}
 
 
 def process_docs(dataset: datasets.Dataset, seed: int = SEED) -> datasets.Dataset:
@@ -62,13 +72,22 @@ def read_document(record: Record) -> dict[str, Any]:
 
 
 def doc_to_text(doc: Mapping[str, Any]) -> str:
-    listed = "\n".join(f"- {label} : {meaning}" for label, meaning in LABELS.items())
     return (
         "Voici une demande faite à un assistant vocal. Classe-la dans une seule des catégories suivantes :\n"
-        f"{listed}\n\n"
+        f"{LISTED}\n\n"
         f"Demande : {doc['text'].strip()}\n\n"
         "Réponds par le seul nom de la catégorie, tel qu'il est écrit avant les deux-points.\n\n"
         "Catégorie :"
+    )
+
+
+def doc_to_text_with_shots(doc: Mapping[str, Any]) -> str:
+    solved = [f"Demande : {shot['text'].strip()}\nCatégorie : {shot['answer']}\n\n" for shot in doc["shots"]]
+    return (
+        "Chaque demande faite à un assistant vocal est classée dans une seule des catégories suivantes :\n"
+        f"{LISTED}\n\n"
+        f"{''.join(solved)}"
+        f"Demande : {doc['text'].strip()}\nCatégorie :"
     )
 
 

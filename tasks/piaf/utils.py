@@ -19,6 +19,7 @@ from lm_eval_fr.tasklib.documents import (
 )
 from lm_eval_fr.tasklib.metrics import span_scores
 from lm_eval_fr.tasklib.records import Record
+from lm_eval_fr.tasklib.shots import with_shots
 from lm_eval_fr.tasklib.votes import span_vote_scores
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def load(**given: Any) -> dict[str, datasets.Dataset]:
     documents = [read_document(record) for record in records]
     require_unique(records, [document["id"] for document in documents])
     return {"train": process_docs(as_dataset(settings, documents), settings.seed)}
+
+
+def load_shots(**given: Any) -> dict[str, datasets.Dataset]:
+    """The same documents, each with two solved questions on other articles."""
+    docs, seed = load(**given)["train"], Settings.read(TASK, given).seed
+    examples = [{"context": d["context"], "question": d["question"], "answer": doc_to_target(d)} for d in docs]
+    return {"train": with_shots(docs, examples, docs["id"][:], docs["title"][:], seed)}
 
 
 def process_docs(dataset: datasets.Dataset, seed: int = SEED) -> datasets.Dataset:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_fr.tasklib.documents import SEED, Settings, as_dataset, read_records, require_unique, spread_over_labels
 from lm_eval_fr.tasklib.metrics import label_scores
 from lm_eval_fr.tasklib.records import Record
+from lm_eval_fr.tasklib.shots import with_shots
 from lm_eval_fr.tasklib.votes import label_vote_scores
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ LABELS = {
     "entertainment": "divertissement, spectacles, médias",
     "geography": "géographie",
 }
+LISTED = "\n".join(f"- {label} : {meaning}" for label, meaning in LABELS.items())
 
 
 def load(**given: Any) -> dict[str, datasets.Dataset]:
@@ -32,6 +34,14 @@ def load(**given: Any) -> dict[str, datasets.Dataset]:
     documents = [read_document(record) for record in records]
     require_unique(records, [str(document["index_id"]) for document in documents])
     return {"train": process_docs(as_dataset(settings, documents), settings.seed)}
+
+
+def load_shots(**given: Any) -> dict[str, datasets.Dataset]:
+    """The same documents, each with two solved ones."""
+    docs, seed = load(**given)["train"], Settings.read(TASK, given).seed
+    examples = [{"text": doc["text"], "answer": doc["category"]} for doc in docs]
+    keys = [str(doc["index_id"]) for doc in docs]
+    return {"train": with_shots(docs, examples, keys, keys, seed)}
 
 
 def process_docs(dataset: datasets.Dataset, seed: int = SEED) -> datasets.Dataset:
@@ -50,13 +60,22 @@ def read_document(record: Record) -> dict[str, Any]:
 
 
 def doc_to_text(doc: Mapping[str, Any]) -> str:
-    listed = "\n".join(f"- {label} : {meaning}" for label, meaning in LABELS.items())
     return (
         "Indique le thème principal du texte. Choisis un seul des thèmes suivants :\n"
-        f"{listed}\n\n"
+        f"{LISTED}\n\n"
         f"Texte : {doc['text'].strip()}\n\n"
         "Réponds par le seul nom du thème, tel qu'il est écrit avant les deux-points.\n\n"
         "Thème :"
+    )
+
+
+def doc_to_text_with_shots(doc: Mapping[str, Any]) -> str:
+    solved = [f"Texte : {shot['text'].strip()}\nThème : {shot['answer']}\n\n" for shot in doc["shots"]]
+    return (
+        "Chaque texte a un thème principal, un seul parmi les suivants :\n"
+        f"{LISTED}\n\n"
+        f"{''.join(solved)}"
+        f"Texte : {doc['text'].strip()}\nThème :"
     )
 
 

@@ -12,6 +12,7 @@ import datasets
 from lm_eval_fr.tasklib.documents import SEED, Settings, as_dataset, read_records, spread_over_labels
 from lm_eval_fr.tasklib.metrics import list_scores
 from lm_eval_fr.tasklib.records import Record
+from lm_eval_fr.tasklib.shots import with_shots
 from lm_eval_fr.tasklib.votes import item_vote_scores
 
 TASK = "wikiner_fr"
@@ -33,6 +34,13 @@ def load(**given: Any) -> dict[str, datasets.Dataset]:
     rows = [read_row(record) for record in read_records(settings)]
     sentences = settings.limit("sentences", SENTENCES)
     return {"train": process_docs(as_dataset(settings, rows), settings.seed, sentences)}
+
+
+def load_shots(**given: Any) -> dict[str, datasets.Dataset]:
+    """The same sentences, each with two solved ones."""
+    docs, seed = load(**given)["train"], Settings.read(TASK, given).seed
+    examples = [{"text": doc["text"], "answer": doc_to_target(doc)} for doc in docs]
+    return {"train": with_shots(docs, examples, docs["id"][:], docs["id"][:], seed)}
 
 
 def process_docs(dataset: datasets.Dataset, seed: int = SEED, sentences: int = SENTENCES) -> datasets.Dataset:

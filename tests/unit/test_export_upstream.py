@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scripts.export_upstream import PAGES, main
-from tests.fakes.hub import lay_out
+from tests.fakes.hub import lay_out, write_rows
 from tests.unit.test_tasks import DEMO, load
 
 INDEX = """# Tasks
@@ -35,6 +35,7 @@ INDEX = """# Tasks
 """
 # What their pyproject.toml selects and ignores.
 THEIR_RULES = ["--select", "B,C419,D,E,F,I,TC,S,SIM,UP,W605", "--config", 'lint.pydocstyle.convention="google"']
+THEIR_RUFF = "0.13.2"  # in their .pre-commit-config.yaml
 THEIR_EXCEPTIONS = [
     "--ignore",
     "D10,D200,D202,D205,D212,D415,D417,E11,E402,E501,E701,E731,E741,SIM108,SIM105,SIM401,SIM118,S311,S701,S101",
@@ -52,13 +53,13 @@ def skeleton(root: Path) -> Path:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
     folder = skeleton(root)
-    assert main([str(root)]) == 0
+    assert main([str(root), "--tasks", ",".join(PAGES)]) == 0
     return folder
 
 
 def local_rows(task: str, shared_data: Path) -> list[dict[str, Any]]:
     """Rows in the hub's fields: real ones, or the demonstration's."""
-    if task in ("piaf_fr", "sib200_fr"):
+    if task == "piaf_fr":
         return list(load(task, data_dir=str(shared_data)).eval_docs)
     return [json.loads(line) for line in (DEMO / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -70,6 +71,11 @@ def read_locally(folder: Path, task: str, copy: Path, shared_data: Path) -> None
     found = re.search(r"^dataset_name: (.+)$", text, re.MULTILINE)
     split = re.search(r"^test_split: (.+)$", text, re.MULTILINE)
     assert split is not None
+    if "dataset_path: json" in text:
+        copy.mkdir(parents=True)
+        at = write_rows(copy / "rows.jsonl", local_rows(task, shared_data))
+        path.write_text(re.sub(r"https://raw\S+", str(at), text), encoding="utf-8")
+        return
     at = lay_out(copy, local_rows(task, shared_data), found[1] if found else "default", split[1])["path"]
     path.write_text(re.sub(r"^dataset_path: .+$", f"dataset_path: {at}", text, flags=re.MULTILINE), encoding="utf-8")
 
@@ -89,10 +95,10 @@ def test_exported_tasks_load_and_score_as_ours(exported: Path, task: str, tmp_pa
     folder = Path(shutil.copytree(exported, tmp_path / "tasks"))
     read_locally(folder, task, tmp_path / "hub", shared_data)
     theirs = TaskManager(include_path=str(folder / task), include_defaults=False).load([task])["tasks"][task]
-    local = str(shared_data) if task in ("piaf_fr", "sib200_fr") else str(DEMO)
+    local = str(shared_data) if task == "piaf_fr" else str(DEMO)
     ours = load(task, data_dir=local)
     assert len(theirs.eval_docs) == len(ours.eval_docs) >= 10
-    for their_doc, our_doc in zip(theirs.eval_docs.select(range(40)), ours.eval_docs.select(range(40)), strict=True):
+    for their_doc, our_doc in zip(list(theirs.eval_docs)[:40], list(ours.eval_docs)[:40], strict=True):
         prompt = theirs.doc_to_text(their_doc)
         assert prompt == ours.doc_to_text(our_doc)  # the same documents in the same order
         assert not prompt[-1].isspace()
@@ -124,18 +130,40 @@ def test_readme_follows_the_template_and_answers_the_checklist(exported: Path) -
             "### Changelog",
         ]
         assert page.paper in text
-        assert text.count("* [x]") == 5
+        assert text.count("* [x]") == 6
         assert "metadata" not in text
         yaml_text = (exported / task / f"{task}.yaml").read_text(encoding="utf-8")
         assert yaml_text.endswith("metadata:\n  version: 1.0\n")
-        assert ("revision:" in yaml_text) == ("not pinned" not in text)
+        assert "revision: bda8c063" in yaml_text or "/0bc3143a919eef2f9ec64aa26da8a546086653de/" in yaml_text
+
+
+def test_piaf_goes_first_and_alone(tmp_path: Path) -> None:
+    folder = skeleton(tmp_path)
+    assert main([str(tmp_path)]) == 0
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["piaf_fr"]
+    assert sorted(path.name for path in (folder / "piaf_fr").iterdir()) == ["README.md", "piaf_fr.yaml", "utils.py"]
+    assert len((folder / "piaf_fr" / "utils.py").read_text(encoding="utf-8").splitlines()) < 260
+
+
+def test_scores_of_a_public_model_stand_in_the_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = skeleton(tmp_path)
+    scores = {"piaf_fr": {"alias": "piaf_fr", "f1,none": 0.71234567, "f1_stderr,none": 0.01, "exact_match,none": 0.5}}
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"results": scores, "model_name": "org/a-model"}), encoding="utf-8")
+    assert main([str(tmp_path), "--results", str(results)]) == 0
+    text = (folder / "piaf_fr" / "README.md").read_text(encoding="utf-8")
+    assert (
+        "`org/a-model`, zero-shot:\n\n| metric | value |\n|---|---|\n| f1 | 0.7123 |\n| exact_match | 0.5000 |" in text
+    )
+    capsys.readouterr()
+    assert main([str(tmp_path), "--tasks", "ifeval_fr", "--results", str(results)]) == 2
+    assert "no results of ifeval_fr (give a results_*.json that lm-eval wrote)" in capsys.readouterr().err
 
 
 def test_rows_stand_in_their_place_and_once(exported: Path, tmp_path: Path) -> None:
     lines = (exported / "README.md").read_text(encoding="utf-8").split("\n")
     families = [line.split("]")[0].lstrip("| [") for line in lines if line.startswith("| [")]
-    ours = ["massive_scenario_fr", "piaf_fr", "pile", "sib200_fr", "wikiner_fr"]
-    assert families == ["aclue", *ours, "xnli", "mmmu"]
+    assert families == ["aclue", "ifeval_fr", "piaf_fr", "pile", "xnli", "mmmu"]
     before = (exported / "README.md").read_text(encoding="utf-8")
     assert main([str(exported.parents[1])]) == 0
     assert (exported / "README.md").read_text(encoding="utf-8") == before
@@ -146,8 +174,8 @@ def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([str(tmp_path)]) == 2
     assert "no lm_eval/tasks/README.md" in capsys.readouterr().err
     skeleton(tmp_path)
-    assert main([str(tmp_path), "--tasks", "analysis_fr"]) == 2
-    assert "analysis_fr is not one to contribute (these are: piaf_fr" in capsys.readouterr().err
+    assert main([str(tmp_path), "--tasks", "sib200_fr"]) == 2  # afrobench/sib has it, French too
+    assert "sib200_fr is not one to contribute (these are: piaf_fr" in capsys.readouterr().err
 
 
 def upstream_sources(folder: Path) -> Path:
@@ -171,7 +199,7 @@ def upstream_sources(folder: Path) -> Path:
 @pytest.mark.engines
 def test_their_own_tests_pass_in_a_checkout(tmp_path: Path, shared_data: Path) -> None:
     root = upstream_sources(tmp_path)
-    assert main([str(root)]) == 0
+    assert main([str(root), "--tasks", ",".join(PAGES)]) == 0
     changed = []
     for task in PAGES:
         read_locally(root / "lm_eval" / "tasks", task, tmp_path / "hub" / task, shared_data)
@@ -194,7 +222,18 @@ def test_their_own_tests_pass_in_a_checkout(tmp_path: Path, shared_data: Path) -
     tests = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=220)
     assert tests.returncode == 0, tests.stdout[-3000:]
     assert int(re.findall(r"(\d+) passed", tests.stdout)[0]) >= 12 * len(PAGES)
-    ruff = [sys.executable, "-m", "ruff"]
+    pinned = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        f"ruff=={THEIR_RUFF}",
+        "--target",
+        str(tmp_path / "ruff"),
+    ]
+    subprocess.run(pinned, check=True, timeout=120)
+    ruff = [str(tmp_path / "ruff" / "bin" / "ruff")]
     folders = [str(root / "lm_eval" / "tasks" / task) for task in PAGES]
     for action in (["check"], ["format", "--check"]):
         done = subprocess.run([*ruff, *action, *folders], cwd=root, capture_output=True, text=True, timeout=60)

@@ -97,6 +97,44 @@ def test_token_f1(prediction: str, golds: list[str], expected: float) -> None:
     assert metrics.token_f1(prediction, golds) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("printed", "meant"),
+    [
+        ("Eveil", "Éveil"),
+        ("Eveil", "éveil"),
+        ("ECOLE", "école"),
+        ("ECOLES D'INGENIEURS", "écoles d’ingénieurs"),
+        ("GARCON", "garçon"),
+        ("A Paris", "à Paris"),
+        ("l'Ile", "l'Île"),
+        ("Élève", "ELEVE"),
+        ("ＥＣＯＬＥ", "École"),
+    ],
+)
+def test_a_capital_may_be_printed_without_its_accent(printed: str, meant: str) -> None:
+    for one, other in ((printed, meant), (meant, printed)):
+        assert metrics.exact_match(one, [other]) == metrics.token_f1(one, [other]) == 1.0
+        assert metrics.gold_recall(one, [other]) == metrics.set_f1([one], [other]) == 1.0
+        assert metrics.match_label(one, ["autre", other]) == other
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [("ecole", "école"), ("Eleve", "Élève"), ("pêche", "PÉCHÉ"), ("ECOLES", "école"), ("ôte", "OTÉ")],
+)
+def test_any_other_accent_that_is_missing_or_wrong_is_a_fault(given: str, right: str) -> None:
+    for one, other in ((given, right), (right, given)):
+        assert metrics.exact_match(one, [other]) == metrics.token_f1(one, [other]) == 0.0
+        assert metrics.set_f1([one], [other]) == 0.0
+
+
+def test_a_bare_capital_stands_for_the_word_that_is_still_free() -> None:
+    assert metrics.token_f1("Pre pré", ["pré Pre"]) == 1.0
+    assert metrics.token_f1("MARCHE marché", ["marche marché"]) == 1.0
+    assert metrics.token_f1("MARCHÉ MARCHE", ["marché marché"]) == 1.0
+    assert metrics.set_f1(["Eveil", "Éveil"], ["éveil"]) == 1.0
+
+
 def test_f1_raw_is_the_coarse_scale() -> None:
     assert metrics.f1_raw("l'été", ["été"]) == 0.0
     assert metrics.f1_raw("le Chat.", ["le chat"]) == 1.0

@@ -56,14 +56,17 @@ def sib200(shared_data: Path) -> Any:
 def test_every_task_keeps_the_rules_of_a_comparison(every_task: dict[str, Any]) -> None:
     for name, task in every_task.items():
         config = task.config
-        assert config.generation_kwargs["until"] == ["</s>"], name
+        assert config.generation_kwargs["until"] == (["\n"] if name.endswith("_shots") else ["</s>"]), name
         voting = name.endswith("_vote")
         assert config.generation_kwargs["temperature"] == (0.7 if voting else 0.0)
         assert config.generation_kwargs["do_sample"] is voting
         assert config.generation_kwargs["max_gen_toks"] >= 32
         assert "reasoning_effort" not in config.generation_kwargs
         assert callable(config.process_results)
-        assert config.metadata["version"] == 1.0
+        assert config.metadata["version"] in (1.0, 1.1)
+        assert 0 <= config.metadata.get("chance", 0) < 0.2
+        for field in config.metadata.get("strata", []):
+            assert task.eval_docs[0][field]
         assert {"licence", "source"} <= config.metadata.keys()
         if "cluster" in config.metadata:
             assert task.eval_docs[0][config.metadata["cluster"]]

@@ -33,6 +33,13 @@ def test_spans_vote_with_their_french_tokens() -> None:
     assert majority_score(ballot) == 1.0
 
 
+def test_a_capital_without_its_accent_votes_with_the_accented_one() -> None:
+    assert span_ballot(["Éveil", "Eveil", "l'éveil", "reveil"], ["Eveil"]).votes == (0, 0, 0, 1)
+    assert label_ballot(["SANTE", "santé", "sante"], "santé", ["sport", "santé"]).votes == (0, 0, NO_VOTE)
+    ballot = item_ballot(['["Evry"]', '["Évry", "Étretat"]', '["Etretat"]'], ["Évry"])
+    assert dict(zip(ballot.named, ballot.gold, strict=True)) == {0b011: True, 0b110: False}
+
+
 def test_labels_vote_with_what_they_are() -> None:
     ballot = label_ballot(["Sport.", "sport", "je crois que c'est le sport", "santé"], "santé", ["sport", "santé"])
     assert ballot.votes == (0, 0, NO_VOTE, 1)
