@@ -46,7 +46,8 @@ def _command_line() -> str:
 @main.command()
 @click.option("--out", type=FOLDER, default=Path("lm-eval-fr-demo"), show_default=True, help="Where to write.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
-def demo(out: Path, quiet: bool) -> None:
+@click.option("--full", is_flag=True, help="Show all of report.txt, and lm-eval's own tables.")
+def demo(out: Path, quiet: bool, full: bool) -> None:
     """Two built-in arms on built-in French texts, the offline judge, the full report.
 
     \b
@@ -55,7 +56,7 @@ def demo(out: Path, quiet: bool) -> None:
     """
     from lm_eval_fr.demo import plan_path
 
-    _study(plan_path(), out, quiet=quiet)
+    _study(plan_path(), out, quiet=quiet, full=full, forecast=False)
 
 
 @main.command()
@@ -63,7 +64,8 @@ def demo(out: Path, quiet: bool) -> None:
 @click.option("--out", type=FOLDER, help="Where to write and resume [default: the plan's name].")
 @click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
-def ab(plan: Path, out: Path | None, gate: bool, quiet: bool) -> None:
+@click.option("--full", is_flag=True, help="Show all of report.txt, and lm-eval's own tables.")
+def ab(plan: Path, out: Path | None, gate: bool, quiet: bool, full: bool) -> None:
     """The main job: both arms, the judge, the verdict, the report. Run again, it resumes.
 
     \b
@@ -87,7 +89,7 @@ def ab(plan: Path, out: Path | None, gate: bool, quiet: bool) -> None:
         model_args: {preset: mistral, model: mistral-small-2603, num_concurrent: 8}
       judge: {profile: gpt-4.1, max_usd: 20}
     """
-    _study(plan, out, gate=gate, quiet=quiet)
+    _study(plan, out, gate=gate, quiet=quiet, full=full)
 
 
 @main.command()
@@ -100,23 +102,19 @@ def check(plan: Path) -> None:
     lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
     """
     from lm_eval_fr.check.plan_check import check_plan
-    from lm_eval_fr.plan_reader import load_plan
 
-    report = check_plan(load_plan(plan), plan, say=say)
+    report = check_plan(plan, say=say)
     click.echo(report.text())
     sys.exit(report.exit_code)
 
 
-def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False) -> None:
+def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False, **given: bool) -> None:
     from lm_eval_fr.compare import gate_code
-    from lm_eval_fr.plan_reader import load_plan
     from lm_eval_fr.report.text_writer import render
     from lm_eval_fr.study import run_study
 
-    plan = load_plan(plan_file)
     tell: Callable[[str], None] = (lambda _: None) if quiet else say
-    out = out or Path(plan.name)
-    result = run_study(plan, plan_file, out=out, say=tell, command=_command_line(), quiet=quiet)
+    result = run_study(plan_file, out=out, say=tell, command=_command_line(), quiet=quiet, **given)
     if not quiet:
         click.echo(render(result.report, colour=_colour()))
         click.echo(f"\nreport: {result.out / 'report.html'}   (also report.md, report.txt, compare.json)")

@@ -18,6 +18,7 @@ from lm_eval_fr.compare.task_rows import ComparedTask, compare_task
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report.model import Provenance, Report, TaskResult
 from lm_eval_fr.stats import holm
 
@@ -41,14 +42,14 @@ def compare(
     command: str | None = None,
     created: str | None = None,
     today: date | None = None,
-    earlier_plans: Sequence[str] = (),
+    earlier_plans: Sequence[EarlierPlan] = (),
     notes: Sequence[str] = (),
 ) -> Report:
     """Everything that can be said of two runs.
 
     judge_dir: the folder that the judge wrote. margins: task (or "gold" for all, "judge" for the net win rate) to the
     largest loss accepted; 0.02 and 0.10 where nothing is said. created and today are the caller's clock.
-    earlier_plans: hashes of other plans whose results were seen before.
+    earlier_plans: other plans whose results were seen before.
     Raises UsageError for margins that fit nothing here, InputError for a judge's folder of other runs.
     """
     wanted = Margins(margins or {})

@@ -7,6 +7,7 @@ from datetime import date
 
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult
 from lm_eval_fr.stats.differences import FEW_CLUSTERS
@@ -26,7 +27,7 @@ def cautions(
     noise: Noise | None,
     *,
     today: date | None,
-    earlier_plans: Sequence[str] = (),
+    earlier_plans: Sequence[EarlierPlan] = (),
 ) -> tuple[Caution, ...]:
     found = [
         *_plans(earlier_plans),
@@ -45,13 +46,19 @@ def cautions(
     return tuple({caution.text: caution for caution in found}.values())
 
 
-def _plans(earlier: Sequence[str]) -> Iterator[Caution]:
+def _plans(earlier: Sequence[EarlierPlan]) -> Iterator[Caution]:
     for other in earlier:
-        text = (
-            f"Another plan ({other[:12]}) gave results in this folder before: margins changed after looking prove "
-            "nothing."
-        )
-        yield Caution(kind="plan_changed", text=text)
+        if other.changes is None:
+            said = f"Another plan ({other.hash[:12]}) gave results in this folder before"
+            yield Caution(kind="plan_changed", text=f"{said}: a margin changed after looking proves nothing.")
+        elif other.changes:
+            listed = ", ".join(map(str, other.changes))
+            said = f"The plan was changed after results were seen in this folder ({listed})"
+            if any(change.decides for change in other.changes):
+                text = f"{said}: what decides a verdict proves nothing when it is changed after looking."
+            else:
+                text = f"{said}: margins and methods are the same, but looking first makes false claims likelier."
+            yield Caution(kind="plan_changed", text=text)
 
 
 def _same_run(pairing: Pairing) -> Iterator[Caution]:

@@ -19,6 +19,7 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.judge.verdicts.judge_summary import Stopped
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
+from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
@@ -528,7 +529,7 @@ def test_provenance_and_settings(tmp_path: Path) -> None:
 
 def test_a_plan_changed_after_looking_and_one_run_as_both_arms_are_said_first(tmp_path: Path) -> None:
     run = find_run(make_run(tmp_path / "run", plain_task("a_fr", flips(50, 1, 1)[0]), model="org/m", form="raw"))
-    report = compare(pair_runs(run, run), plan_hash="ab" * 32, earlier_plans=["cd" * 32])
+    report = compare(pair_runs(run, run), plan_hash="ab" * 32, earlier_plans=[EarlierPlan("cd" * 32, None)])
     assert [caution.kind for caution in report.warnings][:2] == ["plan_changed", "same_run"]
     page = html.render(report)
     assert "a plan that was changed after results were seen" in page
