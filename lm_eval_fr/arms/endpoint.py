@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.errors import ArmError, UsageError, nearest
 from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
 from lm_eval_fr.io.redaction import key_from
@@ -17,13 +17,6 @@ from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
 
 CONNECT_LIMIT = 10.0  # seconds; a server that is slower to list its models is asked nothing more
-PATHS = {
-    "local-completions": "/completions",
-    "openai-completions": "/completions",
-    "local-chat-completions": "/chat/completions",
-    "openai-chat-completions": "/chat/completions",
-    "hosted-chat": "/chat/completions",
-}
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ def _check_path(url: str, path: str) -> None:
     found = parts.path.rstrip("/")
     wrong_end = path == "/completions" and found.endswith("/chat/completions")
     wrong_end |= path == "/chat/completions" and found.endswith("/completions") and not found.endswith(path)
-    if wrong_end or found in ("", "/v1") or found.endswith("/v1"):
+    if wrong_end:
         root = found.removesuffix("/completions").removesuffix("/chat") or "/v1"
         right = urlunsplit((parts.scheme, parts.netloc, f"{root}{path}", parts.query, ""))
         raise UsageError(f"base_url={url}: this model posts to {path}", remedy=f"base_url={right}")

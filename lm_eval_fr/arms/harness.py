@@ -20,9 +20,9 @@ from typing import Any
 
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
-from lm_eval_fr.arms.endpoint import PATHS, check_endpoint, endpoint_of
+from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of
 from lm_eval_fr.arms.failures import LogWatch, explain
-from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall, build_parser, parse_call
+from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
 from lm_eval_fr.errors import LmEvalFrError

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lm_eval_fr.arms.endpoint import PATHS
-from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.check.arm_check import ArmCheck, check_arm
 from lm_eval_fr.check.before_study import check_allowed
 from lm_eval_fr.check.check_findings import ArmEstimate, CheckReport, Finding

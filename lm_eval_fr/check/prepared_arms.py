@@ -6,8 +6,8 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from lm_eval_fr.arms.endpoint import PATHS, endpoint_of
-from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall, parse_call
+from lm_eval_fr.arms.endpoint import endpoint_of
+from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, parse_call
 from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.model_arguments import check_arguments
 from lm_eval_fr.arms.planned import arm_flags

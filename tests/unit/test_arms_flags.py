@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.arms import flags
 from lm_eval_fr.arms.endpoint import Endpoint, endpoint_of
 from lm_eval_fr.arms.flags import ArmCall, parse_call
 from lm_eval_fr.arms.requested_tasks import locate_tasks
@@ -185,13 +186,32 @@ def test_where_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
         ("local-completions", {"model": "m", "base_url": "127.0.0.1:8000/v1/completions"}, "not an address"),
         ("local-completions", {"model": "m", "base_url": CHAT_URL}, f"base_url={URL}"),
         ("local-chat-completions", {"model": "m", "base_url": URL}, f"base_url={CHAT_URL}"),
-        ("hosted-chat", {"model": "m", "base_url": "http://127.0.0.1:8000"}, f"base_url={CHAT_URL}"),
         ("hosted-chat", {"model": "m", "preset": "mistrall"}, "did you mean 'mistral'"),
     ],
 )
 def test_addresses_that_cannot_work(model: str, arguments: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         endpoint(model, **arguments)
+
+
+@pytest.mark.parametrize("given", ["http://127.0.0.1:8000", "http://127.0.0.1:8000/", "http://127.0.0.1:8000/v1/", URL])
+def test_a_server_s_address_is_completed(given: str) -> None:
+    assert endpoint("local-completions", model="m", base_url=given).url == URL
+    if given != URL:
+        assert endpoint("hosted-chat", model="m", base_url=given).url == CHAT_URL
+
+
+def test_an_unusual_address_stays_as_it_is() -> None:
+    azure = "https://x.example/openai/deployments/m/chat/completions?api-version=2026-01-01"
+    assert endpoint("hosted-chat", model="m", base_url=azure).url == azure
+
+
+@pytest.mark.parametrize("flag", ["--wandb_args", "--trackio_args"])
+def test_a_logger_that_is_not_installed_is_found_before_the_run(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flags, "find_spec", lambda name: None)
+    package = flag.removeprefix("--").removesuffix("_args")
+    with pytest.raises(UsageError, match=rf"{flag} needs {package}, which is not installed \(pip install {package}\)"):
+        parse("--model", "fr-baseline", "--tasks", "a", flag, "project=p")
 
 
 def test_a_hosted_api_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
