@@ -8,20 +8,17 @@ OUT/compare.json report.txt report.md report.html
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from lm_eval_fr.arms.child import Child
 from lm_eval_fr.arms.planned import arm_flags, planned_arms
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
     from lm_eval_fr.pairing import Pairing
     from lm_eval_fr.report.model import Report
 
-# What a child is told: the command that resumes the study, and what the study calls the arm.
-RESUME, LABEL = "LM_EVAL_FR_RESUME", "LM_EVAL_FR_LABEL"
 Say = Callable[[str], None]
 
 
@@ -143,12 +138,15 @@ class _Study:
         code = child.run([*arm_flags(self.plan, arm), "--output_path", str(target)], self.folder)
         if code in (130, -signal.SIGINT):
             raise KeyboardInterrupt
-        if code < 0:
-            raise ArmError(f"the {name} arm was ended by signal {-code}", where=target, remedy="run again to resume")
+        if code < 0 or code > 128:
+            number = -code if code < 0 else code - 128
+            raise ArmError(f"the {name} arm was ended by signal {number}", where=target, remedy="run again to resume")
         if code:
             # The child has printed what, where and the remedy.
             remedy = "fix what is said above and run again to resume"
-            raise ArmError(f"the {name} arm stopped", where=target, remedy=remedy)
+            error = ArmError(f"the {name} arm stopped", where=target, remedy=remedy)
+            error.exit_code = code if code in (4, 70) else error.exit_code
+            raise error
         kept.arm_is_done(name, arm)
 
     def pair(self, one: str, other: str) -> Pairing:
@@ -216,42 +214,3 @@ class _Study:
             ("compare.json", json.to_json(report)),
         ):
             write_atomic(self.out / name, content)
-
-
-@dataclass(frozen=True)
-class Child:
-    """One arm in a process of its own: an engine's memory is given back, a crash of it leaves the study standing.
-
-    command: what resumes the study. label: what it calls the arm. quiet: the output is shown if the arm fails. full:
-    so are lm-eval's tables.
-    """
-
-    command: str
-    label: str
-    quiet: bool
-    full: bool
-
-    def run(self, flags: list[str], folder: Path) -> int:
-        if not self.quiet:
-            return self._wait(flags, folder, None)
-        with tempfile.TemporaryFile() as kept:
-            code = self._wait(flags, folder, kept)
-            if code:
-                kept.seek(0)
-                sys.stderr.write(kept.read().decode("utf-8", "replace"))
-            return code
-
-    def _wait(self, flags: list[str], folder: Path, kept: IO[bytes] | None) -> int:
-        line = [sys.executable, "-m", "lm_eval_fr", "run", *flags]
-        environment = {**os.environ, LABEL: self.label, **({RESUME: self.command} if self.command else {})}
-        # lm-eval prints its tables on stdout, which is the report's.
-        tables = kept or (sys.stderr if self.full else subprocess.DEVNULL)
-        process = subprocess.Popen(line, cwd=folder, stdout=tables, stderr=kept, env=environment)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # The terminal sent the signal to the child as well; it is given time to close its cache.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
-            process.kill()
-            raise

@@ -20,6 +20,7 @@ from typing import Any
 
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
+from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
 from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
@@ -27,9 +28,9 @@ from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
-from lm_eval_fr.io.redaction import Redactor, redacted_output
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.io.streams import redacted_output
 
-LABEL = "LM_EVAL_FR_LABEL"  # what a study calls this arm
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
 
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str]) -> None:
     if not argv or {"-h", "--help"} & set(argv):
         print(help_text())
         return
+    live_no_longer_than_the_study()
     outcome = run_arm(argv, say=_say)
     kept = f", {outcome.kept} of them from an earlier run" if outcome.kept else ""
     total = outcome.kept + outcome.asked
