@@ -26,6 +26,7 @@ from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
+from lm_eval_fr.arms.score_table import score_table
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor
@@ -35,7 +36,7 @@ VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one
 
 
 def main(argv: Sequence[str]) -> None:
-    """`lm-eval-fr run ARGV...`. Prints lm-eval's tables on stdout and the rest on stderr; raises LmEvalFrError."""
+    """`lm-eval-fr run ARGV...`. Prints the scores on stdout and the rest on stderr; raises LmEvalFrError."""
     if not argv or {"-h", "--help"} & set(argv):
         print(help_text())
         return
@@ -133,8 +134,10 @@ def _harness(
         import lm_eval.api.model
         import lm_eval.evaluator
         import lm_eval.tasks
+        import lm_eval.utils
         from lm_eval._cli.run import Run
         from lm_eval.api.registry import get_model
+        from lm_eval.api.task import ConfigurableTask
 
         register_models()
         if call.model in OUR_MODELS or call.model in PATHS:
@@ -153,6 +156,9 @@ def _harness(
         stack.enter_context(_replaced(lm_eval.tasks, "TaskManager", task_manager))
         stack.enter_context(_replaced(lm_eval.api.model, "CachingLM", open_cache))
         stack.enter_context(_replaced(lm_eval.evaluator, "get_git_commit_hash", _git_commit))
+        stack.enter_context(_replaced(lm_eval.utils, "make_table", score_table))
+        if not flags.num_fewshot:
+            stack.enter_context(_replaced(ConfigurableTask, "fewshot_docs", _fewshot_docs(ConfigurableTask)))
         if call.model in TORCHLESS:  # or torch is imported to seed what is not used
             stack.enter_context(_replaced(lm_eval.evaluator, "set_torch_seed", lambda seed: None))
         stack.enter_context(_watched_log(watch, level))
@@ -177,6 +183,12 @@ def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(module, name, original)
+
+
+def _fewshot_docs(task: type) -> Callable[[Any], Any]:
+    """lm-eval reads every document once more to draw examples from, also where none are asked for."""
+    original = task.fewshot_docs  # type: ignore[attr-defined]
+    return lambda self: original(self) if self.config.num_fewshot else None
 
 
 def _git_commit() -> str | None:
