@@ -13,7 +13,6 @@ LmEvalFrError               exit code 2 unless it says otherwise
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +28,8 @@ def printable(text: str, keep: str = "") -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy that offers the known name nearest to `word`, or "" where none is near."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 

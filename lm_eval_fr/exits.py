@@ -7,9 +7,7 @@ import os
 import shlex
 import signal
 import sys
-import tempfile
 import time
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -17,10 +15,8 @@ from typing import NoReturn, TextIO
 import click
 
 from lm_eval_fr import __version__
-from lm_eval_fr.arms.child import RESUME
 from lm_eval_fr.errors import LmEvalFrError, Terminated, printable
 from lm_eval_fr.io.clean import one_line
-from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.redaction import Redactor
 
 PROGRAM = "lm-eval-fr"
@@ -46,6 +42,8 @@ def fail(message: str, code: int) -> NoReturn:
 
 def interrupted(cause: BaseException) -> NoReturn:
     """Ends with 128 and the signal's number; an arm of a study leaves the word to the study."""
+    from lm_eval_fr.arms.child import RESUME
+
     number = cause.signal if isinstance(cause, Terminated) else signal.SIGINT
     if RESUME in os.environ:
         sys.exit(128 + number)
@@ -54,6 +52,10 @@ def interrupted(cause: BaseException) -> NoReturn:
 
 def crashed(error: Exception) -> NoReturn:
     """A fault of this program, or of the place that it writes to: one line, and the rest in a file."""
+    import traceback
+
+    from lm_eval_fr.io.files import write_atomic
+
     if isinstance(error, OSError):
         _silence(sys.stdout)  # Python would complain once more while closing it
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
@@ -73,6 +75,8 @@ def crashed(error: Exception) -> NoReturn:
 
 def _beside_the_output() -> Path:
     """The folder that the command was told to write to, if it is there; else the one for temporary files."""
+    import tempfile
+
     for flag, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         name, equals, inner = flag.partition("=")
         if name in ("--out", "--output_path") and (folder := Path(inner if equals else value)).is_dir():
@@ -87,5 +91,7 @@ def _silence(stream: TextIO) -> None:
 
 def _resume() -> str:
     """This command; or, in an arm that belongs to a study, the study's."""
+    from lm_eval_fr.arms.child import RESUME
+
     typed = os.environ.get(RESUME) or shlex.join([PROGRAM, *sys.argv[1:]])
     return Redactor.from_environment().message(typed)

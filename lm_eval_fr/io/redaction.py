@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from lm_eval_fr.errors import LmEvalFrError
-from lm_eval_fr.io.files import write_atomic
 
 MASK = "[redacted]"
 KEY_NAME = re.compile(r"(?:^|_)(?:API_?KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
@@ -134,6 +133,8 @@ class Redactor:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         if not self.finds(text):
             return False
+        from lm_eval_fr.io.files import write_atomic
+
         write_atomic(path, self.exact(text).encode("utf-8", "surrogateescape"))
         return True
 

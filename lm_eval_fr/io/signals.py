@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from lm_eval_fr.errors import Terminated
+
+if TYPE_CHECKING:
+    import asyncio
 
 NUMBERS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -41,6 +43,8 @@ def signals_as_interrupts() -> Iterator[None]:
 @contextmanager
 def signals_cancel(task: asyncio.Task[object]) -> Iterator[None]:
     """In an event loop: such a signal cancels `task`, as Ctrl-C does, and is raised when that is done."""
+    import asyncio
+
     loop, numbers = asyncio.get_running_loop(), _handled_by(_interrupt)
     came: list[int] = []
 
