@@ -84,7 +84,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     results, samples = written(call, started)
     seconds = time.time() - started
     outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-    leave_records(outcome, call, checkpoint, cache.records, started, argv)
+    leave_records(outcome, call, checkpoint, cache, started, argv)
     for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
         if redactor.scrub_file(path):
             say(f"a key was taken out of {path}")
@@ -105,7 +105,17 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         slices = VLLM_SLICE if call.model == "vllm" and alone else None
         progress = Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr))
-        caches.append(AnswerCache(lm, path, slice_size=slices, progress=progress, say=say, clean=redactor.exact))
+        caches.append(
+            AnswerCache(
+                lm,
+                path,
+                slice_size=slices,
+                progress=progress,
+                say=say,
+                clean=redactor.exact,
+                model_args=call.model_args,
+            )
+        )
         return caches[-1]
 
     try:
