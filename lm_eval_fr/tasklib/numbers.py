@@ -45,9 +45,14 @@ def last_number(text: str, language: Language) -> Decimal | None:
     return _last(text, language)
 
 
+def numbers_in(text: str, language: Language) -> list[Decimal]:
+    """Every number of a text, in its order."""
+    found = [match for match in _NUMBER.finditer(text) if not match["fraction"] and not match["ordinal"]]
+    return [_value(match, language) for match in found]
+
+
 def _last(text: str, language: Language) -> Decimal | None:
-    read = [match for match in _NUMBER.finditer(text) if not match["fraction"] and not match["ordinal"]]
-    return _value(read[-1], language) if read else None
+    return next(reversed(numbers_in(text, language)), None)
 
 
 def _value(match: re.Match[str], language: Language) -> Decimal:
