@@ -139,6 +139,8 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
         )
     if data_dir is not None:
         flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
+    if "tokenizer" in flags.model_args:  # the arm's own: documents are measured with the one of the metadata, for both
+        flags.metadata = {"tokenizer": None, **flags.metadata}
     for ours in ("data_dir", "manifest", "config"):
         delattr(flags, ours)
     flags.model, flags.tasks, flags.log_samples = model, list(tasks), True

@@ -21,7 +21,7 @@ from typing import Any
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
 from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
-from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of
+from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
@@ -76,6 +76,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     with redacted_output(redactor):
         for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):
             say(note)
+        note_context(call, endpoint)
         if source.builtins:
             say("indexing lm-eval's built-in tasks as well: about half a minute")
         cache = _execute(call, source, say, redactor)

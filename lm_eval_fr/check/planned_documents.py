@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lm_eval_fr.arms.endpoint import endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.requested_tasks import locate_tasks
-from lm_eval_fr.errors import InputError, LmEvalFrError
+from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError
 
 DEFAULT_LENGTH = 256  # lm-eval's, where a task sets none
 
@@ -54,6 +55,8 @@ def load_work(call: ArmCall) -> tuple[TaskWork, ...]:
             register_models()
             from lm_eval.tasks import TaskManager
 
+            with contextlib.suppress(ArmError):  # a server that is not there is another finding
+                note_context(call, endpoint_of(call))
             metadata = {**call.model_args, **(call.flags.metadata or {})}
             manager = TaskManager(
                 include_path=list(source.folders), include_defaults=source.builtins, metadata=metadata

@@ -44,6 +44,13 @@ def test_chat_models_get_their_template_and_vllm_its_batches() -> None:
     assert own.flags.batch_size == "4"
 
 
+def test_an_arms_own_tokenizer_does_not_measure_the_documents() -> None:
+    arm = (*HERE, "--model_args", f"model=m,base_url={URL},{BY_TOKENS}")
+    assert parse(*arm).flags.metadata == {"tokenizer": None}
+    assert parse(*arm, "--metadata", "tokenizer=org/Common").flags.metadata == {"tokenizer": "org/Common"}
+    assert parse(*HERE, "--model_args", f"model=m,base_url={URL}").flags.metadata == {}
+
+
 def test_the_baseline_has_a_name() -> None:
     assert parse("--model", "fr-baseline", "--tasks", "a").model_args == {"model": "fr-baseline"}
     damaged = parse("--model", "fr-baseline", "--tasks", "a", "--model_args", "damage=0.3,seed=7")
