@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +26,9 @@ from lm_eval_fr.plan_reader import load_plan
 from lm_eval_fr.study_folder import StudyFolder, earlier_plans, was_run
 
 if TYPE_CHECKING:
+    from lm_eval_fr.compare import Comparison
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.pairing import Pairing
-    from lm_eval_fr.report.model import Report
 
 Say = Callable[[str], None]
 
@@ -38,7 +37,7 @@ Say = Callable[[str], None]
 class StudyResult:
     """unfinished: why the judge is not done (budget, failures), None when everything was obtained; and the remedy."""
 
-    report: Report
+    report: Comparison
     out: Path
     unfinished: str | None
     remedy: str = ""
@@ -76,8 +75,8 @@ def run_study(
         pairing = study.pair("candidate", "reference")
         summary = study.judge(pairing)
         study.step(study.steps, "comparing")
-        report = study.compare(pairing, summary, earlier_plans(kept.state, plan, study.out), text)
-        study.write(pairing, report)
+        report = study.compare(pairing, summary, earlier_plans(kept.state, plan, study.out))
+        study.write(report)
         kept.results_seen()
     unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"
     return StudyResult(report=report, out=study.out, unfinished=unfinished, remedy=_remedy(summary))
@@ -176,41 +175,19 @@ class _Study:
             if reporter is not None:
                 reporter.close()
 
-    def compare(
-        self, pairing: Pairing, summary: JudgeSummary | None, earlier: Sequence[EarlierPlan], plan_text: str
-    ) -> Report:
+    def compare(self, pairing: Pairing, summary: JudgeSummary | None, earlier: Sequence[EarlierPlan]) -> Comparison:
         from lm_eval_fr.compare import compare
-        from lm_eval_fr.logs import find_run
+        from lm_eval_fr.compare.study_options import study_options
 
-        plan, now = self.plan, datetime.now().astimezone()
-        reruns = {name: find_run(self.out / name) for name, _ in self.arms if name.endswith("-rerun")}
-        return compare(
-            pairing,
-            judge_dir=None if summary is None else self.out / "judge",
-            margins=plan.margins,
-            level=plan.level,
-            seed=plan.seed,
-            candidate_rerun=reruns.get("candidate-rerun"),
-            reference_rerun=reruns.get("reference-rerun"),
-            plan_hash=plan.hash,
-            plan_text=plan_text,
-            command=self.command,
-            created=now.isoformat(timespec="seconds"),
-            today=now.date(),
-            earlier_plans=earlier,
-        )
+        judged = summary is not None
+        options = study_options(self.plan, self.out, judged=judged, command=self.command, earlier_plans=earlier)
+        return compare(pairing, options)
 
-    def write(self, pairing: Pairing, report: Report) -> None:
-        from lm_eval_fr.compare.html_samples import write_html
-        from lm_eval_fr.report import json_writer as json
-        from lm_eval_fr.report import markdown_writer as markdown
-        from lm_eval_fr.report import text_writer as text
-
-        judged = self.out / "judge" if report.judge is not None else None
-        write_html(report, pairing, self.out / "report.html", judge_dir=judged, seed=self.plan.seed)
+    def write(self, report: Comparison) -> None:
+        report.to_html(self.out / "report.html")
         for name, content in (
-            ("report.txt", text.render(report)),
-            ("report.md", markdown.render(report)),
-            ("compare.json", json.to_json(report)),
+            ("report.txt", report.to_text()),
+            ("report.md", report.to_markdown()),
+            ("compare.json", report.to_json()),
         ):
             write_atomic(self.out / name, content)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lm_eval_fr.analyses.value.value_model import TokenSource
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run, TaskLog, read_samples, task_as_asked
 from lm_eval_fr.logs.samples import COPY_AGAIN, decode_line
-from lm_eval_fr.report.value_model import TokenSource
 from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, local_tokenizer
 
 _NAMES = ("tokenizer", "pretrained", "model")
