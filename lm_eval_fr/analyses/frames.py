@@ -85,7 +85,7 @@ def _pair_rows(pairing: Pairing, verdicts: Mapping[tuple[str, str], PairVerdict]
 
 
 def _scores(task: PairedTask, i: int) -> dict[str, Any]:
-    if task.judged:
+    if not task.scored:
         return {}
     metric = task.metrics[0]
     candidate, reference = float(task.candidate[metric][i]), float(task.reference[metric][i])

@@ -65,7 +65,7 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
     from lm_eval_fr.stats import judge_pilot_spread
 
     pairing = pair_runs(find_run(candidate), find_run(reference))
-    found = [(task.task, _pilot(task)) for task in pairing.tasks if not task.judged]
+    found = [(task.task, _pilot(task)) for task in pairing.tasks if task.scored]
     if judged is not None:
         decided = [(score, v.cluster) for v in read_verdicts(judged) if (score := v.score) is not None]
         if not decided:

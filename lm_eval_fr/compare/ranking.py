@@ -42,6 +42,8 @@ def _rank(task: PairedTask, verdicts: Mapping[str, PairVerdict]) -> Ranked:
             difference[i] = np.nan if verdict.score is None else verdict.score
             urgent[i] = verdict.outcome in ("loss", "flip")
         return Ranked(task, difference, urgent, found)
+    if not task.scored:
+        return Ranked(task, np.full(task.n, np.nan), np.zeros(task.n, dtype=bool), {})
     metric = task.metrics[0]
     sign = 1.0 if task.higher_is_better[metric] else -1.0
     difference = sign * (task.candidate[metric] - task.reference[metric])

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.logs.columns import Columns, Request, read_columns
+from lm_eval_fr.logs.column_reader import read_columns
+from lm_eval_fr.logs.columns import Columns, Request
 
 _PARALLEL = 64 << 20  # bytes from which a second process pays for its start
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import re
@@ -12,6 +13,7 @@ from typing import Any
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import read_json
+from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.samples import COPY_AGAIN
 
 RUN_AGAIN = "run the arm with `lm-eval-fr run` or `lm_eval run --log_samples`"
@@ -29,6 +31,11 @@ class Results:
     body: Mapping[str, Any]
 
     @property
+    def fingerprint(self) -> str:
+        """Equal for a file and its copy."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    @property
     def model(self) -> str:
         return str(self.body.get("model_name") or self.path.parent.name)
 
@@ -40,14 +47,12 @@ class Results:
     @property
     def date(self) -> float:
         value = self.body.get("date")
-        return float(value) if isinstance(value, (int, float)) else 0.0
+        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
 
     @property
     def seconds(self) -> float | None:
-        try:
-            return float(self.body["total_evaluation_time_seconds"])
-        except (KeyError, TypeError, ValueError):
-            return None
+        seconds = number_of(self.body.get("total_evaluation_time_seconds"))
+        return seconds if seconds is not None and math.isfinite(seconds) else None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -65,6 +70,12 @@ class Results:
         found = self.value(block, task)
         return found if isinstance(found, dict) else {}
 
+    def printed(self, task: str) -> dict[str, float]:
+        """ "<metric>,<filter>" -> the aggregate that lm-eval printed, where it is a number."""
+        found = self.of_task("results", task).items()
+        numbers = {key: number_of(value) for key, value in found if "," in key and "_stderr," not in key}
+        return {key: value for key, value in numbers.items() if value is not None}
+
     def evaluated(self, task: str) -> tuple[int | None, int | None]:
         """(documents evaluated, documents of the split), None where lm-eval does not say.
 
@@ -74,7 +85,7 @@ class Results:
         counts = self.of_task("n-samples", task)
         effective, original = (_whole(counts.get(key)) for key in ("effective", "original"))
         limit = self.body["config"].get("limit")
-        if not effective and original is not None and isinstance(limit, (int, float)) and limit > 0:
+        if not effective and original is not None and isinstance(limit, (int, float)) and 0 < limit < math.inf:
             effective = min(original, math.ceil(original * limit) if limit < 1 else int(limit))
         return (effective or None), original
 

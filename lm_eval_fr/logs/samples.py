@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.io.reading import parse_json
+from lm_eval_fr.io.reading import parse_json, read_jsonl
+from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.logged_prompts import Rendering, read_prompt
+from lm_eval_fr.logs.task_log import FilterOrder, TaskLog
 
 COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +26,7 @@ _OWN_KEYS = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line of samples_*.jsonl, read in full."""
+    """One line of samples_*.jsonl, read in full. choices: of a multiple-choice document, as they were scored."""
 
     task: str
     doc_id: int
@@ -42,6 +44,7 @@ class Sample:
     path: Path
     line: int
     rendering: Rendering
+    choices: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:
@@ -49,80 +52,65 @@ class Sample:
         return self.answers[0] if self.answers else ""
 
 
-@dataclass(frozen=True)
-class SampleFile:
-    """One samples file and what its results file says of it."""
-
-    path: Path
-    task_hash: str | None
-    documents: int | None  # that were evaluated, None where lm-eval does not say
-    original: int | None  # of the whole evaluation split
-    means: Mapping[str, float]  # "<metric>,<filter>" -> the mean that lm-eval printed
-
-    @property
-    def responses(self) -> Path:
-        return self.path.with_name("responses_" + self.path.name.removeprefix("samples_"))
-
-
-@dataclass(frozen=True)
-class TaskLog:
-    """One task of a run. Its files are several when the documents were shared out over machines."""
-
-    task: str
-    files: tuple[SampleFile, ...]
-    version: Any
-    generation: Mapping[str, Any]
-    config: Mapping[str, Any]
-    filters: tuple[str, ...]
-    metrics: tuple[str, ...]
-    higher_is_better: Mapping[str, bool]
-    cluster_field: str | None
-    n_logged: int
-    rendering: Rendering = field(default_factory=Rendering)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(file.path for file in self.files)
-
-    @property
-    def judged(self) -> bool:
-        """Whether only a judge can tell: no metric of it is a number."""
-        return not self.metrics
-
-
 def read_samples(log: TaskLog, *, filter: str | None = None) -> Iterator[Sample]:
     """The task's samples in file order, one for each document and filter (or of one filter)."""
     for file in log.files:
+        order = FilterOrder(log.filters)
         with file.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
-                sample = parse_sample(line, log, file.path, number)
-                if filter is None or sample.filter == filter:
-                    yield sample
+                row = parse_line(line, file.path, number)
+                name = row.get("filter") or order.of(row["doc_id"])
+                if filter is None or name == filter:
+                    yield _sample(row, log, file.path, number, name)
 
 
-def parse_sample(line: bytes, log: TaskLog, path: Path, number: int) -> Sample:
-    row = parse_line(line, path, number)
+def parse_sample(line: bytes, log: TaskLog, path: Path, number: int, filter: str) -> Sample:
+    return _sample(parse_line(line, path, number), log, path, number, filter)
+
+
+def _sample(row: Mapping[str, Any], log: TaskLog, path: Path, number: int, filter: str | None) -> Sample:
+    if filter is None:
+        raise too_many_lines(row["doc_id"], log.filters, path, number)
     sent = row["arguments"]["gen_args_0"]
+    lists = {metric.name for metric in log.metrics if metric.shape == "list" and metric.aggregation is None}
+    values = {
+        name: score_of(row.get(name), as_list=name in lists)
+        for name in row.get("metrics") or log.metric_names
+        if name != "bypass"
+    }
     return Sample(
         task=log.task,
         doc_id=row["doc_id"],
-        doc=row["doc"],
+        doc=row["doc"] if isinstance(row["doc"], dict) else {},
         target=str(row["target"]),
         prompt=sent.get("arg_0"),
         generation=sent["arg_1"] if isinstance(sent.get("arg_1"), dict) else {},
         responses=flat(row["resps"]),
         answers=flat(row["filtered_resps"]),
-        filter=row.get("filter", "none"),
-        scores=scores_of(row),
+        filter=filter,
+        scores={name: value for name, value in values.items() if value is not None},
         doc_hash=row["doc_hash"],
         prompt_hash=row["prompt_hash"],
         target_hash=row["target_hash"],
         path=path,
         line=number,
         rendering=log.rendering,
+        choices=() if log.generates else _choices(row["arguments"]),
     )
+
+
+def _choices(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """The continuations whose log-likelihoods were asked, in the order of the responses."""
+    asked = [arguments.get(f"gen_args_{i}") for i in range(len(arguments))]
+    texts = [sent.get("arg_1") for sent in asked if isinstance(sent, dict)]
+    return tuple(text for text in texts if isinstance(text, str)) if len(texts) > 1 else ()
+
+
+def too_many_lines(doc_id: int, filters: tuple[str, ...], path: Path, number: int) -> InputError:
+    what = f"document {doc_id} has more lines than the task has filters ({', '.join(filters)}), and none names its own"
+    return InputError(what, where=path, line=number, remedy="run the arm again with lm-eval 0.4.7 or later")
 
 
 def task_as_asked(sample: Sample) -> tuple[str | None, str]:
@@ -134,19 +122,11 @@ def read_responses(log: TaskLog) -> dict[str, Mapping[str, Any]]:
     """doc_hash -> what the arm knew of the reply (finish_reason, usage, error, seconds); {} if it kept none."""
     found: dict[str, Mapping[str, Any]] = {}
     for file in log.files:
-        if not file.responses.is_file():
-            continue
-        with file.responses.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                row = decode_line(line, file.responses, number)
-                if not isinstance(row, dict) or not isinstance(row.get("doc_hash"), str):
-                    raise InputError(
-                        "not a record of a response: no `doc_hash`",
-                        where=file.responses,
-                        line=number,
-                        remedy=COPY_AGAIN,
-                    )
-                found[row["doc_hash"]] = row
+        for number, row in read_jsonl(file.responses, remedy=COPY_AGAIN) if file.responses.is_file() else ():
+            if not isinstance(row, dict) or not isinstance(row.get("doc_hash"), str):
+                what = "not a record of a response: no `doc_hash`"
+                raise InputError(what, where=file.responses, line=number, remedy=COPY_AGAIN)
+            found[row["doc_hash"]] = row
     return found
 
 
@@ -171,14 +151,19 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
     row = decode_line(line, path, number)
     missing = [key for key in _OWN_KEYS if key not in row] if isinstance(row, dict) else ["doc_hash"]
     if not missing:
-        arguments = row["arguments"]
+        arguments, names = row["arguments"], row.get("metrics")
         whole = isinstance(arguments, dict) and isinstance(arguments.get("gen_args_0"), dict)
         missing = [] if whole else ["arguments.gen_args_0"]
         missing += [key for key in _HASHES if not is_hash(row[key])]
         missing += [] if type(row["doc_id"]) is int and 0 <= row["doc_id"] < 1 << 62 else ["doc_id"]
+        missing += [] if isinstance(row.get("filter"), str | None) else ["filter"]
+        named = names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
+        missing += [] if named else ["metrics"]
     if missing:
+        old = isinstance(row, dict) and "resps" in row and "doc_hash" not in row
+        before = ": lm-eval 0.4.2 and older write no hashes" if old else ""
         raise InputError(
-            f"not a sample as lm-eval 0.4 writes it: no proper `{missing[0]}`",
+            f"not a sample as lm-eval 0.4.3 to 0.4.13 write it: no proper `{missing[0]}`{before}",
             where=path,
             line=number,
             remedy="run the arm again with lm-eval 0.4.13 and --log_samples",
@@ -197,33 +182,15 @@ def flat(value: Any) -> tuple[str, ...]:
     return () if value is None else (value if isinstance(value, str) else str(value),)
 
 
-def scores_of(row: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of a sample that are numbers; NaN and infinities stay as they are for the caller to judge."""
-    named = row.get("metrics")
-    names = named if isinstance(named, list) else []
-    found = {name: score_of(row.get(name), response_count(row["resps"])) for name in names if name != "bypass"}
-    return {name: value for name, value in found.items() if value is not None}
+def score_of(value: Any, *, as_list: bool = False) -> float | None:
+    """What is shown of a metric beside one answer: its number; as_list: the mean of a list of them. Else None.
 
-
-def response_count(resps: Any) -> int:
-    """How often the arm answered the first request (repeats)."""
-    return len(resps[0]) if isinstance(resps, list) and resps and isinstance(resps[0], list) else 0
-
-
-def score_of(value: Any, responses: int = 1) -> float | None:
-    """One metric of one document as a number, or None.
-
-    A list of truth values (ifeval's instructions) and a list of one number a response (repeats) count as their mean.
-    Other lists are ingredients of a corpus metric (gold and prediction of an F1, words and log-likelihoods).
+    Lists are the truth values of a document's instructions, or one number a response. The ingredients of a corpus
+    metric (gold and prediction, a log-likelihood and its words) are no score of the document.
     """
-    if isinstance(value, (bool, int, float)):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf
-    if isinstance(value, list) and value:
-        if all(isinstance(item, bool) for item in value):
-            return sum(value) / len(value)
-        if len(value) == responses > 1 and all(isinstance(item, (bool, int, float)) for item in value):
-            return math.fsum(value) / len(value) if all(map(math.isfinite, value)) else math.nan
-    return None
+    if as_list and isinstance(value, list) and value:
+        numbers = [number_of(item) for item in value]
+        known = [number for number in numbers if number is not None and math.isfinite(number)]
+        return math.fsum(known) / len(known) if len(known) == len(numbers) else None
+    number = number_of(value)
+    return number if number is not None and math.isfinite(number) else None

@@ -13,8 +13,24 @@ pairs       the result
 
 from lm_eval_fr.logs import task_as_asked
 from lm_eval_fr.pairing.agreement import Setting
+from lm_eval_fr.pairing.answers import Answers, ArmHealth, Imbalance, imbalances
 from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
-from lm_eval_fr.pairing.pairs import ArmHealth, Pair, PairedTask
+from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, Strata
 from lm_eval_fr.pairing.same_work import KINDS
 
-__all__ = ["KINDS", "ArmHealth", "Pair", "PairedTask", "Pairing", "Setting", "pair_paths", "pair_runs", "task_as_asked"]
+__all__ = [
+    "KINDS",
+    "Answers",
+    "ArmHealth",
+    "Imbalance",
+    "Pair",
+    "PairedTask",
+    "Pairing",
+    "Printed",
+    "Setting",
+    "Strata",
+    "imbalances",
+    "pair_paths",
+    "pair_runs",
+    "task_as_asked",
+]

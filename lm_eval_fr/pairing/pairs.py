@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from lm_eval_fr.logs.samples import Sample, TaskLog, parse_sample, read_line
-
-
-@dataclass(frozen=True)
-class ArmHealth:
-    """What an arm's answers look like, over the paired documents.
-
-    empty: nothing but white space. truncated: by the server's own word (finish_reason), or else by a heuristic: as long
-    as max_gen_toks allows (two characters a token), and ends inside a sentence. failed: no answer was obtained.
-    """
-
-    n: int
-    empty: int
-    truncated: int
-    failed: int
-    truncated_by: Literal["finish_reason", "heuristic"] = "heuristic"
+from lm_eval_fr.logs.samples import Sample, parse_sample, read_line
+from lm_eval_fr.logs.task_log import TaskLog
+from lm_eval_fr.pairing.answers import Answers, ArmHealth
 
 
 @dataclass(frozen=True)
@@ -50,6 +36,7 @@ class Side:
     """One arm of a paired task: where its samples lie."""
 
     log: TaskLog
+    filter: str
     paths: tuple[Path, ...]
     file: np.ndarray
     line: np.ndarray
@@ -57,15 +44,51 @@ class Side:
 
     def sample(self, i: int) -> Sample:
         path = self.paths[self.file[i]]
-        return parse_sample(read_line(path, int(self.offset[i])), self.log, path, int(self.line[i]))
+        line = read_line(path, int(self.offset[i]))
+        return parse_sample(line, self.log, path, int(self.line[i]), self.filter)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One aggregate that lm-eval printed, None where it printed none for an arm.
+
+    score: the entry of `PairedTask.metrics` that is made from it, None where none is; then `reason` says why.
+    """
+
+    metric: str
+    filter: str
+    candidate: float | None
+    reference: float | None
+    higher_is_better: bool | None
+    score: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """The documents by a property of theirs: codes (one a document) index labels."""
+
+    name: str
+    labels: tuple[str, ...]
+    codes: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class PairedTask:
-    """The documents of one task that both arms answered, in plan order (the reference's doc_id)."""
+    """The documents of one task that both arms answered, in plan order (the reference's doc_id).
+
+    metrics: the scores that each document has, the first one primary. candidate, reference: their values, whose mean is
+    what the task says of an arm: what lm-eval printed, but for answers that were never obtained, which count worst.
+    weights: of a score whose aggregate is a weighted mean (a document's words, its instructions): the values hold the
+    weight already, so that their plain mean is the aggregate. ends: the least and the largest value that a metric's
+    mean can have, where known. no_verdict: why nothing may be claimed of this task, None where something may.
+    clusters: documents of one article, or copies of one document. copies: how many documents are there again.
+    identical: whether both arms' responses are the same in every byte.
+    """
 
     task: str
     filter: str
+    judged: bool
     metrics: tuple[str, ...]
     higher_is_better: Mapping[str, bool]
     n: int
@@ -75,17 +98,41 @@ class PairedTask:
     cluster_names: tuple[str, ...]
     candidate: Mapping[str, np.ndarray]
     reference: Mapping[str, np.ndarray]
-    candidate_health: ArmHealth
-    reference_health: ArmHealth
+    answers: tuple[Answers, Answers] = field(repr=False)  # the candidate's, the reference's
     allowed: tuple[str, ...]
     sides: tuple[Side, Side] = field(repr=False)
-    failed: tuple[np.ndarray, np.ndarray] = field(repr=False)  # per document, candidate's and reference's
-    truncated: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    identical: np.ndarray = field(repr=False)
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    printed: tuple[Printed, ...] = ()
+    no_verdict: str | None = None
+    strata: tuple[Strata, ...] = ()
+    copies: int = 0
 
     @property
-    def judged(self) -> bool:
-        """Whether only a judge can tell: the task has no metric."""
-        return not self.metrics
+    def scored(self) -> bool:
+        """Whether each document has a score that may be compared."""
+        return bool(self.metrics)
+
+    @property
+    def generates(self) -> bool:
+        return self.sides[1].log.generates
+
+    @property
+    def candidate_health(self) -> ArmHealth:
+        return self.answers[0].health
+
+    @property
+    def reference_health(self) -> ArmHealth:
+        return self.answers[1].health
+
+    @property
+    def failed(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.answers[0].failed, self.answers[1].failed
+
+    @property
+    def truncated(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.answers[0].truncated, self.answers[1].truncated
 
     def pair(self, i: int) -> Pair:
         """The i-th document, with both arms' full texts."""

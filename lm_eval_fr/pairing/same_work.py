@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import numpy as np
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs.columns import Columns, Request, read_logged_prompts
 from lm_eval_fr.logs.logged_prompts import Prompt, prompt_difference, read_prompt
-from lm_eval_fr.logs.samples import TaskLog, read_responses
+from lm_eval_fr.logs.task_log import Metric, TaskLog
 from lm_eval_fr.pairing.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
+from lm_eval_fr.pairing.alignment import align_scores
+from lm_eval_fr.pairing.answers import read_answers
+from lm_eval_fr.pairing.grouping import clusters_of, strata_of
 from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
-from lm_eval_fr.pairing.pairs import ArmHealth, PairedTask, Side
+from lm_eval_fr.pairing.pairs import PairedTask, Side
 
 KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters")  # the words of --allow
 
@@ -31,7 +34,8 @@ class TaskDraft:
         self.allowed: list[str] = []
         self.notes: list[str] = []
         self.filter = self._choose_filter(filter)
-        self.metrics = self._choose_metrics(metric)
+        self.metric = metric
+        self._check_metrics()
         self.generation: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
         if candidate.version != reference.version:
             self._mismatch(
@@ -46,9 +50,10 @@ class TaskDraft:
             )
 
     def requests(self) -> tuple[Request, Request]:
+        fields = tuple(dict.fromkeys([*filter(None, (self.reference.cluster_field,)), *self.reference.strata_fields]))
         return (
-            Request(self.candidate, self.filter, self.metrics),
-            Request(self.reference, self.filter, self.metrics, self.reference.cluster_field),
+            Request(self.candidate, self.filter, self._metrics(self.candidate)),
+            Request(self.reference, self.filter, self._metrics(self.reference), fields),
         )
 
     def pair(self, mine: Columns, theirs: Columns) -> PairedTask:
@@ -57,33 +62,39 @@ class TaskDraft:
         join = self._join(mine, theirs)
         self._check_generation(mine, theirs, join)
         self._check_prompts(mine, theirs, join)
-        health, failed, truncated = zip(
-            *(self._health(log, columns, rows) for log, columns, rows in self._arms(mine, theirs, join)), strict=True
-        )
-        scores = self._scores(mine, theirs, join, failed)
-        clusters, names = _clusters(theirs, join.reference)
-        sides = tuple(
-            Side(log, columns.paths, columns.file[rows], columns.line[rows], columns.offset[rows])
-            for log, columns, rows in self._arms(mine, theirs, join)
-        )
+        answers = [read_answers(log, columns, rows) for log, columns, rows in self._arms(mine, theirs, join)]
+        arms = [(*arm, found.failed) for arm, found in zip(self._arms(mine, theirs, join), answers, strict=True)]
+        aligned = align_scores(arms[0], arms[1], self.metric, self.filter)
+        self.notes += aligned.notes
+        rows = [arm[2][aligned.keep] for arm in arms]
+        sides = [
+            Side(log, self.filter, columns.paths, columns.file[at], columns.line[at], columns.offset[at])
+            for (log, columns, _, _), at in zip(arms, rows, strict=True)
+        ]
+        clusters = clusters_of(self.reference, theirs, rows[1])
         return PairedTask(
             task=self.task,
             filter=self.filter,
-            metrics=self.metrics,
-            higher_is_better={name: self.reference.higher_is_better.get(name, True) for name in self.metrics},
-            n=len(join.reference),
-            doc_ids=theirs.doc_id[join.reference],
-            doc_hashes=HexColumn(theirs.doc_hash[join.reference]),
-            clusters=clusters,
-            cluster_names=names,
-            candidate=scores[0],
-            reference=scores[1],
-            candidate_health=health[0],
-            reference_health=health[1],
+            judged=self.candidate.judged and self.reference.judged,
+            metrics=aligned.metrics,
+            higher_is_better=aligned.higher_is_better,
+            n=len(rows[1]),
+            doc_ids=theirs.doc_id[rows[1]],
+            doc_hashes=HexColumn(theirs.doc_hash[rows[1]]),
+            clusters=clusters.codes,
+            cluster_names=clusters.names,
+            candidate=aligned.candidate,
+            reference=aligned.reference,
+            answers=(answers[0].rows(aligned.keep), answers[1].rows(aligned.keep)),
             allowed=tuple(self.allowed),
             sides=(sides[0], sides[1]),
-            failed=(failed[0], failed[1]),
-            truncated=(truncated[0], truncated[1]),
+            identical=mine.digest[rows[0]] == theirs.digest[rows[1]],
+            weights=aligned.weights,
+            ends=aligned.ends,
+            printed=aligned.printed,
+            no_verdict=aligned.no_verdict,
+            strata=tuple(strata_of(self.reference, theirs, rows[1])),
+            copies=clusters.copies,
         )
 
     def _arms(self, mine: Columns, theirs: Columns, join: Join) -> tuple[tuple[TaskLog, Columns, np.ndarray], ...]:
@@ -118,22 +129,25 @@ class TaskDraft:
             )
         return name
 
-    def _choose_metrics(self, wanted: str | None) -> tuple[str, ...]:
-        ours, theirs = self.candidate.metrics, self.reference.metrics
-        primary = wanted or next(iter(theirs), next(iter(ours), None))
+    def _check_metrics(self) -> None:
+        """Both arms must have been scored by the metric that counts."""
+        ours, theirs = self.candidate.metric_names, self.reference.metric_names
+        primary = self.metric or next(iter(theirs), next(iter(ours), None))
         common = ", ".join(name for name in theirs if name in ours) or "none is common to both arms"
-        for has, log in (("candidate", self.candidate), ("reference", self.reference)):
-            if primary is not None and primary not in log.metrics:
+        for has, log, names in (("candidate", self.candidate, ours), ("reference", self.reference, theirs)):
+            if primary is not None and self.metric is None and primary not in names:
                 raise InputError(
-                    f"the {has}'s samples of {self.task} have no metric {primary!r} that is a number",
+                    f"the {has}'s samples of {self.task} have no metric {primary!r}",
                     where=log.paths[0],
                     remedy=f"choose one of those that both arms log: {common}",
                 )
-        if wanted is not None:
-            return (wanted,)
-        if left := [name for name in dict.fromkeys([*theirs, *ours]) if name not in ours or name not in theirs]:
+        left = [name for name in dict.fromkeys([*theirs, *ours]) if name not in ours or name not in theirs]
+        if self.metric is None and left:
             self.notes.append(f"{self.task}: only one arm has {', '.join(left)}; left out")
-        return tuple(name for name in theirs if name in ours)
+
+    def _metrics(self, log: TaskLog) -> tuple[Metric, ...]:
+        """What to read: the chosen metric, or all, also where the choice is the name of a score that is made of one."""
+        return tuple(metric for metric in log.metrics if metric.name == self.metric) or log.metrics
 
     def _join(self, mine: Columns, theirs: Columns) -> Join:
         by_target = "targets" not in self.allow
@@ -226,82 +240,3 @@ class TaskDraft:
                     "what else they hold cannot be told"
                 )
                 self.notes += [] if note in self.notes else [note]
-
-    def _health(self, log: TaskLog, columns: Columns, rows: np.ndarray) -> tuple[ArmHealth, np.ndarray, np.ndarray]:
-        """The arm's health, which of its answers were never obtained, and which look cut off."""
-        failed, truncated, by = columns.missing[rows].copy(), columns.cut_looking[rows], "heuristic"
-        if responses := read_responses(log):
-            hashes = HexColumn(columns.doc_hash[rows])
-            known = [responses.get(name, {}) for name in hashes]
-            failed |= np.array([bool(record.get("error")) for record in known], dtype=bool)
-            truncated, by = np.array([record.get("finish_reason") == "length" for record in known]), "finish_reason"
-        health = ArmHealth(
-            n=len(rows),
-            empty=int((columns.empty[rows] & ~failed).sum()),
-            truncated=int(truncated.sum()),
-            failed=int(failed.sum()),
-            truncated_by=by,  # type: ignore[arg-type]
-        )
-        return health, failed, truncated
-
-    def _scores(
-        self, mine: Columns, theirs: Columns, join: Join, failed: Sequence[np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Aligned scores. An answer that was never obtained counts 0, or the worst on record where lower is better."""
-        found: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
-        for name in self.metrics:
-            both = [columns.scores[name][rows] for _, columns, rows in self._arms(mine, theirs, join)]
-            worst = 0.0
-            if not self.reference.higher_is_better.get(name, True):
-                worst = max((float(np.nanmax(values)) for values in both if not np.isnan(values).all()), default=0.0)
-            for values, lost, scores in zip(both, failed, found, strict=True):
-                values[lost] = worst
-                scores[name] = values
-        kept = tuple(name for name in self.metrics if self._complete(name, mine, theirs, join, found))
-        self.metrics = kept
-        return {name: found[0][name] for name in kept}, {name: found[1][name] for name in kept}
-
-    def _complete(
-        self, name: str, mine: Columns, theirs: Columns, join: Join, scores: Sequence[Mapping[str, np.ndarray]]
-    ) -> bool:
-        """Whether every document has this score in both arms; the first metric must have it."""
-        lacking = [np.isnan(arm[name]) for arm in scores]
-        if not (lacking[0] | lacking[1]).any():
-            return True
-        at = int(np.flatnonzero(lacking[0] | lacking[1])[0])
-        if name != self.metrics[0] and (lacking[0] == lacking[1]).all():
-            self.notes.append(
-                f"{self.task}: {name} is on {int((~lacking[0]).sum())} of {len(lacking[0])} documents; left out"
-            )
-            return False
-        _, columns, rows = self._arms(mine, theirs, join)[0 if lacking[0][at] else 1]
-        path, line = columns.place(int(rows[at]))
-        whose = "both arms'" if lacking[0][at] and lacking[1][at] else "this arm's"
-        raise InputError(
-            f"{whose} sample of document {columns.doc_id[rows[at]]} of {self.task} has no {name}",
-            where=path,
-            line=line,
-            remedy="choose another metric, or correct the task's process_results: it must score every document",
-        )
-
-
-def _clusters(columns: Columns, rows: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Cluster numbers in order of appearance, or None if every document is its own cluster.
-
-    A document without a cluster's name is a cluster of its own.
-    """
-    if columns.cluster is None:
-        return None, ()
-    codes = columns.cluster[rows].astype(np.int64)
-    nameless = [i for i, name in enumerate(columns.cluster_names) if name == "null"]
-    alone = np.isin(codes, nameless)
-    codes[alone] = len(columns.cluster_names) + np.arange(int(alone.sum()))
-    distinct, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    if len(distinct) == len(codes):
-        return None, ()
-    order = np.argsort(first)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    known = columns.cluster_names
-    names = tuple(known[code] if code < len(known) else "" for code in distinct[order])
-    return rank[inverse], names

@@ -67,6 +67,8 @@ class FakeTask:
     filters: Sequence[str] = ("none",)
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     original: int | None = None
+    aggregation: Mapping[str, str] = field(default_factory=dict)  # other than the mean
+    printed: Mapping[str, float] = field(default_factory=dict)  # the aggregates of these
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -278,7 +280,11 @@ def _filtered(sample: FakeSample, filters: Sequence[str]) -> list[tuple[str, Any
 
 def _config(task: FakeTask, gen_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     metrics = [
-        {"metric": name, "aggregation": "mean", "higher_is_better": task.higher_is_better.get(name, True)}
+        {
+            "metric": name,
+            "aggregation": task.aggregation.get(name, "mean"),
+            "higher_is_better": task.higher_is_better.get(name, True),
+        }
         for name in task.metrics
     ]
     config: dict[str, Any] = {
@@ -312,7 +318,9 @@ def _aggregated(task: FakeTask, lines: Sequence[Mapping[str, Any]]) -> dict[str,
     }
     for metric, name in itertools.product(task.metrics, task.filters):
         values = [line[metric] for line in lines if line["filter"] == name and metric in line]
-        if values and all(isinstance(value, (int, float)) for value in values):
+        if metric in task.printed:
+            found[f"{metric},{name}"] = task.printed[metric]
+        elif values and all(isinstance(value, (int, float)) for value in values):
             found[f"{metric},{name}"] = sum(values) / len(values)
             found[f"{metric}_stderr,{name}"] = "N/A"
     return found

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import find_run, read_responses, read_samples, task_as_asked
-from lm_eval_fr.logs.columns import Columns, Request, read_columns
+from lm_eval_fr.logs.column_reader import read_columns
+from lm_eval_fr.logs.columns import Columns, Request
 from lm_eval_fr.logs.samples import score_of
 from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task, write_responses
 
@@ -21,7 +22,8 @@ QA = plain_task("piaf_fr", {"f1": [1.0, 0.5, 0.0], "exact_match": [1, 0, 0]}, ti
 
 def columns_of(folder: Path, task: str = "piaf_fr", **request: object) -> Columns:
     log = find_run(folder).tasks[task]
-    asked = {"filter": log.filters[0], "metrics": log.metrics, "cluster": log.cluster_field, **request}
+    fields = (log.cluster_field,) if log.cluster_field else ()
+    asked = {"filter": log.filters[0], "metrics": log.metrics, "fields": fields, **request}
     return read_columns(Request(log, **asked))  # type: ignore[arg-type]
 
 
@@ -39,7 +41,7 @@ def test_a_run_carries_what_lm_eval_wrote(tmp_path: Path) -> None:
     assert run.settings["gen_kwargs"] == {"reasoning_effort": "none"}
     assert run.settings["chat_template_applied"] is True
     log = run.tasks["piaf_fr"]
-    assert (log.metrics, log.filters, log.n_logged, log.judged) == (("f1", "exact_match"), ("none",), 3, False)
+    assert (log.metric_names, log.filters, log.n_logged, log.judged) == (("f1", "exact_match"), ("none",), 3, False)
     assert log.version == 1.0
     assert log.generation["reasoning_effort"] == "none"
     assert log.cluster_field == "title"
@@ -59,10 +61,10 @@ def test_a_sample_is_read_in_full(tmp_path: Path) -> None:
 
 def test_columns_hold_the_scores_of_the_samples(tmp_path: Path) -> None:
     columns = columns_of(make_run(tmp_path, QA))
-    assert columns.scores["f1"].tolist() == [1.0, 0.5, 0.0]
-    assert columns.scores["exact_match"].tolist() == [1.0, 0.0, 0.0]
-    assert columns.cluster_names == ("Paris", "Lyon")
-    assert columns.cluster is not None and columns.cluster.tolist() == [0, 1, 0]
+    assert columns.scores["f1"].values.tolist() == [1.0, 0.5, 0.0]
+    assert columns.scores["exact_match"].values.tolist() == [1.0, 0.0, 0.0]
+    assert columns.fields["title"].names == ("Paris", "Lyon")
+    assert columns.fields["title"].codes.tolist() == [0, 1, 0]
     assert columns.doc_id.tolist() == [0, 1, 2]
     assert columns.notes == ()
 
@@ -72,7 +74,7 @@ def test_a_second_run_of_a_task_counts_and_is_said(tmp_path: Path) -> None:
     newer = make_run(tmp_path, QA)
     run = find_run(tmp_path)
     assert list(run.tasks) == ["piaf_fr", "sib200_fr"]
-    assert run.tasks["piaf_fr"].metrics == ("f1", "exact_match")
+    assert run.tasks["piaf_fr"].metric_names == ("f1", "exact_match")
     assert run.results_path == max(newer.glob("results_*.json"))
     assert [note for note in run.notes if note.startswith("piaf_fr: the newest of 2 runs counts")]
     assert not [note for note in run.notes if note.startswith("sib200_fr")]
@@ -82,7 +84,7 @@ def test_one_results_file_names_an_older_run(tmp_path: Path) -> None:
     make_run(tmp_path, plain_task("piaf_fr", {"f1": [0.25] * 3}))
     folder = make_run(tmp_path, QA)
     older = min(folder.glob("results_*.json"))
-    assert find_run(older).tasks["piaf_fr"].metrics == ("f1",)
+    assert find_run(older).tasks["piaf_fr"].metric_names == ("f1",)
 
 
 def test_an_output_path_that_ends_in_json(tmp_path: Path) -> None:
@@ -116,60 +118,51 @@ def test_several_filters_are_kept_apart(tmp_path: Path) -> None:
     folder = make_run(tmp_path, gsm8k())
     log = find_run(folder).tasks["gsm8k"]
     assert log.filters == ("strict-match", "flexible-extract") and log.n_logged == 3
-    assert columns_of(folder, "gsm8k").scores["exact_match"].tolist() == [0.0] * 3
+    assert columns_of(folder, "gsm8k").scores["exact_match"].values.tolist() == [0.0] * 3
     flexible = columns_of(folder, "gsm8k", filter="flexible-extract")
-    assert flexible.scores["exact_match"].tolist() == [1.0] * 3
+    assert flexible.scores["exact_match"].values.tolist() == [1.0] * 3
     assert flexible.line.tolist() == [2, 4, 6]
     assert [sample.answer for sample in read_samples(log, filter="flexible-extract")] == ["42"] * 3
     with pytest.raises(InputError, match="no sample of the filter 'loose'"):
         columns_of(folder, "gsm8k", filter="loose")
 
 
-def test_lists_of_truth_values_count_as_their_share(tmp_path: Path) -> None:
-    lists = [[True, False], [True], [False, False, True]]
-    samples = [
-        FakeSample({"key": i}, f"p{i}", "a", {"prompt_level_strict_acc": all(values), "inst_level_strict_acc": values})
-        for i, values in enumerate(lists)
-    ]
-    columns = columns_of(make_run(tmp_path, FakeTask("ifeval", samples)), "ifeval")
-    assert columns.scores["inst_level_strict_acc"].tolist() == pytest.approx([0.5, 1.0, 1 / 3])
-    assert columns.scores["prompt_level_strict_acc"].tolist() == [0.0, 1.0, 0.0]
-
-
-def test_repeats_are_averaged_where_every_response_has_a_score(tmp_path: Path) -> None:
-    samples = [
-        FakeSample({"i": i}, f"p{i}", ["a", "b", "c", "d"], {"exact_match": [1, 0, 0, i], "acc": 1.0}) for i in range(2)
-    ]
-    columns = columns_of(make_run(tmp_path, FakeTask("aime25", samples)), "aime25")
-    assert columns.scores["exact_match"].tolist() == [0.25, 0.5]
-    sample = next(read_samples(find_run(tmp_path).tasks["aime25"]))
-    assert sample.responses == ("a", "b", "c", "d") and sample.scores == {"exact_match": 0.25, "acc": 1.0}
-
-
-def test_ingredients_of_a_corpus_metric_are_left_out_and_said(tmp_path: Path) -> None:
-    samples = [FakeSample({"i": i}, f"p{i}", "a", {"f1": [0, 1], "bleu": ["x", "y"], "acc": 1.0}) for i in range(2)]
-    run = find_run(make_run(tmp_path, FakeTask("glue", samples)))
-    assert run.tasks["glue"].metrics == ("acc",)
-    assert run.notes == ("glue: f1, bleu is not one number a document and is left out",)
+def test_what_a_sample_shows_of_a_metric(tmp_path: Path) -> None:
+    scores = {
+        "strict": [True, False],
+        "four": [1, 0, 0, 0.5],
+        "f1": [0, 1],
+        "word_perplexity": [-3.5, 12],
+        "acc": "True",
+    }
+    own = dict.fromkeys(("strict", "four"), "def aggregate(items):\n    ...\n")
+    task = FakeTask(
+        "t",
+        [FakeSample({"i": 0}, "p", ["a", "b", "c", "d"], scores)],
+        aggregation={**own, "f1": "f1", "word_perplexity": "weighted_perplexity"},
+    )
+    sample = next(read_samples(find_run(make_run(tmp_path, task)).tasks["t"]))
+    assert sample.scores == {"strict": 0.5, "four": 0.375, "acc": 1.0}
+    assert sample.responses == ("a", "b", "c", "d")
 
 
 @pytest.mark.parametrize(
-    ("value", "responses", "score"),
+    ("value", "score"),
     [
-        (True, 1, 1.0),
-        (0, 1, 0.0),
-        ([1, 0], 2, 0.5),
-        ([1, 0], 1, None),
-        ([], 1, None),
-        ("1", 1, None),
-        (None, 1, None),
-        ({"a": 1}, 1, None),
-        (10**400, 1, np.inf),
-        ([[True]], 1, None),
+        (True, 1.0),
+        (0, 0.0),
+        ("0.25", 0.25),
+        ("False", 0.0),
+        ([1, 0], None),
+        ("un", None),
+        (None, None),
+        ({"a": 1}, None),
+        (10**400, None),
+        (float("nan"), None),
     ],
 )
-def test_what_counts_as_a_number(value: object, responses: int, score: float | None) -> None:
-    assert score_of(value, responses) == score
+def test_what_counts_as_a_number(value: object, score: float | None) -> None:
+    assert score_of(value) == score
 
 
 def test_answers_that_are_empty_cut_or_missing_are_marked(tmp_path: Path) -> None:
@@ -209,7 +202,7 @@ class TestShards:
         self.shard(tmp_path, [5, 6, 7, 8, 9])
         columns = columns_of(tmp_path)
         assert sorted(columns.doc_id.tolist()) == list(range(10))
-        assert columns.scores["f1"].sum() == pytest.approx(4.5)
+        assert columns.scores["f1"].values.sum() == pytest.approx(4.5)
         assert len(columns.paths) == 2
         assert find_run(tmp_path).notes == ("piaf_fr: 2 shards put together, 10 documents",)
 
@@ -350,36 +343,42 @@ class TestRefusals:
             if key != "resps" or key not in spoilt:
                 self.refuse(tmp_path, rf"jsonl:2: not a sample as lm-eval .*{key}")
 
-    @pytest.mark.parametrize("value", [float("nan"), float("inf"), "un", [1, 2], {}])
-    def test_a_score_that_is_no_finite_number(self, tmp_path: Path, value: object) -> None:
-        task = plain_task("piaf_fr", {"f1": [1.0] * 30, "exact_match": [1.0] * 30})
-        task.samples[25].scores["f1"] = value  # type: ignore[index]
-        make_run(tmp_path, task)
-        self.refuse(
-            tmp_path, r"jsonl:26: the f1 of this document is .*, not a finite number .*another metric .exact_match"
-        )
-        assert columns_of(tmp_path, metrics=("exact_match",)).scores["exact_match"].sum() == 30
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "un", [1, 2], {}])
+def test_a_score_that_is_no_finite_number(tmp_path: Path, value: object) -> None:
+    """On a line that nobody looks at before: the metric has no scores, and the others do."""
+    task = plain_task("piaf_fr", {"f1": [1.0] * 30, "exact_match": [1.0] * 30}, printed={"f1": 1.0})
+    task.samples[25].scores["f1"] = value  # type: ignore[index]
+    make_run(tmp_path, task)
+    columns = columns_of(tmp_path)
+    assert columns.scores["exact_match"].values.sum() == 30
+    (none,) = columns.unscored
+    assert none.metric == "f1" and none.broken
+    assert re.search(r"the f1 of this document is .*, not a (finite )?number \(.*jsonl:26\)", none.reason)
 
 
 def test_nan_in_a_document_is_no_obstacle(tmp_path: Path) -> None:
     samples = [FakeSample({"id": i, "weight": float("nan"), "title": "T"}, f"p{i}", "a", {"f1": 0.5}) for i in range(2)]
     columns = columns_of(make_run(tmp_path, FakeTask("piaf_fr", samples)))
-    assert columns.scores["f1"].tolist() == [0.5, 0.5]
-    assert columns.cluster_names == ("T",)
+    assert columns.scores["f1"].values.tolist() == [0.5, 0.5]
+    assert columns.fields["title"].names == ("T",)
 
 
 def test_a_reordered_file_is_read_and_said(tmp_path: Path) -> None:
     path = samples_file(make_run(tmp_path, QA))
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::-1]))
     columns = columns_of(tmp_path)
-    assert columns.scores["f1"].tolist() == [0.0, 0.5, 1.0]
+    assert columns.scores["f1"].values.tolist() == [0.0, 0.5, 1.0]
     assert "are not in the order" in columns.notes[0]
 
 
-def test_scores_that_do_not_make_the_printed_mean_are_said(tmp_path: Path) -> None:
+def test_scores_that_do_not_make_the_printed_mean_are_none(tmp_path: Path) -> None:
     path = samples_file(make_run(tmp_path, QA))
     path.write_text(path.read_text().replace('"f1": 0.5', '"f1": 0.9'))
-    assert "the samples' mean f1 is 0.633333, lm-eval printed 0.5" in columns_of(tmp_path).notes[0]
+    columns = columns_of(tmp_path)
+    assert list(columns.scores) == ["exact_match"]
+    (none,) = columns.unscored
+    assert none.broken and "the samples' mean of f1 is 0.633333, lm-eval printed 0.5" in none.reason
 
 
 def test_dates_without_microseconds_sort(tmp_path: Path) -> None:

@@ -153,7 +153,8 @@ def fake(name: str) -> FakeTask:
         for doc in DOCS[:3]
     ]
     description = "Tu lis." if name == "shots" else ""
-    return FakeTask(name, samples, generation=GENERATION, description=description, original=4, cluster="title")
+    own: dict[str, Any] = {"aggregation": {"parts": SHARE}, "printed": {"parts": 4 / 6}}
+    return FakeTask(name, samples, generation=GENERATION, description=description, original=4, cluster="title", **own)
 
 
 @pytest.fixture(params=FORMS)
@@ -196,7 +197,7 @@ def test_real_runs_pair_with_each_other_and_with_fakes(both: tuple[Path, Path], 
         ]
         qa = pairing.tasks[1]
         assert qa.metrics == ("f1", "found", "parts")
-        assert qa.candidate["parts"].tolist() == qa.reference["parts"].tolist() == [0.5, 1.0, 0.5]
+        assert qa.candidate["parts"].tolist() == qa.reference["parts"].tolist() == pytest.approx([0.5, 1.0, 0.5])
         assert qa.clusters is not None and qa.clusters.tolist() == [0, 0, 1]
         assert pairing.tasks[0].judged
 
@@ -213,7 +214,7 @@ def test_the_task_as_asked_of_real_samples(real: dict[str, Path]) -> None:
 
 def test_repeats_and_filters_of_a_real_run(real: dict[str, Path]) -> None:
     log = find_run(real["raw"]).tasks["twice"]
-    assert (log.filters, log.metrics, log.n_logged) == (("first", "vote"), ("exact_match",), 3)
+    assert (log.filters, log.metric_names, log.n_logged) == (("first", "vote"), ("exact_match",), 3)
     sample = next(read_samples(log, filter="vote"))
     assert sample.responses == ("réponse 0",) * 3 and sample.answer == "réponse 0"
     pairing = pair_runs(find_run(real["raw"]), find_run(real["chat"]), tasks=["twice"], filters={"twice": "vote"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lm_eval_fr.logs import find_run, task_as_asked
 from lm_eval_fr.pairing import KINDS, Pairing, pair_runs
 from tests.fakes.runs import CHATML, GREEDY, INST, FakeSample, FakeTask, make_run, plain_task, write_responses
 
+NAN = float("nan")
 TITLES = ["Paris", "Lyon", "Paris", "Nantes"]
 
 
@@ -349,13 +351,80 @@ class TestMetrics:
         assert pairing.tasks[0].metrics == ("f1",)
         assert pairing.notes == ("piaf_fr: exact_match is on 3 of 4 documents; left out",)
 
-    def test_a_score_that_one_arm_lacks_is_refused(self, arms: Arms) -> None:
+    def test_a_score_that_one_arm_lacks_ends_in_no_verdict(self, arms: Arms) -> None:
         short = qa()
         del short.samples[3].scores["f1"]  # type: ignore[attr-defined]
-        with pytest.raises(
-            InputError, match=r"candidate/.*jsonl:4: this arm's sample of document 3 of piaf_fr has no f1"
-        ):
-            arms.write(short, qa()).pair()
+        (task,) = arms.write(short, qa()).pair().tasks
+        assert task.no_verdict is not None
+        assert re.search(r"1 documents have a f1 in one arm only, document 3 .*candidate/.*jsonl:4", task.no_verdict)
+        assert (task.n, task.metrics) == (3, ("f1", "exact_match"))
+
+    def test_a_score_that_is_about_some_documents_counts_on_these(self, arms: Arms) -> None:
+        def task(scores: Sequence[float]) -> FakeTask:
+            own = "def nanmean(items):\n    ...\n"
+            here = [x for x in scores if x == x]
+            return plain_task(
+                "t",
+                {"bert": list(scores), "acc": [1.0] * len(scores)},
+                aggregation={"bert": own},
+                printed={"bert": sum(here) / len(here)},
+            )
+
+        pairing = arms.write(task([0.5, NAN, 0.25, NAN]), task([0.5, NAN, 1.0, NAN])).pair()
+        (paired,) = pairing.tasks
+        assert (paired.n, paired.doc_ids.tolist(), paired.no_verdict) == (2, [0, 2], None)
+        assert paired.candidate["bert"].tolist() == [0.5, 0.25] and paired.candidate["acc"].tolist() == [1.0, 1.0]
+        assert "t: bert is about 2 of 4 documents, and these count" in pairing.notes
+        assert [pair.doc_id for pair in paired.pairs()] == [0, 2]
+        arms.write(task([0.5, 0.5, 0.25, NAN]), task([0.5, NAN, 1.0, NAN]))
+        assert "in one arm only, document 1" in str(arms.pair().tasks[0].no_verdict)
+
+    def test_a_weighted_mean_is_the_plain_mean_of_what_is_paired(self, arms: Arms) -> None:
+        """Instructions: every document is a cluster of as many as it has."""
+
+        def task(truths: list[list[bool]]) -> FakeTask:
+            samples = [FakeSample({"i": i}, f"p{i}", "a", {"inst": one}) for i, one in enumerate(truths)]
+            flat = [item for one in truths for item in one]
+            own = {"inst": "def agg(items):\n    ...\n"}
+            return FakeTask("ifeval", samples, aggregation=own, printed={"inst": sum(flat) / len(flat)})
+
+        (paired,) = arms.write(task([[True], [False, False, True]]), task([[True], [True, True, True]])).pair().tasks
+        assert paired.candidate["inst"].mean() == pytest.approx(0.5) and paired.reference["inst"].mean() == 1.0
+        assert paired.weights["inst"].tolist() == [1, 3] and paired.ends == {"inst": (0.0, 1.0)}
+        (printed,) = paired.printed
+        assert (printed.candidate, printed.reference, printed.score, printed.reason) == (0.5, 1.0, "inst", None)
+        arms.write(task([[True], [False, True]]), task([[True], [True, True, True]]))
+        assert "another number of units" in str(arms.pair().tasks[0].no_verdict)
+
+    def test_a_direction_that_nobody_tells_allows_no_verdict(self, arms: Arms) -> None:
+        config = {"metric_list": [{"metric": "loss", "aggregation": "mean"}]}
+        task = plain_task("t", {"loss": [0.5, 0.25]}, config=config)
+        blocks = {"higher_is_better": {"t": {}}}
+        (paired,) = arms.write(task, task, results=blocks).pair().tasks
+        assert paired.no_verdict == "lm-eval does not say whether more or less of loss is better"
+
+    def test_a_corpus_metric_is_printed_and_the_next_one_counts(self, arms: Arms) -> None:
+        def task(bleu: float) -> FakeTask:
+            scores = [{"bleu": ["a", "b"], "acc": 1.0}, {"bleu": ["c", "c"], "acc": 0.0}]
+            samples = [FakeSample({"i": i}, f"p{i}", "a", one) for i, one in enumerate(scores)]
+            return FakeTask("wmt", samples, aggregation={"bleu": "bleu"}, printed={"bleu": bleu})
+
+        (paired,) = arms.write(task(1.0), task(38.0)).pair().tasks
+        assert paired.metrics == ("acc",) and paired.no_verdict is None and not paired.judged
+        bleu = next(one for one in paired.printed if one.metric == "bleu")
+        assert (bleu.candidate, bleu.reference, bleu.score) == (1.0, 38.0, None)
+        assert bleu.reason == "bleu is computed from all documents together, none has a score of its own"
+
+    def test_files_that_contradict_each_other_end_in_no_verdict_and_no_other_metric(self, arms: Arms) -> None:
+        arms.write(qa(), qa())
+        path = next(arms.candidate.rglob("samples_*"))
+        path.write_text(path.read_text().replace('"f1": 0.5', '"f1": 1.0'))
+        (paired,) = arms.pair().tasks
+        assert paired.metrics == () and not paired.scored
+        assert "candidate: the samples' mean of f1 is 0.5625, lm-eval printed 0.4375" in str(paired.no_verdict)
+        with pytest.raises(InputError, match=r"the f1 of piaf_fr cannot be compared: candidate: .*choose one of exact"):
+            arms.pair(metrics={"piaf_fr": "f1"})
+        assert arms.pair(metrics={"piaf_fr": "exact_match"}).tasks[0].no_verdict is None
 
 
 class TestHealth:

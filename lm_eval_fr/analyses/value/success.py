@@ -53,7 +53,7 @@ def successes_wanted(rules: Sequence[Success], pairing: Pairing) -> list[tuple[P
 
     Without a rule a success is half of the primary metric, which of an exact match is a match.
     """
-    tasks = {task.task: task for task in pairing.tasks if not task.judged}
+    tasks = {task.task: task for task in pairing.tasks if task.scored}
     if not tasks:
         raise InputError(
             "no task of these runs has a score, and a success is one",

@@ -1,0 +1,150 @@
+"""The pairs that the HTML report shows: all of them, or what matters most and a fair sample of the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from lm_eval_fr.compare.ranking import Ranked, rank
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.io.files import atomic_file
+from lm_eval_fr.judge.verdicts.read_judged import read_judged
+from lm_eval_fr.pairing import Pair, Pairing, task_as_asked
+from lm_eval_fr.report import html_writer as html
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.sample_cards import Card, Samples, fit
+
+FILE_LIMIT = 5_000_000
+"""Bytes that the HTML file stays under."""
+
+REST_LIMIT = 100_000
+"""Pairs that are written beside the report at most: the runs themselves have them all."""
+
+_SLACK = 2_000  # the note, the file's name, longer counts
+
+
+def write_html(
+    report: Report, pairing: Pairing, path: Path, *, judge_dir: Path | None = None, seed: int = 1234
+) -> Samples:
+    """The HTML report with its pairs; what does not fit is written beside it as `<name>.samples.jsonl`."""
+    bare = len(html.render(report, Samples(cards=(), total=0)).encode())
+    beside = path.with_suffix(".samples.jsonl")
+    try:
+        samples = collect(pairing, judge_dir=judge_dir, budget=FILE_LIMIT - bare - _SLACK, beside=beside, seed=seed)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=beside, remedy="give another path") from None
+    html.write(html.render(report, samples), path)
+    return samples
+
+
+def collect(pairing: Pairing, *, judge_dir: Path | None, budget: int, beside: Path, seed: int) -> Samples:
+    """The cards that fit `budget` bytes; the others go to the file `beside`, one line a pair.
+
+    Lost, gained, flipped and those that the judge preferred the reference for come first, largest difference first;
+    then the rest in a random order that the seed fixes.
+    """
+    verdicts = () if judge_dir is None else read_judged(judge_dir, pairing).verdicts
+    ranked = rank(pairing.tasks, verdicts)
+    order = _order(ranked, seed)
+    total = len(order)
+    cards, packed = fit((card_of(ranked[t], i) for t, i in order), budget)
+    found = Samples(cards=_in_plan_order(cards, ranked), total=total, packed=packed)
+    if len(cards) == total:
+        beside.unlink(missing_ok=True)
+        return found
+    rest = order[len(cards) :][:REST_LIMIT]
+    _write_rest(beside, ranked, sorted(rest))
+    urgent = sum(int(r.urgent.sum()) for r in ranked)
+    note = _note(len(cards), urgent)
+    if len(rest) < total - len(cards):
+        note += f" The file beside holds {len(rest):,} of the others; the runs' own samples hold them all."
+    return replace(found, note=note, beside=beside.name)
+
+
+def _order(ranked: Sequence[Ranked], seed: int) -> list[tuple[int, int]]:
+    """(task, document) of every pair, the most telling first."""
+    tasks = np.concatenate([np.full(r.task.n, t) for t, r in enumerate(ranked)] or [np.empty(0, dtype=int)])
+    documents = np.concatenate([np.arange(r.task.n) for r in ranked] or [np.empty(0, dtype=int)])
+    urgent = np.concatenate([r.urgent for r in ranked] or [np.empty(0, dtype=bool)])
+    size = np.concatenate([np.nan_to_num(np.abs(r.difference)) for r in ranked] or [np.empty(0)])
+    chance = np.random.default_rng(seed).random(len(tasks))
+    order = np.lexsort((chance, np.where(urgent, -size, 0.0), ~urgent))
+    return list(zip(tasks[order].tolist(), documents[order].tolist(), strict=True))
+
+
+def card_of(ranked: Ranked, i: int) -> Card:
+    """Document i of the task with its texts, read from both arms' files."""
+    task, verdict = ranked.task, ranked.verdicts.get(i)
+    pair = task.pair(i)
+    difference = float(ranked.difference[i])
+    system, user = task_as_asked(pair.reference)
+    return Card(
+        task=task.task,
+        position=i,
+        doc_id=pair.doc_id,
+        doc_hash=pair.doc_hash,
+        cluster=pair.cluster,
+        prompt=f"{system}\n\n{user}" if system else user,
+        gold="" if task.judged else pair.reference.target,
+        candidate=pair.candidate.answer,
+        reference=pair.reference.answer,
+        difference=None if np.isnan(difference) else difference,
+        scores={name: (float(task.candidate[name][i]), float(task.reference[name][i])) for name in task.metrics},
+        flags=tuple(_flags(ranked, i, pair)),
+        verdicts={"candidate_first": verdict.candidate_first, "reference_first": verdict.reference_first}
+        if verdict and verdict.outcome != "identical"
+        else {},
+        reasons=dict(verdict.reasons) if verdict else {},
+    )
+
+
+def _flags(ranked: Ranked, i: int, pair: Pair) -> Iterator[str]:
+    task, verdict = ranked.task, ranked.verdicts.get(i)
+    if not task.judged and ranked.urgent[i]:
+        yield "lost" if ranked.difference[i] < 0 else "gained"
+    if verdict is not None:
+        yield verdict.outcome
+    elif pair.candidate.answer == pair.reference.answer:
+        yield "identical"
+    if any(not sample.answer.strip() for sample in (pair.candidate, pair.reference)):
+        yield "empty"
+    if any(flags[i] for flags in task.truncated):
+        yield "truncated"
+    if any(flags[i] for flags in task.failed):
+        yield "failed"
+
+
+def _in_plan_order(cards: Sequence[Card], ranked: Sequence[Ranked]) -> tuple[Card, ...]:
+    place = {r.task.task: t for t, r in enumerate(ranked)}
+    return tuple(sorted(cards, key=lambda card: (place[card.task], card.position)))
+
+
+def _note(shown: int, urgent: int) -> str:
+    if shown >= urgent:
+        return (
+            f"All {urgent:,} that were lost, gained, flipped or lost before the judge are here; of the rest a random "
+            "sample, fixed by the seed."
+        )
+    return (
+        f"Of the {urgent:,} that were lost, gained, flipped or lost before the judge these are the ones with the "
+        "largest difference; there is no room for the others."
+    )
+
+
+def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int, int]]) -> None:
+    """The pairs at these places (task, document), one line each; whole or not at all."""
+    with atomic_file(path) as out:
+        for t, i in places:
+            out.write(_line(card_of(ranked[t], i)))
+
+
+def _line(card: Card) -> bytes:
+    try:
+        return msgspec.json.encode(card) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate, which only escaped ASCII can hold
+        return json.dumps(asdict(card)).encode() + b"\n"

@@ -1,0 +1,111 @@
+"""What the logs of two arms show that a reader must know: scores that cannot be compared, answers that ended in another
+way, one run given twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lm_eval_fr.pairing import Imbalance, PairedTask, Pairing, Printed, imbalances
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.model import Caution
+
+CHANCE = 0.05  # below: an imbalance that chance alone seldom makes
+SHARE = 0.01  # of the answers, from where it is said that they ended so
+MANY = 20  # identical answers to fewer documents prove nothing
+_ENDED = {
+    "failed": "were never obtained",
+    "empty": "are empty",
+    "truncated": "look cut off",
+    "filtered": "were refused or cut by a content filter",
+    "reasoning": "hold a reasoning part",
+    "interrupted": "ended for another reason than a stop or the length",
+}
+
+
+def log_cautions(pairing: Pairing) -> Iterator[Caution]:
+    yield from _same_run(pairing)
+    yield from _same_answers(pairing)
+    for task in pairing.tasks:
+        yield from _without_scores(task)
+        yield from _ended_otherwise(task)
+        yield from _imbalances(task)
+        yield from _copies(task)
+
+
+def _same_run(pairing: Pairing) -> Iterator[Caution]:
+    one, other = pairing.candidate, pairing.reference
+    if one.results_path == other.results_path:
+        yield Caution(kind="same_run", text="Candidate and reference are one and the same run: nothing is compared.")
+    elif one.fingerprint == other.fingerprint:
+        text = (
+            f"The reference ({other.results_path}) is a copy of the candidate ({one.results_path}): both files say the "
+            "same, the time of the run included. Nothing is compared."
+        )
+        yield Caution(kind="same_run", text=text)
+
+
+def _same_answers(pairing: Pairing) -> Iterator[Caution]:
+    """Two servings that never differ in a byte are most likely one."""
+    same = [task for task in pairing.tasks if task.n >= MANY and task.identical.all()]
+    if not same or (len(same) < len(pairing.tasks) and all(task.generates for task in same)):
+        return
+    where = "everywhere" if len(same) == len(pairing.tasks) else f"on {', '.join(task.task for task in same)}"
+    text = (
+        f"Both arms gave the same answers {where}, to {sum(task.n for task in same):,} documents, byte for byte. Two "
+        "servings of a model seldom do: one server may have answered for both, one cache, or one folder was copied."
+    )
+    yield Caution(kind="same_answers", text=text)
+
+
+def _without_scores(task: PairedTask) -> Iterator[Caution]:
+    """A number that lm-eval printed for both arms is never dropped because it cannot be paired."""
+    if task.no_verdict is not None:
+        printed = "; ".join(_shown(one) for one in task.printed if one.candidate is not None)
+        numbers = f" lm-eval printed {printed}." if printed else ""
+        yield Caution(kind="no_scores", text=f"No verdict on {task.task}: {task.no_verdict}.{numbers}")
+        return
+    for one in task.printed:
+        if one.reason is not None and one.candidate is not None:
+            text = f"{task.task}: {one.metric} is not compared document by document ({one.reason}). lm-eval printed "
+            yield Caution(kind="printed_only", text=f"{text}{_shown(one)}.")
+
+
+def _shown(one: Printed) -> str:
+    direction = {True: ", higher is better", False: ", lower is better", None: ""}[one.higher_is_better]
+    values = [f"{value:.6g}" if value is not None else "none" for value in (one.candidate, one.reference)]
+    return f"{one.metric} {values[0]} for the candidate, {values[1]} for the reference{direction}"
+
+
+def _ended_otherwise(task: PairedTask) -> Iterator[Caution]:
+    for role, answers in zip(("candidate", "reference"), task.answers, strict=True):
+        health = answers.health
+        counts = {"filtered": health.filtered, "interrupted": health.interrupted}
+        said = [f"{count:,} {_ENDED[state]}" for state, count in counts.items() if count >= SHARE * task.n and count]
+        if said:
+            text = f"{task.task}: of the {role}'s {task.n:,} answers {' and '.join(said)}."
+            yield Caution(kind="health", text=text)
+
+
+def _imbalances(task: PairedTask) -> Iterator[Caution]:
+    for found in imbalances(*task.answers):
+        one_arm_only = found.state == "reasoning" and not min(found.candidate, found.reference)
+        if found.p_value < CHANCE or one_arm_only:
+            yield Caution(kind="imbalance", text=f"{task.task}: {_imbalance(found, task.n)}")
+
+
+def _imbalance(found: Imbalance, n: int) -> str:
+    return (
+        f"{found.candidate:,} of the candidate's answers and {found.reference:,} of the reference's {n:,} "
+        f"{_ENDED[found.state]} ({w.p_equals(found.p_value)}, exact McNemar test): the arms were not served alike, and "
+        "the difference is also one of that."
+    )
+
+
+def _copies(task: PairedTask) -> Iterator[Caution]:
+    if task.copies:
+        text = (
+            f"{task.task}: {task.copies:,} of its {task.n:,} documents ask what another one asks. Copies of a document "
+            f"count as one: there are {task.n - task.copies:,}."
+        )
+        yield Caution(kind="copies", text=text)

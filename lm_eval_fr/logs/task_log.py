@@ -1,0 +1,87 @@
+"""One task of a run: what its results file says of it, and which files hold its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lm_eval_fr.logs.logged_prompts import Rendering
+
+Shape = Literal["number", "list", "other"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that the samples hold. aggregation: lm-eval's name, None for a function of the task's own.
+
+    higher_is_better: of the aggregate, None where nobody says. shape: what the first samples hold of it.
+    """
+
+    name: str
+    aggregation: str | None
+    higher_is_better: bool | None
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """One samples file and what its results file says of it."""
+
+    path: Path
+    task_hash: str | None
+    documents: int | None  # that were evaluated, None where lm-eval does not say
+    original: int | None  # of the whole evaluation split
+    printed: Mapping[str, float]  # "<metric>,<filter>" -> the aggregate that lm-eval printed
+
+    @property
+    def responses(self) -> Path:
+        return self.path.with_name("responses_" + self.path.name.removeprefix("samples_"))
+
+
+@dataclass(frozen=True)
+class TaskLog:
+    """One task of a run. Its files are several when the documents were shared out over machines."""
+
+    task: str
+    files: tuple[SampleFile, ...]
+    version: Any
+    generation: Mapping[str, Any]
+    config: Mapping[str, Any]
+    filters: tuple[str, ...]
+    metrics: tuple[Metric, ...]  # the task's first one first
+    generates: bool  # text, not log-likelihoods
+    judged: bool  # a text that no metric scores: only a judge can tell
+    cluster_field: str | None
+    strata_fields: tuple[str, ...]
+    n_logged: int
+    rendering: Rendering = field(default_factory=Rendering)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(file.path for file in self.files)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return tuple(metric.name for metric in self.metrics)
+
+    def printed(self, metric: str, filter: str) -> float | None:
+        """The aggregate that lm-eval printed; None where it printed none, or one for each of several shards."""
+        return self.files[0].printed.get(f"{metric},{filter}") if len(self.files) == 1 else None
+
+
+class FilterOrder:
+    """Which filter a line is of. lm-eval before 0.4.7 does not say: it wrote one block of lines a filter, in order.
+
+    So a document's first line is of the first filter, its second of the second, also where several processes wrote.
+    """
+
+    def __init__(self, filters: tuple[str, ...]) -> None:
+        self._filters = filters
+        self._times: dict[int, int] = {}
+
+    def of(self, doc_id: int) -> str | None:
+        """None if there is one line more of this document than filters."""
+        time = self._times[doc_id] = self._times.get(doc_id, -1) + 1
+        return self._filters[time] if time < len(self._filters) else None

@@ -1,0 +1,140 @@
+"""How the answers of both arms ended: empty, cut, filtered, with a reasoning part, never obtained; and whether they
+differ in that by more than chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lm_eval_fr.logs.columns import Columns
+from lm_eval_fr.logs.samples import read_responses
+from lm_eval_fr.logs.task_log import TaskLog
+from lm_eval_fr.pairing.joining import HexColumn
+from lm_eval_fr.stats.proportions import mcnemar_exact
+
+Flags = npt.NDArray[np.bool_]
+State = Literal["failed", "empty", "truncated", "filtered", "reasoning", "interrupted"]
+STATES: tuple[State, ...] = ("failed", "empty", "truncated", "filtered", "reasoning", "interrupted")
+
+# finish_reason, in the words of the APIs. Whatever is in none of these is `interrupted`, never a sound end.
+_SOUND = frozenset(("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "finished"))
+_LENGTH = frozenset(("length", "max_tokens", "model_length", "max_output_tokens", "max_length"))
+_FILTERED = ("filter", "refus", "safety", "recitation", "blocklist", "prohibited", "sensitive", "moderat")
+
+
+@dataclass(frozen=True)
+class ArmHealth:
+    """What an arm's answers look like, over the paired documents.
+
+    failed: no answer was obtained. empty: nothing but white space. truncated: by the server's own word (finish_reason),
+    or else by a heuristic: as long as max_gen_toks allows (two characters a token), and ends inside a sentence.
+    filtered: refused or cut by a content filter. reasoning: a reasoning part is in the answer, or its tokens in the
+    bill. interrupted: ended for another reason that the server names.
+    """
+
+    n: int
+    empty: int
+    truncated: int
+    failed: int
+    truncated_by: Literal["finish_reason", "heuristic"] = "heuristic"
+    filtered: int = 0
+    reasoning: int = 0
+    interrupted: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """One arm's answers, a flag a document for each state."""
+
+    failed: Flags
+    empty: Flags
+    truncated: Flags
+    filtered: Flags
+    reasoning: Flags
+    interrupted: Flags
+    truncated_by: Literal["finish_reason", "heuristic"]
+
+    def of(self, state: State) -> Flags:
+        flags: Flags = getattr(self, state)
+        return flags
+
+    @property
+    def health(self) -> ArmHealth:
+        counts = {state: int(self.of(state).sum()) for state in STATES}
+        return ArmHealth(n=len(self.failed), truncated_by=self.truncated_by, **counts)
+
+    def rows(self, rows: Flags | npt.NDArray[np.intp]) -> Answers:
+        return Answers(**{state: self.of(state)[rows] for state in STATES}, truncated_by=self.truncated_by)
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """More answers of one arm than of the other are in a state: p is McNemar's exact one over the documents."""
+
+    state: State
+    candidate: int
+    reference: int
+    p_value: float
+
+
+def read_answers(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> Answers:
+    """The states of the answers in these rows: by the record of the replies where the arm kept one."""
+    failed, empty = columns.missing[rows].copy(), columns.empty[rows]
+    reasoning = columns.reasoning[rows].copy()
+    responses = read_responses(log)
+    if not responses:
+        none = np.zeros(len(rows), dtype=bool)
+        return Answers(failed, empty & ~failed, columns.cut_looking[rows], none, reasoning, none, "heuristic")
+    known = [responses.get(name, {}) for name in HexColumn(columns.doc_hash[rows])]
+    ends = [_end_of(record) for record in known]
+    filtered, truncated, interrupted = (
+        np.array([end == state for end in ends], dtype=bool) for state in ("filtered", "truncated", "interrupted")
+    )
+    failed |= np.array([bool(record.get("error")) for record in known], dtype=bool)
+    failed &= ~filtered
+    reasoning |= np.array([_reasoned(record) for record in known], dtype=bool)
+    return Answers(
+        failed=failed,
+        empty=empty & ~failed,
+        truncated=truncated & ~failed,
+        filtered=filtered,
+        reasoning=reasoning & ~failed,
+        interrupted=interrupted & ~failed,
+        truncated_by="finish_reason",
+    )
+
+
+def imbalances(candidate: Answers, reference: Answers) -> Iterator[Imbalance]:
+    """Every state in which the arms differ, with its test."""
+    for state in STATES:
+        mine, theirs = candidate.of(state), reference.of(state)
+        only_mine, only_theirs = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
+        if only_mine != only_theirs:
+            p_value = mcnemar_exact(only_theirs, only_mine)
+            yield Imbalance(state, int(mine.sum()), int(theirs.sum()), p_value)
+
+
+def _end_of(record: Mapping[str, Any]) -> str:
+    if _is_filter(record.get("error")):
+        return "filtered"
+    reason = str(record.get("finish_reason") or "").strip().lower()
+    if _is_filter(reason):
+        return "filtered"
+    if reason in _LENGTH:
+        return "truncated"
+    return "sound" if reason in _SOUND else "interrupted"
+
+
+def _is_filter(reason: Any) -> bool:
+    return isinstance(reason, str) and any(word in reason.lower() for word in _FILTERED)
+
+
+def _reasoned(record: Mapping[str, Any]) -> bool:
+    usage = record.get("usage")
+    tokens = usage.get("reasoning_tokens") if isinstance(usage, Mapping) else None
+    return isinstance(tokens, int) and tokens > 0

@@ -1,0 +1,35 @@
+"""Published claims as every face of the report shows them."""
+
+from __future__ import annotations
+
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.claims_model import ClaimResult, Claims
+from lm_eval_fr.report.sections import Block, Panel, Table
+
+
+def claims_panel(claims: Claims) -> Panel:
+    counted = ", ".join(f"{number} {status}" for status, number in claims.counts.items() if number)
+    header = ("claim", "published", "diff.", "here", "diff.", w.level_text(claims.level), "verdict", "needs n")
+    rows = tuple(_row(one) for one in claims.results)
+    source = f"{claims.source.title}, {claims.source.published}, {claims.source.url} (read {claims.source.read})"
+    caption = "In points, candidate / reference; diff. = candidate - reference."
+    blocks: tuple[Block, ...] = (
+        f"{claims.title}: {counted}.",
+        Table(header, rows, left=(0, 6), caption=caption, names=(0,)),
+        *(f"{one.name}: {one.sentence}" for one in claims.results),
+        f"Published of {claims.candidate} against {claims.reference}. {claims.settings}".strip(),
+        f"Source: {source}.",
+    )
+    return Panel("claims", "Published claims", blocks)
+
+
+def _row(one: ClaimResult) -> tuple[str, ...]:
+    published = _both(one.claimed_candidate, one.claimed_reference)
+    here = _both(one.candidate_mean, one.reference_mean)
+    interval = w.interval(one.ci_low, one.ci_high)
+    numbers = (w.signed(one.claimed), here, w.signed(one.difference), interval)
+    return (one.name, published, *numbers, one.status, w.count(one.documents_needed))
+
+
+def _both(candidate: float | None, reference: float | None) -> str:
+    return w.UNKNOWN if candidate is None or reference is None else f"{w.plain(candidate)} / {w.plain(reference)}"

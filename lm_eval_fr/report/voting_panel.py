@@ -1,0 +1,176 @@
+"""What voting recovers, in words, tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.sections import Block, Chart, Line, LineKind, Panel, Table
+from lm_eval_fr.report.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
+
+WORDS = {"better": "better", "worse": "worse", "open": "undecided"}
+
+
+def voting_panel(voting: VotingReport) -> Panel:
+    blocks: list[Block] = []
+    for task in voting.tasks:
+        blocks += _task(task, voting)
+    blocks += [f"Note: {caution}." for caution in voting.cautions]
+    return Panel("voting", "What voting recovers", tuple(blocks))
+
+
+def _task(task: VotedTask, voting: VotingReport) -> list[Block]:
+    blocks: list[Block] = [sentence(task, voting), _curve_table(task, voting.level), _chart(task, voting.level)]
+    if task.equal_cost:
+        caption = (
+            f"{task.task} at equal cost, one reference answer for {voting.cost_ratio:.3g} of the candidate's"
+            f"{f' ({voting.cost_source})' if voting.cost_source else ''}; paired, so shared errors count as measured"
+        )
+        blocks.append(_matches(task.equal_cost, caption, voting))
+        if any(match.spare for match in task.equal_cost):
+            blocks.append(
+                f"* The candidate could pay for more votes than the {task.candidate.responses} that were taken."
+            )
+    caption = (
+        f"{task.task}: candidate votes against one reference answer; at equal cost if that costs so many of its own"
+    )
+    blocks.append(_matches(task.against_one, caption, voting))
+    if task.candidate.agreement:
+        blocks.append(_agreement(task, voting.level))
+    return blocks
+
+
+def sentence(task: VotedTask, voting: VotingReport) -> str:
+    """What voting comes to on this task, in words that stand alone."""
+    arm = task.candidate
+    first, last = arm.curve[0], arm.curve[-1]
+    text = (
+        f"{task.task} ({task.metric}, {task.n:,} documents): {w.printable(arm.name)} goes from {w.plain(first.score)} "
+        f"with one answer to {w.plain(last.score)} with the majority of {last.k}; one answer of "
+        f"{w.printable(task.reference.name)} scores {w.plain(task.reference.curve[0].score)}."
+    )
+    if task.recovers_at is None:
+        text += (
+            f" No number of votes up to {last.k} is shown to be within {w.plain(voting.margin)} points of that answer."
+        )
+    elif task.recovers_at == 1:
+        text += f" A single answer is already shown to be within {w.plain(voting.margin)} points of it."
+    else:
+        text += (
+            f" From {task.recovers_at} votes on it is shown to be within {w.plain(voting.margin)} points of that "
+            "answer (found by looking at every k: confirm it on new documents)."
+        )
+    if arm.error_correlation is not None:
+        text += (
+            f" Two votes on one document err with a correlation of {arm.error_correlation:.2f}; if they erred "
+            f"independently, {w.plain(last.if_independent)} % of the documents would be right with {last.k} votes, and "
+            f"{w.plain(last.right)} % are."
+        )
+    if task.shared_errors is not None:
+        text += f" The arms' errors correlate by {task.shared_errors:.2f}."
+    return text
+
+
+def _curve_table(task: VotedTask, level: float) -> Table:
+    name = w.level_text(level)
+    header = ("votes", "candidate", name, "right %", "if independent", "reference", name)
+    rows = []
+    for i in range(max(task.candidate.responses, task.reference.responses)):
+        mine, other = (_point(arm, i) for arm in (task.candidate, task.reference))
+        rows.append(
+            (
+                str(i + 1),
+                w.plain(mine.score) if mine else "",
+                w.interval(mine.low, mine.high, sign=False) if mine else "",
+                w.plain(mine.right) if mine else "",
+                w.plain(mine.if_independent) if mine else "",
+                w.plain(other.score) if other else "",
+                w.interval(other.low, other.high, sign=False) if other else "",
+            )
+        )
+    drawn = (
+        "" if all(p.exact for arm in (task.candidate, task.reference) for p in arm.curve) else ", some of them drawn"
+    )
+    caption = (
+        f"{task.task}: {task.metric} by the majority of k votes, over all subsets of the responses{drawn}. right: "
+        f"{task.metric} of {task.threshold:g} or more; if independent: an assumption, not a measurement"
+    )
+    return Table(header, tuple(rows), left=(), caption=caption, names=())
+
+
+def _point(arm: VoteArm, i: int) -> VotePoint | None:
+    return arm.curve[i] if i < len(arm.curve) else None
+
+
+def _matches(matches: Sequence[VoteMatch], caption: str, voting: VotingReport) -> Table:
+    level = w.level_text(voting.level)
+    header = ("votes", "against", "cost ratio", "cand.", "ref.", "diff.", level, "outcome", "within margin")
+    rows = tuple(
+        (
+            f"{match.candidate_votes}{'*' if match.spare else ''}",
+            str(match.reference_votes),
+            f"{match.same_cost_at:.3g}",
+            w.plain(match.candidate),
+            w.plain(match.reference),
+            w.signed(match.difference),
+            w.interval(match.low, match.high),
+            WORDS[match.outcome],
+            "yes" if match.non_inferior else "not shown",
+        )
+        for match in matches
+    )
+    return Table(header, rows, left=(7, 8), caption=caption, names=())
+
+
+def _agreement(task: VotedTask, level: float) -> Table:
+    interval = w.level_text(level)
+    header = ("votes for it", "candidate n", "score", interval, "reference n", "score", interval)
+    reference = {(one.low, one.high): one for one in task.reference.agreement}
+    rows = tuple(
+        (_bin(one), *_bin_cells(one), *_bin_cells(reference.get((one.low, one.high))))
+        for one in task.candidate.agreement
+    )
+    caption = (
+        f"{task.task}: what the winner scores, by the share of the votes for it: agreement as a sign of confidence"
+    )
+    return Table(header, rows, caption=caption, names=())
+
+
+def _bin(one: Agreement) -> str:
+    if one.low == one.high:
+        return "all"
+    return f"up to {100 * one.high:g} %" if one.low == 0 else f"{100 * one.low:g} to {100 * one.high:g} %"
+
+
+def _bin_cells(one: Agreement | None) -> tuple[str, str, str]:
+    if one is None:
+        return "", "", ""
+    return w.count(one.n), w.plain(one.score), w.interval(one.score_low, one.score_high, sign=False)
+
+
+def _chart(task: VotedTask, level: float) -> Chart:
+    last = max(task.candidate.responses, task.reference.responses)
+    lines = [_line(task.candidate, "candidate", last), _line(task.reference, "reference", last)]
+    curve = task.candidate.curve
+    if all(abs(point.right - point.score) < 1e-9 for point in curve):  # else it is on another scale than the scores
+        x, y = tuple(float(point.k) for point in curve), tuple(point.if_independent for point in curve)
+        lines.append(Line("candidate, if its votes were independent", "assumed", x, y))
+    return Chart(
+        f"{task.task}: {task.metric} by votes",
+        f"Bands are {w.level_text(level)} intervals of each arm alone; the comparison is in the tables.",
+        "votes",
+        task.metric,
+        tuple(lines),
+        percent=True,
+        whole_x=True,
+    )
+
+
+def _line(arm: VoteArm, kind: LineKind, last: int) -> Line:
+    """An arm with one answer a document is drawn across: it does not vote."""
+    curve = arm.curve
+    x = tuple(float(point.k) for point in curve) if len(curve) > 1 else (1.0, float(last))
+    points = curve if len(curve) > 1 else curve * 2
+    band = tuple((point.low, point.high) for point in points if point.low is not None and point.high is not None)
+    y = tuple(point.score for point in points)
+    return Line(f"{kind}: {w.printable(arm.name)}", kind, x, y, band if len(band) == len(x) else ())

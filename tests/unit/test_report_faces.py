@@ -1,0 +1,184 @@
+"""The text, Markdown and JSON of a report: widths, unknowns, colours, hostile text, the way back from JSON."""
+
+from __future__ import annotations
+
+import io
+import json as stdlib_json
+import re
+from dataclasses import replace
+
+import pytest
+
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.json_writer import from_json, to_json
+from lm_eval_fr.report.model import Caution, Report
+from tests.fakes.reports import a_judge, a_report, a_task, many_reports
+
+KEYS = ["schema_version", "candidate", "reference", "plan_hash", "settings", "tasks", "judge", "noise", "overall"]
+TASK_KEYS = [
+    "task",
+    "metric",
+    "kind",
+    "n",
+    "clusters",
+    "candidate_mean",
+    "reference_mean",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "margin",
+    "verdict",
+    "degradation_detected",
+    "p_value",
+    "recovery",
+    "recovery_ci",
+    "flips",
+    "mde",
+    "documents_needed",
+    "method",
+]
+JUDGE_KEYS = [
+    "n",
+    "wins",
+    "ties",
+    "losses",
+    "outcomes",
+    "decided",
+    "win_share",
+    "win_share_ci",
+    "p_value",
+    "net_win",
+    "net_win_ci",
+    "at_least_as_good",
+    "position",
+    "usage",
+    "verdict",
+]
+
+
+def test_json_has_the_promised_keys_first_and_in_order() -> None:
+    content = stdlib_json.loads(to_json(a_report()))
+    assert list(content)[: len(KEYS)] == KEYS
+    assert list(content["tasks"][0])[: len(TASK_KEYS)] == TASK_KEYS
+    assert list(content["judge"])[: len(JUDGE_KEYS)] == JUDGE_KEYS
+    assert list(content["overall"])[:2] == ["verdict", "sentence"]
+    assert content["judge"]["win_share"] == 50 / 90
+
+
+def test_json_comes_back_as_the_same_report() -> None:
+    report = a_report()
+    assert from_json(to_json(report)) == report
+
+
+def test_json_refuses_nan_rather_than_writing_unknown() -> None:
+    with pytest.raises(ValueError, match=r"report\.tasks\[0\]\.difference is nan"):
+        to_json(a_report(tasks=(a_task(difference=float("nan")),)))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 1}'])
+def test_json_of_something_else_is_refused(content: str) -> None:
+    with pytest.raises(InputError, match=r"compare\.json.*not (JSON|a comparison)"):
+        from_json(content)
+
+
+def test_json_of_another_schema_is_refused() -> None:
+    with pytest.raises(InputError, match="schema version 99"):
+        from_json(to_json(a_report(schema_version=99)))
+
+
+def reports() -> list[Report]:
+    bare = {"ci_low": None, "ci_high": None, "verdict": None, "flips": None, "recovery": None, "recovery_ci": None}
+    return [
+        a_report(),
+        a_report(tasks=(), noise=None, cumulative=(), warnings=(), notes=()),
+        a_report(judge=None, plan_hash=None),
+        a_report(
+            judge=a_judge(net_win=None, net_win_ci=None, win_share=None, win_share_ci=None, position=None, usage={})
+        ),
+        a_report(tasks=(a_task(task="a_task_with_a_name_that_nobody_should_give_to_a_task_" * 3, **bare),)),
+        a_report(tasks=(a_task(n=12_345_678, clusters=1_234_567, ci_low=-1.0, ci_high=1.0),)),
+    ]
+
+
+@pytest.mark.parametrize("report", reports())
+def test_text_fits_the_page(report: Report) -> None:
+    shown = text.render(report)
+    assert max(w.width(line) for line in shown.splitlines()) <= 100
+    assert "None" not in shown
+    assert "nan" not in shown
+    assert not any(line != line.rstrip() for line in shown.splitlines())
+    assert "None" not in markdown.render(report)
+
+
+def test_many_fit_the_page() -> None:
+    assert max(w.width(line) for line in text.render_many(many_reports()).splitlines()) <= 100
+
+
+def test_the_seed_studys_judge_line() -> None:
+    shown = text.render(a_report())
+    assert "p = 0.343" in shown
+    assert "[44.7, 66.0]" in shown
+    assert "(73 %)" in shown
+
+
+def test_colours_only_when_asked() -> None:
+    assert "\033" not in text.render(a_report())
+    coloured = text.render(a_report(), colour=True)
+    assert "\033[1;33mINCONCLUSIVE\033[0m" in coloured
+    assert re.sub(r"\033\[[0-9;]*m", "", coloured) == text.render(a_report())
+
+
+def test_no_color_and_pipes_turn_colours_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert text.wants_colour(Terminal())
+    assert not text.wants_colour(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not text.wants_colour(Terminal())
+
+
+HOSTILE = "<script>alert(1)</script> | \033[2J ![x](http://e/x) `` ` @torvalds **b** \u202e\n# h"
+
+
+def test_hostile_names_stay_text() -> None:
+    report = a_report()
+    report = replace(
+        report,
+        candidate=replace(report.candidate, name=HOSTILE, model=HOSTILE),
+        warnings=(Caution(kind="x", text=HOSTILE),),
+        provenance=replace(report.provenance, command=HOSTILE),
+    )
+    shown = text.render(report)
+    assert "\033" not in shown
+    assert "\u202e" not in shown
+    pasted = markdown.render(report)
+    assert not re.search(r"(?<!\\)<script", pasted.replace(markdown.code(HOSTILE), ""))
+    assert not re.search(r"(?<!\\)\]\(http", pasted.replace(markdown.code(HOSTILE), ""))
+    assert not re.search(r"(?<!`)@torvalds", pasted.replace(markdown.code(HOSTILE), ""))
+    assert markdown.code(HOSTILE).startswith("```")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, "0.0"), (-0.0001, "0.0"), (0.0149, "+1.5"), (-0.02, "-2.0"), (None, "-")]
+)
+def test_signed_points(value: float | None, shown: str) -> None:
+    assert w.signed(value) == shown
+
+
+def test_p_values_never_say_zero() -> None:
+    assert w.p_equals(0.0) == "p < 0.001"
+    assert w.p_value(0.3428) == "0.343"
+    assert w.p_value(None) == "-"
+
+
+def test_markdown_stays_small_with_many_settings() -> None:
+    report = a_report()
+    huge = tuple(replace(report.settings[1], name=f"setting {i}", candidate="x" * 10_000) for i in range(1000))
+    assert len(markdown.render(replace(report, settings=huge)).encode()) < 1_000_000
