@@ -19,18 +19,16 @@ start = time.perf_counter()
 from lm_eval_fr.compare import compare
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
-from lm_eval_fr.report.json_writer import to_json
-from lm_eval_fr.report.text_writer import render
 pairing = pair_runs(find_run(sys.argv[1]), find_run(sys.argv[2]))
 paired = time.perf_counter() - start
 report = compare(pairing)
-to_json(report), render(report)
+report.to_json(), report.to_text()
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 result = report.tasks[0]
 print(json.dumps({"seconds": time.perf_counter() - start, "paired": paired, "n": result.n,
                   "mib": sum(one.ru_maxrss for one in used) / 1024,
                   "cpu": sum(one.ru_utime + one.ru_stime for one in used), "verdict": result.verdict or "none",
-                  "interval": [result.ci_low, result.ci_high], "method": result.method}))
+                  "interval": [result.ci_low, result.ci_high], "method": result.paired.interval.method}))
 """
 
 

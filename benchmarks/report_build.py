@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import random
+import re
 import resource
 import shutil
 import sys
@@ -20,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lm_eval_fr.compare import compare, write_html
+from lm_eval_fr.compare import compare
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 
@@ -55,12 +56,14 @@ def main() -> None:
             report = compare(pairing)
             page = Path(name) / "report.html"
             start, cpu = time.perf_counter(), time.process_time()
-            samples = write_html(report, pairing, page)
+            report.to_html(page)
             seconds, cpu, size = time.perf_counter() - start, time.process_time() - cpu, page.stat().st_size
             usable = time_to_interactive(page)
+            some = re.search(r"<p>([\d,]+) of [\d,]+ pairs", page.read_text(encoding="utf-8"))
+            shown = int(some[1].replace(",", "")) if some else pairs
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         times = f"{seconds:>7.2f} s{cpu:>7.2f} s{limit:>5.0f} s"
-        sizes = f"{len(samples.cards):>8,}{size:>12,}{size / 5e6:>9.0%}"
+        sizes = f"{shown:>8,}{size:>12,}{size / 5e6:>9.0%}"
         print(f"{pairs:>8,}{times}{sizes}{usable:>9}{peak:>6.0f} MiB")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,9 @@ from lm_eval_fr import __version__
 from lm_eval_fr.console import Assignment, Existing, NamedWord, Percent, Program, say
 
 if TYPE_CHECKING:
-    from lm_eval_fr.analyses.part_output import Faces
     from lm_eval_fr.analyses.value.value_command import PriceFlags
     from lm_eval_fr.pairing import Pairing
+    from lm_eval_fr.report.destinations import Destinations
 
 EXISTING = Existing()
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -46,7 +45,8 @@ def _command_line() -> str:
 @main.command()
 @click.option("--out", type=FOLDER, default=Path("lm-eval-fr-demo"), show_default=True, help="Where to write.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
-def demo(out: Path, quiet: bool) -> None:
+@click.option("--full", is_flag=True, help="Show all of report.txt, and lm-eval's own tables.")
+def demo(out: Path, quiet: bool, full: bool) -> None:
     """Two built-in arms on built-in French texts, the offline judge, the full report.
 
     \b
@@ -55,7 +55,7 @@ def demo(out: Path, quiet: bool) -> None:
     """
     from lm_eval_fr.demo import plan_path
 
-    _study(plan_path(), out, quiet=quiet)
+    _study(plan_path(), out, quiet=quiet, full=full, forecast=False)
 
 
 @main.command()
@@ -63,7 +63,8 @@ def demo(out: Path, quiet: bool) -> None:
 @click.option("--out", type=FOLDER, help="Where to write and resume [default: the plan's name].")
 @click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
-def ab(plan: Path, out: Path | None, gate: bool, quiet: bool) -> None:
+@click.option("--full", is_flag=True, help="Show all of report.txt, and lm-eval's own tables.")
+def ab(plan: Path, out: Path | None, gate: bool, quiet: bool, full: bool) -> None:
     """The main job: both arms, the judge, the verdict, the report. Run again, it resumes.
 
     \b
@@ -87,7 +88,7 @@ def ab(plan: Path, out: Path | None, gate: bool, quiet: bool) -> None:
         model_args: {preset: mistral, model: mistral-small-2603, num_concurrent: 8}
       judge: {profile: gpt-4.1, max_usd: 20}
     """
-    _study(plan, out, gate=gate, quiet=quiet)
+    _study(plan, out, gate=gate, quiet=quiet, full=full)
 
 
 @main.command()
@@ -100,25 +101,20 @@ def check(plan: Path) -> None:
     lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
     """
     from lm_eval_fr.check.plan_check import check_plan
-    from lm_eval_fr.plan_reader import load_plan
 
-    report = check_plan(load_plan(plan), plan, say=say)
+    report = check_plan(plan, say=say)
     click.echo(report.text())
     sys.exit(report.exit_code)
 
 
-def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False) -> None:
+def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool = False, **given: bool) -> None:
     from lm_eval_fr.compare import gate_code
-    from lm_eval_fr.plan_reader import load_plan
-    from lm_eval_fr.report.text_writer import render
     from lm_eval_fr.study import run_study
 
-    plan = load_plan(plan_file)
     tell: Callable[[str], None] = (lambda _: None) if quiet else say
-    out = out or Path(plan.name)
-    result = run_study(plan, plan_file, out=out, say=tell, command=_command_line(), quiet=quiet)
+    result = run_study(plan_file, out=out, say=tell, command=_command_line(), quiet=quiet, **given)
     if not quiet:
-        click.echo(render(result.report, colour=_colour()))
+        click.echo(result.report.to_text(colour=_colour()))
         click.echo(f"\nreport: {result.out / 'report.html'}   (also report.md, report.txt, compare.json)")
     if result.unfinished:
         from lm_eval_fr.errors import Unfinished
@@ -310,9 +306,7 @@ def _price_flags(given: dict[str, Any]) -> PriceFlags:
 @click.option(
     "--judge", "judged", multiple=True, type=EXISTING, metavar="DIR", help="What `judge` wrote, one a candidate."
 )
-@click.option(
-    "--margin", "margins", multiple=True, type=Assignment("gold"), help="Largest loss accepted [0.02; judge 0.10]."
-)
+@click.option("--margin", "margins", multiple=True, type=Assignment("gold"), help="Largest loss accepted, [TASK=]X.")
 @click.option("--candidate-rerun", type=EXISTING, metavar="DIR", help="A second run of the candidate: noise floor.")
 @click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="A second run of the reference: noise floor.")
 @click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others win back.")
@@ -338,29 +332,22 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h --html report.html
     lm-eval-fr compare runs/nvfp4 runs/bf16 --claims nemotron_3_nano_nvfp4
     """
-    from lm_eval_fr.analyses.value.value_command import add_value
-    from lm_eval_fr.analyses.voting.vote_command import add_voting
-    from lm_eval_fr.compare.compare_command import CompareOptions, Part, compare_command
-    from lm_eval_fr.compare.parts import claims_part, fidelity_part
+    from lm_eval_fr.analyses.claims import find_claims
+    from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
+    from lm_eval_fr.compare.compare_command import CompareCommand, compare_command
+    from lm_eval_fr.compare.compare_options import CompareOptions
 
-    prices, cost_ratio = _price_flags(given), given.pop("cost_ratio")
-    claims, fidelity_file = given.pop("claims"), given.pop("fidelity")
-    if len(runs) > 2 and (claims or fidelity_file):
-        raise click.UsageError("--claims and --fidelity are for one candidate: compare that one alone")
-    if len(runs) > 2 and (prices.prices or cost_ratio is not None):
-        raise click.UsageError("--price and --cost-ratio are for one candidate; `lm-eval-fr value` takes several")
-    if prices.successes and not prices.prices:
-        raise click.UsageError("--success goes with --price")
-    options = CompareOptions(command=_command_line(), **given)
-    costs = {"prices": prices, "cost_ratio": cost_ratio} if cost_ratio is None else {"cost_ratio": cost_ratio}
-    parts: list[Part] = [
-        *([partial(add_value, flags=prices, allow=given["allow"])] if prices.prices else []),
-        partial(add_voting, seed=given["seed"], allow=given["allow"], **costs),
-        *([claims_part(claims)] if claims else []),
-        *([fidelity_part(fidelity_file)] if fidelity_file else []),
-    ]
-    code = compare_command(runs, options, show=click.echo, colour=_colour(), say=say, parts=parts)
-    if given["gate"]:
+    to, claims, fidelity_file = _destinations(given), given.pop("claims"), given.pop("fidelity")
+    options = CompareOptions(
+        prices=_price_flags(given),
+        claims=find_claims(claims) if claims else None,
+        fidelity=read_fidelity(fidelity_file) if fidelity_file else None,
+        command=_command_line(),
+        **{name: given.pop(name) for name in ("level", "seed", "allow", "cost_ratio")},
+    )
+    flags = CompareCommand(**given)
+    code = compare_command(runs, flags, options, to, show=click.echo, say=say, colour=_colour())
+    if flags.gate:
         sys.exit(code)
 
 
@@ -474,7 +461,7 @@ def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **g
     click.echo(f"{done.scores:,} scores{verdicts}: {done.folder}")
 
 
-def face_options(command: Callable[..., None]) -> Callable[..., None]:
+def format_options(command: Callable[..., None]) -> Callable[..., None]:
     """Where to write a part of a report."""
     for option in (
         click.option("--quiet", is_flag=True, help="Print no table."),
@@ -489,17 +476,17 @@ def face_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _faces(given: dict[str, Any]) -> Faces:
-    from lm_eval_fr.analyses.part_output import Faces
+def _destinations(given: dict[str, Any]) -> Destinations:
+    from lm_eval_fr.report.destinations import Destinations
 
-    return Faces(**{name: given.pop(name) for name in ("json_file", "markdown_file", "html_file", "quiet")})
+    return Destinations(**{name: given.pop(name) for name in ("json_file", "markdown_file", "html_file", "quiet")})
 
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=EXISTING, metavar="[CANDIDATE]... REFERENCE")
 @click.option("--success", "successes", multiple=True, metavar="RULE", help="As piaf_fr:f1>=0.5 [metric >= 0.5].")
 @price_options
-@face_options
+@format_options
 def value(runs: tuple[Path, ...], **given: Any) -> None:
     """What a dollar buys: successes per dollar of each arm, and how many times as many as the reference's.
 
@@ -513,19 +500,19 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
     """
     from lm_eval_fr.analyses.value.value_command import value_command
 
-    prices, faces = _price_flags(given), _faces(given)
-    value_command(runs, prices, faces=faces, show=click.echo, say=say, colour=_colour(), **given)
+    prices, to = _price_flags(given), _destinations(given)
+    value_command(runs, prices, to=to, show=click.echo, say=say, colour=_colour(), **given)
 
 
 @main.command()
 @click.argument("candidate", type=EXISTING)
 @click.argument("reference", type=EXISTING)
 @click.option("--cost-ratio", type=float, help="What a reference answer costs in candidate answers.")
-@click.option("--margin", type=Percent(), default=0.02, help="Largest loss accepted [0.02].")
+@click.option("--margin", type=Percent(), help="Largest loss accepted, e.g. 0.02.")
 @click.option("--seed", type=int, default=1234, help="Of the subsets, where they are drawn [1234].")
 @click.option("--metric", "metrics", multiple=True, type=NamedWord(), help="What scores a winner, TASK=NAME.")
 @price_options
-@face_options
+@format_options
 def vote(candidate: Path, reference: Path, **given: Any) -> None:
     """What the majority of several candidate answers is worth against the reference's, at equal cost.
 
@@ -537,5 +524,5 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
     from lm_eval_fr.analyses.voting.vote_command import vote_command
 
     given["metrics"] = dict(given["metrics"])
-    prices, faces = _price_flags(given), _faces(given)
-    vote_command(candidate, reference, prices=prices, faces=faces, show=click.echo, say=say, colour=_colour(), **given)
+    prices, to = _price_flags(given), _destinations(given)
+    vote_command(candidate, reference, prices=prices, to=to, show=click.echo, say=say, colour=_colour(), **given)

@@ -5,18 +5,21 @@ No command lives here; `cli` has them.
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lm_eval_fr.errors import LmEvalFrError, nearest
+from lm_eval_fr.errors import LmEvalFrError, nearest, printable
+from lm_eval_fr.exits import PROGRAM, crashed, fail, interrupted, prepare_streams
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.io.signals import signals_as_interrupts
+from lm_eval_fr.io.streams import redacted_output
 
-PROGRAM = "lm-eval-fr"
-INTERRUPTED = 130
+
+class _Stopped(Exception):
+    """Carries what click would turn into its own words or exit codes: an interrupt, a broken pipe."""
 
 
 class Program(click.Group):
@@ -24,24 +27,34 @@ class Program(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
-        try:
-            code = super().main(*args, **kwargs)
-        except LmEvalFrError as error:
-            fail(str(error), error.exit_code)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            sys.exit(2)
-        except click.NoSuchOption as error:
-            fail(f"{error.option_name}: no such option{_near(error.option_name, error.possibilities or ())}", 2)
-        except click.ClickException as error:
-            fail(_one_line(error), 2)
-        except (KeyboardInterrupt, click.Abort):
-            fail(f"interrupted: what was obtained is kept; resume with: {_resume()}", INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of our stdout is gone (`| head`); Python would complain once more while closing it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
+        prepare_streams()
+        with redacted_output(Redactor.from_environment()), signals_as_interrupts():
+            try:
+                code = super().main(*args, **kwargs)
+                sys.stdout.flush()
+            except LmEvalFrError as error:
+                fail(str(error), error.exit_code)
+            except click.exceptions.NoArgsIsHelpError as error:
+                error.show()
+                sys.exit(2)
+            except click.NoSuchOption as error:
+                fail(f"{error.option_name}: no such option{_near(error.option_name, error.possibilities or ())}", 2)
+            except click.ClickException as error:
+                fail(_one_line(error), 2)
+            except (KeyboardInterrupt, click.Abort, _Stopped) as error:
+                cause = error.__cause__ or error
+                if isinstance(cause, OSError):
+                    crashed(cause)
+                interrupted(cause)
+            except Exception as error:
+                crashed(error)
         sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, OSError) as error:
+            raise _Stopped from error
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
@@ -107,23 +120,9 @@ class NamedWord(click.ParamType):
         return name, word
 
 
-def fail(message: str, code: int) -> None:
-    """Says it on stderr in one line and exits."""
-    click.echo(f"{PROGRAM}: {message}", err=True)
-    sys.exit(code)
-
-
 def say(message: str) -> None:
     """What is being done now, for people: stderr, so that stdout stays the result's."""
-    click.echo(message, err=True)
-
-
-def _resume() -> str:
-    """This command; or, in an arm that belongs to a study, the study's."""
-    from lm_eval_fr.io.redaction import Redactor
-
-    typed = os.environ.get("LM_EVAL_FR_RESUME") or shlex.join([PROGRAM, *sys.argv[1:]])
-    return Redactor.from_environment().message(typed)
+    click.echo(printable(message, keep="\n\t"), err=True)
 
 
 def _one_line(error: click.ClickException) -> str:

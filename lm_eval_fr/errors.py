@@ -13,7 +13,6 @@ LmEvalFrError               exit code 2 unless it says otherwise
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,12 +22,14 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` with every character that could steer a terminal written as an escape. keep: those that may stay."""
-    return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+    """`text` with every character that could steer a terminal as an escape of JSON. keep: those that may stay."""
+    return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy that offers the known name nearest to `word`, or "" where none is near."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 
@@ -53,6 +54,14 @@ class LmEvalFrError(Exception):
         place = f"{self.where}: " if self.where else ""
         advice = f" ({self.remedy})" if self.remedy else ""
         return f"{place}{self.what}{advice}"
+
+
+class Terminated(KeyboardInterrupt):
+    """The interrupt that SIGTERM or SIGHUP is. signal: its number."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
 
 
 class UsageError(LmEvalFrError):

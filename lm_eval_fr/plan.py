@@ -107,7 +107,7 @@ class Plan(Fields, frozen=True):
     @property
     def content(self) -> dict[str, Any]:
         """What the hash is over."""
-        content: dict[str, Any] = msgspec.to_builtins(self)
+        content: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         _drop(content, _ADDED)
         for arm in ("candidate", "reference"):
             del content[arm]["prices"]
@@ -163,6 +163,14 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.key}: {_shown(self.before)} -> {_shown(self.now)}"
+
+
+@dataclass(frozen=True)
+class EarlierPlan:
+    """A plan whose results were seen before this one's. changes: since then; None where its content is unknown."""
+
+    hash: str
+    changes: tuple[Change, ...] | None
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:

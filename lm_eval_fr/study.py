@@ -1,4 +1,4 @@
-"""The main job: a plan -> both arms, the judge, the comparison, the report. Run again, it goes on where it stopped.
+"""The main job: a plan -> both arms, the judge, the comparison, the report. Rerun, it resumes where it stopped.
 
 OUT/plan.yaml  study.json            what was asked, and which plans this folder has seen
 OUT/candidate/ reference/ *-rerun/   what lm-eval wrote for each arm, with its response cache and `arm.done`
@@ -8,34 +8,27 @@ OUT/compare.json report.txt report.md report.html
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lm_eval_fr.arms.child import Child
 from lm_eval_fr.arms.planned import arm_flags, planned_arms
-from lm_eval_fr.errors import ArmError, InputError, PlanError, UsageError
+from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
-from lm_eval_fr.plan import ArmPlan, Plan, arm_hash
-from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
+from lm_eval_fr.plan import ArmPlan, EarlierPlan, Plan
+from lm_eval_fr.plan_reader import load_plan
+from lm_eval_fr.study_folder import StudyFolder, earlier_plans, was_run
 
 if TYPE_CHECKING:
+    from lm_eval_fr.compare import Comparison
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.pairing import Pairing
-    from lm_eval_fr.report.model import Report
-
-DONE = "arm.done"
-RESUME = "LM_EVAL_FR_RESUME"
-"""Tells a child the command that resumes the study that it belongs to."""
 
 Say = Callable[[str], None]
 
@@ -44,203 +37,157 @@ Say = Callable[[str], None]
 class StudyResult:
     """unfinished: why the judge is not done (budget, failures), None when everything was obtained; and the remedy."""
 
-    report: Report
+    report: Comparison
     out: Path
     unfinished: str | None
     remedy: str = ""
 
 
-def run_study(
-    plan: Plan, plan_file: Path, *, out: Path, say: Say, command: str = "", quiet: bool = False
-) -> StudyResult:
-    """Runs what is not done yet of `plan` and writes the report into `out`.
+def say_on_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
-    plan_file: where the plan was read; its folder is what the plan's relative paths start from.
-    quiet: what the arms and the judge print is shown only where an arm fails.
-    Raises ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
+
+def run_study(
+    plan_file: str | Path,
+    *,
+    out: str | Path | None = None,
+    say: Say = say_on_stderr,
+    command: str = "",
+    quiet: bool = False,
+    full: bool = False,
+    forecast: bool = True,
+) -> StudyResult:
+    """Runs what is not done yet of the plan in `plan_file` and writes the report into `out` (default: the plan's name).
+
+    The plan's relative paths start from the plan's own folder. quiet: what the arms and the judge print is shown only
+    where an arm fails. full: lm-eval's own tables are shown too. forecast: what the plan can decide is said first.
+    Raises PlanError, ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
     """
-    out, folder = out.resolve(), plan_file.resolve().parent
-    _check_before(plan, plan_file, command)
-    earlier = _open_folder(plan, plan_file.read_text(encoding="utf-8"), out)
-    arms = dict(planned_arms(plan))
-    for name, arm in arms.items():
-        _run_arm_once(plan, name, arm, folder=folder, out=out, say=say, child=Child(command, quiet))
-    pairing = _pair(plan, out, "candidate", "reference")
-    summary = _judge(plan, pairing, folder=folder, out=out, say=say, command=command, quiet=quiet)
-    say("comparing")
-    report = _compare(plan, pairing, summary, out=out, earlier=earlier, command=command)
-    _write_report(plan, pairing, report, out=out)
+    plan_file = Path(plan_file)
+    plan = load_plan(plan_file)
+    folder = plan_file.resolve().parent
+    text = plan_file.read_text(encoding="utf-8")
+    study = _Study(plan, folder, Path(out or plan.name).resolve(), say, command, quiet, full)
+    study.look_ahead(plan_file, text, forecast)
+    with StudyFolder(study.out, plan, text, folder) as kept:
+        for number, (name, arm) in enumerate(study.arms, 1):
+            study.run_arm_once(kept, number, name, arm)
+        pairing = study.pair("candidate", "reference")
+        summary = study.judge(pairing)
+        study.step(study.steps, "comparing")
+        report = study.compare(pairing, summary, earlier_plans(kept.state, plan, study.out))
+        study.write(report)
+        kept.results_seen()
     unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"
-    return StudyResult(report=report, out=out, unfinished=unfinished, remedy=_remedy(summary))
+    return StudyResult(report=report, out=study.out, unfinished=unfinished, remedy=_remedy(summary))
 
 
 def _remedy(summary: JudgeSummary | None) -> str:
-    """In the plan's words: a spent budget is not mended by the same command again."""
+    """In the plan's words; a spent budget is not raised by rerunning."""
     again = "run the same command again to resume"
     if summary is None or not summary.remedy:
         return again
     return f"{summary.remedy.replace('--max-usd', 'max_usd in the plan')}, then {again}"
 
 
-def _check_before(plan: Plan, plan_file: Path, command: str) -> None:
-    """What the later stages would refuse is refused before hours of generation: the judge's name, key and prices,
-    the words of `allow`."""
-    from lm_eval_fr.pairing import KINDS
-
-    if unknown := sorted(set(plan.allow) - set(KINDS)):
-        remedy = f"allow takes {', '.join(KINDS)}"
-        raise PlanError(f"no mismatch is called {unknown[0]!r}", where=plan_file, remedy=remedy)
-    tasks = tasks_behind(plan.tasks)
-    if plan.judge is not None and (tasks is None or not judged_names().isdisjoint(tasks)):
-        from lm_eval_fr.judge.options import JudgeOptions
-        from lm_eval_fr.judge.session import check_ready
-
-        check_ready(JudgeOptions.from_plan(plan, plan.judge, plan_file.resolve().parent, command))
-
-
-def _open_folder(plan: Plan, plan_text: str, out: Path) -> list[str]:
-    """Makes the folder and returns the hashes of the other plans whose results were already seen in it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        state_file = out / "study.json"
-        state: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {"plans": []}
-        if plan.hash not in [entry["hash"] for entry in state["plans"]]:
-            state["plans"].append({"hash": plan.hash, "first_used": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-        write_atomic(state_file, json.dumps(state, indent=1))
-        write_atomic(out / "plan.yaml", plan_text)
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise InputError("not a study's state", where=out / "study.json", remedy="give another --out") from None
-    except OSError as error:
-        remedy = "give an --out that can be written"
-        raise UsageError(f"cannot write the study: {error.strerror}", where=out, remedy=remedy) from None
-    seen = (out / "compare.json").exists()
-    return [entry["hash"] for entry in state["plans"] if entry["hash"] != plan.hash] if seen else []
-
-
-def _run_arm_once(plan: Plan, name: str, arm: ArmPlan, *, folder: Path, out: Path, say: Say, child: Child) -> None:
-    target, wanted = out / name, arm_hash(plan, arm)
-    marker = target / DONE
-    if marker.exists():
-        found = marker.read_text().strip()
-        if found == wanted:
-            say(f"{name}: already there")
-            return
-        target.rename(out / f"{name}.{found[:8]}.{int(time.time())}")
-    target.mkdir(parents=True, exist_ok=True)
-    say(f"{name}: {arm.model} {json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ''}".rstrip())
-    code = child.run([*arm_flags(plan, arm), "--output_path", str(target)], folder)
-    if code < 0 or code == 130:
-        if code in (130, -signal.SIGINT):
-            raise KeyboardInterrupt
-        raise ArmError(f"the {name} arm was ended by signal {-code}", where=target, remedy="run again to resume")
-    if code:
-        # The child has printed what, where and the remedy.
-        raise ArmError(
-            f"the {name} arm stopped", where=target, remedy="mend what is said above and run again to resume"
-        )
-    write_atomic(marker, wanted)
-
-
 @dataclass(frozen=True)
-class Child:
-    """One arm in a process of its own: an engine's memory is given back, a crash of it leaves the study standing.
-
-    command: what resumes the study, told by a child that is interrupted. quiet: its output is shown if it fails.
-    """
-
+class _Study:
+    plan: Plan
+    folder: Path
+    out: Path
+    say: Say
     command: str
     quiet: bool
+    full: bool
 
-    def run(self, flags: list[str], folder: Path) -> int:
-        if not self.quiet:
-            return self._wait(flags, folder, None)
-        with tempfile.TemporaryFile() as kept:
-            code = self._wait(flags, folder, kept)
-            if code:
-                kept.seek(0)
-                sys.stderr.write(kept.read().decode("utf-8", "replace"))
-            return code
+    @property
+    def arms(self) -> Sequence[tuple[str, ArmPlan]]:
+        return list(planned_arms(self.plan))
 
-    def _wait(self, flags: list[str], folder: Path, kept: IO[bytes] | None) -> int:
-        line = [sys.executable, "-m", "lm_eval_fr", "run", *flags]
-        environment = {**os.environ, RESUME: self.command} if self.command else None
-        # lm-eval prints its tables on stdout, which is the report's.
-        process = subprocess.Popen(line, cwd=folder, stdout=kept or sys.stderr, stderr=kept, env=environment)
+    @property
+    def steps(self) -> int:
+        return len(self.arms) + (self.plan.judge is not None) + 1
+
+    def step(self, number: int, what: str) -> None:
+        self.say(f"step {number} of {self.steps}: {what}")
+
+    def look_ahead(self, plan_file: Path, text: str, forecast: bool) -> None:
+        """What a later stage would refuse is refused before hours of generation; what cannot be decided is said."""
+        from lm_eval_fr.check.before_study import before_study
+
+        pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm)}
+        prospects = before_study(self.plan, plan_file, text, pending)
+        for line in (prospects.headline, *prospects.lines()):
+            if line and forecast:
+                self.say(line)
+
+    def run_arm_once(self, kept: StudyFolder, number: int, name: str, arm: ArmPlan) -> None:
+        target, why = self.out / name, kept.why_again(name, arm)
+        if why is None:
+            self.step(number, f"{name}: already there")
+            return
+        if why:
+            earlier = f"{name}.{time.strftime('%Y%m%d-%H%M%S')}"
+            target.rename(self.out / earlier)
+            self.say(f"{name} is run again: {why}; the earlier run is kept in {earlier}")
+        target.mkdir(parents=True, exist_ok=True)
+        shown = json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ""
+        self.step(number, f"{name}: {arm.model} {shown}".rstrip())
+        child = Child(self.command, name, self.quiet, self.full)
+        code = child.run([*arm_flags(self.plan, arm), "--output_path", str(target)], self.folder)
+        if code in (130, -signal.SIGINT):
+            raise KeyboardInterrupt
+        if code < 0 or code > 128:
+            number = -code if code < 0 else code - 128
+            raise ArmError(f"the {name} arm was ended by signal {number}", where=target, remedy="run again to resume")
+        if code:
+            # The child has printed what, where and the remedy.
+            remedy = "fix what is said above and run again to resume"
+            error = ArmError(f"the {name} arm stopped", where=target, remedy=remedy)
+            error.exit_code = code if code in (4, 70) else error.exit_code
+            raise error
+        kept.arm_is_done(name, arm)
+
+    def pair(self, one: str, other: str) -> Pairing:
+        from lm_eval_fr.pairing import pair_paths
+
+        plan = self.plan
+        return pair_paths(
+            self.out / one, self.out / other, allow=plan.allow, metrics=plan.metrics, filters=plan.filters
+        )
+
+    def judge(self, pairing: Pairing) -> JudgeSummary | None:
+        """None where nothing is judged: no judge in the plan, or no open-ended task."""
+        plan = self.plan
+        if plan.judge is None or not any(task.judged for task in pairing.tasks):
+            return None
+        from lm_eval_fr.judge.live.progress import Reporter
+        from lm_eval_fr.judge.options import JudgeOptions
+        from lm_eval_fr.judge.session import judge_runs
+
+        options = JudgeOptions.from_plan(plan, plan.judge, self.folder, self.command)
+        rerun = self.pair("reference-rerun", "reference") if plan.reference.rerun else None
+        self.step(self.steps - 1, f"judge: {', '.join(plan.judge.profiles)}")
+        reporter = None if self.quiet else Reporter(sys.stderr)
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # The terminal sent the signal to the child as well; it is given time to close its cache.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
-            process.kill()
-            raise
+            return judge_runs(pairing, self.out / "judge", options, rerun=rerun, progress=reporter, say=self.say)
+        finally:
+            if reporter is not None:
+                reporter.close()
 
+    def compare(self, pairing: Pairing, summary: JudgeSummary | None, earlier: Sequence[EarlierPlan]) -> Comparison:
+        from lm_eval_fr.compare import compare
+        from lm_eval_fr.compare.study_options import study_options
 
-def _pair(plan: Plan, out: Path, one: str, other: str) -> Pairing:
-    from lm_eval_fr.logs import find_run
-    from lm_eval_fr.pairing import pair_runs
+        judged = summary is not None
+        options = study_options(self.plan, self.out, judged=judged, command=self.command, earlier_plans=earlier)
+        return compare(pairing, options)
 
-    one_run, other_run = find_run(out / one), find_run(out / other)
-    return pair_runs(one_run, other_run, allow=plan.allow, metrics=plan.metrics, filters=plan.filters)
-
-
-def _judge(
-    plan: Plan, pairing: Pairing, *, folder: Path, out: Path, say: Say, command: str, quiet: bool
-) -> JudgeSummary | None:
-    """None where nothing is judged: no judge in the plan, or no open-ended task."""
-    if plan.judge is None or not any(task.judged for task in pairing.tasks):
-        return None
-    from lm_eval_fr.judge.live.progress import Reporter
-    from lm_eval_fr.judge.options import JudgeOptions
-    from lm_eval_fr.judge.session import judge_runs
-
-    options = JudgeOptions.from_plan(plan, plan.judge, folder, command)
-    rerun = _pair(plan, out, "reference-rerun", "reference") if plan.reference.rerun else None
-    say(f"judge: {', '.join(plan.judge.profiles)}")
-    reporter = None if quiet else Reporter(sys.stderr)
-    try:
-        return judge_runs(pairing, out / "judge", options, rerun=rerun, progress=reporter, say=say)
-    finally:
-        if reporter is not None:
-            reporter.close()
-
-
-def _compare(
-    plan: Plan, pairing: Pairing, summary: JudgeSummary | None, *, out: Path, earlier: Sequence[str], command: str
-) -> Report:
-    from lm_eval_fr.compare import compare
-    from lm_eval_fr.logs import find_run
-
-    reruns = {name: find_run(out / name) for name, _ in planned_arms(plan) if name.endswith("-rerun")}
-    now = datetime.now().astimezone()
-    return compare(
-        pairing,
-        judge_dir=None if summary is None else out / "judge",
-        margins=plan.margins,
-        level=plan.level,
-        seed=plan.seed,
-        candidate_rerun=reruns.get("candidate-rerun"),
-        reference_rerun=reruns.get("reference-rerun"),
-        plan_hash=plan.hash,
-        plan_text=(out / "plan.yaml").read_text(encoding="utf-8"),
-        command=command,
-        created=now.isoformat(timespec="seconds"),
-        today=now.date(),
-        earlier_plans=earlier,
-    )
-
-
-def _write_report(plan: Plan, pairing: Pairing, report: Report, *, out: Path) -> None:
-    from lm_eval_fr.compare.html_samples import write_html
-    from lm_eval_fr.report import json_writer as json
-    from lm_eval_fr.report import markdown_writer as markdown
-    from lm_eval_fr.report import text_writer as text
-
-    judged = out / "judge" if report.judge is not None else None
-    write_html(report, pairing, out / "report.html", judge_dir=judged, seed=plan.seed)
-    for name, content in (
-        ("report.txt", text.render(report)),
-        ("report.md", markdown.render(report)),
-        ("compare.json", json.to_json(report)),  # last: its presence says that results were seen
-    ):
-        write_atomic(out / name, content)
+    def write(self, report: Comparison) -> None:
+        report.to_html(self.out / "report.html")
+        for name, content in (
+            ("report.txt", report.to_text()),
+            ("report.md", report.to_markdown()),
+            ("compare.json", report.to_json()),
+        ):
+            write_atomic(self.out / name, content)

@@ -29,7 +29,8 @@ import requests
 from lm_eval_fr import __version__
 from lm_eval_fr.errors import InputError, LmEvalFrError, Unfinished, UsageError
 from lm_eval_fr.io.retry import retry_after
-from lm_eval_fr.tasklib.documents import cut_at_sentence, spread_over_clusters
+from lm_eval_fr.tasklib.documents import spread_over_clusters
+from lm_eval_fr.tasklib.sentences import cut_at_sentence
 
 API = "https://fr.wikipedia.org/w/api.php"
 LICENCE = "CC BY-SA 4.0"

@@ -18,11 +18,11 @@ import msgspec
 import numpy as np
 from scipy import stats as distributions
 
+from lm_eval_fr.analyses.claims_model import ClaimResult, Claims, Source, Status
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.reading import convert, read_yaml
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.claims_model import ClaimResult, Claims, Source, Status
 from lm_eval_fr.report.model import JudgeResult
 from lm_eval_fr.stats import (
     Interval,
@@ -170,7 +170,7 @@ def _result(row: Row, tasks: Sequence[PairedTask], judge: JudgeResult | None, le
     if row.untested or claimed is None:
         return _untested(row, claimed)
     if row.judge is not None:
-        return _held(row, "judge", claimed, _of_judge(row, judge, level), level)
+        return _held(row, "judge", claimed, _of_judge(row, judge), level)
     chosen = _chosen(row, tasks)
     name = chosen[0].task if len(chosen) == 1 else f"{row.tasks[0]} ({len(chosen)} tasks)"
     return _held(row, name, claimed, _of_tasks(row, chosen, level), level)
@@ -237,14 +237,11 @@ def _clusters(tasks: Sequence[PairedTask]) -> np.ndarray | None:
     return np.concatenate(parts)
 
 
-def _of_judge(row: Row, judge: JudgeResult | None, level: float) -> Measured:
+def _of_judge(row: Row, judge: JudgeResult | None) -> Measured:
     if judge is None or not judge.n:
         remedy = "give the judge's folder: --judge DIR, or take the row out of the file"
         raise UsageError(f"{row.name}: nothing was judged", where="--claims", remedy=remedy)
-    low, high = judge.net_win_ci or (None, None)
-    reason = None if judge.net_win_ci else judge.reasons.get("net_win_ci", "the judge left no interval")
-    interval = Interval(judge.net_win, low, high, level, judge.method, judge.n, judge.clusters, reason=reason)
-    return Measured(interval, None, None, judge_spread(judge.ties / judge.n), "net win")
+    return Measured(judge.interval, None, None, judge_spread(judge.preference.ties / judge.n), "net win")
 
 
 def _held(row: Row, task: str, claimed: Claimed, measured: Measured, level: float) -> ClaimResult:

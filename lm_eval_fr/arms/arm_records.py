@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lm_eval_fr import __version__
-from lm_eval_fr.arms.cache import context_of
+from lm_eval_fr.arms.cache import AnswerCache, context_of
 from lm_eval_fr.arms.checkpoint import Checkpoint
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.arms.manifest import read_manifest
@@ -57,12 +57,12 @@ def leave_records(
     outcome: RunOutcome,
     call: ArmCall,
     checkpoint: Checkpoint | None,
-    records: Mapping[str, Any],
+    cache: AnswerCache,
     started: float,
     argv: Sequence[str],
 ) -> None:
-    """What lm-eval does not log: how each answer ended, and what made this run."""
-    stamp = stamp_of(outcome.results)
+    """What lm-eval does not log: how each answer ended, what was sent, and what made this run."""
+    stamp, records = stamp_of(outcome.results), cache.records
     for task, path in outcome.samples.items() if records else ():
         with (
             path.open(encoding="utf-8") as samples,
@@ -91,8 +91,18 @@ def leave_records(
         "cache": str(outcome.cache),
         "manifest": read_manifest(call.manifest) if call.manifest else None,
         "checkpoint": checkpoint.facts() if checkpoint else None,
+        "sent": _sent(outcome, cache),
     }
     write_atomic(outcome.results.with_name(f"arm_{stamp}.json"), json.dumps(about, indent=1, ensure_ascii=False))
+
+
+def _sent(outcome: RunOutcome, cache: AnswerCache) -> dict[str, Any]:
+    """By task, as `arms.sent` describes it."""
+    shots = json.loads(outcome.results.read_text(encoding="utf-8")).get("n-shot", {})
+    return {
+        task: {**(asdict(sent) if sent else {}), "repeats": repeats, "num_fewshot": shots.get(task)}
+        for task, (sent, repeats) in cache.sent.items()
+    }
 
 
 def _count_lines(path: Path) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lm_eval_fr.arms.sent import Sent, cut_at, sent_by
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
 from lm_eval_fr.io.sqlite import explain, open_store
@@ -56,7 +57,7 @@ class AnswerCache:
     """Wraps an lm-eval model. `path` is created; two runs at once on one file are refused.
 
     slice_size: how many requests the model gets at once; None: all. Answers of a slice are safe when it is done.
-    clean: what every text passes through on its way to the disk.
+    clean: what every text passes through on its way to the disk. model_args: the arm's.
     """
 
     def __init__(
@@ -68,12 +69,15 @@ class AnswerCache:
         progress: Progress | None = None,
         say: Callable[[str], None] = lambda message: None,
         clean: Callable[[str], str] = lambda text: text,
+        model_args: Mapping[str, Any] | None = None,
     ) -> None:
         self.lm = lm
         self.path = Path(path)
         self.kept = self.asked = 0
         self.records: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self.sent: dict[str, tuple[Sent | None, int]] = {}  # by task: as sent, answers a document
         self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
+        self._model_args = model_args or {}
         self._waiting: dict[str, deque[str]] = {}
         self._stored: dict[str, int] = defaultdict(int)
         self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
@@ -126,6 +130,7 @@ class AnswerCache:
     def _answer_all(self, method: str, ask: Callable[[list[Any]], list[Any]], requests: Sequence[Any]) -> list[Any]:
         from lm_eval.api.model import hash_args
 
+        self._note(method, requests)
         keys = [hash_args(method, request.args) for request in requests]
         known = self._read(set(keys))
         answers: list[Any] = [None] * len(keys)
@@ -144,7 +149,21 @@ class AnswerCache:
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
             self._ask(method, ask, [requests[index] for index in part], [keys[index] for index in part], answers, part)
-        return answers
+        return [self._cut(request, answer) for request, answer in zip(requests, answers, strict=True)]
+
+    def _note(self, method: str, requests: Sequence[Any]) -> None:
+        """Keeps what is sent for each task; its requests have one set of settings."""
+        for request in requests:
+            task = str(getattr(request, "task_name", ""))
+            if task not in self.sent:
+                words = method == "generate_until" and len(request.args) > 1
+                sent = sent_by(self.lm, request.args[1], self._model_args) if words else None
+                self.sent[task] = (sent, int(getattr(request, "repeats", None) or 1))
+
+    def _cut(self, request: Any, answer: Any) -> Any:
+        """A stop that is not sent ends the answer here."""
+        sent, _ = self.sent[str(getattr(request, "task_name", ""))]
+        return cut_at(answer, sent.stop_applied_here) if sent is not None and isinstance(answer, str) else answer
 
     def _ask(
         self,

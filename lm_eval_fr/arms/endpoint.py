@@ -9,21 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.errors import ArmError, UsageError, nearest
 from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
+from lm_eval_fr.tasklib.definitions import tasks_behind
 
+LONG_TASK = "long_context_fr"
+CONTEXT_KEYS = ("max_model_len", "max_context_length", "context_length", "context_window")  # vLLM's, Mistral's, others'
 CONNECT_LIMIT = 10.0  # seconds; a server that is slower to list its models is asked nothing more
-PATHS = {
-    "local-completions": "/completions",
-    "openai-completions": "/completions",
-    "local-chat-completions": "/chat/completions",
-    "openai-chat-completions": "/chat/completions",
-    "hosted-chat": "/chat/completions",
-}
 
 
 @dataclass(frozen=True)
@@ -94,6 +90,20 @@ def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     return (f"the server does not list {endpoint.model!r} (it lists {', '.join(names[:3])}), but answers for it",)
 
 
+def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
+    """Tells the task with long prompts how many tokens the server takes, where it says so. Raises ArmError."""
+    asked = LONG_TASK in (tasks_behind(call.tasks) or call.tasks)
+    if endpoint is None or not asked or {"max_length", "max_model_len"} & set(call.model_args):
+        return
+    answer = _ask(endpoint, endpoint.models_url)
+    content = answer.json if answer and not answer.problem() else None
+    rows = content.get("data") if isinstance(content, dict) else None
+    served = [row for row in rows or () if isinstance(row, dict) and row.get("id") == endpoint.model]
+    sizes = [row[key] for row in served for key in CONTEXT_KEYS if type(row.get(key)) is int]
+    if sizes:
+        call.flags.metadata = {**call.flags.metadata, "max_model_len": sizes[0]}
+
+
 def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> Answer | None:
     """None for a server that is there but says nothing in time. Raises ArmError when there is none."""
     try:
@@ -120,7 +130,7 @@ def _check_path(url: str, path: str) -> None:
     found = parts.path.rstrip("/")
     wrong_end = path == "/completions" and found.endswith("/chat/completions")
     wrong_end |= path == "/chat/completions" and found.endswith("/completions") and not found.endswith(path)
-    if wrong_end or found in ("", "/v1") or found.endswith("/v1"):
+    if wrong_end:
         root = found.removesuffix("/completions").removesuffix("/chat") or "/v1"
         right = urlunsplit((parts.scheme, parts.netloc, f"{root}{path}", parts.query, ""))
         raise UsageError(f"base_url={url}: this model posts to {path}", remedy=f"base_url={right}")

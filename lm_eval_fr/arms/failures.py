@@ -6,8 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 
-from lm_eval_fr.arms.endpoint import PATHS
-from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.errors import ArmError, LmEvalFrError, UsageError
 from lm_eval_fr.io.replies import Kind, find_problem
 

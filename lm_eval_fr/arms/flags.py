@@ -6,12 +6,14 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lm_eval_fr.arms.arm_key import NAMING_ARGUMENTS, arm_key
 from lm_eval_fr.arms.manifest import read_manifest
 from lm_eval_fr.errors import UsageError, nearest
+from lm_eval_fr.io.http import complete_address
 from lm_eval_fr.io.reading import read_json, read_yaml
 from lm_eval_fr.io.redaction import Redactor
 
@@ -21,6 +23,15 @@ OUR_MODELS = {
     "batch-chat": "lm_eval_fr.models.batch_chat:BatchChat",
 }
 CHAT_MODELS = ("local-chat-completions", "openai-chat-completions", "hosted-chat", "batch-chat")
+# Models that ask a server: what they post to.
+PATHS = {
+    "local-completions": "/completions",
+    "openai-completions": "/completions",
+    "local-chat-completions": "/chat/completions",
+    "openai-chat-completions": "/chat/completions",
+    "hosted-chat": "/chat/completions",
+}
+LOGGERS = {"wandb_args": "wandb", "trackio_args": "trackio", "hf_hub_log_args": "huggingface_hub"}
 DICTIONARIES = (
     "model_args",
     "gen_kwargs",
@@ -117,6 +128,7 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     for name in DICTIONARIES:
         setattr(flags, name, _as_dictionary(name, getattr(flags, name, None)))
     _refuse_keys(flags, redactor)
+    _check_loggers(flags)
     model, notes = _model(flags)
     tasks = _tasks(flags)
     _check_numbers(flags)
@@ -127,6 +139,8 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
         )
     if data_dir is not None:
         flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
+    if "tokenizer" in flags.model_args:  # the arm's own: documents are measured with the one of the metadata, for both
+        flags.metadata = {"tokenizer": None, **flags.metadata}
     for ours in ("data_dir", "manifest", "config"):
         delattr(flags, ours)
     flags.model, flags.tasks, flags.log_samples = model, list(tasks), True
@@ -155,6 +169,8 @@ def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
         raise UsageError(
             f"--model {model}: no such model", remedy=nearest(model, known) or f"there are: {', '.join(known)}"
         )
+    if model in PATHS and isinstance(url := arguments.get("base_url"), str):
+        arguments["base_url"] = complete_address(url, PATHS[model])
     if model == "fr-baseline" and not any(name in arguments for name in NAMING_ARGUMENTS):
         # Without a name lm-eval draws a random one, and every run gets a folder of its own.
         damaged = float(arguments.get("damage", 0) or 0) > 0
@@ -283,6 +299,13 @@ def _refuse_keys(flags: argparse.Namespace, redactor: Redactor) -> None:
                 remedy="keys are read from the environment (OPENAI_API_KEY); --model hosted-chat takes "
                 "api_key_env=NAME and api_key_header=HEADER",
             )
+
+
+def _check_loggers(flags: argparse.Namespace) -> None:
+    """lm-eval imports a logger's package when everything has been generated."""
+    for name, package in LOGGERS.items():
+        if getattr(flags, name) and find_spec(package) is None:
+            raise UsageError(f"--{name} needs {package}, which is not installed", remedy=f"pip install {package}")
 
 
 def _existing(path: Path | None, flag: str, *, folder: bool = False) -> Path | None:

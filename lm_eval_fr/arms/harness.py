@@ -20,24 +20,27 @@ from typing import Any
 
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
-from lm_eval_fr.arms.endpoint import PATHS, check_endpoint, endpoint_of
+from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
+from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
-from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall, build_parser, parse_call
+from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
+from lm_eval_fr.arms.score_table import score_table
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
-from lm_eval_fr.io.redaction import Redactor, redacted_output
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.io.streams import redacted_output
 
-LABEL = "LM_EVAL_FR_LABEL"  # what a study calls this arm
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
 
 
 def main(argv: Sequence[str]) -> None:
-    """`lm-eval-fr run ARGV...`. Prints lm-eval's tables on stdout and the rest on stderr; raises LmEvalFrError."""
+    """`lm-eval-fr run ARGV...`. Prints the scores on stdout and the rest on stderr; raises LmEvalFrError."""
     if not argv or {"-h", "--help"} & set(argv):
         print(help_text())
         return
+    live_no_longer_than_the_study()
     outcome = run_arm(argv, say=_say)
     kept = f", {outcome.kept} of them from an earlier run" if outcome.kept else ""
     total = outcome.kept + outcome.asked
@@ -73,6 +76,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     with redacted_output(redactor):
         for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):
             say(note)
+        note_context(call, endpoint)
         if source.builtins:
             say("indexing lm-eval's built-in tasks as well: about half a minute")
         cache = _execute(call, source, say, redactor)
@@ -81,7 +85,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     results, samples = written(call, started)
     seconds = time.time() - started
     outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-    leave_records(outcome, call, checkpoint, cache.records, started, argv)
+    leave_records(outcome, call, checkpoint, cache, started, argv)
     for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
         if redactor.scrub_file(path):
             say(f"a key was taken out of {path}")
@@ -102,7 +106,17 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         slices = VLLM_SLICE if call.model == "vllm" and alone else None
         progress = Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr))
-        caches.append(AnswerCache(lm, path, slice_size=slices, progress=progress, say=say, clean=redactor.exact))
+        caches.append(
+            AnswerCache(
+                lm,
+                path,
+                slice_size=slices,
+                progress=progress,
+                say=say,
+                clean=redactor.exact,
+                model_args=call.model_args,
+            )
+        )
         return caches[-1]
 
     try:
@@ -131,8 +145,10 @@ def _harness(
         import lm_eval.api.model
         import lm_eval.evaluator
         import lm_eval.tasks
+        import lm_eval.utils
         from lm_eval._cli.run import Run
         from lm_eval.api.registry import get_model
+        from lm_eval.api.task import ConfigurableTask
 
         register_models()
         if call.model in OUR_MODELS or call.model in PATHS:
@@ -151,6 +167,9 @@ def _harness(
         stack.enter_context(_replaced(lm_eval.tasks, "TaskManager", task_manager))
         stack.enter_context(_replaced(lm_eval.api.model, "CachingLM", open_cache))
         stack.enter_context(_replaced(lm_eval.evaluator, "get_git_commit_hash", _git_commit))
+        stack.enter_context(_replaced(lm_eval.utils, "make_table", score_table))
+        if not flags.num_fewshot:
+            stack.enter_context(_replaced(ConfigurableTask, "fewshot_docs", _fewshot_docs(ConfigurableTask)))
         if call.model in TORCHLESS:  # or torch is imported to seed what is not used
             stack.enter_context(_replaced(lm_eval.evaluator, "set_torch_seed", lambda seed: None))
         stack.enter_context(_watched_log(watch, level))
@@ -175,6 +194,12 @@ def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(module, name, original)
+
+
+def _fewshot_docs(task: type) -> Callable[[Any], Any]:
+    """lm-eval reads every document once more to draw examples from, also where none are asked for."""
+    original = task.fewshot_docs  # type: ignore[attr-defined]
+    return lambda self: original(self) if self.config.num_fewshot else None
 
 
 def _git_commit() -> str | None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from lm_eval_fr.plan import ArmPlan, Plan
+from lm_eval_fr.tasklib.definitions import tasks_behind
+
+SUFFIXES = (".jsonl", ".json", ".parquet", ".tsv", ".csv", ".txt")
+LONGEST_PATH = 1000
 
 
 def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
@@ -16,6 +24,37 @@ def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
         yield "candidate-rerun", plan.candidate
     if plan.reference.rerun:
         yield "reference-rerun", plan.reference
+
+
+def data_files(plan: Plan, folder: Path) -> dict[str, str]:
+    """The plan's own files that its arms read their documents from, with their sha256; `folder` is the plan's.
+
+    A file of `data_dir` belongs to the plan if its name holds the first word of one of its tasks.
+    """
+    found = [path for text in _texts(plan.metadata) if (path := folder / text).is_file()]
+    if plan.data_dir is not None:
+        words = {task.split("_")[0] for task in tasks_behind(plan.tasks) or plan.tasks}
+        base = folder / plan.data_dir
+        found += [path for path in base.rglob("*") if path.is_file() and _is_of(words, path.relative_to(base))]
+    return {os.path.relpath(path, folder): _sha256(path) for path in sorted(found)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in the metadata that may be a path."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, str) and value and len(value) < LONGEST_PATH:
+        yield value
+
+
+def _is_of(words: set[str], path: Path) -> bool:
+    return path.suffix in SUFFIXES and any(word in str(path).lower() for word in words)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def arm_flags(plan: Plan, arm: ArmPlan) -> list[str]:

@@ -6,20 +6,18 @@ import copy
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from lm_eval_fr.arms.endpoint import Endpoint, check_endpoint, endpoint_of
 from lm_eval_fr.arms.failures import LogWatch, explain
-from lm_eval_fr.arms.flags import ArmCall
+from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall
 from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.check.check_findings import Finding
 from lm_eval_fr.check.planned_documents import TaskWork, first_request
+from lm_eval_fr.check.prepared_arms import check_engine
 from lm_eval_fr.check.probe import question
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.errors import ArmError, LmEvalFrError
-
-ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
 
 
 @dataclass(frozen=True)
@@ -79,14 +77,13 @@ def _shortest(work: Sequence[TaskWork]) -> TaskWork:
 
 
 def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
-    engine = next((module for model, module in ENGINES.items() if call.model.split("-")[0] == model), None)
-    if engine is None:
+    if call.model in OUR_MODELS:
         yield Finding("ok", name, f"{call.model} runs in this process and needs nothing")
         return
-    if find_spec(engine) is None:
-        extra = {"vllm": "vllm", "transformers": "hf"}.get(engine)
-        remedy = f"pip install 'lm-eval-fr[{extra}]' on the machine that runs it" if extra else f"pip install {engine}"
-        yield Finding("problem", name, f"--model {call.model} needs {engine}, which is not installed here", remedy)
+    try:
+        check_engine(call)
+    except LmEvalFrError as error:
+        yield Finding.of(error, name)
     checkpoint, model = checkpoint_of(call), str(call.model_args.get("pretrained") or "")
     if checkpoint is None:
         yield Finding("warning", name, f"{model} is not on this machine as a whole: the engine will look for it")

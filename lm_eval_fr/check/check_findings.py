@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from lm_eval_fr.check.decision import Prospects
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.judge.asking.protocol import Prices
 from lm_eval_fr.judge.estimate import Estimate
@@ -79,12 +80,13 @@ class ArmEstimate:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """judge: one estimate a judge, for answers of a typical length."""
+    """judge: one estimate a judge, for answers of a typical length. prospects: what the documents can decide."""
 
     plan: str
     findings: tuple[Finding, ...]
     arms: tuple[ArmEstimate, ...] = ()
     judge: tuple[Estimate, ...] = ()
+    prospects: Prospects = field(default_factory=Prospects)
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -95,7 +97,14 @@ class CheckReport:
         return 2 if self.problems else 0
 
     def lines(self) -> Iterator[str]:
+        if self.prospects.headline and not self.problems:
+            yield self.prospects.headline
+            yield ""
         yield from map(str, self.findings)
+        if self.prospects.claims:
+            yield ""
+            yield "What it can decide:"
+            yield from (f"  {line}" for line in self.prospects.lines())
         if self.arms or self.judge:
             yield ""
             yield "What the study will ask:"
@@ -106,7 +115,7 @@ class CheckReport:
         warnings = sum(finding.level == "warning" for finding in self.findings)
         if self.problems:
             count, them = ("1 problem", "it") if len(self.problems) == 1 else (f"{len(self.problems)} problems", "them")
-            yield f"{count}: mend {them} before `lm-eval-fr ab {self.plan}`"
+            yield f"{count}: fix {them} before `lm-eval-fr ab {self.plan}`"
         else:
             noted = f", {warnings} warning{'s' if warnings != 1 else ''}" if warnings else ""
             yield f"ready{noted}: lm-eval-fr ab {self.plan}"

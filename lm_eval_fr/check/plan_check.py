@@ -8,21 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lm_eval_fr.arms.endpoint import PATHS
-from lm_eval_fr.arms.flags import ArmCall, parse_call
-from lm_eval_fr.arms.planned import arm_flags
+from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.check.arm_check import ArmCheck, check_arm
+from lm_eval_fr.check.before_study import check_allowed
 from lm_eval_fr.check.check_findings import ArmEstimate, CheckReport, Finding
+from lm_eval_fr.check.decision import Prospects, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
 from lm_eval_fr.check.planned_documents import TaskWork, load_work
+from lm_eval_fr.check.prepared_arms import prepare_arm
 from lm_eval_fr.errors import LmEvalFrError
-from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.judge.asking.profile import load_profile, profile_names
 from lm_eval_fr.judge.asking.protocol import Prices
 from lm_eval_fr.judge.estimate import Estimate
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.pairing.agreement import generation_difference, generation_settings
 from lm_eval_fr.plan import ArmPlan, Plan
+from lm_eval_fr.plan_reader import load_plan
 
 CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
 # Dollars a million tokens, as secondary sources gave them in November 2026.
@@ -30,13 +31,15 @@ PRICES = {"mistral-small-2603": Prices(input=0.15, output=0.60)}
 Say = Callable[[str], None]
 
 
-def check_plan(plan: Plan, plan_file: Path, *, say: Say = lambda message: None) -> CheckReport:
+def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> CheckReport:
     """Loads the documents, asks each endpoint one question, estimates the rest. Writes nothing.
 
-    What is wrong becomes a finding; an exception means a fault of ours.
+    What is wrong becomes a finding. Raises PlanError for a plan that cannot be read.
     """
+    plan_file = Path(plan_file)
+    plan, plan_text = load_plan(plan_file), plan_file.read_text(encoding="utf-8")
     arms = {"candidate": plan.candidate, "reference": plan.reference}
-    findings: list[Finding] = []
+    findings: list[Finding] = list(_plan(plan, plan_file, plan_text))
     calls: dict[str, ArmCall] = {}
     checks: dict[str, ArmCheck] = {}
     works: dict[str, Sequence[TaskWork]] = {}
@@ -44,7 +47,7 @@ def check_plan(plan: Plan, plan_file: Path, *, say: Say = lambda message: None) 
     with contextlib.chdir(folder):
         for name, arm in arms.items():
             try:
-                calls[name] = parse_call(_flags(plan, arm), Redactor.from_environment())
+                calls[name], _ = prepare_arm(plan, name, arm, plan_file, plan_text)
                 say(f"{name}: reading the documents")
                 works[name] = load_work(calls[name])
             except LmEvalFrError as error:
@@ -58,11 +61,20 @@ def check_plan(plan: Plan, plan_file: Path, *, say: Say = lambda message: None) 
         findings += _both(plan, works, calls)
         judge_findings, judge = _judge(plan, folder, works, say)
     estimates = tuple(_estimate(name, arms[name], calls[name], work, checks[name]) for name, work in works.items())
-    return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge)
+    prospects = prospects_of(plan, next(iter(works.values()))) if works else Prospects()
+    return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge, prospects)
 
 
-def _flags(plan: Plan, arm: ArmPlan) -> list[str]:
-    return [*arm_flags(plan, arm), "--output_path", "unused"]
+def _plan(plan: Plan, plan_file: Path, plan_text: str) -> Iterator[Finding]:
+    try:
+        check_allowed(plan, plan_file, plan_text)
+    except LmEvalFrError as error:
+        yield Finding.of(error, "plan")
+    if not plan.margins:
+        what = "the plan has no margins: differences will be shown, and there will be no verdict"
+        yield Finding(
+            "warning", "plan", what, "add the largest losses that you accept: margins: {gold: 3%, judge: 15%}"
+        )
 
 
 def _documents(work: Sequence[TaskWork]) -> Iterator[Finding]:

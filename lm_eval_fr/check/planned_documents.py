@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lm_eval_fr.arms.endpoint import endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.requested_tasks import locate_tasks
-from lm_eval_fr.errors import InputError, LmEvalFrError
+from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError
 
 DEFAULT_LENGTH = 256  # lm-eval's, where a task sets none
 
 
 @dataclass(frozen=True)
 class TaskWork:
-    """One task of an arm. available: documents in the set. prompts: the text of each document asked."""
+    """One task of an arm. available: documents in the set. prompts: the text of each document asked.
+
+    metric: the first one; clusters: the articles of the documents asked, empty where the task names none.
+    """
 
     name: str
     judged: bool
+    metric: str | None
     available: int
     prompts: tuple[str, ...]
+    clusters: tuple[str, ...]
     generation: Mapping[str, Any]
     task: Any  # lm-eval's own
 
@@ -43,11 +50,13 @@ class TaskWork:
 def load_work(call: ArmCall) -> tuple[TaskWork, ...]:
     """The tasks that `call` names, with their documents read. Raises what says why they cannot be."""
     source = locate_tasks(call.tasks, call.flags.include_path)
-    register_models()
     try:
         with _quiet():
+            register_models()
             from lm_eval.tasks import TaskManager
 
+            with contextlib.suppress(ArmError):  # a server that is not there is another finding
+                note_context(call, endpoint_of(call))
             metadata = {**call.model_args, **(call.flags.metadata or {})}
             manager = TaskManager(
                 include_path=list(source.folders), include_defaults=source.builtins, metadata=metadata
@@ -84,12 +93,19 @@ def _work(call: ArmCall, name: str, task: Any) -> TaskWork:
         task.set_config(key="num_fewshot", value=0)
     available = len(task.eval_docs)
     task.build_all_requests(**_wanted(call, name, available))
-    texts: dict[int, str] = {}
-    for instance in task.instances:
-        texts.setdefault(instance.doc_id, str(instance.args[0]))
+    asked = {instance.doc_id: instance for instance in reversed(task.instances)}
     metrics = [str(metric.get("metric")) for metric in task.get_config("metric_list") or () if isinstance(metric, dict)]
-    generation = task.get_config("generation_kwargs") or {}
-    return TaskWork(name, metrics == ["bypass"], available, tuple(texts.values()), dict(generation), task)
+    field = (task.get_config("metadata") or {}).get("cluster")
+    return TaskWork(
+        name=name,
+        judged=metrics == ["bypass"],
+        metric=metrics[0] if metrics else None,
+        available=available,
+        prompts=tuple(str(asked[number].args[0]) for number in sorted(asked)),
+        clusters=tuple(str(asked[number].doc[field]) for number in sorted(asked) if field in asked[number].doc),
+        generation=dict(task.get_config("generation_kwargs") or {}),
+        task=task,
+    )
 
 
 def _wanted(call: ArmCall, name: str, available: int) -> dict[str, Any]:
@@ -111,12 +127,12 @@ def _quiet() -> Iterator[None]:
     """No bars and no log of lm-eval's: what matters is said by the findings."""
     import logging
 
-    os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     log = logging.getLogger("lm_eval")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         log.setLevel(level)

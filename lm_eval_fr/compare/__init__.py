@@ -1,21 +1,24 @@
-"""Pairs and verdicts -> the report's data.
+"""Pairs and verdicts -> the report.
 
-main       one candidate: `compare`, and the exit code of a gate
-many       several candidates against one reference
-tasks      one gold task against its margin
-judged     the judge's verdicts, in the plan's order
-noise      reruns of an arm
-margins    which loss is accepted where
-sentence   the verdict over all, in words
-cautions   what a reader must know before the numbers
-series     the estimate as documents came in
-arms       who was compared, with what, on which data
-ranking    which pairs are worth a look
-cards      the pairs that the HTML report shows
+builder          one candidate: `compare`, and the exit code of a gate
+several          several candidates against one reference
+compare_options  what a comparison is told
+comparison       the report with the pairs behind it, in every format
+task_rows        one gold task against its margin
+judged_claim     the judge's verdicts, in the plan's order
+noise_floor      reruns of an arm
+margins          which loss is accepted where
+sentence         the verdict over all, in words
+cautions         what a reader must know before the numbers
+series           the estimate as documents came in
+provenance       who was compared, with what, on which data
+ranking          which pairs are worth a look
+pair_cards       the pairs that the HTML report shows
 """
 
 from lm_eval_fr.compare.builder import compare, gate_code
-from lm_eval_fr.compare.html_samples import write_html
+from lm_eval_fr.compare.compare_options import CompareOptions
+from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.several import compare_many
 
-__all__ = ["compare", "compare_many", "gate_code", "write_html"]
+__all__ = ["CompareOptions", "Comparison", "compare", "compare_many", "gate_code"]

@@ -1,112 +1,118 @@
-"""A pairing, the judge's folder and the margins -> the report's data."""
+"""A pairing and what the comparison is told -> the report. `ab`, `compare` and the Python API all call this."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
-from pathlib import Path
 
+from lm_eval_fr.analyses.claims import check_claims
+from lm_eval_fr.analyses.claims_section import claims_section
+from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
+from lm_eval_fr.analyses.value.value_command import value_part
+from lm_eval_fr.analyses.voting.vote_command import voting_part
 from lm_eval_fr.compare.cautions import cautions
-from lm_eval_fr.compare.judged_claim import JudgedPairs, judge_result
-from lm_eval_fr.compare.margins import Margins
+from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
+from lm_eval_fr.compare.comparison import Comparison
+from lm_eval_fr.compare.judged_claim import judge_claim
+from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
 from lm_eval_fr.compare.ranking import rank, worst
-from lm_eval_fr.compare.sentence import Claim, claim_of, judge_claim, overall_of
+from lm_eval_fr.compare.sentence import conclude
 from lm_eval_fr.compare.task_rows import ComparedTask, compare_task
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
-from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import Pairing
-from lm_eval_fr.report.model import Provenance, Report, TaskResult
+from lm_eval_fr.report.model import Arm, Extra, JudgeResult, Provenance, Report, TaskResult
 from lm_eval_fr.stats import holm
 
-LEVEL = 0.95
-SEED = 1234
-GATE_CODES = {"non_inferior": 0, "inferior": 1}
-INCONCLUSIVE = 3
+GATE_CODES: Mapping[str | None, int] = {"non_inferior": 0, "inferior": 1}
+UNDECIDED = 3
 
 
-def compare(
-    pairing: Pairing,
-    *,
-    judge_dir: Path | None = None,
-    margins: Mapping[str, float] | None = None,
-    level: float = LEVEL,
-    seed: int = SEED,
-    candidate_rerun: Run | None = None,
-    reference_rerun: Run | None = None,
-    plan_hash: str | None = None,
-    plan_text: str | None = None,
-    command: str | None = None,
-    created: str | None = None,
-    today: date | None = None,
-    earlier_plans: Sequence[str] = (),
-    notes: Sequence[str] = (),
-) -> Report:
+def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     """Everything that can be said of two runs.
 
-    judge_dir: the folder that the judge wrote. margins: task (or "gold" for all, "judge" for the net win rate) to the
-    largest loss accepted; 0.02 and 0.10 where nothing is said. created and today are the caller's clock.
-    earlier_plans: hashes of other plans whose results were seen before.
-    Raises UsageError for margins that fit nothing here, InputError for a judge's folder of other runs.
+    Raises UsageError for margins or prices that fit nothing here, InputError for a judge's folder of other runs.
     """
-    wanted = Margins(margins or {})
-    wanted.check(pairing.tasks)
-    judged = None if judge_dir is None else read_judged(judge_dir, pairing)
-    compared = [compare_task(task, wanted, level=level, seed=seed) for task in pairing.tasks if task.scored and task.n]
-    pairs = None if judged is None else judge_result(judged.verdicts, judged.summary, margin=wanted.judge, level=level)
-    results = _with_holm(compared)
-    judge, summary = (pairs.result if pairs else None), (judged.summary if judged else None)
-    noise = noise_of(
-        pairing,
-        results,
-        judge,
-        candidate_rerun=candidate_rerun,
-        reference_rerun=reference_rerun,
-        level=level,
-        seed=seed,
-    )
-    candidate, reference = arms_of(pairing)
-    return Report(
-        candidate=candidate,
-        reference=reference,
-        plan_hash=plan_hash,
+    margins = Margins(options.margins)
+    margins.check(pairing.tasks)
+    judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
+    compared = [compare_task(task, margins, options) for task in pairing.tasks if task.scored and task.n]
+    tasks = _with_holm(compared)
+    claim = None if judged is None else judge_claim(judged, margins.judge, options.level)
+    judge = claim.result if claim else None
+    noise = noise_of(pairing, tasks, judge, options)
+    arms = arms_of(pairing)
+    ranked = tuple(rank(pairing.tasks, judged.verdicts if judged else ()))
+    series = [*(one.series for one in compared), claim.series if claim else None]
+    return Comparison(
+        candidate=arms[0],
+        reference=arms[1],
+        plan_hash=options.plan_hash,
         settings=settings_of(pairing),
-        tasks=results,
+        tasks=tasks,
         judge=judge,
         noise=noise,
-        overall=overall_of(_claims(compared, pairs), level),
-        level=level,
-        warnings=cautions(pairing, results, judge, summary, noise, today=today, earlier_plans=earlier_plans),
-        cumulative=tuple(s for s in [*(c.series for c in compared), pairs.series if pairs else None] if s),
-        notes=(*notes, *pairing.notes),
-        samples=tuple(worst(rank(pairing.tasks, judged.verdicts if judged else ()))),
-        provenance=Provenance(
-            created=created,
-            command=command,
-            versions=versions(),
-            data=data_of(pairing.tasks),
-            plan=plan_text,
-            seed=seed,
-        ),
+        overall=conclude(tasks, judge, options),
+        level=options.level,
+        warnings=cautions(pairing, tasks, judge, judged.summary if judged else None, noise, options),
+        cumulative=tuple(one for one in series if one),
+        notes=(*options.notes, *pairing.notes),
+        samples=tuple(worst(ranked)),
+        extras=tuple(_extras(pairing, judge, arms, options)),
+        provenance=_provenance(pairing, options),
+        pairing=pairing,
+        ranked=ranked,
     )
 
 
 def gate_code(report: Report) -> int:
     """0 non-inferior, 1 inferior, 3 anything else."""
-    return GATE_CODES.get(report.overall.verdict or "", INCONCLUSIVE)
-
-
-def _claims(compared: Sequence[ComparedTask], pairs: JudgedPairs | None) -> dict[str, Claim]:
-    claims = {c.result.task: claim_of(c.result, c.assessment) for c in compared if c.assessment is not None}
-    if pairs is not None and pairs.assessment is not None:
-        claims["judge"] = judge_claim(pairs.assessment, pairs.held_back)
-    return claims
+    return GATE_CODES.get(report.verdict, UNDECIDED)
 
 
 def _with_holm(compared: Sequence[ComparedTask]) -> tuple[TaskResult, ...]:
     """Claims about single tasks are several claims: their p-values after Holm stand beside the plain ones."""
-    adjusted = holm([c.result.p_non_inferior for c in compared])
-    several = sum(c.result.p_non_inferior is not None for c in compared) > 1
-    return tuple(replace(c.result, p_holm=p) if several else c.result for c, p in zip(compared, adjusted, strict=True))
+    results = [one.result for one in compared]
+    p_values = [t.assessment.p_non_inferior if t.assessment else None for t in results]
+    if sum(p is not None for p in p_values) < 2:
+        return tuple(results)
+    return tuple(replace(t, p_holm=p) for t, p in zip(results, holm(p_values), strict=True))
+
+
+def _extras(
+    pairing: Pairing, judge: JudgeResult | None, arms: tuple[Arm, Arm], options: CompareOptions
+) -> Iterator[Extra]:
+    """What was asked for, or what the runs hold beside scores."""
+    names = (arms[0].name, arms[1].name)
+    if options.prices.prices:
+        yield value_part(pairing, options.prices, level=options.level, names=names)
+    voting = voting_part(
+        pairing,
+        cost_ratio=options.cost_ratio,
+        prices=options.prices,
+        margin=options.margins.get(GOLD),
+        margins=options.margins,
+        level=options.level,
+        seed=options.seed,
+        allow=options.allow,
+        names=names,
+    )
+    if voting is not None:
+        yield voting
+    if options.claims is not None:
+        held = check_claims(options.claims, pairing.tasks, judge, level=options.level)
+        yield Extra(key="claims", data=held, section=claims_section(held))
+    if options.fidelity is not None:
+        yield Extra(key="fidelity", data=options.fidelity, section=fidelity_section(options.fidelity))
+
+
+def _provenance(pairing: Pairing, options: CompareOptions) -> Provenance:
+    return Provenance(
+        created=options.created,
+        command=options.command,
+        versions=versions(),
+        data=data_of(pairing.tasks),
+        plan=options.plan_text,
+        seed=options.seed,
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
+from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.log_cautions import log_cautions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult
 from lm_eval_fr.stats.differences import FEW_CLUSTERS
@@ -25,34 +27,38 @@ def cautions(
     judge: JudgeResult | None,
     summary: JudgeSummary | None,
     noise: Noise | None,
-    *,
-    today: date | None,
-    earlier_plans: Sequence[str] = (),
+    options: CompareOptions,
 ) -> tuple[Caution, ...]:
     found = [
-        *_plans(earlier_plans),
+        *_plans(options.earlier_plans),
         *_nothing_scored(pairing.tasks, results),
         *_mismatches(pairing.tasks),
         *log_cautions(pairing),
-        *_judge(judge, summary, today),
+        *_judge(judge, summary, options.today),
         *_unjudged(pairing.tasks, judge),
         *_precision(pairing),
         *_served(pairing),
         *_noise(noise),
         *_health(results),
         *_few(results),
-        *_without_margin(results),
+        *_without_margin(results, options.margins),
     ]
     return tuple({caution.text: caution for caution in found}.values())
 
 
-def _plans(earlier: Sequence[str]) -> Iterator[Caution]:
+def _plans(earlier: Sequence[EarlierPlan]) -> Iterator[Caution]:
     for other in earlier:
-        text = (
-            f"Another plan ({other[:12]}) gave results in this folder before: margins changed after looking prove "
-            "nothing."
-        )
-        yield Caution(kind="plan_changed", text=text)
+        if other.changes is None:
+            said = f"Another plan ({other.hash[:12]}) gave results in this folder before"
+            yield Caution(kind="plan_changed", text=f"{said}: a margin changed after looking proves nothing.")
+        elif other.changes:
+            listed = ", ".join(map(str, other.changes))
+            said = f"The plan was changed after results were seen in this folder ({listed})"
+            if any(change.decides for change in other.changes):
+                text = f"{said}: what decides a verdict proves nothing when it is changed after looking."
+            else:
+                text = f"{said}: margins and methods are the same, but looking first makes false claims likelier."
+            yield Caution(kind="plan_changed", text=text)
 
 
 def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) -> Iterator[Caution]:
@@ -178,16 +184,18 @@ def _health(results: Sequence[TaskResult]) -> Iterator[Caution]:
 
 def _few(results: Sequence[TaskResult]) -> Iterator[Caution]:
     for t in results:
-        if t.clusters is not None and t.clusters < FEW_CLUSTERS:
+        clusters = t.paired.clusters
+        if clusters is not None and clusters < FEW_CLUSTERS:
             text = (
-                f"{t.task}: {w.plural(t.clusters, 'cluster')} only. Documents of one article may be alike, and so few "
+                f"{t.task}: {w.plural(clusters, 'cluster')} only. Documents of one article may be alike, and so few "
                 "articles cannot show how much: the interval is the cautious one, and wide."
             )
             yield Caution(kind="few_clusters", text=text)
 
 
-def _without_margin(results: Sequence[TaskResult]) -> Iterator[Caution]:
+def _without_margin(results: Sequence[TaskResult], margins: Mapping[str, float]) -> Iterator[Caution]:
+    """Where no margin was given at all, the verdict's own sentence says so."""
     for t in results:
-        if t.margin is None:
-            text = f"{t.task} is outside of the verdict: {t.metric} is {t.reasons['verdict']}."
+        if t.margin is None and margins and not t.group:
+            text = f"{t.task} is not part of the verdict: {t.reasons['verdict']}."
             yield Caution(kind="no_margin", text=text)

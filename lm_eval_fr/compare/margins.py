@@ -10,7 +10,6 @@ from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import PairedTask
 
 GOLD, JUDGE = "gold", "judge"
-GOLD_MARGIN, JUDGE_MARGIN = 0.02, 0.10
 
 
 @dataclass(frozen=True)
@@ -19,27 +18,25 @@ class Margins:
 
     given: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, task: PairedTask, *, unit_scale: bool) -> float | None:
-        """A gold task's margin; None where the metric is on no 0-1 scale and nothing was said of this task."""
-        if task.task in self.given:
-            return self.given[task.task]
-        if not unit_scale:
-            return None
-        return self.given.get(GOLD, self.given.get("", GOLD_MARGIN))
+    def of(self, task: str, *, unit_scale: bool) -> float | None:
+        """A gold task's margin; None where nothing was said of this task, or only in points and it has none."""
+        if task in self.given:
+            return self.given[task]
+        return self.given.get(GOLD, self.given.get("")) if unit_scale else None
 
     @property
-    def judge(self) -> float:
-        return self.given.get(JUDGE, JUDGE_MARGIN)
+    def judge(self) -> float | None:
+        return self.given.get(JUDGE)
 
     def check(self, tasks: tuple[PairedTask, ...]) -> None:
-        """UsageError for a margin that is no loss, or that names nothing here."""
+        """UsageError for a margin that is not a loss, or that names nothing here."""
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]
         for name, margin in self.given.items():
             shown = f"{name}={margin}" if name else str(margin)
             if not (math.isfinite(margin) and margin > 0):
                 remedy = "a margin is the largest loss accepted, above 0: 0.02 is two points"
-                raise UsageError(f"{margin} is no margin", where=f"--margin {shown}", remedy=remedy)
+                raise UsageError(f"{margin} is not a margin", where=f"--margin {shown}", remedy=remedy)
             if name in judged:
                 raise UsageError(
                     f"{name} is judged: its margin is the judge's",

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
@@ -21,49 +22,39 @@ Role = Literal["candidate", "reference"]
 
 
 def noise_of(
-    pairing: Pairing,
-    results: Sequence[TaskResult],
-    judge: JudgeResult | None,
-    *,
-    candidate_rerun: Run | None,
-    reference_rerun: Run | None,
-    level: float,
-    seed: int,
+    pairing: Pairing, results: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions
 ) -> Noise | None:
     """None where no arm was run twice, and the judge was not tried on two runs of one arm either."""
-    metrics = {result.task: result.metric for result in results}
-    reruns: list[Rerun] = []
-    floors: dict[str, list[NoiseFloor]] = {}
+    by_task = {result.task: result for result in results}
     given: tuple[tuple[Role, Run, Run | None], ...] = (
-        ("candidate", pairing.candidate, candidate_rerun),
-        ("reference", pairing.reference, reference_rerun),
+        ("candidate", pairing.candidate, options.candidate_rerun),
+        ("reference", pairing.reference, options.reference_rerun),
     )
-    for role, run, rerun in given:
-        if rerun is None:
-            continue
-        for task in _against_itself(role, run, rerun, metrics):
-            found, floor = _rerun(task, role, metrics.get(task.task), level, seed)
-            reruns.append(found)
-            if floor is not None:
-                floors.setdefault(task.task, []).append(floor)
-    said = [_floor(result, floors[result.task]) for result in results if result.task in floors]
-    said += [] if judge is None else _judge_floor(judge)
-    if not reruns and not said:
+    reruns = [
+        _rerun(task, role, by_task.get(task.task), options)
+        for role, run, rerun in given
+        if rerun is not None
+        for task in _against_itself(role, run, rerun, by_task)
+    ]
+    moves: dict[str, list[NoiseFloor]] = {}
+    for rerun in reruns:
+        if rerun.moved is not None:
+            moves.setdefault(rerun.task, []).append(rerun.moved)
+    floors = [_floor(result, moves[result.task]) for result in results if result.task in moves]
+    floors += [] if judge is None else _judge_floor(judge)
+    if not reruns and not floors:
         return None
     once = [role for role, _, rerun in given if rerun is None]
-    sentence = f"Run once only: the {' and the '.join(once)}. How far {_they(once)} from itself is not known."
-    return Noise(reruns=tuple(reruns), floors=tuple(said), sentence=sentence if once else "")
+    moves_how = "it moves" if len(once) == 1 else "either moves"
+    sentence = f"Run once only: the {' and the '.join(once)}. How far {moves_how} from itself is not known."
+    return Noise(reruns=tuple(reruns), floors=tuple(floors), sentence=sentence if once else "")
 
 
-def _they(roles: Sequence[str]) -> str:
-    return "it moves" if len(roles) == 1 else "either moves"
-
-
-def _against_itself(role: Role, run: Run, rerun: Run, metrics: Mapping[str, str]) -> Iterator[PairedTask]:
+def _against_itself(role: Role, run: Run, rerun: Run, results: Mapping[str, TaskResult]) -> Iterator[PairedTask]:
     """The rerun paired with the run, on the tasks that the comparison has."""
     if run.results_path == rerun.results_path:
         raise UsageError(
-            f"the rerun of the {role} is the very run that is compared",
+            f"the rerun of the {role} is the run that is compared",
             where=f"--{role}-rerun",
             remedy="run the arm a second time into a folder of its own",
         )
@@ -72,33 +63,26 @@ def _against_itself(role: Role, run: Run, rerun: Run, metrics: Mapping[str, str]
         raise UsageError(
             f"the rerun of the {role} has none of its tasks", where=f"--{role}-rerun", remedy="run the same tasks again"
         )
-    chosen = {name: metric for name, metric in metrics.items() if name in common}
+    chosen = {name: results[name].metric for name in common if name in results}
     # A rerun of fewer documents is a rerun.
     yield from pair_runs(rerun, run, tasks=common, metrics=chosen, allow=("documents",)).tasks
 
 
-def _rerun(
-    task: PairedTask, role: Role, metric: str | None, level: float, seed: int
-) -> tuple[Rerun, NoiseFloor | None]:
+def _rerun(task: PairedTask, role: Role, result: TaskResult | None, options: CompareOptions) -> Rerun:
     """`task` has the rerun as its candidate."""
-    churn = _churn(task, seed)
-    if metric is None:
-        return Rerun(
-            arm=role, task=task.task, metric=None, n=task.n, shift=None, ci_low=None, ci_high=None, churn=churn
-        ), None
-    floor = noise_floor(task.reference[metric], task.candidate[metric], clusters=task.clusters, level=level)
-    moved = floor.movement
+    moved = None
+    if result is not None:
+        run, rerun = task.reference[result.metric], task.candidate[result.metric]
+        moved = noise_floor(run, rerun, clusters=task.clusters, level=options.level)
     return Rerun(
         arm=role,
         task=task.task,
-        metric=metric,
+        metric=result.metric if result else None,
         n=task.n,
-        shift=moved.estimate,
-        ci_low=moved.low,
-        ci_high=moved.high,
-        churn=churn,
-        method=moved.method,
-    ), floor
+        churn=_churn(task, options.seed),
+        moved=moved,
+        scale=result.scale if result else 100.0,
+    )
 
 
 def _churn(task: PairedTask, seed: int) -> float:
@@ -116,27 +100,21 @@ _COMPARED = {
 }
 
 
-def _floor(result: TaskResult, floors: Sequence[NoiseFloor]) -> Floor:
-    found = exceeds_noise(_interval(result), floors)
+def _floor(result: TaskResult, moves: Sequence[NoiseFloor]) -> Floor:
+    found = exceeds_noise(result.paired, moves)
     moved = f"an arm run twice moved by {w.plain(found.floor, result.scale)} on average"
     said = f"{result.task}: the difference of {w.signed(result.difference, result.scale)} "
-    said += _COMPARED[found.exceeds].format(moved=moved)
-    return Floor(task=result.task, floor=found.floor or 0.0, exceeded=found.exceeds, sentence=said)
+    return Floor(task=result.task, compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))
 
 
 def _judge_floor(judge: JudgeResult) -> list[Floor]:
     """The judge on two runs of one arm: what net win it finds where there is none."""
     control = judge.controls.get("noise")
     net = control.get("net_win") if isinstance(control, Mapping) else None
-    if not isinstance(net, Mapping) or net.get("estimate") is None or judge.net_win_ci is None:
+    if not isinstance(net, Mapping) or net.get("estimate") is None or not judge.interval.defined:
         return []
     itself = NoiseFloor(Interval(net["estimate"], net.get("low"), net.get("high"), 0.0, "", 0), None, None, None, 0)
-    found = exceeds_noise(Interval(judge.net_win, *judge.net_win_ci, 0.0, "", judge.n), [itself])
+    found = exceeds_noise(judge.interval, [itself])
     moved = f"between two runs of one arm the judge found {w.plain(found.floor)}"
     said = f"judge: the net win rate of {w.signed(judge.net_win)} points "
-    said += _COMPARED[found.exceeds].format(moved=moved)
-    return [Floor(task="judge", floor=found.floor or 0.0, exceeded=found.exceeds, sentence=said)]
-
-
-def _interval(result: TaskResult) -> Interval:
-    return Interval(result.difference, result.ci_low, result.ci_high, 0.0, result.method, result.n)
+    return [Floor(task="judge", compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))]

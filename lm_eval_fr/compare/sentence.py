@@ -1,120 +1,158 @@
-"""The verdict over all tasks and the judge, and the words that cannot be misread."""
+"""The verdict over all tasks and the judge: words that cannot be misread and do not grow with the number of tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Overall, TaskResult
+from lm_eval_fr.report.model import Conclusion, JudgeResult, TaskResult, verdict_of
 from lm_eval_fr.stats import Assessment, overall
 
 JUDGE = "the judge"
-SCOPE = (
-    "that the arms are equal, or that this holds for other tasks, prompts, languages or settings than those compared"
+NOT_CLAIMED = (
+    "Not claimed: that the arms are equal, or that this holds for other tasks, prompts, languages or settings than "
+    "those compared."
 )
+MOST = 3  # claims that the sentence names
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One difference held against its margin, and how people call its unit."""
+class Stated:
+    """One claim, and how people call its unit."""
 
     name: str
     assessment: Assessment
     unit: str
     scale: float
-    held_back: str | None = None
-
-    def loss(self, bound: float | None) -> str:
-        """A bound of the difference as the loss that it is."""
-        return "unknown" if bound is None else f"{w.plain(max(-bound, 0.0), self.scale)} {self.unit}"
+    reason: str = ""
 
     @property
     def limit(self) -> str:
         return w.plain(self.assessment.margin, self.scale)
 
+    @property
+    def at_most(self) -> str:
+        """The largest loss that is left."""
+        low = self.assessment.interval.low
+        return w.UNKNOWN if low is None else w.plain(max(-low, 0.0), self.scale)
 
-def claim_of(result: TaskResult, assessment: Assessment) -> Claim:
-    return Claim(result.task, assessment, w.unit(result), result.scale)
+    @property
+    def at_least(self) -> str:
+        high = self.assessment.interval.high
+        return w.UNKNOWN if high is None else w.plain(max(-high, 0.0), self.scale)
 
 
-def judge_claim(assessment: Assessment, held_back: str | None) -> Claim:
-    return Claim(JUDGE, assessment, "points of net win rate", 100.0, held_back)
-
-
-def overall_of(claims: Mapping[str, Claim], level: float) -> Overall:
-    """The intersection-union over all claims; None and the reason where there is no claim at all."""
+def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions) -> Conclusion:
+    """The intersection-union over all claims; no verdict, and the reason, where there is no claim at all."""
+    level = options.level
+    claims = {claim.name: claim for claim in [*_of_tasks(tasks), *_of_judge(judge)]}
     if not claims:
-        sentence = "No verdict: nothing that was compared has both a margin and an interval."
-        return Overall(verdict=None, sentence=sentence, not_claimed=f"Not claimed: {SCOPE}.")
+        return Conclusion(found=None, sentence=_without_claims(tasks, judge, options), not_claimed=NOT_CLAIMED)
     found = overall({name: claim.assessment for name, claim in claims.items()})
-    undecided = {name: claims[name] for name in found.undecided}
-    worse = {name: claims[name] for name in found.inferior}
-    sentence = {
-        "non_inferior": _non_inferior,
-        "inferior": lambda *_: _inferior(worse, undecided, level),
-        "inconclusive": lambda *_: _inconclusive(undecided, level),
-    }[found.verdict](claims, level)
-    ruled_out = tuple(
-        f"{claim.name}: a loss of {claim.limit} {claim.unit} or more (at most {_at_most(claim)} is left)"
-        for claim in claims.values()
-        if claim.assessment.verdict == "non_inferior"
+    said: Mapping[str, Callable[[], str]] = {
+        "non_inferior": lambda: _non_inferior(list(claims.values())),
+        "inferior": lambda: _inferior([claims[n] for n in found.inferior], [claims[n] for n in found.undecided]),
+        "inconclusive": lambda: _inconclusive([claims[name] for name in found.undecided]),
+        "no_verdict": lambda: _no_verdict([claims[name] for name in found.undecided]),
+    }
+    confidence = f" at {w.level_text(level)} confidence" if found.verdict != "no_verdict" else ""
+    return Conclusion(
+        found=found,
+        sentence=f"{w.word(found.verdict).capitalize()}{confidence}: {said[found.verdict]()}",
+        ruled_out=tuple(
+            f"{claim.name}: a loss of {claim.limit} {claim.unit} or more (at most {claim.at_most} is left)"
+            for claim in claims.values()
+            if claim.assessment.verdict == "non_inferior"
+        ),
+        not_claimed=NOT_CLAIMED,
     )
-    return Overall(verdict=found.verdict, sentence=sentence, ruled_out=ruled_out, not_claimed=f"Not claimed: {SCOPE}.")
 
 
-def _at_most(claim: Claim) -> str:
-    low = claim.assessment.interval.low
-    return w.plain(max(-low, 0.0), claim.scale) if low is not None else "unknown"
-
-
-def _confidence(level: float) -> str:
-    return f"at {w.level_text(level)} confidence"
-
-
-def _non_inferior(claims: Mapping[str, Claim], level: float) -> str:
-    detected = [claim for claim in claims.values() if claim.assessment.degradation_detected]
-    small = "".join(
-        f" A loss inside the margin is there all the same: {claim.name} loses "
-        f"{w.plain(-(claim.assessment.interval.high or 0.0), claim.scale)} to "
-        f"{w.plain(-(claim.assessment.interval.low or 0.0), claim.scale)} {claim.unit}."
-        for claim in detected
-    )
-    *others, last = [claim.name for claim in claims.values()]
-    where = f"{', '.join(others)} and {last}" if others else last
-    return f"Non-inferior {_confidence(level)}: on {where} the candidate loses less than the margin.{small}"
-
-
-def _inferior(worse: Mapping[str, Claim], undecided: Mapping[str, Claim], level: float) -> str:
-    parts = [
-        f"at least {claim.loss(claim.assessment.interval.high)} on {claim.name} (margin {claim.limit})"
-        for claim in worse.values()
+def _without_claims(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions) -> str:
+    if options.margins or not (tasks or judge):
+        return "No verdict: nothing that was compared has a margin."
+    shown = [
+        f"{w.plain(t.establishes, t.scale)} {w.unit(t)} on {t.task}" for t in tasks if t.establishes and not t.group
     ]
-    alone = [claim.name for claim in undecided.values() if claim.assessment.verdict == "inferior"]
-    open_ = [claim.name for claim in undecided.values() if claim.assessment.verdict != "inferior"]
-    rest = f" Inferior on its own, but not after Holm's correction: {', '.join(alone)}." if alone else ""
-    rest += f" Not decided: {', '.join(open_)}." if open_ else ""
-    return f"Inferior {_confidence(level)}: the candidate loses more than the margin: {'; '.join(parts)}.{rest}"
+    could = f" These data could establish a margin of {_listed(shown)}." if shown else ""
+    return f"No verdict: no margin was given, so nothing is claimed.{could}"
 
 
-def _inconclusive(undecided: Mapping[str, Claim], level: float) -> str:
-    parts = []
-    for claim in undecided.values():
-        interval = claim.assessment.interval
-        if claim.held_back:
-            parts.append(f"nothing is decided on {claim.name} ({claim.held_back})")
-        elif interval.low is None:
-            parts.append(f"nothing can be said of {claim.name} ({interval.reason})")
-        elif claim.assessment.verdict == "inferior":
-            parts.append(f"{claim.name} alone loses more than its margin, but not after Holm's correction over all")
-        else:
-            needed = claim.assessment.documents_needed
-            more = f", about {needed.documents:,} documents would settle it" if needed and needed.documents else ""
-            parts.append(
-                f"a loss of up to {claim.loss(interval.low)} on {claim.name} cannot be ruled out "
-                f"(margin {claim.limit}{more})"
-            )
+def _of_tasks(tasks: Sequence[TaskResult]) -> Iterable[Stated]:
+    """Groups, and tasks that are no part of one."""
+    for t in tasks:
+        if t.assessment is not None and not t.group:
+            yield Stated(t.task, _decided(t.assessment), w.unit(t), t.scale, t.reasons.get("verdict", ""))
+
+
+def _of_judge(judge: JudgeResult | None) -> Iterable[Stated]:
+    if judge is not None and judge.assessment is not None:
+        reason = judge.held_back or judge.reasons.get("verdict", "")
+        yield Stated(JUDGE, _decided(judge.assessment), "points of net win rate", 100.0, reason)
+
+
+def _decided(assessment: Assessment) -> Assessment:
+    return replace(assessment, verdict=verdict_of(assessment) or assessment.verdict)
+
+
+def _listed(parts: Sequence[str], more: str = "more") -> str:
+    rest = len(parts) - MOST
+    return "; ".join(parts[:MOST]) + (f"; and {rest:,} {more}" if rest > 0 else "")
+
+
+def _named(claims: Sequence[Stated]) -> str:
+    names = [claim.name for claim in claims]
+    if len(names) > MOST:
+        judged = " and the judge" if JUDGE in names else ""
+        return f"all {len(names) - bool(judged):,} tasks{judged}"
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _worst_first(claims: Sequence[Stated]) -> list[Stated]:
+    """By how many margins may be lost."""
+    return sorted(claims, key=lambda claim: (claim.assessment.interval.low or 0.0) / claim.assessment.margin)
+
+
+def _non_inferior(claims: Sequence[Stated]) -> str:
+    detected = [claim for claim in claims if claim.assessment.degradation_detected]
+    small = [f"{c.name} loses {c.at_least} to {c.at_most} {c.unit}" for c in _worst_first(detected)]
+    also = f" A loss smaller than the margin is detected: {_listed(small)}." if small else ""
+    return f"the candidate loses less than the margin on {_named(claims)}.{also}"
+
+
+def _inferior(worse: Sequence[Stated], undecided: Sequence[Stated]) -> str:
+    parts = [f"at least {c.at_least} {c.unit} on {c.name} (margin {c.limit})" for c in _worst_first(worse)]
+    alone = [claim for claim in undecided if claim.assessment.verdict == "inferior"]
+    open_ = [claim for claim in undecided if claim.assessment.verdict != "inferior"]
+    rest = f" Inferior alone, but not after Holm's correction: {_several(alone)}." if alone else ""
+    rest += f" Not decided: {_several(open_)}." if open_ else ""
+    return f"the candidate loses more than the margin: {_listed(parts)}.{rest}"
+
+
+def _several(claims: Sequence[Stated]) -> str:
+    return _named(claims).removeprefix("all ")
+
+
+def _inconclusive(undecided: Sequence[Stated]) -> str:
+    parts = [_not_ruled_out(claim) for claim in _worst_first(undecided)]
+    return f"{_listed(parts, 'undecided')}. This is not evidence that nothing was lost, nor that something was."
+
+
+def _not_ruled_out(claim: Stated) -> str:
+    if claim.reason:
+        return f"nothing is decided on {claim.name} ({claim.reason})"
+    if claim.assessment.verdict == "inferior":
+        return f"{claim.name} alone loses more than its margin, but not after Holm's correction over all"
+    needed = claim.assessment.documents_needed
+    more = f"; about {needed.documents:,} documents would settle it" if needed and needed.documents else ""
     return (
-        f"Inconclusive {_confidence(level)}: {'; '.join(parts)}. "
-        "This is no evidence that nothing was lost, and none that something was."
+        f"a loss of up to {claim.at_most} {claim.unit} on {claim.name} cannot be ruled out (margin {claim.limit}{more})"
     )
+
+
+def _no_verdict(undecided: Sequence[Stated]) -> str:
+    unknown = [c for c in undecided if c.assessment.verdict == "no_verdict"]
+    return f"nothing can be claimed of {_listed([f'{c.name} ({c.reason})' for c in unknown])}."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 
 from lm_eval_fr.report.model import Series
@@ -24,7 +27,7 @@ def cumulative(
     if n == 0:
         return None
     units = cluster_codes(clusters, n)
-    clustered = units is not None
+    unit: Literal["document", "cluster"] = "document" if units is None else "cluster"
     if units is None:
         units = np.arange(n)
     count = int(units.max()) + 1
@@ -35,14 +38,5 @@ def cumulative(
         return None
     last = len(found.documents) - 1
     shown = np.unique(np.linspace(0, last, min(LOOKS, last + 1)).round().astype(int))
-    return Series(
-        name=name,
-        unit="clusters" if clustered else "documents",
-        at=tuple(int(k) for k in found.documents[shown]),
-        estimate=tuple(float(v) for v in found.mean[shown]),
-        low=tuple(float(v) for v in found.low[shown]),
-        high=tuple(float(v) for v in found.high[shown]),
-        margin=margin,
-        sign_changes=found.sign_changes,
-        method=found.method,
-    )
+    points = {name: getattr(found, name)[shown] for name in ("documents", "mean", "low", "high")}
+    return Series(name=name, margin=margin, band=replace(found, unit=unit, **points))

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lm_eval_fr.compare.builder import LEVEL, compare
+from lm_eval_fr.compare.builder import compare
+from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Claim, ManyReport, Recovered, Report
-from lm_eval_fr.stats import holm, recovered_share
+from lm_eval_fr.report.model import CandidateClaim, ManyReport, Recovered, Report
+from lm_eval_fr.stats import Interval, holm, recovered_share
 
 
 def compare_many(
     pairings: Sequence[Pairing],
+    options: CompareOptions = DEFAULTS,
     *,
     judge_dirs: Sequence[Path | None] = (),
-    margins: Mapping[str, float] | None = None,
-    level: float = LEVEL,
     recovered_from: str | None = None,
-    **settings: Any,
 ) -> ManyReport:
-    """Every candidate against the one reference. `settings` are those of `compare`.
+    """Every candidate against the one reference.
 
     judge_dirs: one for each pairing, or none at all. recovered_from: the name (or path) of the candidate whose loss the
     others are to win back, e.g. the one before distillation; without it no recovered share is told.
     Raises UsageError for fewer than two candidates, two references, or a name that no candidate has.
     """
     if len(pairings) < 2:
-        raise UsageError("one candidate is no several", remedy="`compare` takes one")
+        raise UsageError("only one candidate was given", remedy="`compare` takes one")
     references = {pairing.reference.results_path for pairing in pairings}
     if len(references) > 1:
         raise UsageError(
@@ -41,13 +40,13 @@ def compare_many(
         )
     if judge_dirs and len(judge_dirs) != len(pairings):
         raise UsageError(
-            f"{len(judge_dirs)} judge folders for {len(pairings)} candidates", remedy="give one --judge a candidate"
+            f"{len(judge_dirs)} judge folders for {len(pairings)} candidates", remedy="give one --judge per candidate"
         )
     folders = list(judge_dirs) or [None] * len(pairings)
     reports = [
-        compare(pairing, judge_dir=folder, margins=margins, level=level, **settings)
-        for pairing, folder in zip(pairings, folders, strict=True)
+        compare(pairing, replace(options, judge_dir=folder)) for pairing, folder in zip(pairings, folders, strict=True)
     ]
+    level = options.level
     return ManyReport(
         reports=tuple(reports),
         claims=_claims(reports, level),
@@ -57,20 +56,20 @@ def compare_many(
     )
 
 
-def _claims(reports: Sequence[Report], level: float) -> tuple[Claim, ...]:
+def _claims(reports: Sequence[Report], level: float) -> tuple[CandidateClaim, ...]:
     """A candidate's p-value is the largest of its claims (intersection-union); Holm is over the candidates."""
     found = [_largest_p(report) for report in reports]
     adjusted = holm([p for p, _ in found])
     claims = []
     for report, (p, reason), p_holm in zip(reports, found, adjusted, strict=True):
-        verdict = report.overall.verdict
+        verdict = report.verdict
         stands = verdict == "non_inferior" and p_holm is not None and p_holm <= (1 - level) / 2
         if verdict == "non_inferior" and not stands and reason is None:
             reason = f"{w.p_equals(p_holm)} after Holm is above {w.one_sided(level)}"
         elif verdict != "non_inferior" and reason is None:
             reason = f"the verdict is {w.word(verdict)}"
         claims.append(
-            Claim(
+            CandidateClaim(
                 candidate=report.candidate.name,
                 verdict=verdict,
                 p_value=p,
@@ -83,24 +82,28 @@ def _claims(reports: Sequence[Report], level: float) -> tuple[Claim, ...]:
 
 
 def _largest_p(report: Report) -> tuple[float | None, str | None]:
-    claims = {t.task: t.p_non_inferior for t in report.tasks if t.margin is not None}
-    if report.judge is not None:
-        claims["the judge"] = report.judge.p_non_inferior
-    unknown = [name for name, p in claims.items() if p is None]
+    claims = {t.task: t.assessment for t in report.tasks if t.assessment and not t.group}
+    if report.judge is not None and report.judge.assessment is not None:
+        claims["the judge"] = report.judge.assessment
+    unknown = [name for name, claim in claims.items() if claim.p_non_inferior is None]
     if unknown or not claims:
         return None, f"no p-value for {', '.join(unknown)}" if unknown else "nothing was claimed"
-    return max(p for p in claims.values() if p is not None), None
+    return max(claim.p_non_inferior for claim in claims.values() if claim.p_non_inferior is not None), None
 
 
 def _recovered(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str, level: float) -> Iterator[Recovered]:
     at = _named(pairings, reports, raw)
     base = {task.task: task for task in pairings[at].tasks if task.scored}
     for i, (pairing, report) in enumerate(zip(pairings, reports, strict=True)):
-        if i == at:
-            continue
-        for task in pairing.tasks:
+        for task in pairing.tasks if i != at else ():
             if task.scored and task.task in base:
-                yield _share(task, base[task.task], report.candidate.name, reports[at].candidate.name, level)
+                yield Recovered(
+                    candidate=report.candidate.name,
+                    raw=reports[at].candidate.name,
+                    task=task.task,
+                    metric=task.metrics[0],
+                    share=_share(task, base[task.task], reports[at].candidate.name, level),
+                )
 
 
 def _named(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str) -> int:
@@ -120,24 +123,19 @@ def _named(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str) -> 
     raise UsageError(f"no candidate is called {raw!r}", remedy=f"the candidates are {have}")
 
 
-def _share(task: PairedTask, base: PairedTask, candidate: str, raw: str, level: float) -> Recovered:
+def _share(task: PairedTask, base: PairedTask, raw: str, level: float) -> Interval:
     metric = task.metrics[0]
-    shown = {"candidate": candidate, "raw": raw, "task": task.task, "metric": metric}
-    if metric not in base.metrics:
-        return Recovered(**shown, share=None, ci=None, method="none", reason=f"{raw} has no {metric}")
     rows, base_rows = _common(task, base)
-    if not len(rows):
-        return Recovered(**shown, share=None, ci=None, method="none", reason="no document in common")
-    clusters = None if task.clusters is None else task.clusters[rows]
-    found = recovered_share(
+    unknown = f"{raw} has no {metric}" if metric not in base.metrics else "" if len(rows) else "no document in common"
+    if unknown:
+        return Interval(None, None, None, level, "none", 0, reason=unknown)
+    return recovered_share(
         task.candidate[metric][rows],
         base.candidate[metric][base_rows],
         task.reference[metric][rows],
-        clusters=clusters,
+        clusters=None if task.clusters is None else task.clusters[rows],
         level=level,
     )
-    ci = None if found.low is None or found.high is None else (found.low, found.high)
-    return Recovered(**shown, share=found.estimate, ci=ci, method=found.method, reason=found.reason)
 
 
 def _common(task: PairedTask, base: PairedTask) -> tuple[np.ndarray, np.ndarray]:

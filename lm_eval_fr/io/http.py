@@ -261,6 +261,18 @@ def check_address(url: str, flag: str, example: str = "http://127.0.0.1:8000/v1"
     return given.rstrip("/")
 
 
+def complete_address(url: str, path: str = "") -> str:
+    """`url` with /v1 where it names a server alone, and with `path` where it ends there; otherwise as it is."""
+    try:
+        parts = urlsplit(url.strip().rstrip("/"))
+    except ValueError:
+        return url
+    found = parts.path.rstrip("/")
+    if parts.scheme not in ("http", "https") or (found and not found.endswith("/v1")):
+        return url
+    return urlunsplit((parts.scheme, parts.netloc, f"{found or '/v1'}{path}", parts.query, ""))
+
+
 def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:

@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from lm_eval_fr.io.signals import signals_cancel
+
 T = TypeVar("T")
 
 
@@ -15,7 +17,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return asyncio.run(_interruptible(work))
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
 
     async def noted() -> T:
@@ -31,3 +33,9 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
             for loop, task in started:
                 loop.call_soon_threadsafe(task.cancel)
             raise
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.ensure_future(work)
+    with signals_cancel(task):
+        return await task

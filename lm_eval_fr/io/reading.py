@@ -186,24 +186,24 @@ def _check_size(value: Any) -> None:
             raise _TooLarge("a number of more than 100 digits")
 
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_A_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _depth(raw: bytes) -> int:
     depth = deepest = 0
-    for found in _STRUCTURE.finditer(raw):
-        sign = found[0]
+    for sign in _STRING.sub(b"", raw).translate(None, _NOT_A_BRACKET):
         if sign in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif sign in b"]}":
+        else:
             depth -= 1
     return deepest
 
 
 def _too_long(raw: bytes) -> bool:
     """Whether a number, and not the text of a string, has so many digits."""
-    return any(_LONG.search(part) for part in re.split(rb'"(?:[^"\\]|\\.)*"', raw))
+    return any(_LONG.search(part) for part in _STRING.split(raw))
 
 
 def _mended(value: Any, nan: bool, refuse: Any) -> Any:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from lm_eval_fr.errors import LmEvalFrError, printable
-from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.errors import LmEvalFrError
 
 MASK = "[redacted]"
 KEY_NAME = re.compile(r"(?:^|_)(?:API_?KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
@@ -69,25 +65,35 @@ class Redactor:
     """Replaces known secrets, and in messages also what looks like one by its form or its place."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms: dict[str, None] = {}
-        for secret in secrets:
-            forms |= dict.fromkeys(
-                (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe=""))
-            )
-        self.forms = tuple(sorted(forms, key=len, reverse=True))
-        self._known = re.compile("|".join(map(re.escape, self.forms))) if self.forms else None
+        self._secrets = dict.fromkeys(secrets)
+        self._learned = -1
+        self._forms: tuple[str, ...] = ()
+        self._pattern: re.Pattern[str] | None = None
 
     @classmethod
     def from_environment(cls, also: Iterable[str] = ()) -> Redactor:
-        """Knows the environment's keys, those read with `key_from`, and `also`."""
-        return cls({**dict.fromkeys(secrets_in(os.environ)), **_learned, **dict.fromkeys(filter(_is_secret, also))})
+        """Knows the environment's keys, and `also`."""
+        return cls((*secrets_in(os.environ), *filter(_is_secret, also)))
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Every way in which a known secret may be written, longest first; those read with `key_from` included."""
+        if self._learned != len(_learned):
+            forms: dict[str, None] = {}
+            for secret in {**self._secrets, **_learned}:
+                inner, plain = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+                forms |= dict.fromkeys((secret, inner, plain, quote(secret, safe="")))
+            self._forms = tuple(sorted(forms, key=len, reverse=True))
+            self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
+            self._learned = len(_learned)
+        return self._forms
 
     def finds(self, text: str) -> bool:
-        return self._known is not None and self._known.search(text) is not None
+        return bool(self.forms) and self._pattern is not None and self._pattern.search(text) is not None
 
     def exact(self, text: str) -> str:
         """Without the known secrets: for data, where a look-alike is somebody's text."""
-        return self._known.sub(MASK, text) if self._known else text
+        return self._pattern.sub(MASK, text) if self.forms and self._pattern else text
 
     def message(self, text: str) -> str:
         """Without the known secrets, and without what has the form or the place of one: for words of our own, of
@@ -127,6 +133,8 @@ class Redactor:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         if not self.finds(text):
             return False
+        from lm_eval_fr.io.files import write_atomic
+
         write_atomic(path, self.exact(text).encode("utf-8", "surrogateescape"))
         return True
 
@@ -143,68 +151,6 @@ def _mask_value(found: re.Match[str]) -> str:
     value = found["value"]
     keep = value.lower() in _SAFE_WORDS or value.startswith(MASK[:-1]) or not any(map(str.isalnum, value))
     return found[0] if keep else found["before"] + MASK
-
-
-class RedactedStream:
-    """A text stream that never shows a secret, not even one that arrives in two writes."""
-
-    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
-        self._stream = stream
-        self._redactor = redactor
-        self._held = ""
-
-    def write(self, text: str) -> int:
-        whole = self._held + text
-        keep = self._redactor.held_back(whole)
-        self._held = whole[len(whole) - keep :]
-        self._stream.write(self._redactor.message(whole[: len(whole) - keep]))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        # A few letters are no secret: they are shown rather than left hanging at a prompt.
-        if len(self._held) < SHORTEST // 2:
-            self._stream.write(self._held)
-            self._held = ""
-        self._stream.flush()
-
-    def finish(self) -> None:
-        self._stream.write(self._redactor.message(self._held) if len(self._held) < SHORTEST // 2 else MASK)
-        self._held = ""
-        self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def redacted_output(redactor: Redactor) -> Iterator[None]:
-    """stdout, stderr and every log record without secrets, whoever writes them."""
-    out, err, make_record = sys.stdout, sys.stderr, logging.getLogRecordFactory()
-
-    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        made = make_record(*args, **kwargs)
-        with contextlib.suppress(TypeError, ValueError, KeyError):  # a malformed record is logging's to report
-            message = made.getMessage()
-            if (shown := printable(redactor.message(message), keep="\n\t")) != message:
-                made.msg, made.args = shown, ()
-        return made
-
-    streams = RedactedStream(out, redactor), RedactedStream(err, redactor)
-    logging.setLogRecordFactory(record)
-    sys.stdout, sys.stderr = streams
-    try:
-        yield
-    finally:
-        for stream in streams:
-            with contextlib.suppress(OSError, ValueError):
-                stream.finish()
-        sys.stdout, sys.stderr = out, err
-        if logging.getLogRecordFactory() is record:  # else an engine has put its own around ours, and relies on it
-            logging.setLogRecordFactory(make_record)
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

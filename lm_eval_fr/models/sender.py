@@ -13,6 +13,7 @@ import aiohttp
 
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.http import is_loopback
+from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
@@ -58,7 +59,7 @@ class Sender:
         Raises ArmError when no further call can succeed; what `done` was given stands.
         """
         try:
-            asyncio.run(self._send(bodies, done))
+            run_async(self._send(bodies, done))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         if bodies and not self._answered and not self._proven:

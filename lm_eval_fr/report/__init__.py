@@ -1,1 +1,1 @@
-"""One data model (`model.Report`), four faces: text, Markdown, JSON, HTML."""
+"""One data model (`model.Report`), its sections, four formats: text, Markdown, JSON, HTML."""

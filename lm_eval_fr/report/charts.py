@@ -1,259 +1,197 @@
-"""Where things stand in the report's drawings: numbers in, coordinates of an SVG view box out."""
+"""Where things stand in the report's drawings: parts of a section in, coordinates of an SVG view box out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Bounds, JudgeResult, Report, Series, TaskResult
+from lm_eval_fr.report.sections import Bar, Chart, Claim, Forest, Line, LineKind, Point, Segment
+
+PLOT = (52.0, 14.0, 408.0, 176.0)
+"""left, top, right, bottom of the plot inside a view box of 420 x 216."""
 
 FOREST_WIDTH, FOREST_MIDDLE, FOREST_REACH = 320.0, 160.0, 148.0
 LONGEST_REACH = 20.0  # margins; what lies beyond is an arrow
 BAR_WIDTH = 400.0
-PLOT = (46.0, 12.0, 408.0, 168.0)
-"""left, top, right, bottom of the cumulative plot inside a view box of 420 x 204."""
 
 
 @dataclass(frozen=True, slots=True)
-class ForestRow:
-    """One claim, in units of its own margin: -1 is the margin on every row. Coordinates are x in the view box."""
+class DrawnClaim:
+    """x coordinates; None where there is nothing to draw, or where the estimate itself is off the scale."""
 
-    name: str
-    metric: str
-    n: str
-    values: str
-    difference: str
-    interval: str
-    margin: str
-    recovery: str
-    recovery_interval: str
-    verdict: str | None
-    x: float | None
-    low: float | None
-    high: float | None
-    cut_low: bool
-    cut_high: bool
-    floor: tuple[float, float] | None
-    note: str
+    claim: Claim
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
+    cut_low: bool = False
+    cut_high: bool = False
+    floor: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Forest:
-    rows: tuple[ForestRow, ...]
-    margin_x: float
-    zero_x: float
+class DrawnForest:
+    claims: tuple[DrawnClaim, ...]
+    margin: float
+    zero: float
     ticks: tuple[tuple[float, str], ...]
 
 
-def forest(report: Report) -> Forest:
-    """All tasks and the judge on one scale. A metric where less is better is mirrored, so that worse is always left."""
-    floors = {floor.task: floor.floor for floor in report.noise.floors} if report.noise else {}
-    ends = [abs(end) / t.margin for t in report.tasks if t.margin for end in (t.ci_low, t.ci_high) if end is not None]
-    if report.judge and report.judge.margin and report.judge.net_win_ci:
-        ends += [abs(end) / report.judge.margin for end in report.judge.net_win_ci]
-    reach = min(LONGEST_REACH, max(1.5, *ends, 1.5) * 1.08)
-    rows = [_task_row(t, reach, floors.get(t.task)) for t in report.tasks]
-    if report.judge:
-        rows.append(_judge_row(report.judge, reach))
+def reach_of(forest: Forest) -> float:
+    """How many margins the drawing shows to each side of 0."""
+    ends = [abs(end) for claim in forest.claims for end in (claim.low, claim.high) if end is not None]
+    return min(LONGEST_REACH, max(1.5, *ends, 1.5) * 1.08)
+
+
+def draw_forest(forest: Forest) -> DrawnForest:
+    reach = reach_of(forest)
+
+    def x(value: float) -> float:
+        return round(FOREST_MIDDLE + max(-1.0, min(1.0, value / reach)) * FOREST_REACH, 2)
+
+    def drawn(claim: Claim) -> DrawnClaim:
+        floor = None if claim.floor is None else (x(-claim.floor), x(claim.floor))
+        if claim.low is None or claim.high is None:
+            return DrawnClaim(claim, floor=floor)
+        at = None if claim.at is None or abs(claim.at) > reach else x(claim.at)
+        return DrawnClaim(claim, at, x(claim.low), x(claim.high), claim.low < -reach, claim.high > reach, floor)
+
     ticks = [(-1.0, "−margin"), *([] if reach > 6 else [(0.0, "0"), (1.0, "+margin")])]
-    place = tuple((_forest_x(value, reach), label) for value, label in ticks)
-    return Forest(tuple(rows), _forest_x(-1.0, reach), FOREST_MIDDLE, place)
-
-
-def _forest_x(value: float, reach: float) -> float:
-    return round(FOREST_MIDDLE + max(-1.0, min(1.0, value / reach)) * FOREST_REACH, 2)
-
-
-def _point_x(value: float, reach: float) -> float | None:
-    """None where the estimate itself is off the scale: an arrow says so, and no point stands in a wrong place."""
-    return _forest_x(value, reach) if abs(value) <= reach else None
-
-
-def _task_row(t: TaskResult, reach: float, floor: float | None) -> ForestRow:
-    sign = 1.0 if t.higher_is_better else -1.0
-    x = low = high = None
-    band = None
-    ends = [sign * end / t.margin for end in (t.ci_low, t.ci_high) if end is not None] if t.margin else []
-    if t.margin and len(ends) == 2:
-        low, high = _forest_x(min(ends), reach), _forest_x(max(ends), reach)
-        x = _point_x(sign * t.difference / t.margin, reach)
-    if t.margin and floor is not None:
-        band = (_forest_x(-floor / t.margin, reach), _forest_x(floor / t.margin, reach))
-    notes = [t.reasons[key] for key in ("verdict", "ci_low") if key in t.reasons]
-    if not t.higher_is_better:
-        notes.insert(0, "lower is better" + (": the drawing is mirrored" if low is not None else ""))
-    return ForestRow(
-        name=t.task,
-        metric=t.metric,
-        n=w.count(t.n) + _clusters(t.clusters, t.n),
-        values=f"{w.plain(t.candidate_mean, t.scale)} / {w.plain(t.reference_mean, t.scale)}",
-        difference=w.signed(t.difference, t.scale),
-        interval=w.interval(t.ci_low, t.ci_high, t.scale),
-        margin=w.plain(t.margin, t.scale),
-        recovery=w.percent(t.recovery),
-        recovery_interval=w.bounds(t.recovery_ci) if t.recovery_ci else "",
-        verdict=t.verdict,
-        x=x,
-        low=low,
-        high=high,
-        cut_low=bool(ends) and min(ends) < -reach,
-        cut_high=bool(ends) and max(ends) > reach,
-        floor=band,
-        note="; ".join(dict.fromkeys(notes)),
-    )
-
-
-def _clusters(clusters: int | None, n: int) -> str:
-    return f" in {w.plural(clusters, 'cluster')}" if clusters and clusters < n else ""
-
-
-def _judge_row(judge: JudgeResult, reach: float) -> ForestRow:
-    x = low = high = None
-    ends: Sequence[float] = ()
-    if judge.margin and judge.net_win is not None and judge.net_win_ci:
-        ends = tuple(end / judge.margin for end in judge.net_win_ci)
-        low, high = (_forest_x(end, reach) for end in ends)
-        x = _point_x(judge.net_win / judge.margin, reach)
-    return ForestRow(
-        name="judge",
-        metric="net win rate",
-        n=f"{w.count(judge.n)} pairs" + _clusters(judge.clusters, judge.n),
-        values=f"{w.plural(judge.wins, 'win')} / {w.plural(judge.losses, 'loss', 'losses')}",
-        difference=w.signed(judge.net_win),
-        interval=w.bounds(judge.net_win_ci, sign=True),
-        margin=w.plain(judge.margin),
-        recovery=w.UNKNOWN,
-        recovery_interval="",
-        verdict=judge.verdict,
-        x=x,
-        low=low,
-        high=high,
-        cut_low=bool(ends) and ends[0] < -reach,
-        cut_high=bool(ends) and ends[1] > reach,
-        floor=None,
-        note="; ".join(dict.fromkeys(judge.reasons.values())),
-    )
+    places = tuple((x(value), label) for value, label in ticks)
+    return DrawnForest(tuple(map(drawn, forest.claims)), x(-1.0), FOREST_MIDDLE, places)
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    name: str
-    label: str
-    meaning: str
-    count: int
+class DrawnSegment:
+    segment: Segment
     share: str
     x: float
     width: float
 
 
-def judge_bar(judge: JudgeResult) -> tuple[Segment, ...]:
-    """Wins, the four kinds of tie, losses: side by side over the judged pairs."""
-    parts = [
-        ("win", "win", "the candidate preferred in both orders", judge.wins),
-        ("tie", "tie, agreed", "a tie in both orders", judge.outcomes.get("tie", 0)),
-        ("flip", "tie, flip", "the order decided", judge.outcomes.get("flip", 0)),
-        ("split", "tie, split", "a tie in one order only", judge.outcomes.get("split", 0)),
-        ("identical", "tie, identical", "the same answer, not asked", judge.outcomes.get("identical", 0)),
-        ("loss", "loss", "the reference preferred in both orders", judge.losses),
-    ]
-    segments, x = [], 0.0
-    for name, label, meaning, number in parts:
-        width = BAR_WIDTH * number / judge.n if judge.n else 0.0
-        share = w.percent(number / judge.n if judge.n else None, 0)
-        segments.append(Segment(name, label, meaning, number, share, round(x, 2), round(width, 2)))
+def draw_bar(bar: Bar) -> tuple[DrawnSegment, ...]:
+    total = sum(segment.count for segment in bar.segments)
+    drawn, x = [], 0.0
+    for segment in bar.segments:
+        share = segment.count / total if total else None
+        width = BAR_WIDTH * (share or 0.0)
+        drawn.append(DrawnSegment(segment, w.percent(share, 0), round(x, 2), round(width, 2)))
         x += width
-    return tuple(segments)
+    return tuple(drawn)
 
 
 @dataclass(frozen=True, slots=True)
-class ShareAxis:
-    """A share with its interval on an axis from 0 to 1."""
-
-    x: float
-    low: float
-    high: float
-
-
-def share_axis(share: float | None, ci: Bounds | None) -> ShareAxis | None:
-    if share is None or ci is None:
-        return None
-    return ShareAxis(*(round(value * BAR_WIDTH, 2) for value in (share, *ci)))
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One cumulative plot: SVG point lists, ticks as (coordinate, label), and the sentence that says what it shows."""
-
-    name: str
-    line: str
+class DrawnLine:
+    label: str
+    kind: LineKind
+    points: str
     band: str
-    zero_y: float
-    margin_y: float | None
-    margin_label_y: float | None
+    label_x: float
+    label_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPoint:
+    label: str
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    label_x: float
+    anchor: Literal["start", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnChart:
+    chart: Chart
+    lines: tuple[DrawnLine, ...]
+    points: tuple[DrawnPoint, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
-    unit: str
-    sentence: str
+    level: float | None
+    limit: float | None
 
 
-def curve(series: Series, level: float) -> Curve:
-    left, top, right, bottom = PLOT
-    last = series.at[-1]
-    # The first estimates jump about and their bands are as wide as the metric: they may leave the plot.
-    settled = next(i for i, at in enumerate(series.at) if at >= min(last, max(10, last // 20)))
-    values = [abs(value) for value in series.estimate[settled:]] + [abs(series.low[-1]), abs(series.high[-1])]
-    reach = max([*values, (series.margin or 0.0) * 1.4, 1e-6]) * 1.08
+class _Scale:
+    """From the data's units to the view box. What lies far beyond a cut range is only more digits."""
 
-    def x(at: float) -> float:
-        return round(left + (right - left) * at / last, 2)
+    def __init__(self, chart: Chart) -> None:
+        values = [value for line in chart.lines for value in line.x] + [point.x for point in chart.points]
+        self.x_low, self.x_high = _range(values)
+        self.y_low, self.y_high = chart.y_range or _range(_heights(chart), room=0.06)
+        self.far = (self.y_high - self.y_low) if chart.y_range else math.inf
 
-    def y(value: float) -> float:
-        # Beyond the plot the template cuts; further than this is only more digits.
-        return round((top + bottom) / 2 - max(-3.0, min(3.0, value / reach)) * (bottom - top) / 2, 2)
+    def x(self, value: float) -> float:
+        left, _, right, _ = PLOT
+        return round(left + (right - left) * (value - self.x_low) / (self.x_high - self.x_low), 2)
 
-    def points(values: Sequence[float], at: Sequence[int]) -> str:
-        return " ".join(f"{x(k)},{y(v)}" for k, v in zip(at, values, strict=True))
+    def y(self, value: float) -> float:
+        _, top, _, bottom = PLOT
+        value = max(self.y_low - self.far, min(self.y_high + self.far, value))
+        return round(bottom - (bottom - top) * (value - self.y_low) / (self.y_high - self.y_low), 2)
 
-    step = nice_step(2 * reach, 6)
-    levels = [i * step for i in range(-math.floor(reach / step), math.floor(reach / step) + 1)]
-    every = nice_step(last, 4, whole=True)
-    margin_y = None if series.margin is None else y(-series.margin)
-    return Curve(
-        name=series.name,
-        line=points(series.estimate, series.at),
-        band=points(series.high, series.at) + " " + points(series.low[::-1], series.at[::-1]),
-        zero_y=y(0.0),
-        margin_y=margin_y,
-        margin_label_y=None if margin_y is None else margin_y + 12 if margin_y + 14 < bottom else margin_y - 4,
-        x_ticks=tuple((x(k), f"{k:,}") for k in _steps(every, last)),
-        y_ticks=tuple((y(value), w.signed(value)) for value in levels),
-        unit="documents" if series.unit == "documents" else "documents, whole clusters at a time",
-        sentence=_sentence(series, level),
+    def points(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+        return " ".join(f"{self.x(a)},{self.y(b)}" for a, b in zip(xs, ys, strict=True))
+
+    def line(self, line: Line, label_y: float) -> DrawnLine:
+        lows, highs = [ends[0] for ends in line.band], [ends[1] for ends in line.band]
+        band = f"{self.points(line.x, highs)} {self.points(line.x[::-1], lows[::-1])}" if line.band else ""
+        return DrawnLine(line.label, line.kind, self.points(line.x, line.y), band, self.x(line.x[-1]) - 3, label_y)
+
+    def point(self, point: Point) -> DrawnPoint:
+        x, y = self.x(point.x), self.y(point.y)
+        low, high = (None if end is None else self.y(end) for end in (point.low, point.high))
+        late = x > (PLOT[0] + PLOT[2]) / 2  # its name would leave the plot on the right
+        return DrawnPoint(point.label, x, y, low, high, x + (-8 if late else 8), "end" if late else "start")
+
+
+def draw_chart(chart: Chart) -> DrawnChart:
+    scale = _Scale(chart)
+    heights = _apart([scale.y(line.y[-1]) - 4 for line in chart.lines])
+    return DrawnChart(
+        chart,
+        tuple(scale.line(line, height) for line, height in zip(chart.lines, heights, strict=True)),
+        tuple(scale.point(point) for point in chart.points),
+        tuple((scale.x(v), f"{v:,g}") for v in _ticks(scale.x_low, scale.x_high, 6, whole=chart.whole_x)),
+        tuple((scale.y(v), _said(v, chart.percent)) for v in _ticks(scale.y_low, scale.y_high, 5)),
+        None if chart.level is None else scale.y(chart.level),
+        None if chart.limit is None else scale.y(chart.limit),
     )
 
 
-def _steps(every: float, last: int) -> list[int]:
-    return [int(k * every) for k in range(1, math.floor(last / every) + 1)]
+def _heights(chart: Chart) -> list[float]:
+    found = [value for line in chart.lines for value in line.y]
+    found += [value for line in chart.lines for ends in line.band for value in ends]
+    found += [value for one in chart.points for value in (one.y, one.low, one.high) if value is not None]
+    return found + [value for value in (chart.level, chart.limit) if value is not None]
 
 
-def nice_step(span: float, about: int, *, whole: bool = False) -> float:
-    """1, 2 or 5 times a power of ten, so that about that many steps fill the span."""
-    rough = span / about
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Labels that would cover each other move up, the lowest stays."""
+    placed: dict[int, float] = {}
+    last = math.inf
+    for i in sorted(range(len(heights)), key=lambda i: -heights[i]):
+        last = placed[i] = round(max(min(heights[i], last - 11), PLOT[1] - 4), 2)
+    return [placed[i] for i in range(len(heights))]
+
+
+def _range(values: Sequence[float], room: float = 0.0) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    span = (high - low) or abs(high) or 1.0
+    return low - room * span, high + room * span if high > low else low + span
+
+
+def _ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[float]:
+    """1, 2 or 5 times a power of ten apart, about so many."""
+    rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    return max(1.0, step) if whole else step
+    step = max(1.0, step) if whole else step
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _sentence(series: Series, level: float) -> str:
-    changes = {0: "never changed sign", 1: "changed sign once"}.get(
-        series.sign_changes, f"changed sign {series.sign_changes:,} times"
-    )
-    low, high = series.low[-1], series.high[-1]
-    where = "still holds 0" if low <= 0 <= high else "lies above 0" if low > 0 else "lies below 0"
-    alike = " Cluster by cluster, each counting the same." if series.unit == "clusters" else ""
-    return (
-        f"After all {series.at[-1]:,} documents: {w.signed(series.estimate[-1])} points; on the way it {changes}. "
-        f"The {w.level_text(level)} band {w.interval(low, high)} {where}.{alike}"
-    )
+def _said(value: float, percent: bool) -> str:
+    return f"{100 * value:g}" if percent else f"{value:g}"

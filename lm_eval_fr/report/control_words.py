@@ -13,7 +13,7 @@ CONTROLS = ("canaries", "noise", "people")
 
 def sentences(judge: JudgeResult) -> list[tuple[str, str]]:
     """(what was controlled, what was found). Several judges of a panel have their controls under their names."""
-    return [*_controls(judge.controls), *_repeats(judge), *_panel(judge.panel)]
+    return [*_controls(judge.controls), *_panel(judge.panel)]
 
 
 def _controls(controls: Mapping[str, Any], who: str = "") -> Iterator[tuple[str, str]]:
@@ -51,16 +51,6 @@ def _agreement(found: Mapping[str, Any]) -> str:
     return f"{text}, {w.interval(raw.get('low'), raw.get('high'), sign=False)}" + (
         f"; Cohen's kappa {kappa:.2f})" if isinstance(kappa, float) else ")"
     )
-
-
-def _repeats(judge: JudgeResult) -> Iterator[tuple[str, str]]:
-    if judge.repeats:
-        again, other = judge.repeats.changed, judge.repeats.order_changed
-        yield (
-            "repeats",
-            f"asked the same again, the verdict changed in {w.percent(again.share)}; asked in the other order, in "
-            f"{w.percent(other.share)}: what the second exceeds the first by is bias, the rest is noise",
-        )
 
 
 def _panel(panel: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

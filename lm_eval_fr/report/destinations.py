@@ -1,20 +1,57 @@
-"""One face of a report to where it was asked for: a file, or stdout."""
+"""Where a report goes: files and stdout, in the formats that were asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.io.files import write_atomic
 
 STDOUT = Path("-")
 Show = Callable[[str], None]
 
 
-def write_face(path: Path, content: str, *, show: Show, say: Show) -> None:
-    """`-` is shown, a file is written and said. Raises UsageError where it cannot be written."""
-    if path == STDOUT:
-        show(content.rstrip("\n"))
-        return
-    write_atomic(path, content)
-    say(f"wrote {path}")
+@dataclass(frozen=True)
+class Destinations:
+    """Where to write what. `-` is stdout, which then is that file's alone."""
+
+    json_file: Path | None = None
+    markdown_file: Path | None = None
+    html_file: Path | None = None
+    quiet: bool = False
+
+    def check(self) -> None:
+        """UsageError for what cannot be, before anything is computed."""
+        if self.json_file == STDOUT and self.markdown_file == STDOUT:
+            raise UsageError("--json - and --markdown - both want stdout", remedy="give one of them a file")
+        if self.html_file == STDOUT:
+            raise UsageError("is a page for a browser", where="--html -", remedy="give it a file")
+
+
+NOWHERE = Destinations()
+
+
+def deliver(
+    to: Destinations,
+    *,
+    json: Callable[[], str],
+    markdown: Callable[[], str],
+    text: Callable[[], str],
+    html: Callable[[Path], None] | None = None,
+    show: Show,
+    say: Show,
+) -> None:
+    """Each format is made only where it was asked for; the text is shown unless something else owns stdout."""
+    for path, content in ((to.json_file, json), (to.markdown_file, markdown)):
+        if path == STDOUT:
+            show(content().rstrip("\n"))
+        elif path is not None:
+            write_atomic(path, content())
+            say(f"wrote {path}")
+    if to.html_file is not None and html is not None:
+        html(to.html_file)
+        say(f"wrote {to.html_file}")
+    if not to.quiet and STDOUT not in (to.json_file, to.markdown_file):
+        show(text())

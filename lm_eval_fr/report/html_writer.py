@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no network, no server and no other file.
+"""Sections as one HTML file that needs no network, no server and no other file.
 
 A content security policy inside it allows its own style and script, by their hashes, and nothing else. Texts of a run
 are escaped by the template or travel as JSON that the script shows with textContent.
@@ -9,73 +9,70 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lm_eval_fr.io.files import write_atomic
-from lm_eval_fr.report import charts as plots
-from lm_eval_fr.report import control_words as controls
-from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report import charts
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
-from lm_eval_fr.report.optional_sections import panels_of
+from lm_eval_fr.report.report_sections import sections_of
 from lm_eval_fr.report.sample_cards import FLAGS, Samples, pack
-from lm_eval_fr.report.sections import Panel, draw
+from lm_eval_fr.report.sections import Section
 
-SIGNS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", None: "?"}
+FILE_LIMIT = 5_000_000
+"""Bytes that the HTML file stays under."""
+
+SIGNS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", "no_verdict": "?", None: "?"}
+_SLACK = 2_000  # the note, the file's name
+
+
+class Page:
+    """A report's page, rendered once: the pairs are put in when it is known how many fit."""
+
+    def __init__(self, report: Report, *, browser: bool = True) -> None:
+        """browser: whether it shows pairs; without them it has no script at all."""
+        self._place = secrets.token_hex(16)  # no text of a run can hold it
+        self._report = report
+        self._page = _render(
+            "report.html.j2",
+            w.titled(report),
+            sections_of(report),
+            script=_page_file("samples.js") if browser else None,
+            report=report,
+            samples=Markup(self._place),
+            flags=FLAGS,
+        )
+
+    @property
+    def room(self) -> int:
+        """Bytes that are left for the pairs."""
+        return FILE_LIMIT - len(self._page.encode("utf-8", "replace")) - _SLACK
+
+    def whole(self, samples: Samples | None = None) -> str:
+        return self._page.replace(self._place, _pairs(samples, self._report) if samples else "")
 
 
 def render(report: Report, samples: Samples | None = None) -> str:
-    """The whole page. Without `samples` it has no browser of pairs, and no script at all."""
-    style, script = _page_file("report.css"), _page_file("samples.js")
-    packed = (samples.packed or pack(samples.cards)) if samples else None
-    judge, forest = report.judge, plots.forest(report)
-    return _template().render(
-        report=report,
-        judge=judge,
-        samples=samples,
-        provenance=report.provenance,
-        packed=packed,
-        # pack() leaves nothing in it that HTML would read.
-        packed_text=Markup(packed.text) if packed else "",
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script if samples else None),
-        title=w.titled(report),
-        level=w.level_text(report.level),
-        one_sided=w.one_sided(report.level),
-        signs=SIGNS,
-        flags=FLAGS,
-        plan_changed=any(caution.kind == "plan_changed" for caution in report.warnings),
-        forest=forest,
-        has_clusters=bool(judge and judge.clusters) or any(task.clusters for task in report.tasks),
-        has_cut=any(row.cut_low or row.cut_high for row in forest.rows),
-        has_floor=bool(report.noise and any(floor.floor for floor in report.noise.floors)),
-        bar=plots.judge_bar(judge) if judge else (),
-        win_axis=plots.share_axis(judge.win_share, judge.win_share_ci) if judge else None,
-        headline=w.headline(judge) if judge else "",
-        cost=text.cost(judge) if judge else "",
-        controls=controls.sentences(judge) if judge else [],
-        panels=panels_of(report),
-        draw=draw,
-        curves=[plots.curve(series, report.level) for series in report.cumulative],
-        settings=sorted(report.settings, key=lambda s: (not s.differs or s.expected, not s.differs)),
-        **_WORDS,
-    )
+    """The whole page. Without `samples` it has no browser of pairs."""
+    return Page(report, browser=samples is not None).whole(samples)
 
 
-def render_parts(title: str, panels: Sequence[Panel]) -> str:
+def render_sections(title: str, sections: Sequence[Section]) -> str:
     """A page of some parts of a report, without a verdict."""
-    style = _page_file("report.css")
-    return _template("parts.html.j2").render(
-        title=title, panels=panels, draw=draw, style=Markup(style), policy=_policy(style, None), **_WORDS
-    )
+    return _render("sections.html.j2", title, sections)
+
+
+def fragment(sections: Sequence[Section]) -> str:
+    """For a notebook: the sections with their style, and no page around them."""
+    return _render("fragment.html.j2", "", sections)
 
 
 def write(page: str, path: Path) -> None:
@@ -83,24 +80,46 @@ def write(page: str, path: Path) -> None:
     write_atomic(path, page)
 
 
-def _typeset(show: Callable[..., str]) -> Callable[..., str]:
+def _render(template: str, title: str, sections: Sequence[Section], script: str | None = None, **more: Any) -> str:
+    style = _page_file("report.css")
+    return _template(template).render(
+        title=title,
+        sections=sections,
+        style=Markup(style),
+        script=None if script is None else Markup(script),
+        policy=_policy(style, script),
+        signs=SIGNS,
+        charts=charts,
+        kind=lambda part: type(part).__name__,
+        word=w.word,
+        typeset=_typeset,
+        **more,
+    )
+
+
+def _pairs(samples: Samples, report: Report) -> str:
+    """What the script reads, and what is said where it does not run."""
+    packed = samples.packed or pack(samples.cards)
+    shown, total = len(samples.cards), samples.total
+    told = f"All {total:,} pairs." if shown == total else f"{shown:,} of {total:,} pairs are in this file."
+    told += f" {samples.note}" if samples.note else ""
+    told += f" Beside this file: {samples.beside}." if samples.beside else ""
+    elsewhere = f"; {samples.beside} has the others as text" if samples.beside else ""
+    return (
+        f"<p>{escape(told)}</p>\n"
+        f'<p id="samples-missing">The samples need JavaScript to be shown{escape(elsewhere)}.</p>\n'
+        f'<script type="application/json" id="samples-data" data-encoding="{packed.encoding}" '
+        f'data-candidate="{escape(report.candidate.name)}" data-reference="{escape(report.reference.name)}">'
+        f"{packed.text}</script>"  # pack() leaves nothing in it that HTML would read
+    )
+
+
+def _typeset(text: object) -> str:
     """With a real minus sign and a dash for the unknown: a browser has the letters that a terminal may lack."""
-
-    def shown(*args: Any, **kwargs: Any) -> str:
-        return "–" if (text := show(*args, **kwargs)) == w.UNKNOWN else _MINUS.sub("−", text)
-
-    return shown
+    return "–" if text == w.UNKNOWN else _MINUS.sub("−", str(text))
 
 
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
-_NUMBERS = (w.signed, w.plain, w.percent, w.count, w.interval, w.bounds, w.p_value)
-_WORDS: dict[str, Any] = {show.__name__: _typeset(show) for show in _NUMBERS} | {
-    "word": w.word,
-    "p_equals": w.p_equals,
-    "value": w.value,
-    "unknowns": w.unknowns,
-    "typeset": _typeset(str),
-}
 
 
 def _policy(style: str, script: str | None) -> str:
@@ -120,7 +139,7 @@ def _page_file(name: str) -> str:
 
 
 @cache
-def _template(name: str = "report.html.j2") -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -128,4 +147,4 @@ def _template(name: str = "report.html.j2") -> jinja2.Template:
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_page_file),
     )
-    return environment.from_string(_page_file(name))
+    return environment.get_template(name)

@@ -1,7 +1,8 @@
-"""What a comparison found: the typed object behind compare.json, the tables and the HTML file.
+"""What a comparison found: the typed object behind every format of the report.
 
-Field names are the keys of compare.json. Shares, means, differences, margins and bounds are fractions, not rounded
-(0.02 = 2 points). An unknown is None, and `reasons` of the same object says why; it is never 0 and never NaN.
+Statistics are the results of `lm_eval_fr.stats` as they are; `json_writer` gives them their names in compare.json.
+Shares, means, differences, margins and bounds are fractions, not rounded (0.02 = 2 points). An unknown is None, and
+`reasons` of the same object says why; it is never 0 and never NaN.
 """
 
 from __future__ import annotations
@@ -10,23 +11,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lm_eval_fr.report.claims_model import Claims
-from lm_eval_fr.report.fidelity_model import Fidelity
-from lm_eval_fr.report.value_model import ValueReport
-from lm_eval_fr.report.voting_model import VotingReport
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.report.sections import Section
+from lm_eval_fr.stats import (
+    Assessment,
+    Cumulative,
+    Difference,
+    Interval,
+    NoiseComparison,
+    NoiseFloor,
+    Overall,
+    Preference,
+    Verdict,
+)
+from lm_eval_fr.stats.judging import PositionReport, Usage
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Verdict = Literal["non_inferior", "inferior", "inconclusive"]
-Kind = Literal["binary", "bounded", "unbounded"]
 Bounds = tuple[float, float]
 
 WORDS: Mapping[str | None, str] = {
     "non_inferior": "non-inferior",
     "inferior": "inferior",
     "inconclusive": "inconclusive",
+    "no_verdict": "no verdict",
     None: "no verdict",
 }
+
+INVALIDATING = frozenset(("plan_changed", "same_run", "nothing_scored", "offline_judge", "mismatch", "unfinished"))
+"""Kinds of cautions that take the ground from under a verdict; the others qualify it."""
+
+
+def ends(interval: Interval) -> Bounds | None:
+    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,45 +81,6 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """`count` of `of`, with its interval at the report's level; share and bounds are None where `of` is 0."""
-
-    count: int
-    of: int
-    share: float | None
-    low: float | None
-    high: float | None
-    method: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flips:
-    """Documents lost and gained: right to wrong and wrong to right, or by more than `threshold` on a graded metric."""
-
-    lost: int
-    gained: int
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """The estimate after the first documents of the plan's order, with a band that is valid at every look at once.
-
-    at: documents so far. unit: what was taken in one after another; clusters are whole, and count the same each.
-    """
-
-    name: str
-    unit: Literal["documents", "clusters"]
-    at: tuple[int, ...]
-    estimate: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    margin: float | None
-    sign_changes: int
-    method: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Secondary:
     """A metric beside the primary one: shown, never part of the verdict."""
 
@@ -113,89 +91,146 @@ class Secondary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
-    task: str
-    metric: str
-    kind: Kind
-    n: int
-    clusters: int | None
-    candidate_mean: float
-    reference_mean: float
-    difference: float
-    ci_low: float | None
-    ci_high: float | None
-    margin: float | None
-    verdict: Verdict | None
-    degradation_detected: bool | None
-    p_value: float | None
-    recovery: float | None
-    recovery_ci: Bounds | None
-    flips: Flips | None
-    mde: float | None
-    documents_needed: int | None
-    method: str
+class Measured:
+    """A paired difference. `paired` is turned so that above 0 is better; the properties keep the metric's direction."""
+
+    paired: Difference
     higher_is_better: bool = True
-    p_non_inferior: float | None = None
-    p_holm: float | None = None
-    identical: int | None = None
-    icc: float | None = None
-    design_effect: float | None = None
-    sd: float | None = None
-    candidate_health: Health | None = None
-    reference_health: Health | None = None
-    secondary: tuple[Secondary, ...] = ()
-    allowed: tuple[str, ...] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        return self.paired.n
+
+    @property
+    def candidate_mean(self) -> float | None:
+        return self.paired.candidate_mean if self.higher_is_better else self.paired.reference_mean
+
+    @property
+    def reference_mean(self) -> float | None:
+        return self.paired.reference_mean if self.higher_is_better else self.paired.candidate_mean
+
+    @property
+    def difference(self) -> float | None:
+        """Candidate - reference."""
+        one, other = self.candidate_mean, self.reference_mean
+        return None if one is None or other is None else one - other
+
+    @property
+    def ci(self) -> Bounds | None:
+        found = ends(self.paired.interval)
+        return found if found is None or self.higher_is_better else (-found[1], -found[0])
+
+    @property
+    def ci_low(self) -> float | None:
+        return self.ci[0] if self.ci else None
+
+    @property
+    def ci_high(self) -> float | None:
+        return self.ci[1] if self.ci else None
+
+    @property
+    def establishes(self) -> float | None:
+        """The loss that is ruled out: any larger margin would be called non-inferior."""
+        low = self.paired.interval.low
+        return None if low is None else max(-low, 0.0)
 
     @property
     def scale(self) -> float:
         """What turns a value into what people read: points for a 0-1 metric, its own unit for another."""
-        return 1.0 if self.kind == "unbounded" else 100.0
+        return 1.0 if self.paired.kind == "unbounded" else 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LengthBin:
-    """Verdicts of the pairs whose candidate answer is `low` to `high` times as long as the reference's."""
+class Stratum(Measured):
+    """The documents of one kind among a task's, or one subtask of a group: a description, not a claim."""
 
-    low: float
-    high: float | None
-    n: int
-    wins: int
-    ties: int
-    losses: int
-    win_share: Share
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """Whether the order decided: over the pairs that were judged in both orders."""
+class Cost:
+    """What both arms' answers used of one thing, a document in the mean, and the paired ratio."""
 
-    both_orders: int
-    first_answer: Share
-    flip: Share
-    split: Share
-    consistent: Share
-    flips_to_first: Share
+    candidate: float | None
+    reference: float | None
+    ratio: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Length:
-    """Whether the longer answer wins. Lengths in characters."""
+class Answers:
+    """What an answer costs in both arms; None where nothing is on record."""
 
-    candidate_mean: float
-    reference_mean: float
-    difference_ci: Bounds | None
-    longer_wins: Share
-    bins: tuple[LengthBin, ...]
+    tokens: Cost | None = None
+    seconds: Cost | None = None
+    truncated: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repeats:
-    """How often the same question in the same order got another verdict, beside how often the other order did."""
+class Assay:
+    """Whether a loss could have shown: the margin is at most half of what the reference has above chance."""
 
-    questions: int
-    changed: Share
-    order_changed: Share
+    chance: float | None
+    reference_above_chance: float | None
+    holds: bool | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult(Measured):
+    """One gold task, or a group of subtasks. assessment: None where there is no margin. recovery: None where lower is
+    better. guard_documents: how many unseen losses the interval allows for. subtasks: those of a group; each of them
+    names it in `group` and makes no claim of its own.
+    """
+
+    task: str
+    metric: str
+    assessment: Assessment | None
+    recovery: Interval | None
+    identical: int
+    p_holm: float | None = None
+    candidate_health: Health | None = None
+    reference_health: Health | None = None
+    secondary: tuple[Secondary, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    subtasks: tuple[str, ...] = ()
+    group: str | None = None
+    guard_documents: float | None = None
+    assay: Assay | None = None
+    answers: Answers | None = None
+    allowed: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.assessment is None else self.assessment.margin
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return verdict_of(self.assessment)
+
+    @property
+    def degradation_detected(self) -> bool | None:
+        return None if self.paired.interval.high is None else self.paired.interval.high < 0
+
+    @property
+    def documents_needed(self) -> int | None:
+        return needed(self.assessment)
+
+    @property
+    def recovery_ci(self) -> Bounds | None:
+        return None if self.recovery is None else ends(self.recovery)
+
+
+def verdict_of(assessment: Assessment | None) -> Verdict | None:
+    """None without a margin; a claim without an interval is no verdict, never an inconclusive one."""
+    if assessment is None:
+        return None
+    return assessment.verdict if assessment.interval.defined else "no_verdict"
+
+
+def needed(assessment: Assessment | None) -> int | None:
+    found = None if assessment is None else assessment.documents_needed
+    return None if found is None else found.documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,68 +245,97 @@ class JudgedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeResult:
-    """The judge's headline over `n` judged pairs; invalid and unjudged pairs are in `outcomes` and in the two cases."""
+    """The judge's verdicts. preference: over the judged pairs. interval: of the net win rate; after `--stop anytime`
+    the band, and then what `preference` says of the win share holds no longer. worst_case, best_case: of the net win,
+    whatever the pairs without a verdict hide. held_back: why a claim that the judged pairs alone would give is not
+    made.
+    """
 
-    n: int
-    wins: int
-    ties: int
-    losses: int
+    preference: Preference
+    interval: Interval
+    assessment: Assessment | None
     outcomes: Mapping[str, int]
-    decided: int
-    win_share: float | None
-    win_share_ci: Bounds | None
-    p_value: float | None
-    net_win: float | None
-    net_win_ci: Bounds | None
-    at_least_as_good: float | None
-    position: Position | None
-    usage: Mapping[str, Any]
-    verdict: Verdict | None
-    margin: float | None
     pairs: int
-    clusters: int | None = None
-    method: str = ""
-    best_case: float | None = None
-    worst_case: float | None = None
-    degradation_detected: bool | None = None
-    p_non_inferior: float | None = None
-    documents_needed: int | None = None
-    mde: float | None = None
-    length: Length | None = None
-    repeats: Repeats | None = None
+    worst_case: float | None
+    best_case: float | None
+    bias: PositionReport
+    usage: Usage
     tasks: tuple[JudgedTask, ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
     rubric: Mapping[str, Any] = field(default_factory=dict)
     controls: Mapping[str, Any] = field(default_factory=dict)
     panel: Mapping[str, Any] = field(default_factory=dict)
     orders: str = "both"
-    stopped_early: bool = False
+    stopped: str | None = None
     offline: bool = False
+    held_back: str | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        return self.preference.n
+
+    @property
+    def net_win(self) -> float | None:
+        return (self.preference.wins - self.preference.losses) / self.n if self.n else None
+
+    @property
+    def net_win_ci(self) -> Bounds | None:
+        return ends(self.interval)
+
+    @property
+    def win_share_ci(self) -> Bounds | None:
+        share = self.preference.win_share
+        return None if self.stopped or share.low is None or share.high is None else (share.low, share.high)
+
+    @property
+    def p_value(self) -> float | None:
+        return None if self.stopped else self.preference.win_share.p_value
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.assessment is None else self.assessment.margin
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return verdict_of(self.assessment)
+
+    @property
+    def documents_needed(self) -> int | None:
+        return needed(self.assessment)
+
+    @property
+    def model(self) -> str:
+        return str(self.profile.get("model") or self.profile.get("name") or "unnamed")
+
+    @property
+    def method(self) -> str:
+        because = f" ({self.interval.reason})" if self.interval.defined and self.interval.reason else ""
+        return f"{self.interval.method}{because}{f', {self.stopped}' if self.stopped else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
-    """How far one arm moved from itself on one task: the rerun minus the run. `metric` is None on a judged task."""
+    """How far one arm moved from itself on one task: the rerun minus the run. `moved` is None on a judged task.
+
+    churn: the share of answers whose text changed.
+    """
 
     arm: Literal["candidate", "reference"]
     task: str
     metric: str | None
     n: int
-    shift: float | None
-    ci_low: float | None
-    ci_high: float | None
     churn: float
-    method: str = ""
+    moved: NoiseFloor | None
+    scale: float = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A task's noise floor: the largest mean move of an arm from itself. `exceeded` is None where it cannot be told."""
+    """A task's noise floor: the largest mean move of an arm from itself."""
 
     task: str
-    floor: float
-    exceeded: bool | None
+    compared: NoiseComparison
     sentence: str
 
 
@@ -283,13 +347,27 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overall:
-    """The verdict over all tasks and the judge (intersection-union), in words that stand alone."""
+class Series:
+    """The estimate after the first documents of the plan's order, with a band that is valid at every look at once."""
 
-    verdict: Verdict | None
+    name: str
+    margin: float | None
+    band: Cumulative
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """The verdict over all tasks and the judge, in words that stand alone. found: None where nothing is claimed."""
+
+    found: Overall | None
     sentence: str
+    advice: str = ""
     ruled_out: tuple[str, ...] = ()
     not_claimed: str = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return None if self.found is None else self.found.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +376,20 @@ class Caution:
 
     kind: str
     text: str
+
+    @property
+    def invalidates(self) -> bool:
+        return self.kind in INVALIDATING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageTax:
+    """What the candidate loses in one language beyond what it loses in another, on the same documents."""
+
+    task: str
+    parallel: str
+    paired: Difference
+    assessment: Assessment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,8 +414,16 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """A part that is there because it was asked for: its key and content in compare.json, and its section."""
+
+    key: Literal["value", "voting", "claims", "fidelity"]
+    data: Any
+    section: Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    schema_version: int = SCHEMA_VERSION
     candidate: Arm
     reference: Arm
     plan_hash: str | None
@@ -331,21 +431,31 @@ class Report:
     tasks: tuple[TaskResult, ...]
     judge: JudgeResult | None
     noise: Noise | None
-    overall: Overall
+    overall: Conclusion
     level: float
     warnings: tuple[Caution, ...] = ()
     cumulative: tuple[Series, ...] = ()
+    language_tax: tuple[LanguageTax, ...] = ()
     notes: tuple[str, ...] = ()
     samples: tuple[SampleRef, ...] = ()
-    value: ValueReport | None = None
-    voting: VotingReport | None = None
-    claims: Claims | None = None
-    fidelity: Fidelity | None = None
+    extras: tuple[Extra, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.overall.verdict
+
+    def task(self, name: str) -> TaskResult:
+        """Raises UsageError for a task that was not compared."""
+        found = next((task for task in self.tasks if task.task == name), None)
+        if found is None:
+            known = ", ".join(task.task for task in self.tasks)
+            raise UsageError(f"no task {name!r} in this report", remedy=f"its tasks are {known or 'judged ones only'}")
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class CandidateClaim:
     """One candidate of several: its overall claim, corrected for how many claims are made."""
 
     candidate: str
@@ -364,19 +474,15 @@ class Recovered:
     raw: str
     task: str
     metric: str
-    share: float | None
-    ci: Bounds | None
-    method: str
-    reason: str | None = None
+    share: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManyReport:
     """Several candidates against one reference: a report each, and what holds for all of them together."""
 
-    schema_version: int = SCHEMA_VERSION
     reports: tuple[Report, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[CandidateClaim, ...]
     recovered: tuple[Recovered, ...]
     level: float
     notes: tuple[str, ...] = ()

@@ -1,30 +1,69 @@
-"""A part of the report as headings, sentences, tables and charts; said once, shown by every face."""
+"""The blocks that a report is made of: said once, and shown by every format.
+
+A section is a heading and its parts. A writer knows the kinds of parts and nothing of what they say.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from lm_eval_fr.report import words as w
-from lm_eval_fr.report.layout import fit, wrap
+from lm_eval_fr.stats import Verdict
 
-CHART = (52.0, 14.0, 408.0, 176.0)
-"""left, top, right, bottom of the plot inside a view box of 420 x 216."""
-
+Tab = Literal["summary", "judge", "method"]
 LineKind = Literal["candidate", "reference", "assumed", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A verdict's word, shown with its mark and in its colour."""
+
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text as somebody typed or will type it: a command, a setting, a name."""
+
+    text: str
+
+
+Cell = str | Word | Code
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """names: the columns that give way where the page is too narrow."""
+    """left: the columns of words. names: those that give way where the page is too narrow."""
 
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     left: tuple[int, ...] = (0,)
     caption: str = ""
     names: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list of sentences. alarm: they belong before everything else."""
+
+    items: tuple[str, ...]
+    alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known, by its name: one line each."""
+
+    rows: tuple[tuple[str, Cell], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A whole text, line by line: a plan, a rubric."""
+
+    title: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +78,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Point:
     """One measured point with its interval."""
 
     label: str
@@ -51,149 +90,94 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """level: a value of y that is drawn across. percent: y is a share."""
+    """level: a value of y drawn across; limit: one drawn across as a margin. percent: y is a share. y_range: what lies
+    beyond it is cut off.
+    """
 
     title: str
     sentence: str
     x_label: str
     y_label: str
     lines: tuple[Line, ...]
-    marks: tuple[Mark, ...] = ()
+    points: tuple[Point, ...] = ()
     level: float | None = None
+    limit: float | None = None
     percent: bool = False
     whole_x: bool = False
-
-
-Block = str | Table | Chart
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """key: its anchor in the page."""
+class Claim:
+    """One line of the forest. Ends are in units of the claim's own margin, turned so that worse is left (-1: the
+    margin); None where there is nothing to draw. counts: (words, filter of the samples) of what a reader may look at.
+    """
+
+    name: str
+    metric: str
+    n: str
+    values: str
+    difference: str
+    interval: str
+    margin: str
+    verdict: Verdict | None
+    note: str = ""
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
+    floor: float | None = None
+    counts: tuple[tuple[str, str], ...] = ()
+    strata: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Every claim against its margin, on one scale."""
+
+    claims: tuple[Claim, ...]
+    header: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    name: str
+    label: str
+    meaning: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Counts side by side; the ends say what its two directions mean."""
+
+    label: str
+    ends: tuple[str, str]
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Parts that are there for who looks: folded on a page, last in a text."""
+
+    title: str
+    parts: tuple[Part, ...]
+
+
+Part = str | Table | Items | Facts | Quote | Chart | Forest | Bar | Fold
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """key: its anchor. tab: where a page shows it. verdict: the word before the title."""
 
     key: str
     title: str
-    blocks: tuple[Block, ...]
+    parts: tuple[Part, ...]
+    tab: Tab = "summary"
+    verdict: Word | None = None
 
 
-def text_lines(panel: Panel, columns: int) -> list[str]:
-    """Without its title. A chart is what its table says: it is left to the HTML."""
-    lines: list[str] = []
-    for block in panel.blocks:
-        if isinstance(block, Table):
-            lines += ["", *wrap(block.caption, columns)] if block.caption else [""] if lines else []
-            rows = [list(row) for row in block.rows]
-            lines += [f"  {line}" for line in fit(list(block.header), rows, columns - 2, block.left, block.names)]
-            lines.append("")
-        elif isinstance(block, str):
-            lines += wrap(w.printable(block), columns)
-    return [line for i, line in enumerate(lines) if line or (0 < i < len(lines) - 1 and lines[i - 1])]
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnLine:
-    label: str
-    kind: LineKind
-    points: str
-    band: str
-    label_x: float
-    label_y: float
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnMark:
-    label: str
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    label_x: float
-    anchor: Literal["start", "end"]
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A chart in coordinates of its view box."""
-
-    chart: Chart
-    lines: tuple[DrawnLine, ...]
-    marks: tuple[DrawnMark, ...]
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
-    level_y: float | None
-
-
-def draw(chart: Chart) -> Drawing:
-    left, top, right, bottom = CHART
-    x_low, x_high = _range([value for line in chart.lines for value in line.x] + [mark.x for mark in chart.marks])
-    ys = [value for line in chart.lines for value in line.y]
-    ys += [value for line in chart.lines for ends in line.band for value in ends]
-    ys += [value for mark in chart.marks for value in (mark.y, mark.low, mark.high) if value is not None]
-    y_low, y_high = _range(ys + ([] if chart.level is None else [chart.level]), room=0.06)
-
-    def x(value: float) -> float:
-        return round(left + (right - left) * (value - x_low) / (x_high - x_low), 2)
-
-    def y(value: float) -> float:
-        return round(bottom - (bottom - top) * (value - y_low) / (y_high - y_low), 2)
-
-    def points(xs: Sequence[float], values: Sequence[float]) -> str:
-        return " ".join(f"{x(a)},{y(b)}" for a, b in zip(xs, values, strict=True))
-
-    heights = _apart([y(line.y[-1]) - 4 for line in chart.lines])
-    lines = tuple(
-        DrawnLine(
-            line.label,
-            line.kind,
-            points(line.x, line.y),
-            f"{points(line.x, [e[1] for e in line.band])} {points(line.x[::-1], [e[0] for e in line.band[::-1]])}"
-            if line.band
-            else "",
-            x(line.x[-1]) - 3,
-            height,
-        )
-        for line, height in zip(chart.lines, heights, strict=True)
-    )
-    marks = []
-    for m in chart.marks:
-        late = x(m.x) > (left + right) / 2  # its name would leave the plot on the right
-        low, high = (None if end is None else y(end) for end in (m.low, m.high))
-        marks.append(
-            DrawnMark(m.label, x(m.x), y(m.y), low, high, x(m.x) + (-8 if late else 8), "end" if late else "start")
-        )
-    return Drawing(
-        chart,
-        lines,
-        tuple(marks),
-        tuple((x(value), f"{value:g}") for value in _ticks(x_low, x_high, 6, whole=chart.whole_x)),
-        tuple((y(value), _said(value, chart.percent)) for value in _ticks(y_low, y_high, 4)),
-        None if chart.level is None else y(chart.level),
-    )
-
-
-def _apart(heights: Sequence[float]) -> list[float]:
-    """Labels that would cover each other move up, the lowest stays."""
-    placed: dict[int, float] = {}
-    last = math.inf
-    for i in sorted(range(len(heights)), key=lambda i: -heights[i]):
-        last = placed[i] = round(max(min(heights[i], last - 11), CHART[1] - 4), 2)
-    return [placed[i] for i in range(len(heights))]
-
-
-def _range(values: Sequence[float], room: float = 0.0) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    span = (high - low) or abs(high) or 1.0
-    return low - room * span, high + room * span if high > low else low + span
-
-
-def _ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[float]:
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    step = max(1.0, step) if whole else step
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _said(value: float, percent: bool) -> str:
-    return f"{100 * value:g}" if percent else f"{value:g}"
+def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summary") -> Section | None:
+    """None where there is nothing to say: empty parts are left out."""
+    kept = tuple(part for part in parts if part not in (None, "", Items(()), Facts(())))
+    return Section(key, title, kept, tab) if kept else None

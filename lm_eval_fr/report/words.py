@@ -108,15 +108,12 @@ def shorten(text: str, columns: int) -> str:
     return f"{text[: columns - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def tie_parts(outcomes: Mapping[str, int]) -> list[tuple[str, int]]:
-    """What the ties are made of, in a fixed order."""
-    names = {"tie": "agreed", "flip": "flip", "split": "split", "identical": "identical"}
-    return [(shown, outcomes.get(key, 0)) for key, shown in names.items()]
-
-
 def headline(judge: JudgeResult) -> str:
-    counts = ((judge.wins, "win", ""), (judge.ties, "tie", ""), (judge.losses, "loss", "losses"))
-    return ", ".join(plural(*one) for one in counts)
+    return counted(judge.preference.wins, judge.preference.ties, judge.preference.losses)
+
+
+def counted(wins: int, ties: int, losses: int) -> str:
+    return f"{plural(wins, 'win')}, {plural(ties, 'tie')}, {plural(losses, 'loss', 'losses')}"
 
 
 def money(dollars: float | None) -> str:

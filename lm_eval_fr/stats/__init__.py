@@ -23,6 +23,7 @@ from .estimates import (
     Spread,
     Verdict,
 )
+from .judge_claim import JudgeClaim, decide_by_judge
 from .net_win import net_win_rate
 from .planning import (
     documents_for_margin,
@@ -39,12 +40,15 @@ from .planning import (
 from .proportions import binomial_share, mcnemar_exact, tango_interval
 from .ratios import mean_interval, recovered_share, recovery_interval
 from .rerun_noise import exceeds_noise, noise_floor
+from .sensitivity import AssaySensitivity, Control, OrderDecided, order_decided, sensitivity
 from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
 from .value_ratio import share_interval, success_rate_per_cost, value_ratio
 from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
 
 __all__ = [
+    "AssaySensitivity",
     "Assessment",
+    "Control",
     "Cumulative",
     "Difference",
     "DocumentsNeeded",
@@ -52,9 +56,11 @@ __all__ = [
     "EState",
     "Flips",
     "Interval",
+    "JudgeClaim",
     "Kind",
     "NoiseComparison",
     "NoiseFloor",
+    "OrderDecided",
     "Overall",
     "Plan",
     "Preference",
@@ -67,6 +73,7 @@ __all__ = [
     "binomial_share",
     "confidence_sequence",
     "decide",
+    "decide_by_judge",
     "degradation_detected",
     "documents_for_margin",
     "documents_needed",
@@ -83,6 +90,7 @@ __all__ = [
     "mean_interval",
     "net_win_rate",
     "noise_floor",
+    "order_decided",
     "overall",
     "paired_difference",
     "pilot_spread",
@@ -90,6 +98,7 @@ __all__ = [
     "recovered_share",
     "recovery_interval",
     "score_spread",
+    "sensitivity",
     "share_interval",
     "success_rate_per_cost",
     "tango_interval",

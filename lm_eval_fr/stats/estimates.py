@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["binary", "bounded", "unbounded", "outcome"]
-Verdict = Literal["non_inferior", "inferior", "inconclusive"]
+Verdict = Literal["non_inferior", "inferior", "inconclusive", "no_verdict"]
 
 
 @dataclass(frozen=True, slots=True)

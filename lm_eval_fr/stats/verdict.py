@@ -131,7 +131,8 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
     """One verdict over tasks and judge, keyed by the names that the sentence should use.
 
     non_inferior where every one is: an intersection-union test, which needs no correction (Berger 1982).
-    inferior where at least one is after Holm's correction over all of them. Else inconclusive.
+    inferior where at least one is after Holm's correction over all of them. Else no_verdict where one of them is, else
+    inconclusive.
     """
     if not assessments:
         raise UsageError("no task and no judge: there is nothing to decide")
@@ -146,7 +147,9 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
         if a.verdict == "inferior" and (len(assessments) == 1 or (adjusted[name] or 0.0) <= (1 - level) / 2)
     )
     undecided = tuple(name for name, a in assessments.items() if a.verdict != "non_inferior" and name not in worse)
-    verdict: Verdict = "inferior" if worse else "inconclusive" if undecided else "non_inferior"
+    unknown = any(a.verdict == "no_verdict" for a in assessments.values())
+    open_verdict: Verdict = "no_verdict" if unknown else "inconclusive"
+    verdict: Verdict = "inferior" if worse else open_verdict if undecided else "non_inferior"
     return Overall(
         verdict=verdict,
         level=level,

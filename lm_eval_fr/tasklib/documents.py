@@ -8,14 +8,13 @@ must not choose the data.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.errors import InputError, nearest
 from lm_eval_fr.tasklib.records import Record, read_file, shown
 
 if TYPE_CHECKING:
@@ -69,6 +68,26 @@ class Settings:
         """A whole number that the metadata may set."""
         return _whole(self.task, name, self.limits.get(name, default), least=1)
 
+    def whole_numbers(self, name: str, default: Sequence[int], *, least: int) -> tuple[int, ...]:
+        """One or more whole numbers that the metadata may set, each once."""
+        given = _listed(self.limits.get(name) or list(default))
+        return tuple(dict.fromkeys(_whole(self.task, name, value, least=least) for value in given))
+
+    def words(self, name: str, known: Sequence[str]) -> tuple[str, ...]:
+        """Some of the known words, all of them where the metadata says nothing."""
+        given = [str(word) for word in _listed(self.limits.get(name) or list(known))]
+        if strangers := [word for word in given if word not in known]:
+            remedy = nearest(strangers[0], known) or f"it takes {', '.join(known)}"
+            raise InputError(f"{self.task}: metadata {name}: no {strangers[0]!r}", where="--metadata", remedy=remedy)
+        return tuple(dict.fromkeys(given))
+
+
+def _listed(value: object) -> list[object]:
+    """A list, one value of it, or the text of several: `--metadata lengths=4096,8192` on a command line."""
+    if isinstance(value, str):
+        return [int(word) if word.strip().isdecimal() else word.strip() for word in value.strip("[] ").split(",")]
+    return list(value) if isinstance(value, Sequence) else [value]
+
 
 def _hub(given: Mapping[str, Any]) -> Hub:
     return Hub(str(given["path"]), given.get("name"), str(given["split"]), given.get("revision"), given.get("files"))
@@ -80,7 +99,8 @@ def _path(value: object) -> Path | None:
 
 def _whole(task: str, name: str, value: object, *, least: int | None) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
-        raise InputError(f"{task}: metadata {name}={shown(value)} must be a whole number", where="--metadata")
+        limit = "" if least in (None, 1) else f" of at least {least}"
+        raise InputError(f"{task}: metadata {name}={shown(value)} must be a whole number{limit}", where="--metadata")
     return value
 
 
@@ -189,19 +209,3 @@ def spread_over_labels(keys: Sequence[str], labels: Sequence[str], seed: int) ->
         places[index] = (seen[label] + rank(seed, f"label {label}") / 2**64) / total[label]
         seen[label] += 1
     return sorted(range(len(keys)), key=lambda i: (places[i], labels[i], keys[i]))
-
-
-_SENTENCE_END = re.compile(r"[.!?…](?:[”\")\]]|[ \u00a0\u202f]?»)*(?=\s|$)")
-_NO_END = re.compile(r"(?:\b(?:M|MM|Mme|Mlle|Dr|Pr|St|Ste|av|apr|env|cf|ex|vol|chap|art|fig|éd|p|n)|\b[^\W\d_])\.$")
-
-
-def cut_at_sentence(text: str, most: int) -> str:
-    """The whole sentences at the start of a text that hold at most `most` words; "" if the first one is longer."""
-    words = [match.end() for match in re.finditer(r"\S+", text)]
-    if len(words) <= most:
-        return text.strip()
-    end = 0
-    for match in _SENTENCE_END.finditer(text, 0, words[most]):
-        if match.end() <= words[most - 1] and not _NO_END.search(text[max(0, match.end() - 8) : match.end()]):
-            end = match.end()
-    return text[:end].strip()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import datasets
 
+from lm_eval_fr.tasklib.articles import stream_articles
 from lm_eval_fr.tasklib.documents import (
     Settings,
     as_dataset,
-    cut_at_sentence,
-    load_hub,
     local_file,
     read_records,
-    require_hub,
     require_unique,
     spread_over_clusters,
 )
@@ -22,8 +21,7 @@ from lm_eval_fr.tasklib.records import Record
 
 TASK = "analysis_fr"
 ARTICLES = 100  # taken from the stream when no file is given
-LEAST_WORDS, MOST_WORDS = 600, 1200
-SHUFFLE_BUFFER = 2000
+MOST_WORDS = 1200
 ANALYSES = {
     "three_points": (
         "Résume le texte en exactement trois points, un par ligne, chacun précédé d'un tiret. "
@@ -50,7 +48,10 @@ ANALYSES = {
 
 def load(**given: Any) -> dict[str, datasets.Dataset]:
     settings = Settings.read(TASK, given)
-    records = stream(settings) if local_file(settings) is None else read_records(settings)
+    if local_file(settings) is None:
+        records = list(islice(stream_articles(settings, MOST_WORDS), settings.limit("articles", ARTICLES)))
+    else:
+        records = read_records(settings)
     articles = [read_article(record) for record in records]
     require_unique(records, [article["id"] for article in articles])
     ids = [article["id"] for article in articles]
@@ -87,28 +88,6 @@ def read_article(record: Record) -> dict[str, str]:
         "text": record.text("text").strip(),
         **optional,
     }
-
-
-def stream(settings: Settings) -> list[Record]:
-    """The first long articles of a seeded shuffle. Nothing but what is read is downloaded."""
-    hub = require_hub(settings)
-    rows = load_hub(settings, hub, streaming=True).shuffle(seed=settings.seed, buffer_size=SHUFFLE_BUFFER)
-    return choose(rows, settings.limit("articles", ARTICLES), hub.path)
-
-
-def choose(rows: Iterable[Mapping[str, Any]], most: int, where: str) -> list[Record]:
-    chosen: list[Record] = []
-    for row in rows:
-        if row["title"].startswith("Liste ") or "(homonymie)" in row["title"]:
-            continue
-        text = cut_at_sentence(row["text"], MOST_WORDS)
-        if len(text.split()) < LEAST_WORDS:
-            continue
-        article = {**row, "text": text, "licence": "CC BY-SA 3.0"}
-        chosen.append(Record(article, f"{where}, article {row['id']}", task=TASK))
-        if len(chosen) == most:
-            break
-    return chosen
 
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.arms.harness import RunOutcome, run_arm
-from lm_eval_fr.errors import ArmError, UsageError
+from lm_eval_fr.errors import ArmError, InputError, UsageError
 from tests.fakes.server import Call, FakeOpenAI, Reply
 
 DEMO = Path(__file__).resolve().parent.parent.parent / "lm_eval_fr" / "demo" / "data"
@@ -265,3 +265,16 @@ def test_piaf_as_published(fake_server: Start, tmp_path: Path, shared_data: Path
     rows = samples(run_arm(argv))
     assert len(rows) == 50
     assert len({row["doc"]["title"] for row in rows}) >= 45
+
+
+@pytest.mark.parametrize("kind", ["local-completions", "hosted-chat"])
+def test_prompts_beyond_the_servers_context_are_refused_before_anything_is_asked(
+    fake_server: Start, tmp_path: Path, kind: str
+) -> None:
+    server = fake_server("aucun", context=8192)
+    argv = flags(server, tmp_path, "--limit", "8", "--tasks", "long_context_fr", kind=kind)
+    with pytest.raises(InputError, match="prompts of 16,384 tokens are asked for, and this model takes 8,192"):
+        run_arm([*argv, "--metadata", '{"lengths": [4096, 16384]}'])
+    assert server.count == 0
+    assert len(samples(run_arm([*argv, "--metadata", '{"lengths": [4096, 8192]}']), "long_context_fr")) == 8
+    assert max(len(call.user) for call in server.calls) / 3.6 + 256 < 8192

@@ -2,227 +2,249 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+
+from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import (
+    Answers,
     Arm,
+    Assay,
+    CandidateClaim,
     Caution,
-    Claim,
-    Flips,
+    Conclusion,
+    Cost,
     Floor,
     Health,
     JudgedTask,
     JudgeResult,
-    Length,
-    LengthBin,
+    LanguageTax,
     ManyReport,
     Noise,
-    Overall,
-    Position,
     Provenance,
     Recovered,
-    Repeats,
     Report,
     Rerun,
     SampleRef,
     Secondary,
     Series,
     Setting,
-    Share,
+    Stratum,
     TaskResult,
 )
+from lm_eval_fr.stats import (
+    Assessment,
+    Cumulative,
+    Difference,
+    DocumentsNeeded,
+    Flips,
+    Interval,
+    Kind,
+    NoiseComparison,
+    NoiseFloor,
+    Overall,
+    Preference,
+    Proportion,
+    Verdict,
+    binomial_share,
+)
+from lm_eval_fr.stats.judging import Length, LengthBin, Position, PositionReport, Repeats, Tokens, Usage
+
+LEVEL = 0.95
+Ends = tuple[float, float] | None
 
 
-def a_task(**changes: object) -> TaskResult:
-    """piaf_fr: graded, clustered, a small loss inside the margin."""
-    task = TaskResult(
-        task="piaf_fr",
-        metric="f1",
-        kind="bounded",
-        n=1000,
-        clusters=190,
-        candidate_mean=0.7152,
-        reference_mean=0.7204,
-        difference=-0.0052,
-        ci_low=-0.0131,
-        ci_high=0.0027,
-        margin=0.02,
-        verdict="non_inferior",
-        degradation_detected=False,
-        p_value=0.197,
-        recovery=0.9928,
-        recovery_ci=(0.982, 1.004),
-        flips=Flips(lost=41, gained=33, threshold=0.5),
-        mde=0.0113,
-        documents_needed=444,
-        method="CR1 clustered standard error, t with 189 degrees of freedom",
-        p_non_inferior=0.0004,
-        p_holm=0.0008,
+def an_interval(estimate: float | None, ends: Ends, method: str = "t", n: int = 100, **more: Any) -> Interval:
+    low, high = ends or (None, None)
+    return Interval(estimate, low, high, LEVEL, method, n, **more)
+
+
+def a_difference(
+    means: tuple[float, float] = (0.7152, 0.7204),
+    ci: Ends = (-0.0131, 0.0027),
+    *,
+    kind: Kind = "bounded",
+    n: int = 1000,
+    clusters: int | None = None,
+    method: str = "CR1 clustered standard error, t with 189 degrees of freedom",
+    flips: tuple[int, int] | None = (41, 33),
+    p_value: float | None = 0.197,
+    **more: Any,
+) -> Difference:
+    estimate = means[0] - means[1]
+    interval = an_interval(estimate, ci, method, n, clusters=clusters, reason=None if ci else "one document")
+    names = ("sd", "standard_error", "icc", "design_effect", "effective_n")
+    return Difference(
+        interval=interval,
+        kind=kind,
+        n=n,
+        clusters=clusters,
+        candidate_mean=means[0],
+        reference_mean=means[1],
+        p_value=p_value,
+        p_method=method,
+        flips=None if flips is None else Flips(*flips, "by more than 0.5"),
+        **(dict.fromkeys(names) | more),
+    )
+
+
+def an_assessment(
+    found: Difference, margin: float, verdict: Verdict, *, needed: int | None = None, p: float | None = None
+) -> Assessment:
+    documents = None if needed is None else DocumentsNeeded(needed, "non_inferior", -0.02, 0.8)
+    high = found.interval.high
+    detected = None if high is None else high < 0
+    return Assessment(verdict, margin, found.interval, detected, documents, 0.032, None, p, None)
+
+
+def a_task(
+    task: str = "piaf_fr",
+    metric: str = "f1",
+    verdict: Verdict | None = "non_inferior",
+    *,
+    paired: Difference | None = None,
+    needed: int | None = 444,
+    p: float | None = 0.0004,
+    recovery: tuple[float | None, Ends] | None = (0.9928, (0.982, 1.004)),
+    secondary: bool = True,
+    **changes: Any,
+) -> TaskResult:
+    """Graded and clustered, with a small loss inside the margin. verdict: None for a task without a margin."""
+    paired = paired or a_difference(clusters=190, icc=0.04, design_effect=1.17, sd=0.121)
+    result = TaskResult(
+        task=task,
+        metric=metric,
+        paired=paired,
+        assessment=None if verdict is None else an_assessment(paired, 0.02, verdict, needed=needed, p=p),
+        recovery=None if recovery is None else an_interval(*recovery, method="bootstrap"),
         identical=702,
-        icc=0.04,
-        design_effect=1.17,
-        sd=0.121,
+        p_holm=None if p is None else 2 * p,
         candidate_health=Health(answers=1000, empty=2, truncated=5, failed=1),
         reference_health=Health(answers=1000, empty=0, truncated=4, failed=0),
         secondary=(
             Secondary(metric="exact_match", candidate_mean=0.512, reference_mean=0.521, difference=-0.009),
             Secondary(metric="gold_recall", candidate_mean=0.81, reference_mean=0.812, difference=-0.002),
-        ),
+        )
+        if secondary
+        else (),
     )
-    return replace(task, **changes)  # type: ignore[arg-type]
+    return replace(result, **changes)
 
 
 def the_tasks() -> tuple[TaskResult, ...]:
-    plain = {"clusters": None, "icc": None, "design_effect": None, "secondary": ()}
+    flipped = a_difference(
+        (0.842, 0.862), (-0.0423, 0.0011), kind="binary", n=500, method="Tango score", flips=(21, 11), p_value=0.076
+    )
+    # Lower is better: turned so that a loss is below 0.
+    perplexity = a_difference(
+        (13.92, 14.31), (-0.8, 0.02), kind="unbounded", n=40, method="paired t", flips=None, p_value=0.06
+    )
     return (
         a_task(),
         a_task(
-            task="massive_scenario_fr",
-            metric="exact_match",
-            kind="binary",
-            n=500,
-            candidate_mean=0.842,
-            reference_mean=0.862,
-            difference=-0.02,
-            ci_low=-0.0423,
-            ci_high=0.0011,
-            verdict="inconclusive",
-            p_value=0.076,
-            recovery=0.9768,
-            recovery_ci=(0.951, 1.002),
-            flips=Flips(lost=21, gained=11, threshold=0.5),
-            mde=0.032,
-            documents_needed=1258,
-            method="Tango's score interval for paired proportions, exact McNemar",
-            p_non_inferior=0.5,
-            p_holm=0.5,
-            **plain,
+            "massive_scenario_fr",
+            "exact_match",
+            "inconclusive",
+            paired=flipped,
+            needed=1258,
+            p=0.5,
+            recovery=(0.9768, (0.951, 1.002)),
+            secondary=False,
         ),
         a_task(
-            task="perplexity_probe",
-            metric="word_perplexity",
-            kind="unbounded",
-            n=40,
-            candidate_mean=14.31,
-            reference_mean=13.92,
-            difference=0.39,
-            ci_low=-0.02,
-            ci_high=0.8,
-            margin=None,
-            verdict=None,
-            degradation_detected=None,
-            p_value=0.06,
+            "perplexity_probe",
+            "word_perplexity",
+            None,
+            paired=perplexity,
+            p=None,
             recovery=None,
-            recovery_ci=None,
-            flips=None,
-            mde=0.57,
-            documents_needed=None,
-            method="paired t",
+            secondary=False,
             higher_is_better=False,
-            p_non_inferior=None,
-            p_holm=None,
             reasons={
-                "verdict": "not on a 0-1 scale, so no margin is assumed: give --margin perplexity_probe=X",
+                "verdict": "its scale has no ends: give --margin perplexity_probe=X",
                 "recovery": "defined for scores where more is better",
             },
-            **plain,
         ),
     )
 
 
-def a_share(count: int, of: int) -> Share:
-    share = count / of
-    return Share(count=count, of=of, share=share, low=share / 2, high=(1 + share) / 2, method="Clopper-Pearson")
+def a_share(count: int, of: int) -> Proportion:
+    return binomial_share(count, of, LEVEL)
 
 
-def a_judge(**changes: object) -> JudgeResult:
+def a_judge(**changes: Any) -> JudgeResult:
     """The seed study's counts."""
+    counts = (("win", 50), ("loss", 40), ("tie", 21), ("flip", 29), ("split", 8), ("identical", 2))
+    net = a_difference(
+        (1 / 15, 0.0), (-0.058, 0.1914), kind="outcome", n=150, clusters=150, method="t or Tango score, the wider"
+    )
+    bins = ((0.0, 0.8, 8, 14, 16), (0.8, 1.25, 30, 38, 16), (1.25, None, 12, 8, 8))
+    live = Tokens(calls=304, input_tokens=912_000, cached_tokens=401_000, output_tokens=27_400, dollars=1.4417)
+    position = Position(148, a_share(97, 173), a_share(29, 148), a_share(8, 148), a_share(111, 148), a_share(20, 29))
+    length = Length(
+        1512.0,
+        1604.5,
+        an_interval(-92.5, (-140.2, -44.8), n=150),
+        a_share(52, 88),
+        tuple(LengthBin(a, b, w + t + x, w, t, x, a_share(w, w + x)) for a, b, w, t, x in bins),
+    )
     judge = JudgeResult(
-        n=150,
-        wins=50,
-        ties=60,
-        losses=40,
-        outcomes={
-            "win": 50,
-            "loss": 40,
-            "tie": 21,
-            "flip": 29,
-            "split": 8,
-            "identical": 2,
-            "invalid": 3,
-            "unjudged": 1,
-        },
-        decided=90,
-        win_share=50 / 90,
-        win_share_ci=(0.44698, 0.66037),
-        p_value=0.3428,
-        net_win=1 / 15,
-        net_win_ci=(-0.058, 0.1914),
-        at_least_as_good=110 / 150,
-        position=Position(
-            both_orders=148,
-            first_answer=Share(count=97, of=173, share=97 / 173, low=0.4834, high=0.6359, method="Clopper-Pearson"),
-            flip=Share(count=29, of=148, share=29 / 148, low=0.1353, high=0.2692, method="Clopper-Pearson"),
-            split=Share(count=8, of=148, share=8 / 148, low=0.0236, high=0.1037, method="Clopper-Pearson"),
-            flips_to_first=Share(count=20, of=29, share=20 / 29, low=0.4917, high=0.8472, method="Clopper-Pearson"),
-            consistent=Share(count=111, of=148, share=0.75, low=0.6724, high=0.8176, method="Clopper-Pearson"),
-        ),
-        usage={
-            "calls": 304,
-            "input_tokens": 912_000,
-            "cached_tokens": 401_000,
-            "output_tokens": 27_400,
-            "dollars": 1.4417,
-        },
-        verdict="non_inferior",
-        margin=0.10,
+        preference=Preference(150, 50, 60, 40, 90, a_share(50, 90), a_share(110, 150), net),
+        interval=net.interval,
+        assessment=an_assessment(net, 0.10, "non_inferior", p=0.0046),
+        outcomes={**dict(counts), "invalid": 3, "refused": 0, "unjudged": 1},
         pairs=154,
-        clusters=150,
-        method="worst-case-augmented t",
         best_case=0.0909,
         worst_case=0.039,
-        degradation_detected=False,
-        p_non_inferior=0.0046,
-        documents_needed=472,
-        mde=0.177,
-        length=Length(
-            candidate_mean=1512.0,
-            reference_mean=1604.5,
-            difference_ci=(-140.2, -44.8),
-            longer_wins=Share(count=52, of=88, share=52 / 88, low=0.481, high=0.6946, method="Clopper-Pearson"),
-            bins=(
-                LengthBin(low=0.0, high=0.8, n=38, wins=8, ties=14, losses=16, win_share=a_share(8, 24)),
-                LengthBin(low=0.8, high=1.25, n=84, wins=30, ties=38, losses=16, win_share=a_share(30, 46)),
-                LengthBin(low=1.25, high=None, n=28, wins=12, ties=8, losses=8, win_share=a_share(12, 20)),
-            ),
-        ),
-        repeats=Repeats(questions=40, changed=a_share(4, 40), order_changed=a_share(37, 148)),
+        bias=PositionReport(position, length, Repeats(40, 80, a_share(4, 40), a_share(37, 148), 0.15), ()),
+        usage=Usage(live=live, dollars=1.4417),
         tasks=(JudgedTask(task="analysis_fr", n=150, wins=50, ties=60, losses=40, net_win=1 / 15),),
         profile={"name": "gpt-4.1", "model": "gpt-4.1-2025-04-14", "shutdown": "2027-01-14"},
         rubric={"name": "analyses_fr", "sha256": "5f" * 32, "text": "Compare les deux analyses.\n- fidélité\n"},
     )
-    return replace(judge, **changes)  # type: ignore[arg-type]
+    return replace(judge, **changes)
 
 
 def a_series(name: str, final: float, margin: float | None) -> Series:
     """A running mean that starts on the other side of zero and settles at `final`."""
-    at = tuple(range(5, 151, 5))
-    estimate = tuple(final - 3 * final * (1 - k / 150) ** 2 for k in at)
-    width = tuple(min(1.0, 2.2 * k**-0.5) for k in at)
-    return Series(
-        name=name,
-        unit="documents",
-        at=at,
-        estimate=estimate,
-        low=tuple(max(-1.0, e - h) for e, h in zip(estimate, width, strict=True)),
-        high=tuple(min(1.0, e + h) for e, h in zip(estimate, width, strict=True)),
-        margin=margin,
-        sign_changes=1,
-        method="betting confidence sequence",
+    at = np.arange(5, 151, 5)
+    mean = final - 3 * final * (1 - at / 150) ** 2
+    width = np.minimum(1.0, 2.2 * at**-0.5)
+    low, high = np.maximum(-1.0, mean - width), np.minimum(1.0, mean + width)
+    band = Cumulative(at, mean, low, high, LEVEL, "document", 1, 40, "betting confidence sequence")
+    return Series(name=name, margin=margin, band=band)
+
+
+def a_noise() -> Noise:
+    moved = NoiseFloor(an_interval(0.0011, (-0.004, 0.0062), "CR1", 1000), 0.01, 0.1, None, 1000)
+    sentence = "piaf_fr: the difference of -0.5 points is not larger than an arm's own move on a rerun (0.6 points)."
+    return Noise(
+        reruns=(
+            Rerun(arm="reference", task="piaf_fr", metric="f1", n=1000, churn=0.123, moved=moved),
+            Rerun(arm="reference", task="analysis_fr", metric=None, n=154, churn=0.9, moved=None),
+        ),
+        floors=(Floor(task="piaf_fr", compared=NoiseComparison(0.0062, False, ""), sentence=sentence),),
+        sentence="Only the reference was run twice.",
     )
 
 
-def a_report(**changes: object) -> Report:
+def a_conclusion(verdict: Verdict = "inconclusive") -> Conclusion:
+    return Conclusion(
+        found=Overall(verdict, LEVEL, "", (), (), ""),
+        sentence="Inconclusive: the data neither rule out a loss as large as the margin nor prove one on "
+        "massive_scenario_fr. This is not evidence that nothing was lost.",
+        ruled_out=(
+            "piaf_fr: a loss of 2.0 points of f1 or more (at most 1.3 is left)",
+            "judge: a net loss of 10.0 points or more (at most 5.8 is left)",
+        ),
+        not_claimed="Not claimed: that the arms are equal, or anything about other tasks, languages or settings.",
+    )
+
+
+def a_report(**changes: Any) -> Report:
     health = Health(answers=1540, empty=2, truncated=9, failed=1)
     report = Report(
         candidate=Arm(
@@ -250,55 +272,13 @@ def a_report(**changes: object) -> Report:
         ),
         tasks=the_tasks(),
         judge=a_judge(),
-        noise=Noise(
-            reruns=(
-                Rerun(
-                    arm="reference",
-                    task="piaf_fr",
-                    metric="f1",
-                    n=1000,
-                    shift=0.0011,
-                    ci_low=-0.004,
-                    ci_high=0.0062,
-                    churn=0.123,
-                    method="CR1",
-                ),
-                Rerun(
-                    arm="reference",
-                    task="analysis_fr",
-                    metric=None,
-                    n=154,
-                    shift=None,
-                    ci_low=None,
-                    ci_high=None,
-                    churn=0.9,
-                ),
-            ),
-            floors=(
-                Floor(
-                    task="piaf_fr",
-                    floor=0.0062,
-                    exceeded=False,
-                    sentence="piaf_fr: the difference of -0.5 points is no larger than an arm's own move on a rerun "
-                    "(up to 0.6 points).",
-                ),
-            ),
-            sentence="Only the reference was run twice.",
-        ),
-        overall=Overall(
-            verdict="inconclusive",
-            sentence="Inconclusive: the data neither rule out a loss as large as the margin nor prove one on "
-            "massive_scenario_fr. This is not evidence that nothing was lost.",
-            ruled_out=(
-                "piaf_fr: a loss of 2.0 points of f1 or more (the interval says at most 1.3)",
-                "judge: a net loss of 10.0 points or more (the interval says at most 5.8)",
-            ),
-            not_claimed="Not claimed: that the arms are equal, or anything about other tasks, languages or settings.",
-        ),
-        level=0.95,
+        noise=a_noise(),
+        overall=a_conclusion(),
+        level=LEVEL,
         warnings=(
+            Caution(kind="mismatch", text="Allowed by --allow: versions: piaf_fr is version 1.0 and 1.1."),
             Caution(kind="precision", text="The precision of the hosted reference mistral-small-2603 is undisclosed."),
-            Caution(kind="noise", text="Only one arm was run twice: the candidate's own noise is unknown."),
+            Caution(kind="noise_floor", text="Only one arm was run twice: the candidate's own noise is unknown."),
         ),
         cumulative=(a_series("piaf_fr f1", -0.0052, 0.02), a_series("judge: net win", 1 / 15, 0.10)),
         notes=("piaf_fr: the newest of 2 runs was read.",),
@@ -322,24 +302,42 @@ def a_report(**changes: object) -> Report:
             seed=1234,
         ),
     )
-    return replace(report, **changes)  # type: ignore[arg-type]
+    return replace(report, **changes)
+
+
+def a_full_report() -> Report:
+    """With what only some studies have: a group, strata, costs of answers, a language tax."""
+    cost = Cost(candidate=120.0, reference=92.0, ratio=an_interval(1.31, (1.22, 1.41)))
+    whole = a_task(
+        strata=(Stratum(name="4k", paired=a_difference(n=500)), Stratum(name="128k", paired=a_difference(n=500))),
+        answers=Answers(tokens=cost, seconds=cost, truncated=Cost(candidate=0.01, reference=0.0)),
+        assay=Assay(chance=0.0, reference_above_chance=0.70, holds=True),
+        guard_documents=7.5,
+    )
+    parts = [a_task(f"mmlu_{name}", "acc", None, secondary=False, group="mmlu", p=None) for name in ("law", "physics")]
+    group = a_task("mmlu", "acc", secondary=False, subtasks=tuple(part.task for part in parts))
+    tax = LanguageTax(task="mgsm_cot_fr", parallel="mgsm_cot_en", paired=a_difference(n=250))
+    return a_report(tasks=(whole, group, *parts), language_tax=(tax,))
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(to_json(report))
+    return content
 
 
 def many_reports() -> ManyReport:
     first = a_report()
     second = a_report(candidate=replace(first.candidate, name="small-4-NVFP4-QAD", model="QAD"))
+    fallen = "not non-inferior on massive_scenario_fr"
     return ManyReport(
         reports=(first, second),
         claims=(
-            Claim(
-                candidate="small-4-NVFP4",
-                verdict="inconclusive",
-                p_value=0.5,
-                p_holm=0.5,
-                stands=False,
-                reason="not non-inferior on massive_scenario_fr",
+            CandidateClaim(
+                candidate="small-4-NVFP4", verdict="inconclusive", p_value=0.5, p_holm=0.5, stands=False, reason=fallen
             ),
-            Claim(candidate="small-4-NVFP4-QAD", verdict="non_inferior", p_value=0.004, p_holm=0.008, stands=True),
+            CandidateClaim(
+                candidate="small-4-NVFP4-QAD", verdict="non_inferior", p_value=0.004, p_holm=0.008, stands=True
+            ),
         ),
         recovered=(
             Recovered(
@@ -347,10 +345,8 @@ def many_reports() -> ManyReport:
                 raw="small-4-NVFP4",
                 task="piaf_fr",
                 metric="f1",
-                share=0.61,
-                ci=(0.22, 1.04),
-                method="percentile cluster bootstrap",
+                share=an_interval(0.61, (0.22, 1.04), "percentile cluster bootstrap"),
             ),
         ),
-        level=0.95,
+        level=LEVEL,
     )

@@ -78,10 +78,12 @@ class FakeOpenAI:
         api_key: str | None = None,
         keep_calls: bool = True,
         port: int = 0,
+        context: int | None = None,
     ) -> None:
         self.answer: Answer = answer if callable(answer) else (lambda call: answer)
         self.latency = latency
         self.models = models
+        self.context = context  # what the list of models calls max_model_len, as vLLM does
         self.api_key = api_key  # when set, another bearer gets 401
         self.keep_calls = keep_calls
         self.calls: list[Call] = []
@@ -151,7 +153,8 @@ class FakeOpenAI:
     async def _list_models(self, request: web.Request) -> web.Response:
         if not self._lets_in(request):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
-        return web.json_response({"object": "list", "data": [{"id": m, "object": "model"} for m in self.models]})
+        about = {"object": "model"} if self.context is None else {"object": "model", "max_model_len": self.context}
+        return web.json_response({"object": "list", "data": [{"id": m, **about} for m in self.models]})
 
     def _lets_in(self, request: web.Request) -> bool:
         return self.api_key is None or request.headers.get("Authorization") == f"Bearer {self.api_key}"

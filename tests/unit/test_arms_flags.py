@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.arms import flags
 from lm_eval_fr.arms.endpoint import Endpoint, endpoint_of
 from lm_eval_fr.arms.flags import ArmCall, parse_call
 from lm_eval_fr.arms.requested_tasks import locate_tasks
@@ -41,6 +42,13 @@ def test_chat_models_get_their_template_and_vllm_its_batches() -> None:
     assert parse("--model", "vllm", "--tasks", "piaf_fr", "--model_args", "pretrained=m").flags.batch_size == "auto"
     own = parse("--model", "vllm", "--tasks", "a", "--model_args", "pretrained=m", "--batch_size", "4")
     assert own.flags.batch_size == "4"
+
+
+def test_an_arms_own_tokenizer_does_not_measure_the_documents() -> None:
+    arm = (*HERE, "--model_args", f"model=m,base_url={URL},{BY_TOKENS}")
+    assert parse(*arm).flags.metadata == {"tokenizer": None}
+    assert parse(*arm, "--metadata", "tokenizer=org/Common").flags.metadata == {"tokenizer": "org/Common"}
+    assert parse(*HERE, "--model_args", f"model=m,base_url={URL}").flags.metadata == {}
 
 
 def test_the_baseline_has_a_name() -> None:
@@ -185,13 +193,32 @@ def test_where_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
         ("local-completions", {"model": "m", "base_url": "127.0.0.1:8000/v1/completions"}, "not an address"),
         ("local-completions", {"model": "m", "base_url": CHAT_URL}, f"base_url={URL}"),
         ("local-chat-completions", {"model": "m", "base_url": URL}, f"base_url={CHAT_URL}"),
-        ("hosted-chat", {"model": "m", "base_url": "http://127.0.0.1:8000"}, f"base_url={CHAT_URL}"),
         ("hosted-chat", {"model": "m", "preset": "mistrall"}, "did you mean 'mistral'"),
     ],
 )
 def test_addresses_that_cannot_work(model: str, arguments: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         endpoint(model, **arguments)
+
+
+@pytest.mark.parametrize("given", ["http://127.0.0.1:8000", "http://127.0.0.1:8000/", "http://127.0.0.1:8000/v1/", URL])
+def test_a_server_s_address_is_completed(given: str) -> None:
+    assert endpoint("local-completions", model="m", base_url=given).url == URL
+    if given != URL:
+        assert endpoint("hosted-chat", model="m", base_url=given).url == CHAT_URL
+
+
+def test_an_unusual_address_stays_as_it_is() -> None:
+    azure = "https://x.example/openai/deployments/m/chat/completions?api-version=2026-01-01"
+    assert endpoint("hosted-chat", model="m", base_url=azure).url == azure
+
+
+@pytest.mark.parametrize("flag", ["--wandb_args", "--trackio_args"])
+def test_a_logger_that_is_not_installed_is_found_before_the_run(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flags, "find_spec", lambda name: None)
+    package = flag.removeprefix("--").removesuffix("_args")
+    with pytest.raises(UsageError, match=rf"{flag} needs {package}, which is not installed \(pip install {package}\)"):
+        parse("--model", "fr-baseline", "--tasks", "a", flag, "project=p")
 
 
 def test_a_hosted_api_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

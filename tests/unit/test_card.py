@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,29 @@ from click.testing import CliRunner
 from huggingface_hub.repocard_data import ModelCardData, model_index_to_eval_results
 
 from lm_eval_fr.cli import main
+from lm_eval_fr.io.reading import convert
+from lm_eval_fr.report import model_card
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import Provenance, Report
-from lm_eval_fr.report.model_card import model_index, render, section
+from lm_eval_fr.report.model_card import Comparison
 from tests.fakes.cards import HOSTILE
-from tests.fakes.reports import a_report, a_task
+from tests.fakes.reports import a_difference, a_report, a_task, as_json
+
+
+def comparison(report: Report) -> Comparison:
+    return convert(as_json(report), Comparison, what="a comparison", where="compare.json")
+
+
+def model_index(report: Report) -> list[dict[str, Any]]:
+    return model_card.model_index(comparison(report))
+
+
+def render(report: Report) -> str:
+    return model_card.render(comparison(report))
+
+
+def section(report: Report) -> str:
+    return model_card.section(comparison(report))
 
 
 def metrics_of(report: Report, task: str) -> list[dict[str, Any]]:
@@ -50,12 +69,12 @@ def test_a_recovery_never_stands_without_its_interval_and_verdict() -> None:
 
 
 def test_an_unknown_recovery_is_left_out() -> None:
-    report = a_report(tasks=(a_task(recovery=None, recovery_ci=None, reasons={"recovery": "lower is better"}),))
+    report = a_report(tasks=(a_task(recovery=None, reasons={"recovery": "lower is better"}),))
     assert [metric["type"] for metric in metrics_of(report, "piaf_fr")] == ["f1", "exact_match", "gold_recall"]
 
 
 def test_a_metric_with_a_unit_of_its_own_keeps_it() -> None:
-    task = a_task(kind="unbounded", metric="bleu", candidate_mean=31.25, reference_mean=32.0, secondary=())
+    task = a_task(metric="bleu", paired=a_difference((31.25, 32.0), (-1.0, 0.2), kind="unbounded"), secondary=False)
     assert metrics_of(a_report(tasks=(task,)), "piaf_fr")[0]["value"] == 31.25
 
 
@@ -80,7 +99,7 @@ def test_the_section_has_verdict_margin_warnings_and_plan() -> None:
 
 @pytest.mark.parametrize("evil", HOSTILE)
 def test_names_of_models_stay_names(evil: str) -> None:
-    report = a_report()
+    report, evil = a_report(), evil.replace("\ud800", "\ufffd")  # as every reader of a file makes it
     report = replace(
         report,
         candidate=replace(report.candidate, name=evil, model=evil),
@@ -107,3 +126,17 @@ def test_another_file_is_one_line(tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert word in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_comparison_of_the_first_version_is_still_read(tmp_path: Path) -> None:
+    """Version 1 had no `no_verdict`, no groups, and its verdict was null where nothing could be said."""
+    old = as_json(a_report()) | {"schema_version": 1}
+    later = ("group", "subtasks", "strata", "assay", "answers", "guard_documents")
+    old["tasks"] = [{key: item for key, item in task.items() if key not in later} for task in old["tasks"]]
+    del old["language_tax"], old["overall"]["advice"]
+    (tmp_path / "compare.json").write_text(json.dumps(old), encoding="utf-8")
+    done = CliRunner().invoke(main, ["card", str(tmp_path)])
+    assert done.exit_code == 0 and done.stdout == render(a_report())
+    (tmp_path / "compare.json").write_text(json.dumps(old | {"schema_version": 99}), encoding="utf-8")
+    refused = CliRunner().invoke(main, ["card", str(tmp_path)])
+    assert refused.exit_code == 2 and "schema version 99" in refused.stderr

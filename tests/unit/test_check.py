@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from lm_eval_fr.check.check_findings import CheckReport
 from lm_eval_fr.check.plan_check import check_plan, prices_of
 from lm_eval_fr.check.probe import Reply as ReadReply
 from lm_eval_fr.check.reply_check import Asked
+from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
-from lm_eval_fr.plan import Plan
-from lm_eval_fr.plan_reader import parse_plan
+from lm_eval_fr.study import run_study
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
 from tests.fakes.server import Call, FakeOpenAI, Reply
 from tests.fakes.tokenizing import FakeTokenizer
@@ -55,19 +56,16 @@ def check(tmp_path: Path, data: Path) -> Callable[..., CheckReport]:
             "name": "try",
             "tasks": ["piaf_fr"],
             "limit": 5,
+            "margins": {"gold": 0.05, "judge": 0.1},
             "data_dir": "data",
             "candidate": {"model": "fr-baseline", "model_args": {"damage": 0.3}},
             "reference": {"model": "fr-baseline", "rerun": True},
         } | changes
         path = tmp_path / "plan.yaml"
         path.write_text(json.dumps({name: value for name, value in plan.items() if value is not None}))
-        return check_plan(read(path), path)
+        return check_plan(path)
 
     return run
-
-
-def read(path: Path) -> Plan:
-    return parse_plan(path.read_text(), where=path)
 
 
 def arm(server: FakeOpenAI, model: str = "local-completions", **arguments: Any) -> dict[str, Any]:
@@ -336,3 +334,57 @@ def test_prices() -> None:
     assert judged is not None
     assert judged.output == 8.0
     assert prices_of("my-own") is None
+
+
+def test_what_the_documents_can_decide(check: Callable[..., CheckReport]) -> None:
+    judge = {"profile": "offline"}
+    report = check(tasks=["piaf_fr", "analysis_fr"], judge=judge)
+    first, *lines = report.text().splitlines()
+    assert first == "This plan will probably not decide: too few documents for the margin of piaf_fr, judge."
+    assert report.exit_code == 0
+    piaf = next(line for line in lines if line.strip().startswith("piaf_fr: 5 documents establish"))
+    assert "yours is 5 points: expect `inconclusive`. It would take about" in piaf and "of 12: plan for" in piaf
+    assert any(line.strip().startswith("judge: 5 pairs establish") for line in lines)
+    assert any(line.strip().startswith("all claims together: power 0.") for line in lines)
+    wide = check(margins={"gold": 0.9})
+    assert wide.prospects.headline is None
+    assert "yours is 90 points: power" in wide.text()
+
+
+def test_a_plan_without_margins_is_warned(check: Callable[..., CheckReport]) -> None:
+    report = check(margins=None)
+    assert "there will be no verdict" in found(report, "plan", "warning")
+    assert report.exit_code == 0 and report.prospects.headline is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "says"),
+    [
+        ({"tasks": ["piaf"]}, 2, "no such task (did you mean 'piaf_fr'?)"),
+        ({"data_dir": "nowhere"}, 4, "--data-dir nowhere: no such folder"),
+        ({"candidate": {"model": "fr-baselin"}}, 6, "no such model (did you mean 'fr-baseline'?)"),
+        ({"candidate": {"model": "fr-baseline", "model_args": {"damag": 1}}}, 6, "no 'damag' (did you mean 'damage'?)"),
+        ({"candidate": {"model": "fr-baseline", "flags": ["--batchsize", "2"]}}, 6, "--batchsize: no such flag"),
+        ({"reference": {"model": "hosted-chat", "model_args": {"model": "m"}}}, 7, "base_url is missing"),
+        ({"allow": ["prompt"]}, 8, "no mismatch is called 'prompt' (did you mean 'prompts'?)"),
+    ],
+)
+def test_a_mistake_is_found_with_its_line(
+    tmp_path: Path, data: Path, changes: dict[str, Any], line: int, says: str
+) -> None:
+    plan = {
+        "name": "try",
+        "tasks": ["piaf_fr"],
+        "limit": 5,
+        "data_dir": "data",
+        "margins": {"gold": 0.05},
+        "candidate": {"model": "fr-baseline", "model_args": {"damage": 0.3}},
+        "reference": {"model": "fr-baseline", "rerun": True},
+    } | changes
+    path = tmp_path / "plan.yaml"
+    path.write_text("\n".join(f"{key}: {json.dumps(value)}" for key, value in plan.items()) + "\n")
+    problems = [str(problem) for problem in check_plan(path).problems]
+    assert any(f"plan.yaml:{line}: " in problem and says in problem for problem in problems), problems
+    with pytest.raises(LmEvalFrError, match=rf"plan\.yaml:{line}: .*{re.escape(says)}"):
+        run_study(path, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -14,17 +14,14 @@ import yaml
 from click.testing import CliRunner
 
 from lm_eval_fr.analyses.claims import Claimed, check_claims, claimed_of, decide_claim, find_claims, read_claims
+from lm_eval_fr.analyses.claims_model import ClaimResult
+from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
 from lm_eval_fr.cli import main
-from lm_eval_fr.compare import compare
-from lm_eval_fr.compare.parts import claims_part, fidelity_part
+from lm_eval_fr.compare import CompareOptions, compare
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report import html_writer as html
-from lm_eval_fr.report import markdown_writer as markdown
-from lm_eval_fr.report import text_writer as text
-from lm_eval_fr.report.claims_model import ClaimResult
-from lm_eval_fr.report.json_writer import from_json, to_json
 from lm_eval_fr.stats import Interval, exact_match_spread, paired_difference
 from lm_eval_fr.tasklib.definitions import claims_dir
 from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
@@ -136,7 +133,7 @@ def test_the_seed_studys_judge_table_is_compatible_with_itself(tmp_path: Path) -
     judged = [plain_task("analysis_fr", 150)]
     pairing = pairing_of(tmp_path, judged, judged)
     folder = judge_folder(tmp_path / "judge", verdicts_on(pairing.tasks[0], SEED_STUDY))
-    report = compare(pairing, judge_dir=folder)
+    report = compare(pairing, CompareOptions(judge_dir=folder))
     published = find_claims("mistral_small_4_nvfp4")
     judge_row = next(row for row in published.claims if row.judge)
     claimed = claimed_of(judge_row, 0.95)
@@ -158,22 +155,21 @@ def test_the_seed_studys_judge_table_is_compatible_with_itself(tmp_path: Path) -
         )
 
 
-def test_every_face_shows_the_claims(tmp_path: Path) -> None:
+def test_every_format_shows_the_claims(tmp_path: Path) -> None:
     one, other = right_and_wrong(30, 2, 1, 15)
     pairing = pairing_of(tmp_path, [plain_task("aime25", {"em": one})], [plain_task("aime25", {"em": other})])
     rows = (
         {"name": "AIME25", "task": "aime25", "reference": 89.1, "candidate": 86.7, "documents": 30},
         {"name": "IFBench", "untested": "no such task", "reference": 71.5, "candidate": 70.7},
     )
-    report = compare(pairing)
-    assert report.claims is None and '"claims": null' in to_json(report)
-    report = claims_part(str(file_of(tmp_path, *rows)))(report, pairing)
-    for face in (text.render(report), markdown.render(report), html.render(report)):
-        flat = " ".join(face.split())
+    assert '"claims": null' in compare(pairing).to_json()
+    report = compare(pairing, CompareOptions(claims=read_claims(file_of(tmp_path, *rows))))
+    for shown in (report.to_text(), report.to_markdown(), html.render(report)):
+        flat = " ".join(shown.split())
         assert "undecidable with 30 documents" in flat and "not tested: no such task" in flat
         assert "https://example.org" in flat
-    assert all(len(line) <= 100 for line in text.render(report).splitlines())
-    assert from_json(to_json(report)) == report
+    assert all(len(line) <= 100 for line in report.to_text().splitlines())
+    assert [one["status"] for one in report.to_dict()["claims"]["results"]] == ["undecidable", "untested"]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +216,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not YAML"):
         find_claims(str(path))
     with pytest.raises(InputError, match=r"fidelity.json that `lm-eval-fr fidelity` wrote"):
-        fidelity_part(path)
+        read_fidelity(path)
 
 
 def test_the_shipped_tables_name_their_sources_and_read_well() -> None:

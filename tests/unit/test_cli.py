@@ -86,7 +86,7 @@ def test_show_prints_both_answers_of_one_document(invoke: Invoke, two_runs: tupl
 
 def test_json_owns_stdout(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
     done = invoke("compare", *two_runs, "--json", "-")
-    assert json.loads(done.stdout)["schema_version"] == 1
+    assert json.loads(done.stdout)["schema_version"] == 2
     assert invoke("compare", *two_runs, "--json", "-", "--markdown", "-").exit_code == 2
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lm_eval_fr.compare import compare, write_html
-from lm_eval_fr.compare.html_samples import collect
+from lm_eval_fr.compare import CompareOptions, compare
+from lm_eval_fr.compare.pair_cards import samples_of
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
@@ -39,6 +39,11 @@ def pairing(tmp_path: Path, n: int = 40, size: int = 10) -> Pairing:
         folder = make_run(tmp_path / arm, gold, analysis, model=f"org/{arm}")
         runs.append(find_run(folder))
     return pair_runs(*runs)
+
+
+def collect(paired: Pairing, *, judge_dir: Path | None, budget: int, beside: Path, seed: int) -> Samples:
+    ranked = compare(paired, CompareOptions(judge_dir=judge_dir)).ranked
+    return samples_of(ranked, budget, beside, seed)
 
 
 def judge_of(paired: Pairing, folder: Path) -> Path:
@@ -128,20 +133,20 @@ def test_lone_surrogates_reach_the_page_and_the_file(tmp_path: Path) -> None:
     found = collect(paired, judge_dir=None, budget=2_000, beside=tmp_path / "rest.jsonl", seed=1)
     rest = [json.loads(line) for line in (tmp_path / "rest.jsonl").read_text().splitlines()]
     shown = {row["candidate"] for row in rest} | {card.candidate for card in found.cards}
-    assert shown == {f"bancal � {i}" for i in range(30)}
-    write_html(compare(paired), paired, tmp_path / "report.html")
+    assert shown == {f"bancal \ufffd {i}" for i in range(30)}
+    compare(paired).to_html(tmp_path / "report.html")
     assert "bancal" in (tmp_path / "report.html").read_text()
 
 
 def test_the_worst_are_named_in_the_json(tmp_path: Path) -> None:
     paired = pairing(tmp_path)
-    report = compare(paired, judge_dir=judge_of(paired, tmp_path / "j"))
+    report = compare(paired, CompareOptions(judge_dir=judge_of(paired, tmp_path / "j")))
     named = [(ref.task, ref.doc_id, ref.difference, ref.outcome) for ref in report.samples]
     assert sorted(named) == [("analysis_fr", 1, -1.0, "loss"), ("piaf_fr", 0, -1.0, None), ("piaf_fr", 1, -1.0, None)]
 
 
 def test_the_file_beside_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm_eval_fr.compare.html_samples.REST_LIMIT", 7)
+    monkeypatch.setattr("lm_eval_fr.compare.pair_cards.REST_LIMIT", 7)
     found = collect(pairing(tmp_path, size=300), judge_dir=None, budget=500, beside=tmp_path / "x.jsonl", seed=1)
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 7
     assert "The file beside holds 7 of the others" in (found.note or "")
@@ -154,16 +159,15 @@ def test_no_room_for_all_that_matters_is_said(tmp_path: Path) -> None:
 
 
 def test_the_file_stays_under_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm_eval_fr.compare.html_samples.FILE_LIMIT", 120_000)
+    monkeypatch.setattr("lm_eval_fr.report.html_writer.FILE_LIMIT", 120_000)
     paired = pairing(tmp_path, n=400, size=250)
     path = tmp_path / "report.html"
-    samples = write_html(compare(paired), paired, path)
+    compare(paired).to_html(path)
     assert path.stat().st_size <= 120_000
-    assert samples.beside == "report.samples.jsonl"
     assert (tmp_path / "report.samples.jsonl").is_file()
     assert "report.samples.jsonl" in path.read_text()
     monkeypatch.undo()
-    write_html(compare(paired), paired, path)
+    compare(paired).to_html(path)
     assert not (tmp_path / "report.samples.jsonl").exists()
 
 
@@ -198,4 +202,4 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> 
     paired = pairing(tmp_path)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(UsageError, match="cannot be written"):
-        write_html(compare(paired), paired, tmp_path / "file" / "report.html")
+        compare(paired).to_html(tmp_path / "file" / "report.html")

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lm_eval_fr.compare import compare_many
+from lm_eval_fr.compare import CompareOptions
+from lm_eval_fr.compare import compare_many as compare_runs
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report.json_writer import to_json
+from lm_eval_fr.report.model import ManyReport
+from lm_eval_fr.report.report_sections import sections_of_many
 from tests.fakes.runs import make_run, plain_task
 
 N = 400
+
+
+def compare_many(pairings: list[Pairing], margin: float = 0.02, **given: Any) -> ManyReport:
+    return compare_runs(pairings, CompareOptions(margins={"gold": margin}), **given)
 
 
 def pairings(tmp_path: Path, *losses: float) -> list[Pairing]:
@@ -41,20 +49,21 @@ def test_claims_are_corrected_and_the_recovered_share_is_told(tmp_path: Path) ->
     assert last.p_holm == pytest.approx(3 * last.p_value)
     assert many.claims[0].reason == "the verdict is inferior"
     assert [(r.candidate, r.raw) for r in many.recovered] == [("nvfp4-1", "nvfp4-0"), ("nvfp4-2", "nvfp4-0")]
-    shares = [r.share for r in many.recovered]
+    shares = [r.share.estimate for r in many.recovered]
     assert shares == pytest.approx([0.6, 1.0], abs=0.08)
     for r in many.recovered:
-        assert r.ci is not None
-        assert r.ci[0] < (r.share or 0) < r.ci[1]
-    shown = text.render_many(many)
+        share = r.share
+        assert share.low is not None and share.estimate is not None and share.high is not None
+        assert share.low < share.estimate < share.high
+    shown = text.render(sections_of_many(many))
     assert max(map(len, shown.splitlines())) <= 100
     assert "after Holm" in shown
-    assert "None" not in shown + markdown.render_many(many)
+    assert "None" not in shown + markdown.render(sections_of_many(many))
     assert '"claims"' in to_json(many)
 
 
 def test_a_claim_may_fall_to_the_correction(tmp_path: Path) -> None:
-    alone = compare_many(pairings(tmp_path, 0.0, 0.0), margins={"gold": 0.0062})
+    alone = compare_many(pairings(tmp_path, 0.0, 0.0), 0.0062)
     p_values = [claim.p_value for claim in alone.claims]
     fallen = [claim for claim in alone.claims if claim.verdict == "non_inferior" and not claim.stands]
     assert all("after Holm is above 2.5 %" in (claim.reason or "") for claim in fallen)
@@ -63,9 +72,9 @@ def test_a_claim_may_fall_to_the_correction(tmp_path: Path) -> None:
 
 def test_nothing_to_recover_is_said(tmp_path: Path) -> None:
     many = compare_many(pairings(tmp_path, 0.0, 0.0), recovered_from="org/nvfp4-0")
-    assert many.recovered[0].share is None
-    assert "may be 0" in (many.recovered[0].reason or "")
-    assert "unknown: the loss to recover" in " ".join(text.render_many(many).split())
+    assert many.recovered[0].share.estimate is None
+    assert "may be 0" in (many.recovered[0].share.reason or "")
+    assert "unknown: the loss to recover" in markdown.render(sections_of_many(many))
 
 
 def test_without_a_baseline_no_share_is_told(tmp_path: Path) -> None:
@@ -74,7 +83,7 @@ def test_without_a_baseline_no_share_is_told(tmp_path: Path) -> None:
 
 def test_bad_use(tmp_path: Path) -> None:
     two = pairings(tmp_path / "one", 0.1, 0.0)
-    with pytest.raises(UsageError, match="one candidate"):
+    with pytest.raises(UsageError, match="only one candidate"):
         compare_many(two[:1])
     with pytest.raises(UsageError, match="no candidate is called 'bf16'"):
         compare_many(two, recovered_from="bf16")

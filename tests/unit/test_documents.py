@@ -9,7 +9,6 @@ import pytest
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.tasklib.documents import (
     Settings,
-    cut_at_sentence,
     local_file,
     read_records,
     require_unique,
@@ -17,6 +16,7 @@ from lm_eval_fr.tasklib.documents import (
     spread_over_labels,
 )
 from lm_eval_fr.tasklib.records import Record, read_file
+from lm_eval_fr.tasklib.sentences import cut_at_sentence
 
 
 def write(path: Path, text: str) -> Path:

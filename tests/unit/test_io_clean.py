@@ -53,15 +53,15 @@ def test_ordinary_json_is_read_as_it_is(text: str) -> None:
 
 
 def test_printable() -> None:
-    assert printable("a\x1b[2J\x9b2J\x07\u202eb\nc") == "a\\x1b[2J\\x9b2J\\x07\\u202eb\\nc"
+    assert printable("a\x1b[2J\x9b2J\x07\u202eb\nc") == "a\\u001b[2J\\u009b2J\\u0007\\u202eb\\u000ac"
     assert printable("a\nb\tc", keep="\n\t") == "a\nb\tc"
     assert printable("L'été « coûte » 1 000 € \u202f%") == "L'été « coûte » 1 000 € \u202f%"
-    assert one_line(" a\n\x00b \ud800 " + "x" * 400, 20) == "a \\x00b \ufffd xxxxxxx..."
+    assert one_line(" a\n\x00b \ud800 " + "x" * 400, 20) == "a \\u0000b \ufffd xxxxx..."
 
 
 def test_an_error_is_one_printable_line() -> None:
     error = InputError("bad\n\x1b]0;title\x07", where="a\x1b[2Jb", line=3, remedy="do\nthis")
-    assert str(error) == "a\\x1b[2Jb:3: bad \\x1b]0;title\\x07 (do this)" == error.args[0]
+    assert str(error) == "a\\u001b[2Jb:3: bad \\u001b]0;title\\u0007 (do this)" == error.args[0]
 
 
 def test_nearest() -> None:

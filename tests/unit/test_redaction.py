@@ -12,8 +12,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr.io.redaction import MASK, RedactedStream, Redactor, redacted_output, secrets_in
+from lm_eval_fr.errors import printable
+from lm_eval_fr.io.redaction import MASK, Redactor, secrets_in
+from lm_eval_fr.io.streams import RedactedStream, redacted_output
 
+KEEP = "\n\t\r"
 KEY = "sk-test-0123456789abcdef"
 
 
@@ -41,7 +44,7 @@ def test_a_stream_shows_everything_but_the_key_however_it_is_cut(cuts: list[int]
     for start, end in itertools.pairwise(places):
         redacted.write(text[start:end])
     redacted.finish()
-    assert stream.getvalue() == f"{before}|{MASK}|{after}"
+    assert stream.getvalue() == f"{printable(before, keep=KEEP)}|{MASK}|{printable(after, keep=KEEP)}"
 
 
 def test_a_prompt_is_not_left_hanging() -> None:

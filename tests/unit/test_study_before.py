@@ -43,7 +43,7 @@ def test_is_refused_before_an_arm_runs(
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN + more + "\n")
     with pytest.raises(error, match=says):
-        run_study(load_plan(plan), plan, out=tmp_path / "out", say=lambda message: None)
+        run_study(plan, out=tmp_path / "out", say=lambda message: None)
     assert not (tmp_path / "out").exists()
 
 
@@ -63,6 +63,6 @@ def test_a_spent_budget_is_raised_in_the_plan(tmp_path: Path, fake_server) -> No
         PLAN.replace("fr_quality", "analysis_fr").replace("candidate: {model: fr-baseline}", DAMAGED)
         + f"limit: 6\ndata_dir: {data}\njudge: {{profile: judge.yaml, max_usd: 0.0001}}\n"
     )
-    result = run_study(load_plan(plan), plan, out=tmp_path / "out", say=lambda message: None)
+    result = run_study(plan, out=tmp_path / "out", say=lambda message: None)
     assert result.unfinished is not None and "of $0.0001 are spent" in result.unfinished
     assert result.remedy == "raise max_usd in the plan, then run the same command again to resume"

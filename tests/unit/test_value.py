@@ -17,18 +17,16 @@ from lm_eval_fr.analyses.value.prices import HourPrice, TokenPrice, parse_price
 from lm_eval_fr.analyses.value.success import parse_success
 from lm_eval_fr.analyses.value.throughput import read_throughput
 from lm_eval_fr.analyses.value.value_builder import sensitivity
-from lm_eval_fr.analyses.value.value_command import PriceFlags, add_value, arm_prices, options_of
+from lm_eval_fr.analyses.value.value_command import PriceFlags, arm_prices, options_of
+from lm_eval_fr.analyses.value.value_model import ValueReport
+from lm_eval_fr.analyses.value.value_section import sentence
 from lm_eval_fr.cli import main
-from lm_eval_fr.compare import compare
+from lm_eval_fr.compare import CompareOptions, compare
 from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.report import html_writer as html
-from lm_eval_fr.report import markdown_writer as markdown
-from lm_eval_fr.report import text_writer as text
-from lm_eval_fr.report.json_writer import from_json, part_to_json, to_json
-from lm_eval_fr.report.value_model import ValueReport
-from lm_eval_fr.report.value_panel import sentence, value_panel
+from lm_eval_fr.report.json_writer import part_to_json
 from lm_eval_fr.stats import share_interval, success_rate_per_cost, value_ratio
 from lm_eval_fr.stats.ratios import bootstrap_sums
 from tests.fakes.valued import Scores, arm, right
@@ -342,25 +340,24 @@ def test_sensitivity() -> None:
     assert low.ratios[-1] == (None,) * len(low.cost_ratios)
 
 
-def test_every_face(tmp_path: Path) -> None:
+def test_every_format(tmp_path: Path) -> None:
     runs = [arm(tmp_path / "c", right(100, 87), model="c"), arm(tmp_path / "r", right(100, 89), model="r")]
     pairing = pair_runs(*map(find_run, runs))
-    report = add_value(compare(pairing), pairing, PriceFlags(prices=("1/2", "3/6")))
-    assert report.value is not None
-    assert from_json(to_json(report)) == report
-    shown = [text.render(report), markdown.render(report), html.render(report)]
-    for face in shown:
-        assert "What a dollar buys" in face or "WHAT A DOLLAR BUYS" in face
-        assert "261" in face
-        assert "None" not in face
-        assert not re.search(r"\bnan\b", face.lower())
+    report = compare(pairing, CompareOptions(prices=PriceFlags(prices=("1/2", "3/6"))))
+    shown = [report.to_text(), report.to_markdown(), html.render(report)]
+    for content in shown:
+        assert "what a dollar buys" in content.lower()
+        assert "261" in content
+        assert "None" not in content
+        assert not re.search(r"\bnan\b", content.lower())
     assert max(map(len, shown[0].splitlines())) <= 100
     assert 'id="value"' in shown[2]
     assert shown[2].count("<polyline") >= 5
     assert "style=" not in shown[2].split("<body>")[1]  # the page's policy would drop it
-    part = json.loads(part_to_json("value", report.value))
+    (extra,) = report.extras
+    part = json.loads(part_to_json("value", extra.data))
     assert part["value"]["ratios"][0]["cost_ratio"] == pytest.approx(3)
-    assert value_panel(report.value).key == "value"
+    assert json.loads(report.to_json())["value"] == part["value"]
 
 
 @pytest.mark.parametrize(

@@ -16,19 +16,15 @@ from click.testing import CliRunner
 
 from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
 from lm_eval_fr.analyses.voting.subsets import EXACT_RESPONSES, subset_masks, win_probabilities
-from lm_eval_fr.analyses.voting.vote_command import add_voting
 from lm_eval_fr.analyses.voting.vote_tables import vote_table
 from lm_eval_fr.analyses.voting.voting_builder import independent_majority
+from lm_eval_fr.analyses.voting.voting_model import VotingReport
 from lm_eval_fr.cli import main
-from lm_eval_fr.compare import compare
+from lm_eval_fr.compare import CompareOptions, compare
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.report import html_writer as html
-from lm_eval_fr.report import markdown_writer as markdown
-from lm_eval_fr.report import text_writer as text
-from lm_eval_fr.report.json_writer import from_json, to_json
-from lm_eval_fr.report.voting_model import VotingReport
 from lm_eval_fr.stats import paired_difference
 from lm_eval_fr.tasklib.votes import NO_VOTE, Ballot, ItemBallot, kept_score, majority_score
 from tests.fakes.runs import GREEDY, FakeTask, make_run
@@ -128,7 +124,7 @@ def test_independence_is_condorcet() -> None:
 def voted(tmp_path: Path, candidate: FakeTask, reference: FakeTask, **options: Any) -> VotingReport:
     one = make_run(tmp_path / "candidate", candidate, model="org/petit-NVFP4")
     other = make_run(tmp_path / "reference", reference, model="petit-2603")
-    return vote_runs(find_run(one), find_run(other), VoteOptions(**options))
+    return vote_runs(find_run(one), find_run(other), VoteOptions(**({"margin": 0.02} | options)))
 
 
 def test_votes_of_both_arms_at_equal_cost(tmp_path: Path) -> None:
@@ -230,7 +226,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="3 responses to document 2, 4 to others"):
         cut = [row[:3] if i == 2 else row for i, row in enumerate(votes)]
         voted(tmp_path / "g", voting_task("piaf_fr_vote", cut), voting_task("piaf_fr", one))
-    with pytest.raises(UsageError, match="--cost-ratio 0 is no ratio"):
+    with pytest.raises(UsageError, match="--cost-ratio 0 is not a ratio"):
         voted(tmp_path / "h", voting_task("piaf_fr_vote", votes), voting_task("piaf_fr", one), cost_ratio=0.0)
     with pytest.raises(UsageError, match="not scored by set_f1"):
         wanted = {"piaf_fr_vote": "set_f1"}
@@ -243,25 +239,38 @@ def two_runs(tmp_path: Path) -> tuple[Path, Path]:
     return one, other
 
 
-def test_every_face(tmp_path: Path) -> None:
+def test_every_format(tmp_path: Path) -> None:
     pairing = pair_runs(*map(find_run, two_runs(tmp_path)))
-    report = add_voting(compare(pairing), pairing, cost_ratio=3.0)
-    assert report.voting is not None
-    assert from_json(to_json(report)) == report
-    faces = [text.render(report), markdown.render(report), html.render(report)]
-    for face in faces:
-        assert "independent" in face
-        assert "None" not in face
-        assert not re.search(r"\bnan\b", face.lower())
-    assert max(map(len, faces[0].splitlines())) <= 100
-    assert 'id="voting"' in faces[2]
-    assert faces[2].count('class="line assumed"') == 1  # what would be, if errors were independent, is drawn apart
+    report = compare(pairing, CompareOptions(cost_ratio=3.0, margins={"gold": 0.02}))
+    assert report.to_dict()["voting"]["cost_ratio"] == 3.0
+    shown = [report.to_text(), report.to_markdown(), html.render(report)]
+    for content in shown:
+        assert "independent" in content
+        assert "None" not in content
+        assert not re.search(r"\bnan\b", content.lower())
+    assert max(map(len, shown[0].splitlines())) <= 100
+    assert 'id="voting"' in shown[2]
+    assert shown[2].count('class="line assumed"') == 1  # what would be, if errors were independent, is drawn apart
+
+
+def test_votes_are_held_to_the_margins_of_the_comparison(tmp_path: Path) -> None:
+    pairing = pair_runs(*map(find_run, two_runs(tmp_path)))
+
+    def within(margins: dict[str, float]) -> list[bool | None]:
+        voting = compare(pairing, CompareOptions(margins=margins)).to_dict()["voting"]
+        return [match["non_inferior"] for match in voting["tasks"][0]["against_one"]]
+
+    assert within({}) == [None] * 8
+    assert within({"gold": 0.001}) != within({"gold": 0.4}) == [True] * 8
+    assert within({"gold": 0.001, "piaf_fr_vote": 0.4}) == [True] * 8
+
+
+def test_runs_without_votes_have_no_part_about_them(tmp_path: Path) -> None:
     plain = make_run(tmp_path / "plain", voting_task("piaf_fr", draws(1, 20, 1, 0.0)))
     alone = pair_runs(find_run(plain), find_run(plain))
-    unvoted = compare(alone)
-    assert add_voting(unvoted, alone) == unvoted
+    assert compare(alone).extras == ()
     with pytest.raises(InputError, match="no task of the candidate has votes"):
-        add_voting(unvoted, alone, cost_ratio=3.0)
+        compare(alone, CompareOptions(cost_ratio=3.0))
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -282,7 +291,7 @@ def test_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--cost-ratio", "-1"], "--cost-ratio -1 is no ratio of costs"),
+        (["--cost-ratio", "-1"], "--cost-ratio -1 is not a ratio of costs"),
         (["--cost-ratio", "2", "--price", "1/1"], "say the same thing twice"),
         (["--task", "sib200_fr"], "the candidate did not run sib200_fr"),
         (["--price", "0/1"], "a price of 0 buys everything"),

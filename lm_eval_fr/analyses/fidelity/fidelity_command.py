@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import msgspec
 from tqdm import tqdm
 
 from lm_eval_fr.analyses.fidelity.align import answer_start
+from lm_eval_fr.analyses.fidelity.fidelity_model import SCHEMA_VERSION, Fidelity, FidelityArm
+from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.fidelity.fidelity_session import Obtained, check_tokens, obtain
 from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     Compared,
@@ -28,13 +30,11 @@ from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.loops import run_async
-from lm_eval_fr.report.fidelity_model import Fidelity, FidelityArm
-from lm_eval_fr.report.fidelity_panel import fidelity_panel
-from lm_eval_fr.report.sections import text_lines
+from lm_eval_fr.io.reading import read_json_as
+from lm_eval_fr.report.destinations import Destinations, Show, deliver
+from lm_eval_fr.report.text_writer import render
 
-Show = Callable[[str], None]
-STDOUT = Path("-")
-COLUMNS = 100
+FARTHEST = 20  # documents of a fidelity that a comparison's report keeps
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,15 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
     with Store(options.out / "journal.sqlite") as store:
         obtained = _obtain(arms, texts, store, options)
         found = measure(arms, texts, store, obtained, options)
-    content = to_json(found)
-    write_atomic(options.out / "fidelity.json", content)
-    if options.json_file == STDOUT:
-        show(content.rstrip("\n"))
-    elif options.json_file is not None:
-        write_atomic(options.json_file, content)
-        say(f"wrote {options.json_file}")
-    if not options.quiet and options.json_file != STDOUT:
-        panel = fidelity_panel(found)
-        show("\n".join([panel.title.upper(), *text_lines(panel, COLUMNS)]))
+    write_atomic(options.out / "fidelity.json", to_json(found))
+    deliver(
+        Destinations(json_file=options.json_file, quiet=options.quiet),
+        json=lambda: to_json(found),
+        markdown=lambda: "",
+        text=lambda: render([fidelity_section(found)]).rstrip("\n"),
+        show=show,
+        say=say,
+    )
     return found
 
 
@@ -179,3 +178,12 @@ def _notes(texts: Texts, obtained: Obtained, unaligned: Sequence[str], compared:
 
 def to_json(found: Fidelity) -> str:
     return msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(found)), indent=1).decode() + "\n"
+
+
+def read_fidelity(path: Path) -> Fidelity:
+    """What `fidelity` wrote, with its longest list cut. Raises InputError."""
+    remedy = "give the fidelity.json that `lm-eval-fr fidelity` wrote"
+    found = read_json_as(path, Fidelity, what="a result of `fidelity`", remedy=remedy)
+    if found.schema_version != SCHEMA_VERSION:
+        raise InputError(f"schema version {found.schema_version}", where=path, remedy="measure again")
+    return replace(found, documents=found.documents[:FARTHEST])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lm_eval_fr.analyses.fidelity.divergence import Positions, diverge
+from lm_eval_fr.analyses.fidelity.fidelity_model import Distance, DocumentDistance, Estimate, Likely, Worst
 from lm_eval_fr.analyses.fidelity.scored import Floats, Scored
-from lm_eval_fr.report.fidelity_model import Distance, DocumentDistance, Estimate, Likely, Worst
 from lm_eval_fr.stats import Interval, mean_interval, paired_difference
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}

@@ -10,10 +10,10 @@ import numpy as np
 from lm_eval_fr.analyses.value.prices import HourPrice, Price, TokenPrice
 from lm_eval_fr.analyses.value.throughput import Throughput, run_seconds
 from lm_eval_fr.analyses.value.tokens import Tokens, Used, tokens_of
+from lm_eval_fr.analyses.value.value_model import TokenSource
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.pairing import PairedTask
-from lm_eval_fr.report.value_model import TokenSource
 
 OTHER_WORK = 2.0  # how far the measured mix of input and output may be from the run's before it is said
 MILLION = 1e6

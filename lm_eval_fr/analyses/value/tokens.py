@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from lm_eval_fr.analyses.value.value_model import TokenSource
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run, TaskLog, read_samples, task_as_asked
 from lm_eval_fr.logs.samples import COPY_AGAIN, decode_line
-from lm_eval_fr.report.value_model import TokenSource
+from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, local_tokenizer
 
-CHARACTERS = 3.6  # a token's usual length in French, in the tokenizers of 2025
 _NAMES = ("tokenizer", "pretrained", "model")
 Count = Callable[[str], float]
 
@@ -52,10 +50,10 @@ def tokens_of(run: Run, log: TaskLog, tokenizer: str | None = None) -> Tokens:
             _counted(log, count), "tokenizer", f"tokens counted with {name}, without the chat template's own marks"
         )
     return Tokens(
-        _counted(log, lambda text: len(text) / CHARACTERS),
+        _counted(log, lambda text: len(text) / CHARACTERS_PER_TOKEN),
         "estimate",
-        f"tokens estimated at {CHARACTERS:g} characters each: the run has no usage on record and its tokenizer is not "
-        "on this machine",
+        f"tokens estimated at {CHARACTERS_PER_TOKEN:g} characters each: the run has no usage on record and its "
+        "tokenizer is not on this machine",
     )
 
 
@@ -99,7 +97,7 @@ def _counter(run: Run, wanted: str | None) -> tuple[str, Count | None]:
     """The tokenizer that the user names, which must be there, or the run's own if it is on this machine."""
     own = next((str(run.model_args[name]) for name in _NAMES if run.model_args.get(name)), run.model)
     name = wanted or own
-    tokenizer = _load(name)
+    tokenizer = local_tokenizer(name)
     if tokenizer is None:
         if wanted:
             raise UsageError(
@@ -108,15 +106,3 @@ def _counter(run: Run, wanted: str | None) -> tuple[str, Count | None]:
             )
         return name, None
     return name, lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-def _load(name: str) -> Any:
-    """Nothing is downloaded: a report must not depend on the network."""
-    with suppress(Exception):  # the libraries may be missing, and raise whatever the name or the file provokes
-        from huggingface_hub import try_to_load_from_cache
-        from tokenizers import Tokenizer  # type: ignore[import-not-found, unused-ignore]
-
-        local = Path(name) / "tokenizer.json"
-        found = local if local.is_file() else try_to_load_from_cache(name, "tokenizer.json")
-        return Tokenizer.from_file(str(found)) if isinstance(found, (str, Path)) else None
-    return None

@@ -10,10 +10,10 @@ import numpy as np
 from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, ArmPrice, TaskCost, arm_cost
 from lm_eval_fr.analyses.value.prices import HOW, HourPrice
 from lm_eval_fr.analyses.value.success import Success, successes_wanted
+from lm_eval_fr.analyses.value.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
-from lm_eval_fr.report.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
 from lm_eval_fr.stats import Interval, paired_difference, share_interval, success_rate_per_cost, value_ratio
 
 ALL = "all"

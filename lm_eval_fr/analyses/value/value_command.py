@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from lm_eval_fr.analyses.part_output import NO_FILES, Faces, Show, emit
+from lm_eval_fr.analyses.part_output import emit
 from lm_eval_fr.analyses.value.costs import ArmPrice
 from lm_eval_fr.analyses.value.prices import HOW, HourPrice, parse_price
 from lm_eval_fr.analyses.value.success import parse_success
 from lm_eval_fr.analyses.value.throughput import read_throughput
 from lm_eval_fr.analyses.value.value_builder import ValueOptions, value_of_pairings, value_runs
+from lm_eval_fr.analyses.value.value_model import ValueReport
+from lm_eval_fr.analyses.value.value_section import value_section
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing
-from lm_eval_fr.report.model import Report
-from lm_eval_fr.report.value_panel import value_panel
+from lm_eval_fr.report.destinations import NOWHERE, Destinations, Show
+from lm_eval_fr.report.model import Extra
 
 
 @dataclass(frozen=True)
@@ -40,24 +42,29 @@ def value_command(
     show: Show,
     say: Show,
     colour: bool = False,
-    faces: Faces = NO_FILES,
+    to: Destinations = NOWHERE,
     level: float = 0.95,
     tasks: Sequence[str] = (),
     allow: Sequence[str] = (),
 ) -> None:
     """runs: one alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
+    to.check()
     prices = arm_prices(flags, len(runs))
-    options = options_of(flags, prices, level=level, tasks=tasks, allow=allow)
-    value = value_runs([find_run(run) for run in runs], options)
+    value = value_runs(
+        [find_run(run) for run in runs], options_of(flags, prices, level=level, tasks=tasks, allow=allow)
+    )
     title = " against ".join(arm.name for arm in value.arms)
-    emit(value_panel(value), value, faces, title=title, show=show, say=say, colour=colour)
+    emit(_part(value), to, title=title, show=show, say=say, colour=colour)
 
 
-def add_value(report: Report, pairing: Pairing, flags: PriceFlags, *, allow: Sequence[str] = ()) -> Report:
-    """A comparison's report with what a dollar buys."""
-    options = options_of(flags, arm_prices(flags, 2), level=report.level, allow=allow)
-    names = (report.candidate.name, report.reference.name)
-    return replace(report, value=value_of_pairings([pairing], options, names=names))
+def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequence[str]) -> Extra:
+    """What a dollar buys, for a comparison's report."""
+    options = options_of(flags, arm_prices(flags, 2), level=level)
+    return _part(value_of_pairings([pairing], options, names=names))
+
+
+def _part(value: ValueReport) -> Extra:
+    return Extra(key="value", data=value, section=value_section(value))
 
 
 def options_of(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lm_eval_fr.analyses.part_output import NO_FILES, Faces, Show, emit
+from lm_eval_fr.analyses.part_output import emit
 from lm_eval_fr.analyses.value.costs import dollars_per_answer
 from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags, arm_prices
+from lm_eval_fr.analyses.value.value_section import number
 from lm_eval_fr.analyses.voting.ballots import SUFFIX, repeats_of, voted_tasks
 from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
+from lm_eval_fr.analyses.voting.voting_model import VotingReport
+from lm_eval_fr.analyses.voting.voting_section import voting_section
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run, find_run
 from lm_eval_fr.pairing import Pairing
-from lm_eval_fr.report.model import Report
-from lm_eval_fr.report.value_panel import number
-from lm_eval_fr.report.voting_panel import voting_panel
+from lm_eval_fr.report.destinations import NOWHERE, Destinations, Show
+from lm_eval_fr.report.model import Extra
 
 
 def vote_command(
@@ -26,10 +28,10 @@ def vote_command(
     show: Show,
     say: Show,
     colour: bool = False,
-    faces: Faces = NO_FILES,
+    to: Destinations = NOWHERE,
     cost_ratio: float | None = None,
     prices: PriceFlags = NO_PRICES,
-    margin: float = 0.02,
+    margin: float | None = None,
     level: float = 0.95,
     seed: int = 1234,
     tasks: Sequence[str] = (),
@@ -37,37 +39,45 @@ def vote_command(
     allow: Sequence[str] = (),
 ) -> None:
     """cost_ratio: what one reference answer costs in candidate answers; or prices, from which it is computed."""
+    to.check()
+    if cost_ratio is not None and prices.prices:
+        raise UsageError("--cost-ratio and --price say the same thing twice", remedy="give one of them")
     runs = find_run(candidate), find_run(reference)
     options = VoteOptions(
         margin=margin, level=level, seed=seed, tasks=tuple(tasks), metrics=metrics or {}, allow=tuple(allow)
     )
     voting = vote_runs(*runs, with_costs(options, *runs, cost_ratio, prices))
     title = f"{runs[0].model} against {runs[1].model}"
-    emit(voting_panel(voting), voting, faces, title=title, show=show, say=say, colour=colour)
+    emit(_part(voting), to, title=title, show=show, say=say, colour=colour)
 
 
-def add_voting(
-    report: Report,
+def voting_part(
     pairing: Pairing,
     *,
-    cost_ratio: float | None = None,
-    prices: PriceFlags = NO_PRICES,
-    margin: float = 0.02,
-    seed: int = 1234,
-    allow: Sequence[str] = (),
-) -> Report:
-    """A comparison's report with what voting recovers, where the candidate voted; else as it is."""
+    cost_ratio: float | None,
+    prices: PriceFlags,
+    margin: float | None,
+    margins: Mapping[str, float],
+    level: float,
+    seed: int,
+    allow: Collection[str],
+    names: tuple[str, str],
+) -> Extra | None:
+    """What voting recovers, for a comparison's report; None where the candidate did not vote."""
     candidate, reference = pairing.candidate, pairing.reference
     tasks = tasks_with_votes(candidate, reference)
     if not tasks:
         if cost_ratio is not None:
             remedy = f"run a task that ends in {SUFFIX}: `lm-eval-fr tasks`"
             raise InputError("no task of the candidate has votes", where=candidate.path, remedy=remedy)
-        return report
-    options = VoteOptions(level=report.level, margin=margin, seed=seed, tasks=tasks, allow=allow)
-    names = (report.candidate.name, report.reference.name)
+        return None
+    options = VoteOptions(level=level, margin=margin, margins=margins, seed=seed, tasks=tasks, allow=allow)
     options = with_costs(options, candidate, reference, cost_ratio, prices)
-    return replace(report, voting=vote_runs(candidate, reference, options, names=names))
+    return _part(vote_runs(candidate, reference, options, names=names))
+
+
+def _part(voting: VotingReport) -> Extra:
+    return Extra(key="voting", data=voting, section=voting_section(voting))
 
 
 def tasks_with_votes(candidate: Run, reference: Run) -> list[str]:
@@ -86,8 +96,6 @@ def with_costs(
 ) -> VoteOptions:
     """The options with what one reference answer costs in candidate answers, if that is known at all."""
     if cost_ratio is not None:
-        if flags.prices:
-            raise UsageError("--cost-ratio and --price say the same thing twice", remedy="give one of them")
         return replace(options, cost_ratio=cost_ratio, cost_source="as given")
     if not flags.prices:
         return options

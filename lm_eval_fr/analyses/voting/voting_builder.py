@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats as distributions
 
 from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
+from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run
-from lm_eval_fr.report.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.stats import paired_difference, share_interval
 
 RIGHT = 0.5  # a graded answer counts as right from here on, unless the user says otherwise
@@ -23,12 +23,13 @@ _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 @dataclass(frozen=True)
 class VoteOptions:
     """cost_ratio: what one reference answer costs, in candidate answers; None: not known. allow: as `compare`'s.
-    cautions: what is known to be uncertain of the costs.
+    margins: of single tasks, where not `margin`. cautions: what is known to be uncertain of the costs.
     """
 
     cost_ratio: float | None = None
     cost_source: str | None = None
-    margin: float = 0.02
+    margin: float | None = None
+    margins: Mapping[str, float] = field(default_factory=dict)
     level: float = 0.95
     seed: int = 1234
     tasks: Collection[str] = ()
@@ -45,8 +46,8 @@ def vote_runs(
     Raises InputError where an arm has one response and voting needs more, MismatchError for what is not the same work.
     """
     if options.cost_ratio is not None and not (math.isfinite(options.cost_ratio) and options.cost_ratio > 0):
-        raise UsageError(f"--cost-ratio {options.cost_ratio:g} is no ratio of costs", remedy="3: three for one")
-    if not 0 < options.margin < 1:
+        raise UsageError(f"--cost-ratio {options.cost_ratio:g} is not a ratio of costs", remedy="3: three for one")
+    if options.margin is not None and not 0 < options.margin < 1:
         raise UsageError(f"{options.margin:g} is not between 0 and 1", where="--margin", remedy="0.02 is two points")
     logs = voted_tasks(candidate, reference, options.tasks or None)
     if unknown := sorted(set(options.metrics) - {mine.task for mine, _ in logs}):
@@ -67,11 +68,13 @@ def vote_runs(
 def _task(ballots: PairedBallots, names: tuple[str, str], options: VoteOptions) -> VotedTask:
     mine, other = (vote_table(side, RIGHT, seed=options.seed) for side in (ballots.candidate, ballots.reference))
     clusters = ballots.clusters
+    options = replace(options, margin=options.margins.get(ballots.task, options.margin))
     against_one = tuple(_match(mine, other, k, 1, clusters, options) for k in range(1, mine.responses + 1))
     return VotedTask(
         task=ballots.task,
         metric=ballots.metric,
         threshold=RIGHT,
+        margin=options.margin,
         n=len(ballots.candidate),
         clusters=None if clusters is None else int(clusters.max()) + 1,
         candidate=_arm(mine, names[0], ballots.task, clusters, options.level),
@@ -202,7 +205,7 @@ def _match(
         low=low,
         high=high,
         outcome="better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open",
-        non_inferior=low is not None and low > -options.margin,
+        non_inferior=None if options.margin is None else low is not None and low > -options.margin,
         method=found.interval.method,
         spare=spare,
     )

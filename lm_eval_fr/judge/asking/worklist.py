@@ -47,6 +47,9 @@ class Worklist:
     def n(self) -> int:
         return sum(task.n for task in self.tasks)
 
+    def item(self, task: int, document: int) -> Item:
+        return _item(self.tasks[task].pair(document), -1)
+
     def __iter__(self) -> Iterator[Item]:
         if self.order is None:
             for task in self.tasks:

@@ -1,26 +1,26 @@
-"""Published claims as every face of the report shows them."""
+"""What became of published claims, in words and a table."""
 
 from __future__ import annotations
 
+from lm_eval_fr.analyses.claims_model import ClaimResult, Claims
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.claims_model import ClaimResult, Claims
-from lm_eval_fr.report.sections import Block, Panel, Table
+from lm_eval_fr.report.sections import Part, Section, Table
 
 
-def claims_panel(claims: Claims) -> Panel:
+def claims_section(claims: Claims) -> Section:
     counted = ", ".join(f"{number} {status}" for status, number in claims.counts.items() if number)
     header = ("claim", "published", "diff.", "here", "diff.", w.level_text(claims.level), "verdict", "needs n")
     rows = tuple(_row(one) for one in claims.results)
     source = f"{claims.source.title}, {claims.source.published}, {claims.source.url} (read {claims.source.read})"
     caption = "In points, candidate / reference; diff. = candidate - reference."
-    blocks: tuple[Block, ...] = (
+    parts: tuple[Part, ...] = (
         f"{claims.title}: {counted}.",
         Table(header, rows, left=(0, 6), caption=caption, names=(0,)),
         *(f"{one.name}: {one.sentence}" for one in claims.results),
         f"Published of {claims.candidate} against {claims.reference}. {claims.settings}".strip(),
         f"Source: {source}.",
     )
-    return Panel("claims", "Published claims", blocks)
+    return Section("claims", "Published claims", parts)
 
 
 def _row(one: ClaimResult) -> tuple[str, ...]:

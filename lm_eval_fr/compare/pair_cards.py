@@ -2,65 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from lm_eval_fr.compare.ranking import Ranked, rank
+from lm_eval_fr.compare.ranking import Ranked
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.io.files import atomic_file
-from lm_eval_fr.judge.verdicts.read_judged import read_judged
-from lm_eval_fr.pairing import Pair, Pairing, task_as_asked
-from lm_eval_fr.report import html_writer as html
-from lm_eval_fr.report.model import Report
+from lm_eval_fr.pairing import Pair, task_as_asked
 from lm_eval_fr.report.sample_cards import Card, Samples, fit
-
-FILE_LIMIT = 5_000_000
-"""Bytes that the HTML file stays under."""
 
 REST_LIMIT = 100_000
 """Pairs that are written beside the report at most: the runs themselves have them all."""
 
-_SLACK = 2_000  # the note, the file's name, longer counts
 
-
-def write_html(
-    report: Report, pairing: Pairing, path: Path, *, judge_dir: Path | None = None, seed: int = 1234
-) -> Samples:
-    """The HTML report with its pairs; what does not fit is written beside it as `<name>.samples.jsonl`."""
-    bare = len(html.render(report, Samples(cards=(), total=0)).encode())
-    beside = path.with_suffix(".samples.jsonl")
-    try:
-        samples = collect(pairing, judge_dir=judge_dir, budget=FILE_LIMIT - bare - _SLACK, beside=beside, seed=seed)
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=beside, remedy="give another path") from None
-    html.write(html.render(report, samples), path)
-    return samples
-
-
-def collect(pairing: Pairing, *, judge_dir: Path | None, budget: int, beside: Path, seed: int) -> Samples:
-    """The cards that fit `budget` bytes; the others go to the file `beside`, one line a pair.
+def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> Samples:
+    """The cards that fit into `room` bytes; the others go to the file `beside`, one line a pair.
 
     Lost, gained, flipped and those that the judge preferred the reference for come first, largest difference first;
-    then the rest in a random order that the seed fixes.
+    then the rest in a random order that the seed fixes. Raises UsageError where the file cannot be written.
     """
-    verdicts = () if judge_dir is None else read_judged(judge_dir, pairing).verdicts
-    ranked = rank(pairing.tasks, verdicts)
     order = _order(ranked, seed)
     total = len(order)
-    cards, packed = fit((card_of(ranked[t], i) for t, i in order), budget)
+    cards, packed = fit((card_of(ranked[t], i) for t, i in order), room)
     found = Samples(cards=_in_plan_order(cards, ranked), total=total, packed=packed)
-    if len(cards) == total:
-        beside.unlink(missing_ok=True)
-        return found
-    rest = order[len(cards) :][:REST_LIMIT]
-    _write_rest(beside, ranked, sorted(rest))
-    urgent = sum(int(r.urgent.sum()) for r in ranked)
-    note = _note(len(cards), urgent)
+    try:
+        if len(cards) == total:
+            beside.unlink(missing_ok=True)
+            return found
+        rest = order[len(cards) :][:REST_LIMIT]
+        _write_rest(beside, ranked, sorted(rest))
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=beside, remedy="give another path") from None
+    note = _note(len(cards), sum(int(r.urgent.sum()) for r in ranked))
     if len(rest) < total - len(cards):
         note += f" The file beside holds {len(rest):,} of the others; the runs' own samples hold them all."
     return replace(found, note=note, beside=beside.name)
@@ -140,11 +117,4 @@ def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int
     """The pairs at these places (task, document), one line each; whole or not at all."""
     with atomic_file(path) as out:
         for t, i in places:
-            out.write(_line(card_of(ranked[t], i)))
-
-
-def _line(card: Card) -> bytes:
-    try:
-        return msgspec.json.encode(card) + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate, which only escaped ASCII can hold
-        return json.dumps(asdict(card)).encode() + b"\n"
+            out.write(msgspec.json.encode(card_of(ranked[t], i)) + b"\n")

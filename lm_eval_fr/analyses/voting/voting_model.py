@@ -65,7 +65,7 @@ class VoteMatch:
     low: float | None
     high: float | None
     outcome: Outcome
-    non_inferior: bool
+    non_inferior: bool | None
     method: str
     spare: bool = False
 
@@ -80,6 +80,7 @@ class VotedTask:
     task: str
     metric: str
     threshold: float
+    margin: float | None
     n: int
     clusters: int | None
     candidate: VoteArm
@@ -97,7 +98,7 @@ class VotingReport:
 
     tasks: tuple[VotedTask, ...]
     level: float
-    margin: float
+    margin: float | None
     cost_ratio: float | None
     cost_source: str | None
     seed: int

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.report import html_writer as html
-from lm_eval_fr.report import json_writer as json
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.json_writer import to_json
+from lm_eval_fr.report.report_sections import sections_of, sections_of_many
 from lm_eval_fr.report.sample_cards import Samples
 from tests.fakes.cards import ordinary
 from tests.fakes.reports import a_report, many_reports
@@ -28,19 +29,19 @@ def page() -> str:
     return re.sub(r"sha256-[A-Za-z0-9+/=]+", "sha256-", whole)
 
 
-FACES = {
-    "report.txt": lambda: text.render(a_report()),
-    "report.md": lambda: markdown.render(a_report()),
+FORMATS = {
+    "report.txt": lambda: text.render(sections_of(a_report())),
+    "report.md": lambda: markdown.render(sections_of(a_report())),
     "report.html": page,
-    "compare.json": lambda: json.to_json(a_report()),
-    "report_many.txt": lambda: text.render_many(many_reports()),
-    "report_many.md": lambda: markdown.render_many(many_reports()),
+    "compare.json": lambda: to_json(a_report()),
+    "report_many.txt": lambda: text.render(sections_of_many(many_reports())),
+    "report_many.md": lambda: markdown.render(sections_of_many(many_reports())),
 }
 
 
-@pytest.mark.parametrize("name", FACES)
-def test_face(name: str) -> None:
-    now = FACES[name]()
+@pytest.mark.parametrize("name", FORMATS)
+def test_format(name: str) -> None:
+    now = FORMATS[name]()
     if os.environ.get("LM_EVAL_FR_UPDATE_GOLDEN"):
         (FOLDER / name).write_text(now, encoding="utf-8")
     assert now == (FOLDER / name).read_text(encoding="utf-8")

@@ -1,12 +1,12 @@
-"""Distances between next-token probabilities as every face of the report shows them."""
+"""Distances between next-token probabilities, in words and tables."""
 
 from __future__ import annotations
 
 import math
 
+from lm_eval_fr.analyses.fidelity.fidelity_model import Distance, Estimate, Fidelity, Likely, Worst
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.fidelity_model import Distance, Estimate, Fidelity, Likely, Worst
-from lm_eval_fr.report.sections import Block, Panel, Table
+from lm_eval_fr.report.sections import Part, Section, Table
 
 
 def nats(value: float | None) -> str:
@@ -61,13 +61,13 @@ def truncation(found: Fidelity) -> str:
     )
 
 
-def fidelity_panel(found: Fidelity) -> Panel:
+def fidelity_section(found: Fidelity) -> Section:
     d = found.distance
     texts = f"{w.plural(d.documents, 'text')} in {w.plural(d.clusters, 'cluster')}, {d.tokens:,} tokens"
-    header = ("", "KL mean", w.level_text(found.level), *d.percentiles, "same first")
+    header = ("arm", "KL mean", w.level_text(found.level), *d.percentiles, "same first")
     rows = [_row("candidate", d)] + ([_row("ref. rerun", found.floor)] if found.floor else [])
     agreement = w.interval(d.agreement.low, d.agreement.high, sign=False)
-    blocks: tuple[Block, ...] = (
+    parts: tuple[Part, ...] = (
         sentence(found),
         f"{found.candidate.model} against {found.reference.model}: {texts}, from {found.texts}.",
         Table(header, tuple(rows), caption="KL of single tokens in nats, a lower bound; mean with its interval."),
@@ -77,7 +77,7 @@ def fidelity_panel(found: Fidelity) -> Panel:
         truncation(found),
         *found.notes,
     )
-    return Panel("fidelity", "Next-token fidelity", blocks)
+    return Section("fidelity", "Next-token fidelity", parts)
 
 
 def _row(name: str, distance: Distance) -> tuple[str, ...]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from lm_eval_fr.analyses.value.value_model import Sensitivity, ValueRatio, ValueReport
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.sections import Block, Chart, Line, Mark, Panel, Table
-from lm_eval_fr.report.value_model import Sensitivity, ValueRatio, ValueReport
+from lm_eval_fr.report.sections import Chart, Line, Part, Point, Section, Table
 
 
-def value_panel(value: ValueReport) -> Panel:
-    blocks: list[Block] = [
+def value_section(value: ValueReport) -> Section:
+    parts: list[Part] = [
         _costs(value),
         _values(value),
         *(f"{w.printable(arm.name)}: {arm.price}; {arm.cost_note}." for arm in value.arms),
     ]
     if value.ratios:
-        blocks.append(_ratio_table(value))
+        parts.append(_ratio_table(value))
         # The last ratio of a candidate is that of all tasks together.
-        blocks += [sentence(ratio, value.level) for ratio in _headlines(value)]
+        parts += [sentence(ratio, value.level) for ratio in _headlines(value)]
     if value.sensitivity is not None:
-        blocks += [_sensitivity_table(value.sensitivity), _chart(value, value.sensitivity)]
-    blocks += [f"Note: {caution}." for caution in value.cautions]
-    return Panel("value", "What a dollar buys", tuple(blocks))
+        parts += [_sensitivity_table(value.sensitivity), _chart(value, value.sensitivity)]
+    parts += [f"Note: {caution}." for caution in value.cautions]
+    return Section("value", "What a dollar buys", tuple(parts))
 
 
 def _costs(value: ValueReport) -> Table:
@@ -147,7 +147,7 @@ def _chart(value: ValueReport, one: Sensitivity) -> Chart:
         for cost in one.cost_ratios
     )
     marks = tuple(
-        Mark(w.shorten(w.printable(ratio.candidate), 28), loss, ratio.ratio, ratio.low, ratio.high)
+        Point(w.shorten(w.printable(ratio.candidate), 28), loss, ratio.ratio, ratio.low, ratio.high)
         for ratio, loss in zip(measured, losses, strict=True)
         if ratio.ratio is not None
     )

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.sections import Block, Chart, Line, LineKind, Panel, Table
-from lm_eval_fr.report.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
+from lm_eval_fr.report.sections import Chart, Line, LineKind, Part, Section, Table
 
 WORDS = {"better": "better", "worse": "worse", "open": "undecided"}
 
 
-def voting_panel(voting: VotingReport) -> Panel:
-    blocks: list[Block] = []
+def voting_section(voting: VotingReport) -> Section:
+    parts: list[Part] = []
     for task in voting.tasks:
-        blocks += _task(task, voting)
-    blocks += [f"Note: {caution}." for caution in voting.cautions]
-    return Panel("voting", "What voting recovers", tuple(blocks))
+        parts += _task(task, voting)
+    parts += [f"Note: {caution}." for caution in voting.cautions]
+    return Section("voting", "What voting recovers", tuple(parts))
 
 
-def _task(task: VotedTask, voting: VotingReport) -> list[Block]:
-    blocks: list[Block] = [sentence(task, voting), _curve_table(task, voting.level), _chart(task, voting.level)]
+def _task(task: VotedTask, voting: VotingReport) -> list[Part]:
+    parts: list[Part] = [sentence(task, voting), _curve_table(task, voting.level), _chart(task, voting.level)]
     if task.equal_cost:
         caption = (
             f"{task.task} at equal cost, one reference answer for {voting.cost_ratio:.3g} of the candidate's"
             f"{f' ({voting.cost_source})' if voting.cost_source else ''}; paired, so shared errors count as measured"
         )
-        blocks.append(_matches(task.equal_cost, caption, voting))
+        parts.append(_matches(task.equal_cost, caption, voting))
         if any(match.spare for match in task.equal_cost):
-            blocks.append(
+            parts.append(
                 f"* The candidate could pay for more votes than the {task.candidate.responses} that were taken."
             )
     caption = (
         f"{task.task}: candidate votes against one reference answer; at equal cost if that costs so many of its own"
     )
-    blocks.append(_matches(task.against_one, caption, voting))
+    parts.append(_matches(task.against_one, caption, voting))
     if task.candidate.agreement:
-        blocks.append(_agreement(task, voting.level))
-    return blocks
+        parts.append(_agreement(task, voting.level))
+    return parts
 
 
 def sentence(task: VotedTask, voting: VotingReport) -> str:
@@ -49,15 +49,17 @@ def sentence(task: VotedTask, voting: VotingReport) -> str:
         f"with one answer to {w.plain(last.score)} with the majority of {last.k}; one answer of "
         f"{w.printable(task.reference.name)} scores {w.plain(task.reference.curve[0].score)}."
     )
-    if task.recovers_at is None:
+    if task.margin is None:
+        pass
+    elif task.recovers_at is None:
         text += (
-            f" No number of votes up to {last.k} is shown to be within {w.plain(voting.margin)} points of that answer."
+            f" No number of votes up to {last.k} is shown to be within {w.plain(task.margin)} points of that answer."
         )
     elif task.recovers_at == 1:
-        text += f" A single answer is already shown to be within {w.plain(voting.margin)} points of it."
+        text += f" A single answer is already shown to be within {w.plain(task.margin)} points of it."
     else:
         text += (
-            f" From {task.recovers_at} votes on it is shown to be within {w.plain(voting.margin)} points of that "
+            f" From {task.recovers_at} votes on it is shown to be within {w.plain(task.margin)} points of that "
             "answer (found by looking at every k: confirm it on new documents)."
         )
     if arm.error_correlation is not None:
@@ -115,7 +117,7 @@ def _matches(matches: Sequence[VoteMatch], caption: str, voting: VotingReport) -
             w.signed(match.difference),
             w.interval(match.low, match.high),
             WORDS[match.outcome],
-            "yes" if match.non_inferior else "not shown",
+            {True: "yes", False: "not shown", None: w.UNKNOWN}[match.non_inferior],
         )
         for match in matches
     )

@@ -1,0 +1,118 @@
+"""What an arm really sends, which is more than lm-eval logs: lengths, stops and seeds that a client decides by itself.
+
+`arm_STAMP.json` holds it under "sent", one object a task:
+
+    {"piaf_fr": {
+        "max_tokens": 64,             the longest answer that was asked for
+        "max_tokens_from": "task",    by "task" (its YAML or --gen_kwargs), "model_args" or "client" (its default)
+        "stop": ["</s>"],             those of the task's stops that were sent; the model's own end mark is left out
+        "stop_applied_here": [],      those that the client does not send (chat clients: beyond the fourth; omit=stop):
+                                      the answer is cut at them before it is scored
+        "temperature": 0.0,
+        "seed": null,                 null: none is sent. It decides nothing at temperature 0
+        "repeats": 1,                 answers a document
+        "num_fewshot": 0,
+        "other": {"top_p": 0.9}}}     every other field of the request but the model's name and the prompt
+
+A task without an answer in words has only "repeats" and "num_fewshot". A value of null is unknown (an engine that this
+version does not know), apart from the seed's. Without "sent" the run was made by an earlier version, or by lm-eval.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+PROMPTS = ("messages", "prompt", "model")
+SEEDS = ("seed", "random_seed")
+NOT_SENT = ("until", "do_sample", *LENGTHS)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One task's settings as sent; the names are those of the module's table."""
+
+    max_tokens: int | None = None
+    max_tokens_from: str | None = None
+    stop: Sequence[str] | None = None
+    stop_applied_here: Sequence[str] = ()
+    temperature: float | None = None
+    seed: int | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sent_by(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Sent:
+    """What `lm` makes of a request's generation settings. arguments: the arm's --model_args."""
+    asked = stops_of(settings)
+    if hasattr(lm, "_create_payload"):
+        return _by_an_api(lm, settings, arguments, asked)
+    return _by_an_engine(lm, settings, arguments, asked)
+
+
+def stops_of(settings: Mapping[str, Any]) -> list[str]:
+    until = settings.get("until") or []
+    return [until] if isinstance(until, str) else [str(stop) for stop in until]
+
+
+def cut_at(text: str, stops: Sequence[str]) -> str:
+    """`text` as a server would have ended it that knew these stops."""
+    for stop in stops:
+        text = text.split(stop, 1)[0] if stop else text
+    return text
+
+
+def _by_an_api(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any], asked: list[str]) -> Sent:
+    """The body that its client makes, which is the truth."""
+    from lm_eval.models.openai_completions import LocalChatCompletion
+
+    body: dict[str, Any] = lm._create_payload(
+        [{"role": "user", "content": ""}] if isinstance(lm, LocalChatCompletion) else "",
+        generate=True,
+        gen_kwargs=copy.deepcopy(dict(settings)),
+        seed=lm._seed,
+        eos=getattr(lm, "eos_string", None),
+    )
+    length = next((body[name] for name in LENGTHS if name in body), None)
+    stop = body.get("stop") or []
+    told = [stop] if isinstance(stop, str) else list(stop)
+    taken = (*PROMPTS, *SEEDS, *LENGTHS, "stop", "temperature")
+    return Sent(
+        max_tokens=length,
+        max_tokens_from=_who(settings, arguments),
+        stop=[mark for mark in asked if mark in told],
+        stop_applied_here=[mark for mark in asked if mark not in told],
+        temperature=body.get("temperature"),
+        seed=next((body[name] for name in SEEDS if name in body), None),
+        other=_plain({name: value for name, value in body.items() if name not in taken}),
+    )
+
+
+def _by_an_engine(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any], asked: list[str]) -> Sent:
+    """lm-eval's engines in this process take every stop, and have one default length each."""
+    length = next((settings[name] for name in LENGTHS if settings.get(name) is not None), None)
+    if length is None:
+        length = getattr(lm, "max_gen_toks", None)
+    greedy = settings.get("do_sample") is False or settings.get("temperature") is None
+    return Sent(
+        max_tokens=length if isinstance(length, int) else None,
+        max_tokens_from=None if length is None else _who(settings, arguments),
+        stop=asked,
+        temperature=0.0 if greedy else settings.get("temperature"),
+        seed=arguments.get("seed"),
+        other=_plain({n: value for n, value in settings.items() if n not in (*NOT_SENT, *SEEDS, "temperature")}),
+    )
+
+
+def _who(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+    if any(settings.get(name) is not None for name in LENGTHS):
+        return "task"
+    return "model_args" if "max_gen_toks" in arguments else "client"
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(fields, default=str, sort_keys=True))
+    return plain

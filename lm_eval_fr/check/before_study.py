@@ -1,0 +1,47 @@
+"""What `ab` looks at before the first answer is generated or paid: whatever a later stage would refuse."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from lm_eval_fr.arms.preflight import checkpoint_of
+from lm_eval_fr.check.decision import Prospects, prospects_of
+from lm_eval_fr.check.planned_documents import load_work
+from lm_eval_fr.check.prepared_arms import check_engine, prepare_arm
+from lm_eval_fr.errors import PlanError, nearest
+from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.session import check_ready
+from lm_eval_fr.pairing import KINDS
+from lm_eval_fr.plan import ArmPlan, Plan
+from lm_eval_fr.plan_reader import line_of
+from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
+
+
+def before_study(plan: Plan, plan_file: Path, plan_text: str, arms: Mapping[str, ArmPlan]) -> Prospects:
+    """Raises what is wrong with the plan, its arms, their documents or the judge; says what can be decided.
+
+    arms: those that are still to be run. No request is made.
+    """
+    check_allowed(plan, plan_file, plan_text)
+    folder = plan_file.resolve().parent
+    tasks = tasks_behind(plan.tasks)
+    if plan.judge is not None and (tasks is None or not judged_names().isdisjoint(tasks)):
+        check_ready(JudgeOptions.from_plan(plan, plan.judge, folder))
+    with contextlib.chdir(folder):
+        prepared = [prepare_arm(plan, name, arm, plan_file, plan_text) for name, arm in arms.items()]
+        for call, _ in prepared:
+            check_engine(call)
+            checkpoint_of(call)
+        ours = next((call for call, source in prepared if source.ours_only), None)
+        return Prospects() if ours is None else prospects_of(plan, load_work(ours))
+
+
+def check_allowed(plan: Plan, plan_file: Path, plan_text: str) -> None:
+    """PlanError for a word of `allow` that names no mismatch."""
+    if unknown := next((word for word in plan.allow if word not in KINDS), None):
+        remedy = nearest(unknown, KINDS) or f"allow takes {', '.join(KINDS)}"
+        raise PlanError(
+            f"no mismatch is called {unknown!r}", where=plan_file, line=line_of("allow", plan_text), remedy=remedy
+        )

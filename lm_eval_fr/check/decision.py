@@ -1,0 +1,171 @@
+"""What a plan's documents can decide, before anything is asked: task by task, the judge, and all claims together."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lm_eval_fr.check.planned_documents import TaskWork
+from lm_eval_fr.plan import Plan
+from lm_eval_fr.stats.estimates import Spread
+from lm_eval_fr.stats.planning import (
+    attained,
+    documents_for_margin,
+    exact_match_spread,
+    judge_spread,
+    margin_for_documents,
+    score_spread,
+)
+
+POWER = 0.8
+# What two precisions of one model usually differ by, where nothing has been measured yet.
+FLIPS, SD, TIES, ICC = 0.05, 0.20, 0.40, 0.10
+ASSUMED = (
+    f"Assumed: {100 * FLIPS:g} % of exact-match scores change, an SD of {SD:g} of F1-like differences, "
+    f"{100 * TIES:g} % ties, an ICC of {ICC:g} within an article, no true loss, power {100 * POWER:g} %. "
+    "`lm-eval-fr power --pilot` takes your own numbers."
+)
+Kind = Literal["exact_match", "score", "judge"]
+_EXACT = ("exact", "acc", "strict", "loose", "pass")
+
+
+@dataclass(frozen=True)
+class PlannedClaim:
+    """One claim that a study will make. cluster_size: documents of one article, as a document sees them."""
+
+    name: str
+    kind: Kind
+    documents: int
+    available: int
+    clusters: int | None
+    cluster_size: float
+    margin: float | None
+
+    @property
+    def spread(self) -> Spread:
+        icc = ICC if self.cluster_size > 1 else 0.0
+        if self.kind == "judge":
+            return judge_spread(TIES, cluster_size=self.cluster_size, icc=icc)
+        if self.kind == "exact_match":
+            return exact_match_spread(FLIPS, cluster_size=self.cluster_size, icc=icc)
+        return score_spread(SD, cluster_size=self.cluster_size, icc=icc)
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What may be expected of a claim. establishes: the margin that the documents establish with 80 % power.
+
+    needed: documents for the plan's margin. power: to decide it; None where the plan has no margin.
+    """
+
+    claim: PlannedClaim
+    establishes: float | None
+    needed: int | None
+    power: float | None
+
+    @property
+    def hopeless(self) -> bool:
+        return self.power is not None and self.power < POWER
+
+    def __str__(self) -> str:
+        claim = self.claim
+        unit = "pairs" if claim.kind == "judge" else "documents"
+        within = f" from {claim.clusters:,} articles" if claim.clusters else ""
+        about = "no margin" if self.establishes is None else f"a margin of about {_points(self.establishes)}"
+        known = f"{claim.name}: {claim.documents:,} {unit}{within} establish {about}"
+        if claim.margin is None:
+            return f"{known}; the plan gives none, so there will be no verdict"
+        if not self.hopeless:
+            return f"{known}; yours is {_points(claim.margin)}: power {self.power:.2f}"
+        return f"{known}; yours is {_points(claim.margin)}: expect `inconclusive`. {self._advice(unit)}"
+
+    def _advice(self, unit: str) -> str:
+        wider = None if self.establishes is None else f"a margin of {_points(math.ceil(200 * self.establishes) / 200)}"
+        if self.needed is None:
+            return f"Plan for {wider}" if wider else "Add articles"
+        more = f"about {_rounded(self.needed):,} {unit}"
+        if self.needed > self.claim.available:
+            return f"It would take {more} of {self.claim.available:,}" + (f": plan for {wider}" if wider else "")
+        return f"Plan for {more}" + (f", or {wider}" if wider else "")
+
+
+@dataclass(frozen=True)
+class Prospects:
+    """Of all the claims of a plan."""
+
+    claims: tuple[Prospect, ...] = ()
+
+    @property
+    def together(self) -> float | None:
+        """The power to decide every claim that has a margin, as if they were independent."""
+        powers = [prospect.power for prospect in self.claims if prospect.power is not None]
+        return math.prod(powers) if powers else None
+
+    @property
+    def headline(self) -> str | None:
+        """Why the plan cannot decide; None if it can, or claims nothing."""
+        hopeless = [prospect.claim.name for prospect in self.claims if prospect.hopeless]
+        if hopeless:
+            return f"This plan will probably not decide: too few documents for the margin of {', '.join(hopeless)}."
+        if self.together is not None and self.together < POWER:
+            return f"This plan may not decide: the power of all its claims together is {self.together:.2f}."
+        return None
+
+    def lines(self) -> Iterator[str]:
+        yield from map(str, self.claims)
+        if self.together is not None and len(self.claims) > 1:
+            yield f"all claims together: power {self.together:.2f}"
+        if self.claims:
+            yield ASSUMED
+
+
+def prospects_of(plan: Plan, work: Sequence[TaskWork]) -> Prospects:
+    """work: the plan's tasks with their documents read."""
+    return Prospects(tuple(_prospect(claim, plan.level) for claim in _claims(plan, work) if claim.documents > 1))
+
+
+def _claims(plan: Plan, work: Sequence[TaskWork]) -> Iterator[PlannedClaim]:
+    for task in work:
+        if not task.judged:
+            clusters, size = _cluster_size([f"{cluster}" for cluster in task.clusters])
+            kind: Kind = "exact_match" if any(part in (task.metric or "") for part in _EXACT) else "score"
+            yield PlannedClaim(task.name, kind, task.documents, task.available, clusters, size, plan.margin(task.name))
+    judged = [task for task in work if task.judged]
+    if judged and plan.judge is not None:
+        clusters, size = _cluster_size([f"{task.name}/{cluster}" for task in judged for cluster in task.clusters])
+        documents, available = sum(task.documents for task in judged), sum(task.available for task in judged)
+        yield PlannedClaim("judge", "judge", documents, available, clusters, size, plan.margin("judge"))
+
+
+def _cluster_size(clusters: Sequence[str]) -> tuple[int | None, float]:
+    """How many clusters, and sum m^2 / sum m; (None, 1) where every document is its own."""
+    sizes = Counter(clusters).values()
+    if not clusters or len(sizes) == len(clusters):
+        return None, 1.0
+    return len(sizes), sum(size * size for size in sizes) / len(clusters)
+
+
+def _prospect(claim: PlannedClaim, level: float) -> Prospect:
+    spread = claim.spread
+    establishes = margin_for_documents(claim.documents, spread, level=level, power=POWER)
+    smallest = establishes.margin_guarded
+    if claim.margin is None or claim.margin >= 1:
+        return Prospect(claim, smallest, None, None)
+    needed = documents_for_margin(claim.margin, spread, level=level, power=POWER).documents_guarded
+    power = attained(claim.documents, spread, 0.0, -claim.margin, (1 - level) / 2)
+    if smallest is None or smallest > claim.margin:
+        power = min(power, math.nextafter(POWER, 0))
+    return Prospect(claim, smallest, needed, power)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0") + " points"
+
+
+def _rounded(number: int) -> int:
+    """Two digits are all that an assumption bears."""
+    scale = 10 ** max(len(str(number)) - 2, 0)
+    return math.ceil(number / scale) * scale

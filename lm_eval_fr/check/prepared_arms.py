@@ -1,0 +1,66 @@
+"""An arm of a plan as it will be called: what is wrong with it is said with the plan's line, before anything runs."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from lm_eval_fr.arms.endpoint import endpoint_of
+from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, parse_call
+from lm_eval_fr.arms.harness import register_models
+from lm_eval_fr.arms.model_arguments import check_arguments
+from lm_eval_fr.arms.planned import arm_flags
+from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
+from lm_eval_fr.errors import ArmError, LmEvalFrError, PlanError, UsageError
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.plan import ArmPlan, Plan
+from lm_eval_fr.plan_reader import line_of
+
+_ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
+_EXTRAS = {"vllm": "vllm", "transformers": "hf"}
+_FLAG = re.compile(r"--([\w-]+)")
+_OF_THE_PLAN = {"tasks": "tasks", "data-dir": "data_dir", "samples": "limit", "limit": "limit", "metadata": "metadata"}
+
+
+def prepare_arm(plan: Plan, name: str, arm: ArmPlan, plan_file: Path, plan_text: str) -> tuple[ArmCall, TaskSource]:
+    """The arm's call, checked as far as it can be without a request; run it in the plan's folder.
+
+    Raises PlanError with the line that is wrong, ArmError for a key that is not there.
+    """
+    try:
+        call = parse_call([*arm_flags(plan, arm), "--output_path", "unused"], Redactor.from_environment())
+        source = locate_tasks(call.tasks, call.flags.include_path)
+        endpoint_of(call)
+        if call.model in PATHS or call.model in OUR_MODELS:
+            register_models()
+            check_arguments(call.model, call.model_args)
+    except UsageError as error:
+        raise _located(error, name, plan_file, plan_text) from None
+    return call, source
+
+
+def check_engine(call: ArmCall) -> None:
+    """Raises ArmError where the engine that runs the model is not installed here."""
+    engine = _ENGINES.get(call.model.split("-")[0])
+    if engine is not None and find_spec(engine) is None:
+        extra = _EXTRAS.get(engine)
+        remedy = f"pip install 'lm-eval-fr[{extra}]' on the machine that runs it" if extra else f"pip install {engine}"
+        raise ArmError(f"--model {call.model} needs {engine}, which is not installed here", remedy=remedy)
+
+
+def _located(error: LmEvalFrError, arm: str, plan_file: Path, plan_text: str) -> PlanError:
+    flag = _FLAG.search(f"{error.where or ''} {error.what}")
+    key = None if flag is None else _OF_THE_PLAN.get(flag[1])
+    line = line_of(key, plan_text) if key else _line_in(arm, flag[1] if flag else "", plan_text)
+    place = f"{error.where}: " if error.where else ""
+    return PlanError(f"{arm}: {place}{error.what}", where=plan_file, line=line, remedy=error.remedy)
+
+
+def _line_in(arm: str, key: str, text: str) -> int | None:
+    """The line of the key in the arm's part of the plan, or where that part begins."""
+    start = line_of(arm, text)
+    if start is None:
+        return None
+    found = line_of(key, "\n".join(text.splitlines()[start - 1 :])) if key else None
+    return start if found is None else start - 1 + found

@@ -1,0 +1,51 @@
+"""A report together with the pairs behind it: what the Python API hands out, and what writes every format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.compare.pair_cards import samples_of
+from lm_eval_fr.compare.ranking import Ranked
+from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.report import html_writer as html
+from lm_eval_fr.report import json_writer as json
+from lm_eval_fr.report import markdown_writer as markdown
+from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.report_sections import sections_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Report):
+    """ranked: every pair as numbers, the texts being read when a page needs them."""
+
+    pairing: Pairing = field(repr=False, compare=False)
+    ranked: tuple[Ranked, ...] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """compare.json as a dictionary."""
+        return json.to_dict(self)
+
+    def to_json(self) -> str:
+        return json.to_json(self)
+
+    def to_text(self, *, columns: int = 100, colour: bool = False) -> str:
+        return text.render(sections_of(self), columns=columns, colour=colour)
+
+    def to_markdown(self) -> str:
+        return markdown.render(sections_of(self))
+
+    def to_html(self, path: Path | str) -> None:
+        """The page with its pairs in one file; what does not fit goes to <name>.samples.jsonl beside it.
+
+        Raises UsageError where it cannot be written.
+        """
+        path = Path(path)
+        page = html.Page(self)
+        seed = self.provenance.seed or 0
+        html.write(page.whole(samples_of(self.ranked, page.room, path.with_suffix(".samples.jsonl"), seed)), path)
+
+    def _repr_html_(self) -> str:
+        return html.fragment(sections_of(self))

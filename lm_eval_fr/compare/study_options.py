@@ -1,0 +1,62 @@
+"""What a study's plan and folder say to the comparison: the same for `ab`, which made it, and `compare STUDY`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
+from lm_eval_fr.compare.compare_options import CompareOptions
+from lm_eval_fr.errors import PlanError
+from lm_eval_fr.logs import Run, find_run
+from lm_eval_fr.plan import ArmPlan, ArmPrices, EarlierPlan, Plan
+
+
+def study_options(
+    plan: Plan, study: Path, *, judged: bool, command: str, earlier_plans: Sequence[EarlierPlan] = ()
+) -> CompareOptions:
+    """judged: whether OUT/judge holds verdicts on these runs."""
+    now = datetime.now().astimezone()
+    return CompareOptions(
+        judge_dir=study / "judge" if judged else None,
+        margins=plan.margins,
+        level=plan.level,
+        seed=plan.seed,
+        candidate_rerun=_rerun(study / "candidate-rerun", plan.candidate),
+        reference_rerun=_rerun(study / "reference-rerun", plan.reference),
+        prices=_prices(plan, study),
+        allow=plan.allow,
+        plan_hash=plan.hash,
+        plan_text=(study / "plan.yaml").read_text(encoding="utf-8"),
+        earlier_plans=earlier_plans,
+        command=command,
+        created=now.isoformat(timespec="seconds"),
+        today=now.date(),
+    )
+
+
+def _rerun(folder: Path, arm: ArmPlan) -> Run | None:
+    """A folder that an earlier plan left is no part of this one."""
+    return find_run(folder) if arm.rerun and folder.is_dir() else None
+
+
+def _prices(plan: Plan, study: Path) -> PriceFlags:
+    given = [plan.candidate.prices, plan.reference.prices]
+    both = [_price(one) for one in given if one is not None]
+    if not both:
+        return NO_PRICES
+    if len(both) < 2 or None in both:
+        remedy = "give both arms `input` and `output`, or `hour`"
+        raise PlanError("prices of one arm, or half a price", where=study / "plan.yaml", remedy=remedy)
+    return PriceFlags(prices=[price for price in both if price])
+
+
+def _price(given: ArmPrices) -> str | None:
+    """As `--price` takes it."""
+    if given.hour is not None:
+        return f"{given.hour}/h"
+    if given.input is None or given.output is None:
+        return None
+    cached = "" if given.cached is None else f"/{given.cached}"
+    return f"{given.input}/{given.output}{cached}"

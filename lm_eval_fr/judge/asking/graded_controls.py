@@ -1,0 +1,104 @@
+"""Graded controls: the study's own reference answers, each beside a twin with one planted fault."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+from lm_eval_fr.judge.asking.planted_faults import IN_TURN, Kind, Length, plant
+from lm_eval_fr.judge.asking.worklist import Item, Worklist
+
+GRADED_TASK = "control"  # the task name of a graded control's verdict; its doc_hash begins with the kind of fault
+MOST_READ = 20  # documents for every control that is wanted: answers without a sentence would be read to the end
+
+
+@dataclass(frozen=True)
+class GradedControls:
+    """`items`: the good answer stands where a candidate's would. `shortage`: why they are fewer than were wanted."""
+
+    items: tuple[Item, ...]
+    wanted: int
+    shortage: str | None = None
+
+
+def graded_controls(work: Worklist, wanted: int, seed: int) -> GradedControls:
+    """At most `wanted` controls, one a document, and one an article while there are enough articles.
+
+    Half of the damaged twins are longer than the good answer, half shorter. The same seed, documents and reference
+    answers make the same controls, whatever the candidate answers.
+    """
+    found: dict[Length, list[Item]] = {"longer": [], "shorter": []}
+    quota: dict[Length, int] = {"longer": (wanted + 1) // 2, "shorter": wanted // 2}
+    made: Counter[tuple[Length, Kind]] = Counter()
+    stranger = ""
+    for number, item in enumerate(_spread(work, seed)):
+        left = [length for length in found if len(found[length]) < quota[length]]
+        if not left or number >= MOST_READ * wanted:
+            break
+        left.sort(key=lambda length: len(found[length]))
+        if (control := _control(item, left, made, stranger, seed)) is not None:
+            length, kind, twin = control
+            made[length, kind] += 1
+            found[length].append(
+                replace(
+                    item,
+                    task=GRADED_TASK,
+                    doc_hash=f"{kind}/{item.doc_hash}",
+                    cluster=item.cluster or item.doc_hash,
+                    candidate=item.reference,
+                    reference=twin,
+                )
+            )
+        stranger = item.reference
+    # One more of either kind is no imbalance that a judge of length could use.
+    most = min(len(items) for items in found.values()) + 1
+    items = [item for of_length in found.values() for item in of_length[:most]]
+    return GradedControls(tuple(items), wanted, _shortage(len(items), wanted))
+
+
+def _shortage(made: int, wanted: int) -> str | None:
+    if made >= wanted:
+        return None
+    return f"{made} of {wanted} graded controls can be made: too few documents, or too little in their answers"
+
+
+def _control(
+    item: Item, lengths: list[Length], made: Counter[tuple[Length, Kind]], stranger: str, seed: int
+) -> tuple[Length, Kind, str] | None:
+    """The fault that is wanted most, of those that the answer can bear."""
+    random = Random(_rank(seed, item.task, item.doc_hash))
+    source = f"{item.task_system or ''}\n{item.task_text}"
+    for length in lengths:
+        kinds = IN_TURN[length]
+        for kind in sorted(dict.fromkeys(kinds), key=lambda kind: made[length, kind] / kinds.count(kind)):
+            twin = plant(kind, length, item.reference, source, stranger, random)
+            if twin is not None:
+                return length, kind, twin
+    return None
+
+
+def _spread(work: Worklist, seed: int) -> Iterator[Item]:
+    """The documents in a seeded order in which every article comes once before any comes twice."""
+    places = sorted(
+        (_rank(seed, task.task, task.doc_hashes[document]), number, document)
+        for number, task in enumerate(work.tasks)
+        for document in range(task.n)
+    )
+    rounds: Counter[str] = Counter()
+    order = []
+    for rank, number, document in places:
+        task = work.tasks[number]
+        article = task.doc_hashes[document]
+        if task.clusters is not None:
+            article = task.cluster_names[task.clusters[document]]
+        order.append((rounds[article], rank, number, document))
+        rounds[article] += 1
+    for _, _, number, document in sorted(order):
+        yield work.item(number, document)
+
+
+def _rank(seed: int, task: str, doc_hash: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{task}\n{doc_hash}".encode()).digest()[:8], "big")

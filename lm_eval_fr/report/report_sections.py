@@ -1,0 +1,95 @@
+"""A report, or several, as sections in the order in which every format shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.judge_section import judge_section
+from lm_eval_fr.report.method_sections import (
+    evidence_section,
+    noise_section,
+    notes_section,
+    order_section,
+    provenance_section,
+    settings_section,
+)
+from lm_eval_fr.report.model import ManyReport, Report
+from lm_eval_fr.report.sections import Cell, Section, Table, Word, section
+from lm_eval_fr.report.verdict_section import cautions_section, tasks_section, verdict_section
+
+
+def sections_of(report: Report) -> list[Section]:
+    found = (
+        verdict_section(report),
+        cautions_section(report),
+        tasks_section(report),
+        judge_section(report),
+        *(extra.section for extra in report.extras),
+        evidence_section(report),
+        noise_section(report.noise),
+        order_section(report),
+        settings_section(report),
+        notes_section(report.notes),
+        provenance_section(report),
+    )
+    return [one for one in found if one is not None]
+
+
+def sections_of_many(many: ManyReport) -> list[Section]:
+    """One table, the claims after Holm, the recovered shares, then each candidate's own verdict."""
+    level = w.level_text(many.level)
+    header = ("candidate", "task", "n", "difference", level, "recovery %", "margin", "verdict")
+    rows = tuple(row for report in many.reports for row in _rows(report))
+    claims = tuple(
+        (
+            c.candidate,
+            Word(c.verdict),
+            w.p_value(c.p_value),
+            w.p_value(c.p_holm),
+            "stands" if c.stands else f"does not stand{f': {c.reason}' if c.reason else ''}",
+        )
+        for c in many.claims
+    )
+    shares = tuple(
+        (
+            f"{r.candidate} over {r.raw}",
+            f"{r.task} {r.metric}",
+            w.percent(r.share.estimate) if r.share.estimate is not None else f"unknown: {r.share.reason}",
+            w.interval(r.share.low, r.share.high, sign=False),
+        )
+        for r in many.recovered
+    )
+    claim_header = ("candidate", "verdict", "p", "p after Holm", "claim")
+    share_header = ("candidate", "task", "share", level)
+    caption = "(candidate − raw) / (reference − raw)"
+    found = [
+        section(
+            "candidates",
+            f"Candidates against {w.printable(many.reports[0].reference.name)}",
+            (Table(header, rows, left=(0, 1, 7), names=(0, 1)), "In points."),
+        ),
+        section(
+            "claims",
+            f"Claims of non-inferiority on everything, Holm over {len(many.claims)}",
+            (Table(claim_header, claims, left=(0, 1, 4), names=(0, 4)), *many.notes),
+        ),
+        section(
+            "recovered",
+            "Recovered share of what was lost",
+            (Table(share_header, shares, left=(0, 1, 2), caption=caption, names=(0, 2)),) if shares else (),
+        ),
+    ]
+    for report in many.reports:
+        found += [verdict_section(report), cautions_section(report)]
+    return [one for one in found if one is not None]
+
+
+def _rows(report: Report) -> Iterator[tuple[Cell, ...]]:
+    for t in report.tasks:
+        numbers = (w.count(t.n), w.signed(t.difference, t.scale), w.bounds(t.ci, t.scale, sign=True))
+        recovery = w.plain(t.recovery.estimate if t.recovery else None)
+        yield (report.candidate.name, t.task, *numbers, recovery, w.plain(t.margin, t.scale), Word(t.verdict))
+    if j := report.judge:
+        numbers = (w.count(j.n), w.signed(j.net_win), w.bounds(j.net_win_ci, sign=True))
+        yield (report.candidate.name, "judge: net win", *numbers, w.UNKNOWN, w.plain(j.margin), Word(j.verdict))

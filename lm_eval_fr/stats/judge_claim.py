@@ -1,0 +1,119 @@
+"""What may be claimed from a judge: its net win against the margin, by the four conditions of `sensitivity`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .arrays import check_margin
+from .estimates import Interval, Verdict
+from .sensitivity import (
+    GROSS_MISSES,
+    LEAST_NET_WIN,
+    MOST_OF_ALL,
+    MOST_OF_DECIDED,
+    AssaySensitivity,
+    CorrectedMargin,
+    OrderDecided,
+    corrected_margin,
+)
+from .verdict import decide
+
+NOT_SHOWN = "No verdict: this judge has not shown that it can see"
+NO_CONTROLS = "No verdict: the judge was asked no controls, so nothing shows that it can see a difference"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeClaim:
+    """failed: the conditions that do not hold, 1 to 4; empty without a margin's worth of evidence, where `reason` says
+    what is missing. sentence: the claim in words. corrected: condition 3, where there is something to correct."""
+
+    verdict: Verdict | Literal["no_verdict"]
+    failed: tuple[int, ...]
+    sentence: str
+    reason: str | None
+    corrected: CorrectedMargin | None
+
+
+def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | None, order: OrderDecided) -> JudgeClaim:
+    """net_win: the headline net win rate with its interval, uncorrected. seen: None where no controls were asked."""
+    check_margin(margin, largest=1.0)
+    if seen is None:
+        return JudgeClaim("no_verdict", (), f"{NO_CONTROLS}.", NO_CONTROLS, None)
+    if not net_win.defined or not order.pairs:
+        why = f"No verdict: {net_win.reason or 'no pair was judged'}"
+        return JudgeClaim("no_verdict", (), f"{why}.", why, None)
+    corrected = corrected_margin(net_win, margin, seen)
+    failed = _failed(seen, order, corrected)
+    if blind := [n for n in failed if n != 3]:
+        why = f"{NOT_SHOWN} ({'; '.join(_why(n, seen, order) for n in blind)})"
+        return JudgeClaim("no_verdict", failed, f"{why}.", why, corrected)
+    own = decide(net_win, margin)
+    basis = _basis(seen, margin)
+    if own == "non_inferior" and 3 in failed:
+        why = (
+            f"On the judge's own scale the loss is below {_points(margin)} points; allowing for what it misses, this "
+            "is not shown"
+        )
+        return JudgeClaim("inconclusive", failed, f"{basis} {why}.", why, corrected)
+    said = {
+        "non_inferior": "Non-inferior: such a loss is ruled out at {} % (one-sided), if the judge sees real "
+        "differences as well as the planted ones.",
+        "inferior": "Inferior: the loss on the judge's own scale is larger than the margin at {} % (one-sided), and "
+        "what it misses can only hide a part of it.",
+        "inconclusive": "Such a loss is neither ruled out nor shown at {} % (one-sided).",
+    }[own].format(f"{100 * (1 + net_win.level) / 2:g}")
+    return JudgeClaim(own, failed, f"{basis} {said}", None, corrected)
+
+
+def _failed(seen: AssaySensitivity, order: OrderDecided, corrected: CorrectedMargin | None) -> tuple[int, ...]:
+    holds = (seen.sees_gross, seen.sees_graded, corrected is not None and corrected.holds, order.holds)
+    return tuple(number for number, good in enumerate(holds, 1) if not good)
+
+
+def _basis(seen: AssaySensitivity, margin: float) -> str:
+    net, low = seen.net_win or 0.0, seen.ci_low or 0.0
+    return (
+        f"In {seen.n} control pairs with a known better answer the judge's net win was {net:.2f} (at least {low:.2f}). "
+        f"A loss of {_points(margin)} points to careful readers would show here as about {_points(margin * net)}."
+    )
+
+
+def why_blind(seen: AssaySensitivity) -> str | None:
+    """Why no pair is worth paying for after these controls; None where conditions 1 and 2 hold."""
+    failed = [number for number, good in ((1, seen.sees_gross), (2, seen.sees_graded)) if not good]
+    return "; ".join(_why_controls(number, seen) for number in failed) or None
+
+
+def _why(condition: int, seen: AssaySensitivity, order: OrderDecided) -> str:
+    return _why_order(order) if condition == 4 else _why_controls(condition, seen)
+
+
+def _why_controls(condition: int, seen: AssaySensitivity) -> str:
+    if condition == 1:
+        return (
+            f"it missed {seen.missed} of {seen.questions} questions on answers with a gross fault, and {GROSS_MISSES} "
+            "are allowed"
+        )
+    if seen.ci_low is None or seen.net_win is None:
+        return seen.reason or f"{seen.n} graded controls are too few"
+    return (
+        f"its net win in {seen.n} control pairs is {seen.net_win:.2f}, which shows at least {seen.ci_low:.2f}, and "
+        f"more than {LEAST_NET_WIN:.2f} is needed"
+    )
+
+
+def _why_order(order: OrderDecided) -> str:
+    return (
+        f"the order decided {order.count} of {order.decided} pairs with a preference, of {order.pairs} in all: up to "
+        f"{_percent(order.of_decided_high)} and {_percent(order.of_all_high)}, and less than "
+        f"{_percent(MOST_OF_DECIDED)} or {_percent(MOST_OF_ALL)} is needed"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "an unknown share" if share is None else f"{100 * share:.0f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.3g}"

@@ -1,0 +1,145 @@
+"""A study's folder: who writes to it, which plans have given results in it, which of its arms are done.
+
+OUT/plan.yaml                the plan as it was given last
+OUT/study.json               every plan that was used here, and whether its results were seen
+OUT/study.lock               held while `ab` runs
+OUT/candidate/arm.done, ...  what the arm was run with
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lm_eval_fr.arms.planned import data_files
+from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.io.locks import Lock
+from lm_eval_fr.plan import ArmPlan, EarlierPlan, Plan, arm_hash, changes
+
+PLAN, STATE, REPORT, DONE = "plan.yaml", "study.json", "compare.json", "arm.done"
+REMEDY = "give an --out that can be written"
+_OF_ARMS = ("tasks", "limit", "seed", "data_dir", "metadata", "repeats")
+
+
+class UsedPlan(msgspec.Struct, kw_only=True):
+    """A plan that was used in the folder. content and seen: unknown to folders of the first version."""
+
+    hash: str
+    first_used: str
+    content: dict[str, Any] | None = None
+    seen: bool | None = None
+
+
+class State(msgspec.Struct):
+    plans: list[UsedPlan] = []
+
+
+class DoneArm(msgspec.Struct, frozen=True):
+    """What an arm was run with. plan and files: the plan's hash and its documents; unknown to the first version."""
+
+    work: str
+    plan: str | None = None
+    files: dict[str, str] | None = None
+
+
+class StudyFolder:
+    """The folder of a running study. Raises UsageError where another process runs it or it cannot be written."""
+
+    def __init__(self, path: Path, plan: Plan, plan_text: str, plan_folder: Path) -> None:
+        self.path, self.plan = path, plan
+        self.files = data_files(plan, plan_folder)
+        self._lock = Lock(path / "study", remedy="wait until it ends, or give another --out")
+        try:
+            self.state = read_state(path)
+            self._note(seen=False)
+            write_atomic(path / PLAN, plan_text, remedy=REMEDY)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> StudyFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._lock.release()
+
+    def why_again(self, name: str, arm: ArmPlan) -> str | None:
+        """Why an arm that was run here has to be run again; "" if it has not been run, None if it is done."""
+        done = read_done(self.path / name)
+        if done is None:
+            return ""
+        if done.work != arm_hash(self.plan, arm):
+            return self._what_changed(name, done) or "its settings changed"
+        if done.files is not None and (other := {*done.files.items()} ^ {*self.files.items()}):
+            return f"its documents changed: {', '.join(sorted({path for path, _ in other}))}"
+        return None
+
+    def arm_is_done(self, name: str, arm: ArmPlan) -> None:
+        done = DoneArm(arm_hash(self.plan, arm), self.plan.hash, self.files)
+        write_atomic(self.path / name / DONE, msgspec.json.encode(done), remedy=REMEDY)
+
+    def results_seen(self) -> None:
+        """From now on this plan has given results here."""
+        self._note(seen=True)
+
+    def _what_changed(self, name: str, done: DoneArm) -> str:
+        before = next((used.content for used in self.state.plans if used.hash == done.plan), None)
+        if before is None:
+            return ""
+        part = name.removesuffix("-rerun")
+        found = changes(before, self.plan.content)
+        return ", ".join(str(change) for change in found if change.key.split(".")[0] in (part, *_OF_ARMS))
+
+    def _note(self, *, seen: bool) -> None:
+        used = next((used for used in self.state.plans if used.hash == self.plan.hash), None)
+        if used is None:
+            used = UsedPlan(hash=self.plan.hash, first_used=time.strftime("%Y-%m-%dT%H:%M:%S%z"), seen=False)
+            self.state.plans.append(used)
+        used.content = self.plan.content
+        used.seen = seen or used.seen
+        write_atomic(self.path / STATE, msgspec.json.format(msgspec.json.encode(self.state), indent=1), remedy=REMEDY)
+
+
+def read_state(path: Path) -> State:
+    """What the folder remembers; nothing where it is new. Raises InputError for a file of another kind."""
+    file = path / STATE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=State)
+    except (FileNotFoundError, NotADirectoryError):
+        return State()
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        raise InputError("not a study's state", where=file, remedy="give another --out") from None
+
+
+def read_done(arm: Path) -> DoneArm | None:
+    """What is noted in the arm's folder when it is done; None where it is not."""
+    try:
+        text = (arm / DONE).read_bytes()
+        return msgspec.json.decode(text, type=DoneArm) if text.startswith(b"{") else DoneArm(text.decode().strip())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        raise InputError("not an arm's note", where=arm / DONE, remedy="delete it: the arm is then run again") from None
+
+
+def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan) -> bool:
+    """Whether the arm is done as the plan has it, whatever its documents are now."""
+    done = read_done(arm_folder)
+    return done is not None and done.work == arm_hash(plan, arm)
+
+
+def earlier_plans(state: State, plan: Plan, path: Path) -> tuple[EarlierPlan, ...]:
+    """The other plans whose results were seen in the folder; the first version did not note which those were."""
+    any_results = (path / REPORT).exists()
+    return tuple(
+        EarlierPlan(used.hash, None if used.content is None else changes(used.content, plan.content))
+        for used in state.plans
+        if used.hash != plan.hash and (any_results if used.seen is None else used.seen)
+    )

@@ -1,0 +1,54 @@
+"""How many tokens a text has: by a tokenizer where one is named, else by its length."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.errors import InputError
+
+CHARACTERS_PER_TOKEN = 3.6  # a token's usual length in French, in the tokenizers of 2025
+
+
+def local_tokenizer(name: str) -> Any:
+    """The tokenizer of a folder or a hub name if it is on this machine, else None. Nothing is downloaded."""
+    with suppress(Exception):  # the libraries may be missing, and raise whatever the name or the file provokes
+        from huggingface_hub import try_to_load_from_cache
+        from tokenizers import Tokenizer
+
+        local = Path(name).expanduser() / "tokenizer.json"
+        found = local if local.is_file() else try_to_load_from_cache(name, "tokenizer.json")
+        return Tokenizer.from_file(str(found)) if isinstance(found, (str, Path)) else None
+    return None
+
+
+class TokenCount:
+    """Counts the tokens of a text. name: a folder with tokenizer.json or a hub name; None: by length.
+
+    Raises InputError where the tokenizer named cannot be had.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+        self._tokenizer = None if name is None else local_tokenizer(name) or _fetched(name)
+
+    def __call__(self, text: str) -> float:
+        if self._tokenizer is None:
+            return len(text) / CHARACTERS_PER_TOKEN
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _fetched(name: str) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise InputError(f"tokenizer {name}: tokenizers is missing", remedy="pip install tokenizers") from None
+    try:
+        return Tokenizer.from_pretrained(name)
+    except BaseException as error:  # offline, gated, no such name: one of them is no Exception but a panic
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        remedy = "give a folder with tokenizer.json, or leave `tokenizer` out: 3.6 characters are a token then"
+        raise InputError(f"tokenizer {name} cannot be had: {reason}", where="--metadata", remedy=remedy) from None
