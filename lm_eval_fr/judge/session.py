@@ -35,7 +35,7 @@ from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most, spent_so_far
-from lm_eval_fr.judge.verdicts.panel import read_labels
+from lm_eval_fr.judge.verdicts.people import read_labels
 
 if TYPE_CHECKING:
     from lm_eval_fr.judge.live.anytime import Anytime

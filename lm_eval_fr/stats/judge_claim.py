@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from .arrays import check_margin
 from .estimates import Interval, Verdict
@@ -28,7 +27,7 @@ class JudgeClaim:
     """failed: the conditions that do not hold, 1 to 4; empty without a margin's worth of evidence, where `reason` says
     what is missing. sentence: the claim in words. corrected: condition 3, where there is something to correct."""
 
-    verdict: Verdict | Literal["no_verdict"]
+    verdict: Verdict
     failed: tuple[int, ...]
     sentence: str
     reason: str | None

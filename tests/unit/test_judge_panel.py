@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
-from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.verdicts.outcome import Outcome, PairVerdict, count
-from lm_eval_fr.judge.verdicts.panel import Label, agreement, human_agreement, panel, read_labels
+from lm_eval_fr.judge.verdicts.panel import Label, agreement, panel
 
 
 def judged(outcomes: list[Outcome], task: str = "t") -> list[PairVerdict]:
@@ -84,43 +81,6 @@ def test_two_judges_that_disagree_make_a_split_and_a_missing_one_leaves_the_othe
     assert found.agreement[0].n == 1 and found.agreement[0].missing == 1
 
 
-def test_human_labels_by_hash_or_id_by_several_people(tmp_path: Path) -> None:
-    path = tmp_path / "labels.jsonl"
-    lines = [
-        {"task": "t", "doc_hash": "h0", "label": "win", "who": "Anne"},
-        {"task": "t", "doc_id": 0, "label": "win"},
-        {"task": "t", "doc_id": 0, "label": "loss"},
-        {"task": "t", "doc_id": 1, "label": "tie"},
-        {"task": "t", "doc_hash": "h2", "label": "win"},
-        {"task": "t", "doc_hash": "h2", "label": "loss"},
-        {"task": "other", "doc_id": 0, "label": "win"},
-    ]
-    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
-    found = human_agreement(judged(["win", "flip", "win", "loss"]), read_labels(path), "gpt")
-    assert (found.first, found.second, found.n, found.raw.count, found.missing) == ("gpt", "people", 3, 2, 1)
-    assert found.table["win/tie"] == 1  # one for, one against: people call it a tie
-    assert found.raw.low is not None and found.raw.high is not None
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('{"task": "t", "doc_id": 1, "label": "better"}', "not a label"),
-        ('{"task": "t", "label": "win"}', "names no document"),
-        ("win", "not JSON"),
-    ],
-)
-def test_labels_that_cannot_be_read_are_named_by_line(tmp_path: Path, line: str, said: str) -> None:
-    path = tmp_path / "labels.jsonl"
-    path.write_text('{"task": "t", "doc_id": 1, "label": "win"}\n' + line + "\n")
-    with pytest.raises(InputError, match=said) as caught:
-        read_labels(path)
-    assert f"{path}:2" in str(caught.value)
-
-
-def test_no_labels_at_all_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(InputError, match="holds no label"):
-        read_labels(tmp_path / "empty.jsonl")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_labels(tmp_path / "none.jsonl")
+def test_a_panel_that_the_order_decides_does_not_pass_for_one_that_ties() -> None:
+    found = panel({"one": judged(["flip", "flip", "tie"]), "two": judged(["flip", "win", "flip"])})
+    assert [v.outcome for v in found.verdicts] == ["flip", "split", "tie"]

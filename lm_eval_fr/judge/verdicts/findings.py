@@ -156,10 +156,10 @@ def _controls(
         write_verdicts(out / "rerun_verdicts.jsonl", noise)
         found["noise"] = _plain(judge_noise(noise))
     if options.labels is not None:
-        from lm_eval_fr.judge.verdicts.panel import human_agreement, read_labels
+        from lm_eval_fr.judge.verdicts.people import people, read_labels
 
-        agreed = human_agreement(verdicts, read_labels(options.labels), harvest.profile.name)
-        found["people"] = _plain(agreed)
+        said = _plain(people(verdicts, read_labels(options.labels), harvest.profile.name))
+        found["people"] = said.pop("agreement") | said
     return found
 
 

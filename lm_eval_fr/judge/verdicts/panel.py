@@ -1,18 +1,13 @@
-"""Several judges on the same pairs, and a judge against people: how far they agree, and what the majority says."""
+"""Several judges on the same pairs: how far they agree, and what the majority says."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Literal, TypeVar
 
-import msgspec
-
-from lm_eval_fr.errors import InputError
-from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict
 from lm_eval_fr.stats import Proportion, binomial_share
 from lm_eval_fr.stats.judging import Agreement
@@ -33,21 +28,12 @@ class Panel:
     unanimous: Proportion
 
 
-class HumanLabel(msgspec.Struct, frozen=True):
-    """One line of a labels file. Either `doc_hash` or `doc_id` says which document; further keys are left alone."""
-
-    task: str
-    label: Label
-    doc_hash: str | None = None
-    doc_id: int | None = None
-
-
 def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) -> Panel:
     """The judges' verdicts by name, at least two. Pairs that a judge lacks count as unjudged by it."""
     judges = tuple(verdicts)
     found = {name: {_place(verdict): verdict for verdict in verdicts[name]} for name in judges}
     places = list(dict.fromkeys(place for name in judges for place in found[name]))
-    labels = {name: {place: _label(verdict.outcome) for place, verdict in found[name].items()} for name in judges}
+    labels = {name: {place: label_of(verdict.outcome) for place, verdict in found[name].items()} for name in judges}
     merged = tuple(_majority(place, {name: found[name].get(place) for name in judges}) for place in places)
     votes = [{labels[name].get(place) for name in judges} for place in places]
     complete = [vote for vote in votes if None not in vote]
@@ -82,52 +68,19 @@ def agreement(
     return Agreement(first, second, n, binomial_share(agreed, n, level), kappa, counted, missing, reason)
 
 
-def read_labels(path: Path) -> tuple[HumanLabel, ...]:
-    """Human labels, one JSON object a line: {"task": ..., "doc_hash" or "doc_id": ..., "label": "win"|"tie"|"loss"}.
-
-    "win" says that the candidate's answer is the better one.
-    """
-    labels, remedy = [], 'one JSON object a line, whose label is "win", "tie" or "loss"'
-    for number, value in read_jsonl(path, remedy=remedy):
-        label = convert(value, HumanLabel, what="a label", where=path, line=number, remedy=remedy)
-        if label.doc_hash is None and label.doc_id is None:
-            raise InputError("names no document", where=path, line=number, remedy="give doc_hash or doc_id")
-        labels.append(label)
-    if not labels:
-        raise InputError("holds no label", where=path)
-    return tuple(labels)
-
-
-def human_agreement(
-    verdicts: Iterable[PairVerdict], labels: Iterable[HumanLabel], judge: str = "judge", level: float = 0.95
-) -> Agreement:
-    """A judge against people. Labels of one pair by several people are settled by majority; a draw is a tie."""
-    judged = list(verdicts)
-    by_id = {(verdict.task, verdict.doc_id): _place(verdict) for verdict in judged}
-    votes: dict[tuple[str, object], Counter[Label]] = {}
-    for label in labels:
-        place: tuple[str, object] = (label.task, label.doc_hash)
-        if label.doc_hash is None:
-            place = by_id.get((label.task, label.doc_id or 0), (label.task, label.doc_id))
-        votes.setdefault(place, Counter())[label.label] += 1
-    people: dict[tuple[str, object], Label | None] = {p: _most(counted) or "tie" for p, counted in votes.items()}
-    of_judge: dict[tuple[str, object], Label | None] = {
-        _place(v): _label(v.outcome) for v in judged if _place(v) in people
-    }
-    return agreement(judge, of_judge, "people", people, level)
-
-
 def _majority(place: Place, votes: Mapping[str, PairVerdict | None]) -> PairVerdict:
     """What more than half of the judges that decided say; without such a majority, a split, which counts as a tie."""
     cast = {name: vote for name, vote in votes.items() if vote is not None}
     some = next(iter(cast.values()))
-    decided = Counter(label for vote in cast.values() if (label := _label(vote.outcome)) is not None)
+    decided = Counter(label for vote in cast.values() if (label := label_of(vote.outcome)) is not None)
     outcome: Outcome = "split"
     if all(vote.outcome == "identical" for vote in cast.values()):
         outcome = "identical"
     elif not decided:
         outcome = "invalid" if any(vote.outcome == "invalid" for vote in cast.values()) else "unjudged"
-    elif (winner := _most(decided)) is not None:
+    elif 2 * sum(vote.outcome == "flip" for vote in cast.values()) > decided.total():
+        outcome = "flip"  # worth what a tie is; but a panel that the order decides must not pass for one that sees
+    elif (winner := majority(decided)) is not None:
         outcome = winner
     usage: Counter[str] = Counter()
     for vote in cast.values():
@@ -145,13 +98,13 @@ def _majority(place: Place, votes: Mapping[str, PairVerdict | None]) -> PairVerd
     )
 
 
-def _most(votes: Counter[Label]) -> Label | None:
+def majority(votes: Counter[Label]) -> Label | None:
     """The label with more than half of the votes."""
     label, n = votes.most_common(1)[0]
     return label if 2 * n > votes.total() else None
 
 
-def _label(outcome: Outcome) -> Label | None:
+def label_of(outcome: Outcome) -> Label | None:
     score = HEADLINE[outcome]
     return None if score is None else {1: "win", 0: "tie", -1: "loss"}[score]  # type: ignore[return-value]
 
