@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.logs.ingredients import (
+    Array,
     Held,
     Strange,
     bits,
@@ -41,7 +42,6 @@ from lm_eval_fr.logs.ingredients import (
     without_nan,
     without_the_mark,
 )
-from lm_eval_fr.stats.estimates import Array
 
 DEFAULT_AGGREGATION: Mapping[str, str] = {  # of lm-eval's own metrics, where a task names none
     "perplexity": "perplexity",

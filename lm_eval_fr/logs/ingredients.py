@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from lm_eval_fr.stats.estimates import Array
+Array: TypeAlias = npt.NDArray[np.float64]
 
 Held: TypeAlias = Array | Sequence[Any]  # numbers (NaN: nothing), or values as logged (None: nothing)
 NOT_ABOUT_THIS = -1.0  # RULER: a document of 4,096 tokens under the metric of 8,192

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.aggregates import DocumentScores, NoScores
 from lm_eval_fr.logs.columns import Columns
+from lm_eval_fr.logs.ingredients import Array
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.pairs import Printed
-from lm_eval_fr.stats.estimates import Array
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 Arm: TypeAlias = tuple[TaskLog, Columns, Rows, npt.NDArray[np.bool_]]  # rows: of the pairs; failed: never obtained

@@ -15,7 +15,6 @@ from lm_eval_fr.logs.columns import Columns
 from lm_eval_fr.logs.samples import read_responses
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.joining import HexColumn
-from lm_eval_fr.stats.proportions import mcnemar_exact
 
 Flags = npt.NDArray[np.bool_]
 State = Literal["failed", "empty", "truncated", "filtered", "reasoning", "interrupted"]
@@ -111,6 +110,8 @@ def read_answers(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> 
 
 def imbalances(candidate: Answers, reference: Answers) -> Iterator[Imbalance]:
     """Every state in which the arms differ, with its test."""
+    from lm_eval_fr.stats.proportions import mcnemar_exact  # scipy, which reading and pairing never need
+
     for state in STATES:
         mine, theirs = candidate.of(state), reference.of(state)
         only_mine, only_theirs = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
