@@ -18,6 +18,7 @@ from lm_eval_fr.report.model import JudgedTask, JudgeResult, Series
 from lm_eval_fr.stats import (
     Assessment,
     Interval,
+    Planned,
     Preference,
     assess,
     betting_interval,
@@ -46,7 +47,8 @@ def judge_claim(judged: Judged, margin: float | None, level: float) -> JudgedCla
     preference = net_win_rate(scores, clusters=clusters, level=level, margin=margin)
     interval, assessment, held_back = preference.net_win.interval, None, None
     if summary.stopped is not None:
-        interval = betting_interval(scores, clusters=clusters, level=level, n_max=summary.stopped.units_planned)
+        planned = _planned(summary.stopped, clusters)
+        interval = betting_interval(scores, clusters=clusters, level=level, planned=planned)
         assessment = None if margin is None else _stopped(interval, scores, clusters, summary.stopped, margin)
     elif margin is not None:
         assessment = assess(preference.net_win, margin)
@@ -108,8 +110,8 @@ def _stopped(
     interval: Interval, scores: np.ndarray, clusters: np.ndarray | None, stopped: Stopped, margin: float
 ) -> Assessment:
     """After stopping early only what holds at any stopping time may be said: the band, never the usual interval."""
-    level, planned = interval.level, stopped.units_planned
-    p_value = partial(betting_p_value, scores, margin, clusters=clusters, level=level, n_max=planned)
+    planned = _planned(stopped, clusters)
+    p_value = partial(betting_p_value, scores, margin, clusters=clusters, level=interval.level, planned=planned)
     return Assessment(
         verdict=decide(interval, margin),
         margin=margin,
@@ -126,6 +128,13 @@ def _stopped(
 def _stopped_after(summary: JudgeSummary) -> str | None:
     stopped = summary.stopped
     return f"stopped after {stopped.pairs:,} of {stopped.pairs_planned:,} pairs" if stopped else None
+
+
+def _planned(stopped: Stopped, clusters: np.ndarray | None) -> Planned:
+    """The units that the judge would have looked at had it not stopped."""
+    seen = 1 if clusters is None else int(np.unique(clusters, return_counts=True)[1].max())
+    mean = stopped.pairs_planned / stopped.units_planned
+    return Planned(stopped.units_planned, mean, max(stopped.largest_unit or 0, seen, mean))
 
 
 def _reasons(

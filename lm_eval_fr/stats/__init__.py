@@ -5,6 +5,7 @@ assessment = assess(difference, 0.02)
 overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.10).net_win, 0.10)})
 """
 
+from .betting import Planned
 from .differences import intraclass_correlation, paired_difference
 from .estimates import (
     Assessment,
@@ -63,6 +64,7 @@ __all__ = [
     "OrderDecided",
     "Overall",
     "Plan",
+    "Planned",
     "Preference",
     "Proportion",
     "Spread",

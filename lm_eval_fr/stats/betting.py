@@ -4,6 +4,9 @@ Waudby-Smith and Ramdas 2024 (JRSS B 86:1-27; arXiv 2010.09686): against the hyp
 x in [-1, 1] is c or less, W = prod(1 + l_i (x_i - c)) is a supermartingale for any l_i >= 0 chosen from the past,
 so by Ville's inequality it reaches 1/alpha with probability alpha at most, whenever one looks.
 The bets are l_i = min(sqrt(2 ln(1/alpha) / (N v_i)), 0.75 / (1 + c)), v_i the variance seen so far.
+
+A cluster of m documents enters with its sum s: its factor is 1 + l (s - c m), so that the mean is that over documents.
+The mean of the clusters' means is another quantity, and can be far from it where long articles lose.
 """
 
 from __future__ import annotations
@@ -14,11 +17,43 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Units
+from ..errors import UsageError
+from .arrays import Units, vector
 from .bounds import lower_limit, upper_limit
 from .estimates import Array
 
 CAUTION = 0.75  # the largest share of the capital that one observation can cost
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is fixed before the first look: how many units there will be, and how many documents one holds.
+
+    mean, largest: documents of a unit; both 1 where every document is its own.
+    """
+
+    units: int
+    mean: float = 1.0
+    largest: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.units < 1 or not 0 < self.mean <= self.largest:
+            raise UsageError(
+                f"{self.units} planned units of {self.mean:g} documents, {self.largest:g} at most, make no test",
+                remedy="give the sizes of the clusters that will be looked at",
+            )
+
+    @classmethod
+    def of(cls, sizes: npt.ArrayLike) -> Planned:
+        """sizes: documents of every planned unit."""
+        documents = vector(sizes, "sizes")
+        if not documents.size:
+            return cls(0)
+        return cls(documents.size, float(documents.mean()), float(documents.max()))
+
+    @property
+    def heaviest(self) -> float:
+        return self.largest / self.mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +63,7 @@ class Stakes:
     values: Array
     weights: Array
     bets: Array
+    heaviest: float
 
 
 def variance_so_far(values: Array) -> Array:
@@ -42,36 +78,41 @@ def variance_so_far(values: Array) -> Array:
     return (1 + before) / order
 
 
-def stakes(units: Units, alpha: float, n_max: int) -> Stakes:
-    """Values and sizes scaled to a mean size of 1; without clusters the values themselves."""
-    scale = units.sizes.mean()
-    values, weights = units.sums / scale, units.sizes / scale
-    bets = np.sqrt(2 * math.log(1 / alpha) / (n_max * variance_so_far(values)))
-    return Stakes(values, weights, bets)
+def stakes(units: Units, alpha: float, planned: Planned) -> Stakes:
+    """Values and sizes scaled to a planned mean size of 1; without clusters the values themselves."""
+    if units.sizes.max(initial=0.0) > planned.largest:
+        raise UsageError(
+            f"a cluster of {units.sizes.max():g} documents where {planned.largest:g} was planned as the largest",
+            remedy="give the sizes of all planned clusters",
+        )
+    values, weights = units.sums / planned.mean, units.sizes / planned.mean
+    bets = np.sqrt(2 * math.log(1 / alpha) / (planned.units * variance_so_far(values)))
+    return Stakes(values, weights, bets, planned.heaviest)
 
 
-def log_capital(values: Array, bets: Array, c: float, weights: Array | float = 1.0) -> Array:
+def log_capital(
+    values: Array, bets: Array, c: float, weights: Array | float = 1.0, heaviest: Array | float = 1.0
+) -> Array:
     """log W after each unit, for the hypothesis "mean <= c"; rows are separate sequences."""
-    cap = CAUTION / ((1 + c) * np.max(weights))
-    return np.cumsum(np.log1p(np.minimum(bets, cap) * (values - c * weights)), axis=-1)
+    return np.cumsum(np.log1p(np.minimum(bets, CAUTION / ((1 + c) * heaviest)) * (values - c * weights)), axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
 class Betting:
-    """The betting bound at a fixed number of units, in the order given; holds without any approximation."""
+    """The betting bound after the units given, in their order; it holds whenever one looks."""
 
     units: Units
     alpha: float
-    n_max: int
+    planned: Planned
 
     @property
     def name(self) -> str:
-        return "betting bound on cluster means" if self.units.clustered else "betting bound"
+        return "betting bound on cluster sums" if self.units.clustered else "betting bound"
 
     def p_above(self, c: float) -> float:
         if c <= -1:
             return 0.0
-        stake = stakes(self.units, self.alpha, self.n_max)
+        stake = stakes(self.units, self.alpha, self.planned)
         return self._p(stake, c)
 
     def p_below(self, c: float) -> float:
@@ -81,25 +122,24 @@ class Betting:
 
     def interval(self, level: float) -> tuple[float, float]:
         alpha, mean = (1 - level) / 2, self.units.mean
-        up, down = stakes(self.units, self.alpha, self.n_max), self._mirrored()
+        up, down = stakes(self.units, self.alpha, self.planned), self._mirrored()
         low = lower_limit(lambda c: self._p(up, c) if c > -1 else 0.0, alpha, -1.0, mean)
         high = upper_limit(lambda c: self._p(down, -c) if c < 1 else 0.0, alpha, mean, 1.0)
         return low, high
 
     def _mirrored(self) -> Stakes:
         units = Units(-self.units.sums, self.units.sizes, self.units.clustered)
-        return stakes(units, self.alpha, self.n_max)
+        return stakes(units, self.alpha, self.planned)
 
     @staticmethod
     def _p(stake: Stakes, c: float) -> float:
-        best = log_capital(stake.values, stake.bets, c, stake.weights).max(initial=0.0)
+        best = log_capital(stake.values, stake.bets, c, stake.weights, stake.heaviest).max(initial=0.0)
         return math.exp(-float(best))
 
 
 def first_crossings(stake: Stakes, candidates: Array, alpha: float) -> npt.NDArray[np.int64]:
     """For each candidate c the first unit (0-based) at which "mean <= c" is refuted; -1 for never."""
     threshold = math.log(1 / alpha)
-    heaviest = float(np.max(stake.weights))
     found = np.full(candidates.size, -1, dtype=np.int64)
     capital = np.zeros(candidates.size)
     open_ = np.arange(candidates.size)
@@ -107,7 +147,7 @@ def first_crossings(stake: Stakes, candidates: Array, alpha: float) -> npt.NDArr
     for start in range(0, stake.values.size, block):
         part = slice(start, start + block)
         c = candidates[open_, None]
-        bets = np.minimum(stake.bets[part], CAUTION / ((1 + c) * heaviest))
+        bets = np.minimum(stake.bets[part], CAUTION / ((1 + c) * stake.heaviest))
         path = np.cumsum(np.log1p(bets * (stake.values[part] - c * stake.weights[part])), axis=1)
         path += capital[open_, None]
         over = path >= threshold

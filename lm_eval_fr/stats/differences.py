@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
-from .betting import Betting
+from .betting import Betting, Planned
 from .bounds import Bound, Wider, augmented, dirichlet, guard_size, standard_error, student
 from .estimates import Array, Difference, Flips, Interval, Kind
 from .proportions import Tango, mcnemar_exact
@@ -153,7 +153,9 @@ def choose(
         return student(units), "the metric has no known ends: no guard against rare large losses"
     if units.clustered:
         if units.count < FEW_CLUSTERS:
-            return Betting(units, alpha, units.count), f"{units.count} clusters, too few for a cluster-robust error"
+            return Betting(
+                units, alpha, Planned.of(units.sizes)
+            ), f"{units.count} clusters, too few for a cluster-robust error"
         return guarded(units, icc), None
     lost, gained = int((differences < 0).sum()), int((differences > 0).sum())
     if kind == "binary":
@@ -161,7 +163,9 @@ def choose(
     if kind == "outcome":
         return Wider(student(units), Tango(lost, gained, units.count)), None
     if lost + gained < FEW_NON_ZERO:
-        return Betting(units, alpha, units.count), f"{lost + gained} non-zero differences, too few for a t interval"
+        return Betting(
+            units, alpha, Planned.of(units.sizes)
+        ), f"{lost + gained} non-zero differences, too few for a t interval"
     return guarded(units, None), None
 
 

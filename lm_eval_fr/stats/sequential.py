@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, units_of, unusable, vector
-from .betting import CAUTION, Betting, Stakes, first_crossings, stakes
+from .betting import CAUTION, Betting, Planned, Stakes, first_crossings, stakes
 from .estimates import Array, Cumulative, Interval, Verdict
 
 
@@ -30,77 +30,89 @@ class EProcess:
     """Capital of two bettors, one against "the loss is the margin or more", one against "or less".
 
     Whoever reaches 1 / alpha has decided the margin, at whatever moment one looks (Ville's inequality;
-    Waudby-Smith and Ramdas 2024). Feed it one difference in [-1, 1] per independent unit - a document, or the
-    mean of a whole cluster - in an order that was fixed beforehand. n_max, the number of units planned, tunes the
-    bets; going beyond it stays valid. After stopping report `betting_interval`, never a t interval.
+    Waudby-Smith and Ramdas 2024). Feed it one independent unit after another - a document, or the sum of a whole
+    cluster - in an order that was fixed beforehand. planned.units tunes the bets; going beyond it stays valid. After
+    stopping report `betting_interval`, never a t interval.
     """
 
-    def __init__(self, margin: float, *, n_max: int, alpha: float = 0.025) -> None:
+    def __init__(self, margin: float, planned: Planned, *, alpha: float = 0.025) -> None:
         self.margin = check_margin(margin, largest=1.0)
-        if not 0 < alpha < 1 or n_max < 1:
-            raise UsageError(f"alpha {alpha} and {n_max} planned units make no test")
+        if not 0 < alpha < 1:
+            raise UsageError(f"an alpha of {alpha} makes no test", remedy="0.025 is customary")
         self.alpha = alpha
-        self.n_max = n_max
+        self.planned = planned
+        self._units = 0
         self._total = 0.0
+        self._documents = 0
         self._squares = 1.0  # one prior observation at distance 1, as in betting.variance_so_far
         self.state = EState(0, 0.0, 0.0, 0.0, "inconclusive")
 
-    def update(self, difference: float) -> EState:
-        """Takes the next unit; a verdict, once reached, stays."""
-        if not -1 <= difference <= 1:
-            raise UsageError(f"a difference of {difference} is outside of [-1, 1]")
-        n, margin = self.state.n + 1, self.margin
-        bet = math.sqrt(2 * math.log(1 / self.alpha) * n / (self.n_max * self._squares))
-        above = math.log1p(min(bet, CAUTION / (1 - margin)) * (difference + margin))
-        below = math.log1p(min(bet, CAUTION / (1 + margin)) * -(difference + margin))
-        self._total += difference
-        self._squares += (difference - self._total / (n + 1)) ** 2
+    def update(self, total: float, documents: int = 1) -> EState:
+        """Takes the next unit: the sum of its documents' differences. A verdict, once reached, stays."""
+        planned, margin = self.planned, self.margin
+        if documents < 1 or abs(total) > documents:
+            raise UsageError(f"a sum of {total} over {documents} documents is outside of [-1, 1] a document")
+        if documents > planned.largest:
+            raise UsageError(f"a unit of {documents} documents where at most {planned.largest:g} were planned")
+        self._units += 1
+        value, weight = total / planned.mean, documents / planned.mean
+        room = value + margin * weight
+        bet = math.sqrt(2 * math.log(1 / self.alpha) * self._units / (planned.units * self._squares))
+        above = math.log1p(min(bet, CAUTION / ((1 - margin) * planned.heaviest)) * room)
+        below = math.log1p(min(bet, CAUTION / ((1 + margin) * planned.heaviest)) * -room)
+        self._total += total
+        self._documents += documents
+        self._squares += (value - self._total / planned.mean / (self._units + 1)) ** 2
         gain = self.state.log_capital_non_inferior + above
         loss = self.state.log_capital_inferior + below
         verdict, decisive = self.state.verdict, math.log(1 / self.alpha)
         if verdict == "inconclusive":
             verdict = "non_inferior" if gain >= decisive else "inferior" if loss >= decisive else verdict
-        self.state = EState(n, self._total / n, gain, loss, verdict)
+        self.state = EState(self._units, self._total / self._documents, gain, loss, verdict)
         return self.state
 
 
 def confidence_sequence(
-    differences: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95, n_max: int | None = None
+    differences: npt.ArrayLike,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    planned: Planned | None = None,
 ) -> Cumulative:
     """The mean difference after every unit, and a band that covers the true mean at all of them together.
 
-    differences: in [-1, 1], in the plan's order. With clusters the unit is the mean of a whole cluster, in order
-    of first appearance, and every cluster counts the same. n_max: units planned (those given, if left out).
-    The band is the e-process of EProcess inverted over a fine grid, rounded outwards.
+    differences: in [-1, 1], in the plan's order. With clusters the unit is a whole cluster, in order of first
+    appearance; every document counts the same, so that the last point is the mean that the report gives. planned:
+    those given, if left out. The band is the e-process of EProcess inverted over a fine grid, rounded outwards.
     """
     values = vector(differences, "differences")
     check_level(level)
     codes = cluster_codes(clusters, values.size) if values.size else None
     unit: Literal["document", "cluster"] = "document" if codes is None else "cluster"
-    method = "betting confidence sequence" + (" on cluster means" if codes is not None else "")
-    reason = unusable(values)
-    if reason is None and np.abs(values).max() > 1:
-        reason = "differences beyond [-1, 1]: without known ends there is no band"
+    method = "betting confidence sequence" + (" on cluster sums" if codes is not None else "")
+    reason = without_ends(values)
     if reason:
         none = np.empty(0)
         return Cumulative(none.astype(np.int64), none, none, none, level, unit, 0, None, method, reason)
-    whole = units_of(values, codes)
-    units, documents = equal(whole), np.cumsum(whole.sizes)
-    mean = np.cumsum(units.sums) / np.arange(1, units.count + 1)
-    low, high = band(units, (1 - level) / 2, n_max or units.count)
+    units = units_of(values, codes)
+    documents = np.cumsum(units.sizes)
+    mean = np.cumsum(units.sums) / documents
+    low, high = band(units, (1 - level) / 2, planned or Planned.of(units.sizes))
     changes, last = sign_changes(mean, documents)
     return Cumulative(documents.astype(np.int64), mean, low, high, level, unit, changes, last, method)
 
 
-def equal(units: Units) -> Units:
-    """Every cluster by its mean: what the e-process takes in."""
-    return Units(units.sums / units.sizes, np.ones(units.count), units.clustered)
+def without_ends(values: Array) -> str | None:
+    """Why these differences have no band, or None."""
+    if reason := unusable(values):
+        return reason
+    return "differences beyond [-1, 1]: without known ends there is no band" if np.abs(values).max() > 1 else None
 
 
-def band(units: Units, alpha: float, n_max: int) -> tuple[Array, Array]:
+def band(units: Units, alpha: float, planned: Planned) -> tuple[Array, Array]:
     mirror = Units(-units.sums, units.sizes, units.clustered)
-    low = lower_band(stakes(units, alpha, n_max), alpha)
-    return low, -lower_band(stakes(mirror, alpha, n_max), alpha)
+    low = lower_band(stakes(units, alpha, planned), alpha)
+    return low, -lower_band(stakes(mirror, alpha, planned), alpha)
 
 
 def lower_band(stake: Stakes, alpha: float) -> Array:
@@ -126,24 +138,25 @@ def sign_changes(mean: Array, documents: Array) -> tuple[int, int | None]:
 
 
 def betting_interval(
-    differences: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95, n_max: int | None = None
+    differences: npt.ArrayLike,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    planned: Planned | None = None,
 ) -> Interval:
     """The interval to report after stopping early: it holds at any stopping time.
 
-    differences and clusters as for `confidence_sequence`, whose last point this is, exactly; with clusters the
-    estimate is the mean of their means. `betting_p_value` is the p-value that goes with it.
+    differences, clusters and planned as for `confidence_sequence`, whose last point this is, exactly.
+    `betting_p_value` is the p-value that goes with it.
     """
     values = vector(differences, "differences")
     check_level(level)
     codes = cluster_codes(clusters, values.size) if values.size else None
     count = None if codes is None else int(codes.max()) + 1
-    reason = unusable(values)
-    if reason is None and np.abs(values).max() > 1:
-        reason = "differences beyond [-1, 1]: without known ends there is no bound"
-    if reason:
+    if reason := without_ends(values):
         return Interval(None, None, None, level, "betting bound", int(values.size), count, reason=reason)
-    units = equal(units_of(values, codes))
-    bound = Betting(units, (1 - level) / 2, n_max or units.count)
+    units = units_of(values, codes)
+    bound = Betting(units, (1 - level) / 2, planned or Planned.of(units.sizes))
     low, high = bound.interval(level)
     return Interval(units.mean, low, high, level, bound.name, int(values.size), count)
 
@@ -154,7 +167,7 @@ def betting_p_value(
     *,
     clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
-    n_max: int | None = None,
+    planned: Planned | None = None,
     inferior: bool = False,
 ) -> float | None:
     """One-sided p for "the loss is the margin or more" (with `inferior`: "or less"), at any stopping time.
@@ -163,8 +176,8 @@ def betting_p_value(
     """
     values = vector(differences, "differences")
     check_margin(margin, largest=1.0)
-    if unusable(values) or np.abs(values).max() > 1:
+    if without_ends(values):
         return None
-    units = equal(units_of(values, cluster_codes(clusters, values.size)))
-    bound = Betting(units, (1 - check_level(level)) / 2, n_max or units.count)
+    units = units_of(values, cluster_codes(clusters, values.size))
+    bound = Betting(units, (1 - check_level(level)) / 2, planned or Planned.of(units.sizes))
     return bound.p_below(-margin) if inferior else bound.p_above(-margin)

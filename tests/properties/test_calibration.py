@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lm_eval_fr.stats import EProcess, betting_interval, paired_difference, recovery_interval
+from lm_eval_fr.stats import EProcess, Planned, betting_interval, paired_difference, recovery_interval
 from lm_eval_fr.stats.arrays import Units
 from lm_eval_fr.stats.differences import choose
 from tests.properties import worlds as w
@@ -110,7 +110,18 @@ def test_stopping_early_by_cluster() -> None:
     g = generator("stop")
     sizes = w.sizes_of(g, 3000, 80, uneven=False)
     sums, _ = w.CLUSTER_WORLDS[0].draw(g, sizes, -0.05)
-    assert (w.betting_p(sums / sizes, -0.05) <= w.ALPHA).mean() <= w.ALPHA + allowance(3000)
+    assert (w.betting_p(sums, -0.05, sizes=sizes) <= w.ALPHA).mean() <= w.ALPHA + allowance(3000)
+
+
+def test_stopping_early_where_long_articles_lose() -> None:
+    """Articles of one document lose nothing, those of nine 12 points: 10.8 over all documents, but 6 over articles."""
+    g, studies = generator("long articles"), 3000
+    sizes = np.where(g.random((studies, 120)) < 0.5, 1, 9)
+    loss = np.where(sizes == 9, -0.12, 0.0)
+    sums = np.clip(g.normal(loss * sizes, 0.1 * sizes**0.5), -sizes, sizes)
+    assert (w.betting_p(sums, -0.108, sizes=sizes) <= w.ALPHA).mean() <= w.ALPHA + allowance(studies)
+    by_article = w.betting_p(sums / sizes, -0.108) <= w.ALPHA
+    assert by_article.mean() > 0.5, "the mean of the articles' means is another quantity"
 
 
 def test_stopping_early_gains_something() -> None:
@@ -172,7 +183,7 @@ def test_stacked_clusters_are_single_studies(uneven: bool) -> None:
 def test_the_e_process_is_the_simulated_one() -> None:
     d = w.WORLDS[0].draw(generator("e"), 3, 200, 0.1)
     for row, p in zip(d, w.betting_p(d, -0.02), strict=True):
-        process = EProcess(0.02, n_max=200)
+        process = EProcess(0.02, Planned(200))
         best = max(process.update(float(x)).log_capital_non_inferior for x in row)
         assert np.exp(-max(best, 0)) == pytest.approx(p)
         low = betting_interval(row).low

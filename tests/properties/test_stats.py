@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lm_eval_fr.stats import (
     Difference,
     EProcess,
+    Planned,
     assess,
     betting_interval,
     confidence_sequence,
@@ -149,7 +150,7 @@ def test_band_contains_what_the_interval_contains(values: list[float], margin: f
     assert exact.high is not None
     assert (np.diff(band.low) >= 0).all()
     assert band.low[-1] <= max(exact.low, band.mean[-1]) + 1e-9
-    process = EProcess(margin, n_max=len(values))
+    process = EProcess(margin, Planned(len(values)))
     verdicts = [process.update(value).verdict for value in values]
     if "non_inferior" in verdicts:
         assert exact.low > -margin or exact.low == pytest.approx(band.mean[-1])

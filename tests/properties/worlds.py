@@ -92,10 +92,13 @@ def p_below(d: np.ndarray, c: float) -> np.ndarray:
     return p_above(-d, -c)
 
 
-def betting_p(d: np.ndarray, c: float, n_max: int | None = None) -> np.ndarray:
-    """With the running maximum: valid at every stopping time, hence also at the end."""
-    bets = np.sqrt(2 * np.log(1 / ALPHA) / ((n_max or d.shape[1]) * variance_so_far(d)))
-    return np.exp(-np.maximum(log_capital(d, bets, c).max(axis=1), 0.0))
+def betting_p(d: np.ndarray, c: float, sizes: np.ndarray | None = None) -> np.ndarray:
+    """With the running maximum: valid at every stopping time, hence also at the end. sizes: where d are sums."""
+    weights = np.ones_like(d) if sizes is None else sizes / sizes.mean(axis=1, keepdims=True)
+    values = d if sizes is None else d * weights / sizes
+    heaviest = weights.max(axis=1, keepdims=True)
+    bets = np.sqrt(2 * np.log(1 / ALPHA) / (d.shape[1] * variance_so_far(values)))
+    return np.exp(-np.maximum(log_capital(values, bets, c, weights, heaviest).max(axis=1), 0.0))
 
 
 def dirichlet_p(d: np.ndarray, c: float) -> np.ndarray:

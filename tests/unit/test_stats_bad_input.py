@@ -108,7 +108,7 @@ def test_margins_that_nothing_can_show(margin: float) -> None:
         lambda: stats.assess(difference, margin),
         lambda: stats.paired_difference(SCORES, WORSE, margin=margin),
         lambda: stats.documents_for_margin(margin, stats.score_spread(0.2)),
-        lambda: stats.EProcess(margin, n_max=10),
+        lambda: stats.EProcess(margin, stats.Planned(10)),
         lambda: stats.betting_p_value(SCORES - WORSE, margin),
     ):
         with pytest.raises(UsageError, match="cannot be shown by any number of documents"):
@@ -121,7 +121,7 @@ def test_margins_beyond_the_range() -> None:
         lambda: stats.assess(difference, 2.0),
         lambda: stats.assess(difference, 1.0),
         lambda: stats.net_win_rate([1, 0, -1], margin=10),
-        lambda: stats.EProcess(1.0, n_max=10),
+        lambda: stats.EProcess(1.0, stats.Planned(10)),
         lambda: stats.documents_for_margin(2.0, stats.score_spread(0.2)),
     ):
         with pytest.raises(UsageError, match=r"accepts every loss.*margins are shares, not points"):
@@ -142,8 +142,9 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: stats.tango_interval(5, 5, 9), "do not fit"),
     (lambda: stats.holm([0.1, 1.5]), "1.5 is not a p-value"),
     (lambda: stats.overall({}), "nothing to decide"),
-    (lambda: stats.EProcess(0.1, n_max=0), "make no test"),
-    (lambda: stats.EProcess(0.1, n_max=5).update(1.5), "outside of"),
+    (lambda: stats.Planned(0), "make no test"),
+    (lambda: stats.EProcess(0.1, stats.Planned(5)).update(1.5), "outside of"),
+    (lambda: stats.EProcess(0.1, stats.Planned(5), alpha=1), "an alpha of 1 makes no test"),
     (lambda: stats.noise_floor(SCORES, SCORES, answers_changed=[True]), "1 flags of changed answers for 40"),
     (lambda: stats.exact_match_spread(5), "not a share"),
     (lambda: stats.judge_spread(-0.1), "not a share"),

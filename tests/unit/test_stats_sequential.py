@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from lm_eval_fr.stats import EProcess, betting_interval, betting_p_value, confidence_sequence, paired_difference
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats import EProcess, Planned, betting_interval, betting_p_value, confidence_sequence
 from lm_eval_fr.stats.betting import log_capital, variance_so_far
 
 RNG = np.random.default_rng(40)
@@ -15,7 +16,7 @@ DIFFERENCES = np.clip(RNG.normal(0.02, 0.3, 400), -1, 1)
 
 
 def run(differences: np.ndarray, margin: float, n_max: int) -> list[tuple[float, float]]:
-    process = EProcess(margin, n_max=n_max)
+    process = EProcess(margin, Planned(n_max))
     states = [process.update(float(d)) for d in differences]
     return [(state.log_capital_non_inferior, state.log_capital_inferior) for state in states]
 
@@ -33,7 +34,7 @@ def by_hand(differences: np.ndarray, margin: float, n_max: int, alpha: float) ->
 
 
 def test_capital_is_the_formula_s() -> None:
-    process = EProcess(0.1, n_max=400, alpha=0.025)
+    process = EProcess(0.1, Planned(400), alpha=0.025)
     for d in DIFFERENCES[:120]:
         state = process.update(float(d))
     assert math.exp(state.log_capital_non_inferior) == pytest.approx(by_hand(DIFFERENCES[:120], 0.1, 400, 0.025))
@@ -60,29 +61,29 @@ def test_bets_know_only_the_past() -> None:
 
 
 def test_a_verdict_stays() -> None:
-    process = EProcess(0.1, n_max=400)
+    process = EProcess(0.1, Planned(400))
     verdicts = [process.update(1.0).verdict for _ in range(30)] + [process.update(-1.0).verdict for _ in range(100)]
     first = verdicts.index("non_inferior")
     assert 0 < first < 30
     assert set(verdicts[first:]) == {"non_inferior"}
-    process = EProcess(0.1, n_max=100)
+    process = EProcess(0.1, Planned(100))
     assert [process.update(-0.9).verdict for _ in range(60)][-1] == "inferior"
 
 
 def test_stopping_and_interval_say_the_same() -> None:
     """At every moment: the e-process has decided exactly if the interval reported then excludes the margin."""
     for margin in (0.05, 0.1, 0.2):
-        process = EProcess(margin, n_max=400)
+        process = EProcess(margin, Planned(400))
         for n, d in enumerate(DIFFERENCES, start=1):
             state = process.update(float(d))
             if n % 57 == 0 or state.verdict != "inconclusive":
-                found = betting_interval(DIFFERENCES[:n], n_max=400)
+                found = betting_interval(DIFFERENCES[:n], planned=Planned(400))
                 assert found.low is not None
                 assert (found.low > -margin) is (state.verdict == "non_inferior")
-                p = betting_p_value(DIFFERENCES[:n], margin, n_max=400)
+                p = betting_p_value(DIFFERENCES[:n], margin, planned=Planned(400))
                 assert p is not None
                 assert (p <= 0.025) is (state.verdict == "non_inferior")
-                worse = betting_p_value(DIFFERENCES[:n], margin, n_max=400, inferior=True)
+                worse = betting_p_value(DIFFERENCES[:n], margin, planned=Planned(400), inferior=True)
                 assert worse is not None
                 assert (worse <= 0.025) is (state.verdict == "inferior")
             if state.verdict != "inconclusive":
@@ -111,8 +112,49 @@ def test_band_by_cluster() -> None:
     assert band.documents.tolist() == list(range(5, 401, 5))
     assert band.mean[-1] == pytest.approx(DIFFERENCES.mean())
     assert band.mean[0] == pytest.approx(DIFFERENCES[::80].mean())
-    assert band.method == "betting confidence sequence on cluster means"
-    assert betting_interval(DIFFERENCES, clusters=labels).method == "betting bound on cluster means"
+    assert band.method == "betting confidence sequence on cluster sums"
+    assert betting_interval(DIFFERENCES, clusters=labels).method == "betting bound on cluster sums"
+
+
+def uneven_clusters(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Differences and labels of 60 clusters of 1 or 9 documents."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(60), np.where(generator.random(60) < 0.5, 1, 9))
+    return np.clip(generator.normal(0.03, 0.3, labels.size), -1, 1), labels
+
+
+def test_uneven_clusters_weigh_by_their_documents() -> None:
+    """The band ends at the estimate that the report gives; stopping, interval and band are one test."""
+    differences, labels = uneven_clusters(3)
+    sizes = np.bincount(labels)
+    planned = Planned.of(sizes)
+    assert (planned.units, planned.mean, planned.largest) == (60, sizes.mean(), 9)
+    band = confidence_sequence(differences, clusters=labels)
+    assert band.mean[-1] == pytest.approx(differences.mean())
+    assert band.mean[-1] != pytest.approx((np.bincount(labels, differences) / sizes).mean())
+    exact = betting_interval(differences, clusters=labels)
+    assert exact.estimate == pytest.approx(differences.mean())
+    assert band.low[-1] <= (exact.low or 0.0)
+    assert band.low[-1] == pytest.approx(exact.low, abs=0.02)
+    process = EProcess(0.2, planned)
+    for seen, (total, size) in enumerate(zip(np.bincount(labels, differences), sizes, strict=True), start=1):
+        state = process.update(float(total), int(size))
+        part = labels < seen
+        p = betting_p_value(differences[part], 0.2, clusters=labels[part], planned=planned)
+        assert p is not None
+        assert (p <= 0.025) is (state.verdict == "non_inferior")
+        if state.verdict != "inconclusive":
+            break
+    assert state.verdict == "non_inferior"
+    assert seen < 60
+
+
+def test_clusters_larger_than_planned_are_refused() -> None:
+    differences, labels = uneven_clusters(3)
+    with pytest.raises(UsageError, match="5 was planned as the largest"):
+        betting_interval(differences, clusters=labels, planned=Planned(60, 4.0, 5.0))
+    with pytest.raises(UsageError, match="a unit of 3 documents where at most 2 were planned"):
+        EProcess(0.1, Planned(10, 1.5, 2.0)).update(0.5, 3)
 
 
 def test_lead_that_changes() -> None:
@@ -132,13 +174,4 @@ def test_lead_that_changes() -> None:
 def test_no_band_without_ends() -> None:
     found = confidence_sequence([1.0, 2.0])
     assert found.reason == "differences beyond [-1, 1]: without known ends there is no band"
-    assert betting_interval([1.0, 2.0]).reason == "differences beyond [-1, 1]: without known ends there is no bound"
-
-
-def test_sparse_differences_take_the_betting_interval() -> None:
-    reference = np.full(300, 0.5)
-    candidate = reference + np.where(np.arange(300) % 40 == 0, -0.2, 0.0)
-    found = paired_difference(candidate, reference, margin=0.05)
-    same = betting_interval(candidate - reference)
-    assert (found.interval.low, found.interval.high) == (pytest.approx(same.low), pytest.approx(same.high))
-    assert found.p_non_inferior == pytest.approx(betting_p_value(candidate - reference, 0.05))
+    assert betting_interval([1.0, 2.0]).reason == "differences beyond [-1, 1]: without known ends there is no band"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from lm_eval_fr.judge.live.asker import Halt
 from lm_eval_fr.judge.verdicts.judge_summary import Stopped
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, possible_scores
-from lm_eval_fr.stats.sequential import EProcess
+from lm_eval_fr.stats import EProcess, Planned
 
 if TYPE_CHECKING:
     from lm_eval_fr.judge.verdicts.judged_pairs import Judged
@@ -36,8 +36,9 @@ class Anytime:
         self._pairs = 0
         self._lazy = lazy
         self._ahead = ahead
-        self._worst = EProcess(margin, n_max=len(unit_sizes), alpha=alpha)
-        self._best = EProcess(margin, n_max=len(unit_sizes), alpha=alpha)
+        self._planned = Planned.of(unit_sizes)
+        self._worst = EProcess(margin, self._planned, alpha=alpha)
+        self._best = EProcess(margin, self._planned, alpha=alpha)
 
     def may_start(self, unit: int) -> bool:
         return unit <= self.looked + self._ahead
@@ -61,9 +62,9 @@ class Anytime:
     def _look(self, unit: _Unit) -> None:
         self.looked += 1
         self._pairs += unit.size
-        if self._worst.update(unit.worst / unit.size).verdict == "non_inferior":
+        if self._worst.update(unit.worst, unit.size).verdict == "non_inferior":
             self._stop("non_inferior")
-        if self._best.update(unit.best / unit.size).verdict == "inferior":
+        if self._best.update(unit.best, unit.size).verdict == "inferior":
             self._stop("inferior")
 
     def _stop(self, decision: Literal["non_inferior", "inferior"]) -> None:
@@ -75,4 +76,5 @@ class Anytime:
             units_planned=len(self._sizes),
             pairs=self._pairs,
             pairs_planned=sum(self._sizes),
+            largest_unit=int(self._planned.largest),
         )

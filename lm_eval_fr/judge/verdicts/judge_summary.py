@@ -26,6 +26,7 @@ class Stopped:
     units_planned: int
     pairs: int
     pairs_planned: int
+    largest_unit: int | None = None  # pairs; None in summaries of before it was kept
 
 
 @dataclass(frozen=True)
