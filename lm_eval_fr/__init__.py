@@ -1,7 +1,8 @@
 """Did a change of serving cost quality on French work? Paired lm-evaluation-harness runs, a blind judge, a verdict.
 
     import lm_eval_fr as fr
-    fr.pairs_frame("runs/nvfp4", "runs/api")
+    report = fr.compare("runs/nvfp4", "runs/api", judge="runs/judge", margins={"gold": "2%", "judge": "10%"})
+    report.verdict, report.task("piaf_fr").difference
 
 Importing this package imports none of torch, transformers, datasets, lm_eval, numpy or pandas: each name below is
 imported when it is first used.
@@ -15,9 +16,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lm_eval_fr.analyses.fidelity.fidelity_command import fidelity
+    from lm_eval_fr.analyses.fidelity.fidelity_model import Fidelity
     from lm_eval_fr.analyses.frames import pairs_frame, verdicts_frame
     from lm_eval_fr.check.check_findings import CheckReport
     from lm_eval_fr.check.plan_check import check_plan
+    from lm_eval_fr.compare.compare_paths import compare, compare_many
+    from lm_eval_fr.compare.comparison import Comparison
     from lm_eval_fr.errors import (
         ArmError,
         InputError,
@@ -33,33 +38,50 @@ if TYPE_CHECKING:
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.plan import Plan
     from lm_eval_fr.plan_reader import load_plan
+    from lm_eval_fr.report.model import JudgeResult, ManyReport, Report, TaskResult
+    from lm_eval_fr.study import StudyResult, run_study
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ArmError",
     "CheckReport",
+    "Comparison",
+    "Fidelity",
     "InputError",
     "JournalError",
     "JudgeError",
+    "JudgeResult",
     "JudgeSummary",
     "LmEvalFrError",
+    "ManyReport",
     "MismatchError",
     "Plan",
     "PlanError",
+    "Report",
+    "StudyResult",
+    "TaskResult",
     "Unfinished",
     "UsageError",
     "check_plan",
+    "compare",
+    "compare_many",
+    "fidelity",
     "judge",
     "load_plan",
     "pairs_frame",
+    "run_study",
     "verdicts_frame",
 ]
 
 _HOMES = {
+    "analyses.fidelity.fidelity_command": ("fidelity",),
+    "analyses.fidelity.fidelity_model": ("Fidelity",),
     "analyses.frames": ("pairs_frame", "verdicts_frame"),
     "check.check_findings": ("CheckReport",),
     "check.plan_check": ("check_plan",),
+    "compare.compare_paths": ("compare", "compare_many"),
+    "compare.comparison": ("Comparison",),
     "errors": (
         *("ArmError", "InputError", "JournalError", "JudgeError", "LmEvalFrError", "MismatchError", "PlanError"),
         *("Unfinished", "UsageError"),
@@ -68,6 +90,8 @@ _HOMES = {
     "judge.verdicts.judge_summary": ("JudgeSummary",),
     "plan": ("Plan",),
     "plan_reader": ("load_plan",),
+    "report.model": ("JudgeResult", "ManyReport", "Report", "TaskResult"),
+    "study": ("StudyResult", "run_study"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

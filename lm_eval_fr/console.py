@@ -6,7 +6,6 @@ No command lives here; `cli` has them.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,8 @@ from lm_eval_fr.exits import PROGRAM, crashed, fail, interrupted, prepare_stream
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.signals import signals_as_interrupts
 from lm_eval_fr.io.streams import redacted_output
+
+LONGEST_HELP = 1000  # characters of a sentence that the list of commands shows
 
 
 class _Stopped(Exception):
@@ -56,6 +57,12 @@ class Program(click.Group):
         except (KeyboardInterrupt, OSError) as error:
             raise _Stopped from error
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its whole first sentence."""
+        commands = [(name, self.commands[name].get_short_help_str(LONGEST_HELP)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(commands)
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = _near(args[0], self.list_commands(ctx))
@@ -63,61 +70,14 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Existing(click.ParamType):
-    """A file or folder that must exist; a near name is offered where it does not."""
+class WithPlan(click.Command):
+    """A command whose help ends with a whole plan, the README's."""
 
-    name = "path"
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from lm_eval_fr.demo import example_plan
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        path = Path(value)
-        if path.exists():
-            return path
-        missing = path
-        while not missing.parent.exists():
-            missing = missing.parent
-        siblings = (
-            [str(missing.parent / name.name) for name in missing.parent.iterdir()] if missing.parent.is_dir() else []
-        )
-        return self.fail(f"{value}: no such file or folder{_near(str(missing), siblings)}", param, ctx)
-
-
-class Assignment(click.ParamType):
-    """[NAME=]NUMBER, as `--margin 0.02` or `--margin piaf_fr=0.03`; a bare number is for `default`."""
-
-    name = "[name=]x"
-
-    def __init__(self, default: str = "") -> None:
-        self.default = default
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        name, _, number = str(value).rpartition("=")
-        return name or self.default, Percent().convert(number, param, ctx)
-
-
-class Percent(click.ParamType):
-    """A fraction: 0.02 or 2%."""
-
-    name = "x"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from lm_eval_fr.plan_reader import parse_share
-
-        try:
-            return parse_share(value)
-        except ValueError as error:
-            return self.fail(f"{value!r} is not a number: {error}", param, ctx)
-
-
-class NamedWord(click.ParamType):
-    """NAME=WORD, as `--metric gsm8k=exact_match`."""
-
-    name = "name=word"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        name, equals, word = str(value).partition("=")
-        if not (name and equals and word):
-            self.fail(f"{value!r} is not NAME=WORD, e.g. gsm8k=exact_match", param, ctx)
-        return name, word
+        formatter.write("\nA plan:\n")
+        formatter.write("".join(f"  {line}" for line in example_plan().read_text("utf-8").splitlines(keepends=True)))
 
 
 def say(message: str) -> None:

@@ -21,9 +21,9 @@ from lm_eval_fr.arms.child import Child
 from lm_eval_fr.arms.planned import arm_flags, planned_arms
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
-from lm_eval_fr.plan import ArmPlan, EarlierPlan, Plan
+from lm_eval_fr.plan import ArmPlan, Plan
 from lm_eval_fr.plan_reader import load_plan
-from lm_eval_fr.study_folder import StudyFolder, earlier_plans, was_run
+from lm_eval_fr.study_folder import StudyFolder, was_run
 
 if TYPE_CHECKING:
     from lm_eval_fr.compare import Comparison
@@ -75,7 +75,9 @@ def run_study(
         pairing = study.pair("candidate", "reference")
         summary = study.judge(pairing)
         study.step(study.steps, "comparing")
-        report = study.compare(pairing, summary, earlier_plans(kept.state, plan, study.out))
+        from lm_eval_fr.compare.compare_paths import compare_study
+
+        report = compare_study(study.out, pairing, command=command)
         study.write(report)
         kept.results_seen()
     unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"
@@ -174,14 +176,6 @@ class _Study:
         finally:
             if reporter is not None:
                 reporter.close()
-
-    def compare(self, pairing: Pairing, summary: JudgeSummary | None, earlier: Sequence[EarlierPlan]) -> Comparison:
-        from lm_eval_fr.compare import compare
-        from lm_eval_fr.compare.study_options import study_options
-
-        judged = summary is not None
-        options = study_options(self.plan, self.out, judged=judged, command=self.command, earlier_plans=earlier)
-        return compare(pairing, options)
 
     def write(self, report: Comparison) -> None:
         report.to_html(self.out / "report.html")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -18,24 +17,12 @@ from lm_eval_fr.arms.planned import data_files
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.locks import Lock
-from lm_eval_fr.plan import ArmPlan, EarlierPlan, Plan, arm_hash, changes
+from lm_eval_fr.plan import ArmPlan, Plan, arm_hash, changes
+from lm_eval_fr.plan_history import PLAN, STATE, UsedPlan, read_state
 
-PLAN, STATE, REPORT, DONE = "plan.yaml", "study.json", "compare.json", "arm.done"
+DONE = "arm.done"
 REMEDY = "give an --out that can be written"
 _OF_ARMS = ("tasks", "limit", "seed", "data_dir", "metadata", "repeats")
-
-
-class UsedPlan(msgspec.Struct, kw_only=True):
-    """A plan that was used in the folder. content and seen: unknown to folders of the first version."""
-
-    hash: str
-    first_used: str
-    content: dict[str, Any] | None = None
-    seen: bool | None = None
-
-
-class State(msgspec.Struct):
-    plans: list[UsedPlan] = []
 
 
 class DoneArm(msgspec.Struct, frozen=True):
@@ -107,17 +94,6 @@ class StudyFolder:
         write_atomic(self.path / STATE, msgspec.json.format(msgspec.json.encode(self.state), indent=1), remedy=REMEDY)
 
 
-def read_state(path: Path) -> State:
-    """What the folder remembers; nothing where it is new. Raises InputError for a file of another kind."""
-    file = path / STATE
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=State)
-    except (FileNotFoundError, NotADirectoryError):
-        return State()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise InputError("not a study's state", where=file, remedy="give another --out") from None
-
-
 def read_done(arm: Path) -> DoneArm | None:
     """What is noted in the arm's folder when it is done; None where it is not."""
     try:
@@ -133,13 +109,3 @@ def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan) -> bool:
     """Whether the arm is done as the plan has it, whatever its documents are now."""
     done = read_done(arm_folder)
     return done is not None and done.work == arm_hash(plan, arm)
-
-
-def earlier_plans(state: State, plan: Plan, path: Path) -> tuple[EarlierPlan, ...]:
-    """The other plans whose results were seen in the folder; the first version did not note which those were."""
-    any_results = (path / REPORT).exists()
-    return tuple(
-        EarlierPlan(used.hash, None if used.content is None else changes(used.content, plan.content))
-        for used in state.plans
-        if used.hash != plan.hash and (any_results if used.seen is None else used.seen)
-    )

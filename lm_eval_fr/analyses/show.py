@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.plan_history import is_study
 
 if TYPE_CHECKING:
     from lm_eval_fr.logs import Run, Sample
@@ -18,10 +19,13 @@ MOST_RUNS = 2
 def show_sample(paths: Sequence[Path], *, task: str | None, doc: str | None, columns: int) -> str:
     """The document `doc` (its number, or the start of its hash; None: the first) of `task` (None: the only one).
 
+    paths: one or two runs, or a study.
     Raises UsageError for more than two runs or a task that must be named, InputError for a document that is not there.
     """
     from lm_eval_fr.logs import find_run
 
+    if len(paths) == 1 and is_study(paths[0]):
+        paths = [paths[0] / "candidate", paths[0] / "reference"]
     if len(paths) > MOST_RUNS:
         raise UsageError(f"{len(paths)} runs", remedy="show takes one or two")
     runs = [find_run(path) for path in paths]

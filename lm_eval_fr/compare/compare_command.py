@@ -1,75 +1,71 @@
-"""`lm-eval-fr compare`: runs and options in, the report in every format that was asked for out."""
+"""`lm-eval-fr compare`: folders and flags in, the report in every format that was asked for out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from lm_eval_fr.compare.builder import compare, gate_code
-from lm_eval_fr.compare.compare_options import CompareOptions
-from lm_eval_fr.compare.several import compare_many
+from lm_eval_fr.compare.builder import gate_code
+from lm_eval_fr.compare.compare_paths import compare, compare_many
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.logs import find_run
-from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
 from lm_eval_fr.report.json_writer import to_json
-from lm_eval_fr.report.model import ManyReport
+from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.report_sections import sections_of_many
+
+GATE_REMEDY = "--margin 2% accepts a loss of two points"
 
 
 @dataclass(frozen=True)
-class CompareCommand:
-    """The flags that are the command's own; the others are CompareOptions."""
+class CompareFlags:
+    """The flags of the command. of_all: those that `compare` and `compare_many` take by the same name."""
 
-    judged: Sequence[Path] = ()
+    judges: Sequence[Path] = ()
     margins: Sequence[tuple[str, float]] = ()
-    candidate_rerun: Path | None = None
-    reference_rerun: Path | None = None
     recovered_from: str | None = None
-    metrics: Sequence[tuple[str, str]] = ()
-    filters: Sequence[tuple[str, str]] = ()
-    tasks: Sequence[str] = ()
+    of_one: Mapping[str, Any] = field(default_factory=dict)
+    of_all: Mapping[str, Any] = field(default_factory=dict)
     gate: bool = False
 
 
 def compare_command(
     runs: Sequence[Path],
-    flags: CompareCommand,
-    options: CompareOptions,
-    destinations: Destinations,
+    flags: CompareFlags,
+    to: Destinations,
     *,
     show: Show,
     say: Show,
     colour: bool,
+    full: bool = False,
 ) -> int:
     """Compares, writes what was asked for, shows the table unless stdout is owned, and returns the gate's code.
 
-    runs: one candidate or several, and the reference last. Raises UsageError for flags that do not go together.
+    runs: a study; or one candidate or several, and the reference last. Raises UsageError for flags that do not go
+    together.
     """
-    _check(runs, flags, options, destinations)
-    destinations.check()
-    *candidates, reference = [find_run(run, tasks=flags.tasks or None) for run in runs]
-    pairings = [
-        pair_runs(
-            candidate,
+    to.check()
+    if flags.of_one["prices"].successes and not flags.of_one["prices"].prices:
+        raise UsageError("goes with --price", where="--success")
+    margins = _margins(flags.margins)
+    if len(runs) > 2:
+        _check_many(flags, to)
+        *candidates, reference = runs
+        many = compare_many(
+            candidates,
             reference,
-            tasks=flags.tasks or None,
-            allow=options.allow,
-            metrics=dict(flags.metrics),
-            filters=dict(flags.filters),
+            judges=flags.judges,
+            margins=margins,
+            recovered_from=flags.recovered_from,
+            **flags.of_all,
         )
-        for candidate in candidates
-    ]
-    options = _complete(flags, options)
-    if len(pairings) > 1:
-        many = compare_many(pairings, options, judge_dirs=flags.judged, recovered_from=flags.recovered_from)
+        _check_gate(flags, many.reports)
         sections = sections_of_many(many)
         deliver(
-            destinations,
+            to,
             json=lambda: to_json(many),
             markdown=lambda: markdown.render(sections),
             text=lambda: text.render(sections, colour=colour),
@@ -77,12 +73,21 @@ def compare_command(
             say=say,
         )
         return _gate_of_many(many)
-    report = compare(pairings[0], options)
+    if len(flags.judges) > 1:
+        raise UsageError(f"{len(flags.judges)} judge folders for one candidate", where="--judge")
+    if flags.recovered_from:
+        raise UsageError("goes with several candidates", where="--recovered-from")
+    judge = flags.judges[0] if flags.judges else None
+    other = runs[1] if len(runs) == 2 else None
+    report = compare(runs[0], other, judge=judge, margins=margins, **flags.of_one, **flags.of_all)
+    _check_gate(flags, [report])
     deliver(
-        destinations,
+        to,
         json=report.to_json,
         markdown=report.to_markdown,
         html=report.to_html,
+        junit=report.to_junit,
+        badge=report.to_badge,
         text=lambda: report.to_text(colour=colour),
         show=show,
         say=say,
@@ -90,48 +95,30 @@ def compare_command(
     return gate_code(report)
 
 
-def _check(runs: Sequence[Path], flags: CompareCommand, options: CompareOptions, destinations: Destinations) -> None:
-    if len(runs) < 2:
-        raise UsageError("only one run was given", remedy="give CANDIDATE and REFERENCE")
-    if options.prices.successes and not options.prices.prices:
-        raise UsageError("goes with --price", where="--success")
-    if flags.gate and not flags.margins:
-        raise UsageError("needs a margin", where="--gate", remedy="--margin 0.02 accepts a loss of two points")
-    if len(runs) == 2:
-        if len(flags.judged) > 1:
-            raise UsageError(f"{len(flags.judged)} judge folders for one candidate", where="--judge")
-        if flags.recovered_from:
-            raise UsageError("goes with several candidates", where="--recovered-from")
-        return
-    for flag, given in (
-        ("--html", destinations.html_file),
-        ("--candidate-rerun", flags.candidate_rerun),
-        ("--reference-rerun", flags.reference_rerun),
-        ("--claims", options.claims),
-        ("--fidelity", options.fidelity),
-        ("--price", options.prices.prices or None),
-        ("--cost-ratio", options.cost_ratio),
-    ):
-        if given is not None:
-            raise UsageError("is for one candidate", where=flag, remedy="compare that candidate alone")
-
-
-def _complete(flags: CompareCommand, options: CompareOptions) -> CompareOptions:
-    now = datetime.now().astimezone()
+def _margins(given: Sequence[tuple[str, float]]) -> dict[str, float]:
     margins: dict[str, float] = {}
-    for name, margin in flags.margins:
+    for name, margin in given:
         if name in margins:
             raise UsageError(f"{name} has two margins", where="--margin", remedy="fix one, before looking")
         margins[name] = margin
-    return replace(
-        options,
-        judge_dir=flags.judged[0] if flags.judged else None,
-        margins=margins,
-        candidate_rerun=None if flags.candidate_rerun is None else find_run(flags.candidate_rerun),
-        reference_rerun=None if flags.reference_rerun is None else find_run(flags.reference_rerun),
-        created=now.isoformat(timespec="seconds"),
-        today=now.date(),
-    )
+    return margins
+
+
+def _check_many(flags: CompareFlags, to: Destinations) -> None:
+    given = {name.replace("_", "-"): value for name, value in flags.of_one.items() if name != "prices"}
+    given |= {"price": flags.of_one["prices"].prices, "html": to.html_file}
+    given |= {"junit": to.junit_file, "badge": to.badge_file}
+    for name, value in given.items():
+        if value:
+            raise UsageError("is for one candidate", where=f"--{name}", remedy="compare that candidate alone")
+
+
+def _check_gate(flags: CompareFlags, reports: Sequence[Report]) -> None:
+    """Without a margin nothing is claimed, and a gate would let everything or nothing through."""
+    for report in reports:
+        margins = [task.margin for task in report.tasks] + ([report.judge.margin] if report.judge else [])
+        if flags.gate and not any(margin is not None for margin in margins):
+            raise UsageError("needs a margin", where="--gate", remedy=GATE_REMEDY)
 
 
 def _gate_of_many(many: ManyReport) -> int:

@@ -13,6 +13,7 @@ from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import json_writer as json
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report.ci_writers import to_badge, to_junit
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.report_sections import sections_of
 
@@ -46,6 +47,14 @@ class Comparison(Report):
         page = html.Page(self)
         seed = self.provenance.seed or 0
         html.write(page.whole(samples_of(self.ranked, page.room, path.with_suffix(".samples.jsonl"), seed)), path)
+
+    def to_junit(self) -> str:
+        """JUnit XML: a test case a claim."""
+        return to_junit(self)
+
+    def to_badge(self) -> str:
+        """The verdict as an SVG badge."""
+        return to_badge(self)
 
     def _repr_html_(self) -> str:
         return html.fragment(sections_of(self))

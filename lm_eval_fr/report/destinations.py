@@ -20,14 +20,17 @@ class Destinations:
     json_file: Path | None = None
     markdown_file: Path | None = None
     html_file: Path | None = None
+    junit_file: Path | None = None
+    badge_file: Path | None = None
     quiet: bool = False
 
     def check(self) -> None:
         """UsageError for what cannot be, before anything is computed."""
         if self.json_file == STDOUT and self.markdown_file == STDOUT:
             raise UsageError("--json - and --markdown - both want stdout", remedy="give one of them a file")
-        if self.html_file == STDOUT:
-            raise UsageError("is a page for a browser", where="--html -", remedy="give it a file")
+        for flag, path in (("--html", self.html_file), ("--junit", self.junit_file), ("--badge", self.badge_file)):
+            if path == STDOUT:
+                raise UsageError("is not for stdout", where=f"{flag} -", remedy="give it a file")
 
 
 NOWHERE = Destinations()
@@ -40,11 +43,20 @@ def deliver(
     markdown: Callable[[], str],
     text: Callable[[], str],
     html: Callable[[Path], None] | None = None,
+    junit: Callable[[], str] | None = None,
+    badge: Callable[[], str] | None = None,
     show: Show,
     say: Show,
 ) -> None:
     """Each format is made only where it was asked for; the text is shown unless something else owns stdout."""
-    for path, content in ((to.json_file, json), (to.markdown_file, markdown)):
+    for path, content in (
+        (to.json_file, json),
+        (to.markdown_file, markdown),
+        (to.junit_file, junit),
+        (to.badge_file, badge),
+    ):
+        if content is None:
+            continue
         if path == STDOUT:
             show(content().rstrip("\n"))
         elif path is not None:

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHELLS = ("console", "bash", "sh")
+ADDRESS = "https://github.com/lm-eval-fr/lm-eval-fr/"  # of the repository: a registry's page shows no relative link
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -38,6 +39,10 @@ class Block:
         return self.language in SHELLS
 
     @property
+    def runs(self) -> bool:
+        return self.is_shell or self.language == "python"
+
+    @property
     def steps(self) -> list[str]:
         """The commands of a CI recipe."""
         if self.file is None or not self.file.startswith(".github/"):
@@ -56,8 +61,10 @@ def inline_code(page: Path) -> Iterator[str]:
 
 
 def links(page: Path) -> Iterator[str]:
+    """As they are written, but for those into this repository, which are shown as from its root."""
     for found in _LINK.finditer(_FENCE.sub("", page.read_text(encoding="utf-8"))):
-        yield found[1] or found[2]
+        link = found[1] or found[2]
+        yield re.sub(rf"^{ADDRESS}(blob|raw|tree)/main/", "", link) if link.startswith(ADDRESS) else link
 
 
 def anchors(page: Path) -> set[str]:
@@ -68,11 +75,13 @@ def anchors(page: Path) -> set[str]:
 
 def script_of(shown: list[Block], before: str = "") -> str:
     """One bash script of the page's commands, in order: variables last, and each block's output can be told apart."""
-    parts = ["exec 2>&1", before]
+    parts = ["exec 2>&1", "rm -f page.py", before]
     for number, block in enumerate(shown):
         parts.append(f"echo '@@{number}@@'")
         if block.is_shell:
             parts.append(block.text)
+        elif block.language == "python":  # each goes on where the one before it ended
+            parts.append(f"cat >> page.py <<'END OF FILE'\n{block.text}\nEND OF FILE\npython page.py")
         elif block.steps:
             parts += block.steps
         elif block.file:

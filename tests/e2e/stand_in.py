@@ -21,6 +21,9 @@ LIMIT = 4
 PROGRAMS = {
     "make": "makes a virtual environment and installs",
     "pip": "installs",
+    "pipx": "installs",
+    "uv": "installs",
+    "git": "clones",
     "vllm": "needs an engine",
     "lm_eval": "indexes 14,000 tasks; tests/e2e/test_main_job.py and test_registration.py run it",
     "curl": "asks a server that is not there",
@@ -58,6 +61,7 @@ class World:
 def install(folder: Path) -> None:
     """Puts the programs into `folder`."""
     folder.mkdir(parents=True)
+    (folder / "activate").touch()
     root = Path(__file__).resolve().parents[2]
     for name in ("lm-eval-fr", "python", "python3", *PROGRAMS):
         path = folder / name
@@ -72,7 +76,7 @@ def install(folder: Path) -> None:
 def main(program: str) -> None:
     world = World(**json.loads(os.environ[VARIABLE]))
     typed = sys.argv[1:]
-    if program.startswith("python") and typed[:1] == ["-c"]:
+    if program.startswith("python") and typed[:1] in (["-c"], ["page.py"]):
         _write_down(world, program, typed, 0)
         os.execv(sys.executable, [sys.executable, *typed])
     if program != "lm-eval-fr" or reason_not_to_run(typed):

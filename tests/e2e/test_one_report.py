@@ -86,6 +86,8 @@ def test_the_plan_and_its_folder_make_the_same_report_again(study: Path) -> None
     again = json.loads(report.to_json())
     assert list(differences(without_own(first), without_own(again))) == []
     assert again["plan_hash"] == first["plan_hash"]
+    typed = json.loads(lm_eval_fr("compare", study, "--json", "-"))
+    assert list(differences(without_own(first), without_own(typed))) == []
     for name, content in (("report.txt", report.to_text()), ("report.md", report.to_markdown())):
         before = (study / name).read_text(encoding="utf-8")
         assert re.split("provenance$", before, flags=FLAGS)[0] == re.split("provenance$", content, flags=FLAGS)[0]

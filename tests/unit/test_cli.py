@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
 from lm_eval_fr.cli import main
+from lm_eval_fr.demo import example_plan
+from lm_eval_fr.plan_reader import parse_plan
 from tests.fakes.runs import FakeSample, FakeTask, make_run
 
 COMMANDS = sorted(main.commands)
@@ -100,7 +105,109 @@ def test_a_file_that_cannot_be_written(invoke: Invoke, two_runs: tuple[Path, Pat
 def test_a_page_is_not_for_stdout(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
     result = invoke("compare", *map(str, two_runs), "--html", "-")
     assert result.exit_code == 2
-    assert "--html -: is a page for a browser (give it a file)" in result.stderr
+    assert "--html -: is not for stdout (give it a file)" in result.stderr
+
+
+@pytest.fixture
+def study(two_runs: tuple[Path, Path], tmp_path: Path) -> Path:
+    """The two runs as a study's folder, with the plan that `ab` keeps there."""
+    folder = tmp_path / "study"
+    for name, run in zip(("candidate", "reference"), two_runs, strict=True):
+        shutil.copytree(run, folder / name)
+    (folder / "plan.yaml").write_text(
+        "name: study\ntasks: [qa]\nmargins: {qa: 50%}\nlevel: 90%\n"
+        "candidate: {model: dummy}\nreference: {model: dummy}\n"
+    )
+    return folder
+
+
+def test_a_study_s_folder_is_compared_by_its_plan(invoke: Invoke, study: Path) -> None:
+    done = invoke("compare", study, "--json", "-")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["tasks"][0]["margin"] == 0.5 and report["level"] == 0.9
+    assert report["plan_hash"]
+    assert "première réponse 0" in invoke("show", study).output
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [["--margin", "2%"], ["--judge", "."], ["--level", "0.9"], ["--seed", "1"], ["--task", "qa"], ["--allow", "x"]],
+)
+def test_what_a_plan_has_fixed_is_not_given_again(invoke: Invoke, study: Path, flag: list[str]) -> None:
+    done = invoke("compare", study, *flag)
+    assert done.exit_code == 2 and f"{flag[0]}: the study's plan fixes it" in done.stderr
+
+
+def test_one_run_is_not_a_study(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
+    done = invoke("compare", two_runs[0])
+    assert done.exit_code == 2 and "not a study's folder" in done.stderr
+
+
+def test_a_gate_needs_a_margin(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
+    done = invoke("compare", *two_runs, "--gate")
+    assert done.exit_code == 2 and "--gate: needs a margin" in done.stderr
+
+
+def test_what_is_for_one_candidate(invoke: Invoke, two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    for flag, value in (("--html", "r.html"), ("--junit", "j.xml"), ("--price", "1/h"), ("--candidate-rerun", ".")):
+        done = invoke("compare", two_runs[0], two_runs[0], two_runs[1], flag, value)
+        assert done.exit_code == 2 and f"{flag}: is for one candidate" in done.stderr, done.stderr
+
+
+def test_junit_and_a_badge(invoke: Invoke, two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    files = tmp_path / "junit.xml", tmp_path / "badge.svg"
+    wanted = ["--junit", files[0], "--badge", files[1], "--quiet"]
+    assert invoke("compare", *two_runs, "--margin", "90%", *wanted).exit_code == 0
+    suite = ElementTree.parse(files[0]).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "0")
+    assert suite[0].get("name") == "qa" and suite[0].find("failure") is None
+    badge = ElementTree.parse(files[1]).getroot()
+    assert badge.get("aria-label") == "French quality: non-inferior"
+    invoke("compare", *two_runs, *wanted)
+    assert "no margin was given" in (ElementTree.parse(files[0]).getroot()[0].find("skipped")).get("message")
+    assert invoke("compare", *two_runs, "--junit", "-").exit_code == 2
+
+
+def complete(typed: str) -> list[str]:
+    """What bash would be offered after `typed`."""
+    words = typed.split(" ")
+    env = {"COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1), "_LM_EVAL_FR_COMPLETE": "bash_complete"}
+    command = [sys.executable, "-c", "import sys; sys.argv[0] = 'lm-eval-fr'; from lm_eval_fr.cli import main; main()"]
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("lm-eval-fr judge a b --profile gp", "gpt-4.1"),
+        ("lm-eval-fr judge a b --rubric an", "analyses_fr"),
+        ("lm-eval-fr compare a b --task pi", "piaf_fr"),
+        ("lm-eval-fr compare a b --claims nem", "nemotron_3_nano_nvfp4"),
+        ("lm-eval-fr run --tasks fr_", "fr_gold"),
+        ("lm-eval-fr run --model hosted", "hosted-chat"),
+        ("lm-eval-fr run --data", "--data-dir"),
+    ],
+)
+def test_the_shell_completes_names(typed: str, offered: str) -> None:
+    assert offered in complete(typed)
+
+
+def test_the_list_of_commands_cuts_no_sentence(invoke: Invoke) -> None:
+    shown = " ".join(invoke("--help").output.split())
+    for name, command in main.commands.items():
+        assert f"{name} {' '.join(command.get_short_help_str(1000).split())}" in shown
+    assert shown.count("...") == 1  # of the usage
+
+
+def test_the_plan_of_the_help_is_the_readme_s(invoke: Invoke) -> None:
+    plan = example_plan().read_text(encoding="utf-8")
+    shown = invoke("ab", "--help").output
+    assert all(line in shown for line in plan.splitlines())
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"# plan.yaml\n{plan}```" in readme
+    assert parse_plan(plan, where=Path("plan.yaml")).margins
 
 
 def test_a_margin_is_fixed_once(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:

@@ -16,15 +16,15 @@ from lm_eval_fr.pairing import pair_paths
 from tests.fakes.judged import judge_folder, verdicts_on
 from tests.fakes.runs import make_run, plain_task
 
+TITLES = [f"article {i // 2}" for i in range(20)]
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "numpy", "scipy", "pandas", "click", "msgspec", "openai")
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[Path, Path]:
-    titles = [f"article {i // 2}" for i in range(20)]
     folders = []
     for name, scores in (("candidate", [i % 3 / 2 for i in range(20)]), ("reference", [i % 2 / 1 for i in range(20)])):
-        gold = plain_task("piaf_fr", {"f1": scores}, titles=titles)
+        gold = plain_task("piaf_fr", {"f1": scores}, titles=TITLES)
         folders.append(make_run(tmp_path / name, gold, plain_task("analysis_fr", 4), model=f"org/{name}"))
     return folders[0], folders[1]
 
@@ -47,11 +47,34 @@ def test_every_public_name_is_there() -> None:
         fr.compair  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["judge"])
-def test_a_function_is_not_hidden_by_the_folder_of_its_name(name: str) -> None:
+@pytest.mark.parametrize(("name", "module"), [("judge", "session"), ("compare", "builder")])
+def test_a_function_is_not_hidden_by_the_folder_of_its_name(name: str, module: str) -> None:
     """Importing lm_eval_fr.judge.session first must leave `fr.judge` the function."""
-    code = f"import lm_eval_fr.{name}.{'session' if name == 'judge' else 'builder'}, lm_eval_fr; "
-    assert python(code + f"print(type(lm_eval_fr.{name}).__name__)") == "function"
+    code = f"import lm_eval_fr.{name}.{module}, lm_eval_fr; print(type(lm_eval_fr.{name}).__name__)"
+    assert python(code) == "function"
+
+
+def test_the_report_of_two_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    report = fr.compare(*map(str, runs), margins={"gold": "60%"}, allow=["tasks"])
+    assert isinstance(report, fr.Comparison)
+    task = report.task("piaf_fr")
+    assert (report.verdict, task.margin) == (report.overall.verdict, 0.6)
+    frame = fr.pairs_frame(*runs, tasks=["piaf_fr"])
+    assert task.difference == pytest.approx(frame.difference.mean())
+    assert report.to_dict()["tasks"][0]["difference"] == pytest.approx(task.difference)
+    report.to_html(tmp_path / "report.html")
+    assert "piaf_fr" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "piaf_fr" in report._repr_html_()
+    with pytest.raises(fr.UsageError, match="no task 'piaf'"):
+        report.task("piaf")
+
+
+def test_several_candidates(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    other = make_run(
+        tmp_path / "other", plain_task("piaf_fr", {"f1": [1.0] * 20}, titles=TITLES), plain_task("analysis_fr", 4)
+    )
+    many = fr.compare_many([runs[0], other], runs[1], margins={"gold": 0.5})
+    assert isinstance(many, fr.ManyReport) and len(many.reports) == 2
 
 
 def test_one_row_a_pair(runs: tuple[Path, Path]) -> None:
@@ -90,6 +113,12 @@ def test_judging_from_a_notebook_cell(runs: tuple[Path, Path], tmp_path: Path) -
 def test_mistakes_are_the_package_s_exceptions(runs: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(fr.UsageError, match=r"no option 'profil'.*did you mean 'profile'"):
         fr.judge(*runs, out=tmp_path / "judged", profil="offline")
+    with pytest.raises(fr.UsageError, match=r"no option 'ruberic'"):
+        fr.fidelity("http://127.0.0.1:9", "http://127.0.0.1:9", texts=tmp_path, ruberic="x")
+    with pytest.raises(fr.UsageError, match="a margin is not a number"):
+        fr.compare(*runs, margins={"gold": "two"})
+    with pytest.raises(fr.UsageError, match="not a study's folder"):
+        fr.compare(runs[0])
     with pytest.raises(fr.InputError):
         fr.pairs_frame(runs[0], tmp_path / "nowhere")
     with pytest.raises(fr.UsageError, match="neither arm ran sib200_fr"):

@@ -9,8 +9,9 @@ import pytest
 
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.plan import Plan, arm_hash
+from lm_eval_fr.plan_history import earlier_plans
 from lm_eval_fr.plan_reader import parse_plan
-from lm_eval_fr.study_folder import StudyFolder, earlier_plans, was_run
+from lm_eval_fr.study_folder import StudyFolder, was_run
 
 TEXT = """\
 name: test
@@ -106,10 +107,10 @@ def test_only_plans_whose_results_were_seen_are_earlier_plans(here: Path) -> Non
     opened(here).close()  # stopped before there was a result
     changed = TEXT.replace("gold: 0.02", "gold: 0.05")
     with opened(here, changed) as folder:
-        assert earlier_plans(folder.state, folder.plan, folder.path) == ()
+        assert earlier_plans(folder.path, folder.plan) == ()
         folder.results_seen()
     with opened(here, changed.replace("150", "300")) as folder:
-        (earlier,) = earlier_plans(folder.state, folder.plan, folder.path)
+        (earlier,) = earlier_plans(folder.path, folder.plan)
         assert [str(change) for change in earlier.changes or ()] == ["limit: 150 -> 300"]
         assert not any(change.decides for change in earlier.changes or ())
 
@@ -121,9 +122,9 @@ def test_a_folder_of_the_first_version(here: Path) -> None:
     state = {"plans": [{"hash": "ab" * 32, "first_used": "2026-11-01T10:00:00+0000"}]}
     (out / "study.json").write_text(json.dumps(state))
     with opened(here) as folder:
-        assert earlier_plans(folder.state, folder.plan, out) == ()
+        assert earlier_plans(out, folder.plan) == ()
         (out / "compare.json").write_text("{}")
-        (earlier,) = earlier_plans(folder.state, folder.plan, out)
+        (earlier,) = earlier_plans(out, folder.plan)
         assert (earlier.hash, earlier.changes) == ("ab" * 32, None)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tqdm import tqdm
@@ -27,7 +28,7 @@ from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
 from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
-from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.reading import read_json_as
@@ -57,6 +58,26 @@ class FidelityOptions:
     json_file: Path | None = None
     quiet: bool = False
     command: str = ""
+
+
+def fidelity(
+    candidate: str, reference: str, *, texts: str | Path, out: str | Path = "fidelity-out", **options: Any
+) -> Fidelity:
+    """How far apart two servers' next-token probabilities are on the same texts; `out` keeps the replies and resumes.
+
+    candidate, reference: their addresses. texts: a text, JSONL, or a run, whose answers are taken. options: those of
+    `FidelityOptions`, named as the flags of `lm-eval-fr fidelity`. Raises UsageError, InputError, ArmError,
+    MismatchError.
+    """
+    known = {field.name for field in fields(FidelityOptions)}
+    if unknown := next((name for name in options if name not in known), None):
+        raise UsageError(f"fidelity has no option {unknown!r}", remedy=nearest(unknown, known))
+    asked = FidelityOptions(texts=Path(texts), out=Path(out), quiet=True, **options)
+    return fidelity_command(candidate, reference, asked, show=_nowhere, say=_nowhere)
+
+
+def _nowhere(message: str) -> None:
+    pass
 
 
 def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *, show: Show, say: Show) -> Fidelity:

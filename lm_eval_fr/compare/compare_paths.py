@@ -1,0 +1,166 @@
+"""`compare` as people call it, with folders: two runs, a study, or several candidates; the same for every caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lm_eval_fr.analyses.claims import find_claims
+from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
+from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
+from lm_eval_fr.compare import builder, several
+from lm_eval_fr.compare.compare_options import CompareOptions
+from lm_eval_fr.compare.comparison import Comparison
+from lm_eval_fr.compare.study_options import study_options
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import Pairing, pair_paths
+from lm_eval_fr.plan import LEVEL, SEED
+from lm_eval_fr.plan_history import PLAN, earlier_plans, is_study
+from lm_eval_fr.plan_reader import load_plan, parse_share
+from lm_eval_fr.report.model import ManyReport
+
+PathLike = str | Path
+Margins = Mapping[str, float | str]
+
+
+def compare(
+    candidate: PathLike,
+    reference: PathLike | None = None,
+    *,
+    judge: PathLike | None = None,
+    margins: Margins | None = None,
+    candidate_rerun: PathLike | None = None,
+    reference_rerun: PathLike | None = None,
+    level: float | None = None,
+    seed: int | None = None,
+    tasks: Collection[str] | None = None,
+    allow: Collection[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    filters: Mapping[str, str] | None = None,
+    prices: PriceFlags = NO_PRICES,
+    cost_ratio: float | None = None,
+    claims: str | None = None,
+    fidelity: PathLike | None = None,
+    command: str | None = None,
+) -> Comparison:
+    """The verdict on two runs; or on a study, `compare("runs/study")`, whose folder holds its arms, judge and margins.
+
+    candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
+    largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
+    there is no verdict. *_rerun: a second run of an arm, for the noise floor. The others are the flags of
+    `lm-eval-fr compare`. Raises UsageError, InputError, MismatchError.
+    """
+    chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
+    extras = Extras(prices, cost_ratio, claims, fidelity)
+    if reference is None:
+        given = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
+        given |= {"candidate-rerun": candidate_rerun, "reference-rerun": reference_rerun}
+        return compare_study(_study(candidate, given), command=command, extras=extras)
+    options = CompareOptions(
+        judge_dir=None if judge is None else Path(judge),
+        margins=read_margins(margins or {}),
+        candidate_rerun=None if candidate_rerun is None else find_run(candidate_rerun),
+        reference_rerun=None if reference_rerun is None else find_run(reference_rerun),
+        allow=allow,
+        **_settings(level, seed, command),
+    )
+    return builder.compare(pair_paths(candidate, reference, **chosen), extras.into(options))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report holds beside the verdict, as the user names it."""
+
+    prices: PriceFlags = NO_PRICES
+    cost_ratio: float | None = None
+    claims: str | None = None
+    fidelity: PathLike | None = None
+
+    def into(self, options: CompareOptions) -> CompareOptions:
+        return replace(
+            options,
+            prices=self.prices if self.prices.prices else options.prices,
+            cost_ratio=self.cost_ratio,
+            claims=None if self.claims is None else find_claims(self.claims),
+            fidelity=None if self.fidelity is None else read_fidelity(Path(self.fidelity)),
+        )
+
+
+NO_EXTRAS = Extras()
+
+
+def compare_study(
+    study: Path, pairing: Pairing | None = None, *, command: str | None = None, extras: Extras = NO_EXTRAS
+) -> Comparison:
+    """The comparison that the plan in a study's folder fixes. pairing: its arms, if they are paired already."""
+    plan = load_plan(study / PLAN)
+    if pairing is None:
+        folders = study / "candidate", study / "reference"
+        pairing = pair_paths(*folders, allow=plan.allow, metrics=plan.metrics, filters=plan.filters)
+    judged = any(task.judged for task in pairing.tasks) and (study / "judge" / "judge.json").exists()
+    earlier = earlier_plans(study, plan)
+    options = study_options(plan, study, judged=judged, command=command or "", earlier_plans=earlier)
+    return builder.compare(pairing, extras.into(options))
+
+
+def _study(folder: PathLike, given: Mapping[str, Any]) -> Path:
+    """A study's folder, beside which nothing may be given that its plan has fixed."""
+    if not is_study(Path(folder)):
+        what = "not a study's folder: it has no plan.yaml with both arms beside it"
+        raise UsageError(what, where=folder, remedy="give CANDIDATE and REFERENCE")
+    for name, value in given.items():
+        if value:
+            remedy = "leave it out, or compare STUDY/candidate and STUDY/reference"
+            flag = name if name == "allow" else name.removesuffix("s")
+            raise UsageError("the study's plan fixes it", where=f"--{flag}", remedy=remedy)
+    return Path(folder)
+
+
+def _settings(level: float | None, seed: int | None, command: str | None) -> dict[str, Any]:
+    now = datetime.now().astimezone()
+    return {
+        "level": LEVEL if level is None else level,
+        "seed": SEED if seed is None else seed,
+        "command": command,
+        "created": now.isoformat(timespec="seconds"),
+        "today": now.date(),
+    }
+
+
+def compare_many(
+    candidates: Sequence[PathLike],
+    reference: PathLike,
+    *,
+    judges: Sequence[PathLike] = (),
+    margins: Margins | None = None,
+    recovered_from: str | None = None,
+    level: float | None = None,
+    seed: int | None = None,
+    tasks: Collection[str] | None = None,
+    allow: Collection[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    filters: Mapping[str, str] | None = None,
+    command: str | None = None,
+) -> ManyReport:
+    """Several candidates against one reference, with claims after Holm's correction.
+
+    judges: a judge's folder for each candidate, or none. recovered_from: the candidate whose loss the others win back.
+    The others as `compare` has them.
+    """
+    chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
+    pairings = [pair_paths(candidate, reference, **chosen) for candidate in candidates]  # type: ignore[arg-type]
+    options = CompareOptions(margins=read_margins(margins or {}), allow=allow, **_settings(level, seed, command))
+    folders = [Path(judge) for judge in judges]
+    return several.compare_many(pairings, options, judge_dirs=folders, recovered_from=recovered_from)
+
+
+def read_margins(given: Margins) -> dict[str, float]:
+    """Every margin as a fraction. Raises UsageError for what is not a number."""
+    try:
+        return {name: parse_share(margin) for name, margin in given.items()}
+    except ValueError as error:
+        raise UsageError("a margin is not a number", where="--margin", remedy=str(error)) from None
