@@ -62,6 +62,9 @@ def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
         cluster_field=_cluster_field(task, config, first[0]["doc"], notes),
         strata_fields=tuple(_strata_fields(task, config, first[0]["doc"], notes)),
         n_logged=sum(counts),
+        source=newest.source,
+        model_args=arguments_of(newest.body["config"].get("model_args")),
+        sent=newest.sent(task),
         rendering=_rendering(newest, task, config),
     )
 

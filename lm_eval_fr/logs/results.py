@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -53,6 +54,19 @@ class Results:
     def seconds(self) -> float | None:
         seconds = number_of(self.body.get("total_evaluation_time_seconds"))
         return seconds if seconds is not None and math.isfinite(seconds) else None
+
+    @functools.cached_property
+    def about(self) -> Mapping[str, Any]:
+        """arm_<ISO>.json, which `lm-eval-fr run` leaves beside the results: what made this run. {} without it."""
+        path = self.path.with_name(f"arm_{self.iso}.json")
+        found = read_json(path, remedy="remove it, or run the arm again") if path.is_file() else {}
+        return found if isinstance(found, dict) else {}
+
+    def sent(self, task: str) -> Mapping[str, Any]:
+        """What was really sent with the task's requests, {} where nobody wrote it down."""
+        by_task = self.about.get("sent")
+        found = by_task.get(task) if isinstance(by_task, dict) else None
+        return found if isinstance(found, dict) else {}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -201,22 +215,13 @@ def settings_of(results: Results) -> dict[str, Any]:
     settings |= {name: body.get(name) for name in whole}
     settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}
     settings["chat_template_applied"] = body.get("chat_template") is not None
-    for block, found in ((name, _about(results).get(name)) for name in ("checkpoint", "manifest")):
+    for block, found in ((name, results.about.get(name)) for name in ("checkpoint", "manifest")):
         if isinstance(found, dict):
             # `start` is about one start of a server, not about what it serves.
             settings |= {f"{block}.{key}": value for key, value in found.items() if key != "start"}
         elif found is not None:
             settings[block] = found
     return settings
-
-
-def _about(results: Results) -> Mapping[str, Any]:
-    """arm_<ISO>.json, which `lm-eval-fr run` leaves beside the results: what made this run."""
-    path = results.path.with_name(f"arm_{results.iso}.json")
-    if not path.is_file():
-        return {}
-    found = read_json(path, remedy="remove it, or run the arm again")
-    return found if isinstance(found, dict) else {}
 
 
 def arguments_of(given: Any) -> dict[str, Any]:

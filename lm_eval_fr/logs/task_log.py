@@ -56,6 +56,9 @@ class TaskLog:
     cluster_field: str | None
     strata_fields: tuple[str, ...]
     n_logged: int
+    source: str  # lm-eval's name for the kind of model: vllm, local-completions, ...
+    model_args: Mapping[str, Any]
+    sent: Mapping[str, Any]  # what the arm's record says of it (arms/sent.py), {} where it has none
     rendering: Rendering = field(default_factory=Rendering)
 
     @property

@@ -18,6 +18,7 @@ from lm_eval_fr.pairing.answers import read_answers
 from lm_eval_fr.pairing.grouping import clusters_of, strata_of
 from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
 from lm_eval_fr.pairing.pairs import PairedTask, Side
+from lm_eval_fr.pairing.sent_settings import LENGTH, as_sent, length_decided_by
 
 KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters")  # the words of --allow
 
@@ -198,19 +199,36 @@ class TaskDraft:
             self.allowed.append(f"targets: {len(changed)} documents of {self.task} have another target in each arm")
 
     def _check_generation(self, mine: Columns, theirs: Columns, join: Join) -> None:
-        """What was sent with the requests, which --gen_kwargs may have changed from what the task says."""
-        ours = [generation_settings(raw) for raw in mine.generations]
-        others = [generation_settings(raw) for raw in theirs.generations]
-        codes = mine.generation[join.candidate].astype(np.int64) * len(others) + theirs.generation[join.reference]
+        """What was sent with the requests, which --gen_kwargs, the model's arguments or its client may have decided."""
+        if not self.reference.generates:
+            return
+        arms = (self.candidate, mine), (self.reference, theirs)
+        logged = [[generation_settings(raw) for raw in columns.generations] for _, columns in arms]
+        sent = [[as_sent(one, log) for one in found] for (log, _), found in zip(arms, logged, strict=True)]
+        codes = mine.generation[join.candidate].astype(np.int64) * len(sent[1]) + theirs.generation[join.reference]
         for code, first in sorted(zip(*np.unique(codes, return_index=True), strict=True), key=lambda found: found[1]):
-            sent = ours[code // len(others)], others[code % len(others)]
+            at = divmod(int(code), len(sent[1]))
+            both = sent[0][at[0]], sent[1][at[1]]
             if not any(self.generation):
-                self.generation = sent
-            if difference := generation_difference(*sent):
+                self.generation = both
+            if difference := generation_difference(*both):
                 row = int(join.candidate[first])
                 document = f"document {mine.doc_id[row]} ({hex_of(mine.doc_hash[row])[:12]}) of {self.task}"
-                self._mismatch("generation", f"{document}: {difference}", *mine.place(row))
+                why = self._who_decided(difference, logged[0][at[0]], logged[1][at[1]])
+                self._mismatch("generation", f"{document}: {difference}{why}", *mine.place(row))
                 return
+        self._note_unknown_lengths()
+
+    def _who_decided(self, difference: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+        """Of a length that the task left open: `mine` and `theirs` are the settings as logged."""
+        arms = ("candidate", self.candidate, mine), ("reference", self.reference, theirs)
+        said = [f"the {arm}'s is set {length_decided_by(log)}" for arm, log, logged in arms if LENGTH not in logged]
+        return f" ({'; '.join(said)})" if said and difference.startswith(LENGTH) else ""
+
+    def _note_unknown_lengths(self) -> None:
+        for arm, sent in zip(("candidate", "reference"), self.generation, strict=True):
+            if sent.get(LENGTH) is None:
+                self.notes.append(f"{self.task}: how long an answer of the {arm} may be is not on record")
 
     def _check_prompts(self, mine: Columns, theirs: Columns, join: Join) -> None:
         """Equal hashes are equal prompts; all others are read and proven."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -283,6 +284,62 @@ class TestMismatches:
         pairing = arms.write(qa(generation=same), qa()).pair()
         differing = {setting.name for setting in pairing.settings if setting.differs}
         assert differing - {"model", "model_args.model"} == {"reasoning_effort", "random_seed"} & same.keys()
+
+    @pytest.mark.parametrize(
+        ("mine", "theirs", "message"),
+        [
+            ({"source": "vllm"}, {"source": "hosted-chat"}, "256 .*1024 .*by the default of vllm; .*of hosted-chat"),
+            (
+                {"source": "vllm", "model_args": "pretrained=m,max_gen_toks=512"},
+                {"source": "hf"},
+                "512 .*256 .*candidate's is set by --model_args max_gen_toks; .*default of hf",
+            ),
+            (
+                {"source": "hosted-chat"},
+                {"source": "vllm", "gen_kwargs": {"max_gen_toks": 64}},
+                "1024 .*64 .*hosted-chat",
+            ),
+        ],
+    )
+    def test_a_length_that_the_task_leaves_open(
+        self, arms: Arms, mine: dict[str, Any], theirs: dict[str, Any], message: str
+    ) -> None:
+        greedy = {"until": ["</s>"], "temperature": 0.0}
+        for folder, options in ((arms.candidate, mine), (arms.reference, theirs)):
+            make_run(folder, qa(generation={**greedy, **options.get("gen_kwargs", {})}), **options)
+        arms.refuse("generation", f"max_gen_toks is {message}")
+        assert arms.pair(allow=["generation"]).tasks[0].allowed[0].startswith("generation: document 0")
+
+    def test_lengths_that_agree_over_two_roads(self, arms: Arms) -> None:
+        open_length = {"until": ["</s>"], "temperature": 0.0}
+        make_run(arms.candidate, qa(generation={**open_length, "max_gen_toks": 256}), source="hosted-chat")
+        make_run(arms.reference, qa(generation=open_length), source="local-completions")
+        settings = {setting.name: setting for setting in arms.pair().settings}
+        assert settings["max_gen_toks"].candidate == settings["max_gen_toks"].reference == 256
+        make_run(arms.reference, qa(generation=open_length), source="somebody-s")
+        make_run(arms.candidate, qa(generation=open_length), source="somebody-s")
+        assert "piaf_fr: how long an answer of the candidate may be is not on record" in arms.pair().notes
+
+    def test_an_arms_own_record_of_what_was_sent_counts(self, arms: Arms) -> None:
+        open_length = {"until": ["</s>"], "temperature": 0.0}
+        make_run(arms.candidate, qa(generation=open_length), source="hosted-chat")
+        make_run(arms.reference, qa(generation=open_length), source="hosted-chat")
+        run = find_run(arms.candidate)
+        about = run.results_path.with_name(f"arm_{run.results_path.stem.removeprefix('results_')}.json")
+        about.write_text(json.dumps({"sent": {"piaf_fr": {"max_tokens": 99, "other": {"top_p": 0.5}, "repeats": 2}}}))
+        arms.refuse("generation", "max_gen_toks is 99 in the candidate, 1024 in the reference")
+        about.write_text(json.dumps({"sent": {"piaf_fr": {"max_tokens": 1024, "other": {"top_p": 0.5}}}}))
+        arms.refuse("generation", "top_p is 0.5 in the candidate, not set in the reference")
+        about.write_text(json.dumps({"sent": {"piaf_fr": {"max_tokens": 1024, "repeats": 2}}}))
+        arms.refuse("generation", "repeats is 2 in the candidate, 1 in the reference")
+        about.write_text(json.dumps({"sent": [1]}))
+        assert arms.pair().tasks[0].n == 4
+
+    def test_stops_that_a_chat_client_drops(self, arms: Arms) -> None:
+        many = {**GREEDY, "until": ["a", "b", "c", "d", "e"]}
+        make_run(arms.candidate, qa(generation=many), source="local-chat-completions")
+        make_run(arms.reference, qa(generation=many), source="vllm")
+        arms.refuse("generation", r"until is \['a', 'b', 'c', 'd'\] in the candidate, \['a', .*'e'\] in the reference")
 
     def test_filters(self, arms: Arms) -> None:
         def gsm8k(*names: str, regex: str = "#") -> FakeTask:
