@@ -148,7 +148,7 @@ def judge(
     \b
     lm-eval-fr judge runs/nvfp4 runs/api --estimate
     lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --orders lazy --max-usd 20
-    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch submit     (then status, collect)
+    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch submit     (then status, collect; or abandon ID)
     lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch write FILE  (for `vllm run-batch`; then read FILE)
     """
     from lm_eval_fr.judge.judge_command import judge_command

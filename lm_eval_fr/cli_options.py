@@ -244,7 +244,9 @@ judge_options = apply(
     click.option("--retry-invalid", is_flag=True, help="Ask again where two replies held no verdict."),
     click.option("--reparse", is_flag=True, help="Read the stored replies again; no API calls are made."),
     click.option(
-        "--batch", type=click.Choice(["submit", "status", "collect", "write", "read"]), help="One step of a batch."
+        "--batch",
+        type=click.Choice(["submit", "status", "collect", "abandon", "write", "read"]),
+        help="One step of a batch.",
     ),
 )
 power_options = apply(

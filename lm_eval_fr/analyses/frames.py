@@ -105,4 +105,4 @@ def verdict_row(verdict: PairVerdict) -> dict[str, Any]:
     names = ("task", "doc_id", "doc_hash", "cluster", "outcome", "score", "candidate_first", "reference_first")
     row = {name: getattr(verdict, name) for name in (*names, "candidate_chars", "reference_chars")}
     row |= {f"reason_{order}": verdict.reasons.get(order) for order in ("candidate_first", "reference_first")}
-    return row | {name: verdict.usage.get(name) for name in COUNTED}
+    return row | {name: getattr(verdict.usage, name) for name in COUNTED}

@@ -8,7 +8,8 @@ from typing import Any
 
 from lm_eval_fr.check.check_findings import Finding
 from lm_eval_fr.check.planned_documents import TaskWork
-from lm_eval_fr.errors import JudgeError, LmEvalFrError
+from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.io.http import CallFailed
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
@@ -16,7 +17,7 @@ from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.asking.worklist import Item, Questioner, canary_items
 from lm_eval_fr.judge.estimate import Estimate, estimate_items
-from lm_eval_fr.judge.live.client import CallFailed, ChatClient, read_key
+from lm_eval_fr.judge.live.client import ChatClient, blocked, in_our_words
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import profiles
 from lm_eval_fr.judge.verdicts.ledger import cost_at_most
@@ -26,8 +27,13 @@ CHARS_PER_TOKEN = 4  # of French text
 FILLER = "Le texte expose les faits dans l'ordre, puis en tire les conséquences. "
 
 
-def check_judge(options: JudgeOptions, work: Sequence[TaskWork]) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
-    """Asks each judge one question whose better answer is known. Estimates what the plan's pairs will cost."""
+def check_judge(
+    options: JudgeOptions, work: Sequence[TaskWork], *, rerun: bool = False
+) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
+    """Asks each judge one question whose better answer is known. Estimates what the plan's pairs will cost.
+
+    rerun: whether the reference is judged against itself too.
+    """
     findings: list[Finding] = []
     estimates: list[Estimate] = []
     judged = [task for task in work if task.judged]
@@ -37,7 +43,9 @@ def check_judge(options: JudgeOptions, work: Sequence[TaskWork]) -> tuple[tuple[
     try:
         for profile in profiles(options):
             findings += _check_profile(profile, options)
-            estimates.append(estimate_items(list(_typical(judged)), profile, options))
+            pairs = list(_typical(judged))
+            places = [pair.place for pair in pairs]
+            estimates.append(estimate_items(pairs, places, profile, options, rerun=pairs if rerun else ()))
             findings += _check_budget(profile, options, estimates[-1])
     except LmEvalFrError as error:
         findings.append(Finding.of(error, "judge"))
@@ -54,12 +62,12 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
 
         raw = offline_body(answer_offline(body["messages"]), profile.model)
     else:
-        read_key(profile)
         raw = run_async(_send(profile, body))
     read = read_reply(raw, parse_reply)
     if read.verdict is None:
-        remedy = "choose a judge that keeps to a JSON schema, or a profile with more output tokens"
-        yield Finding("problem", "judge", f"{profile.model} gives no verdict: {read.problem or 'unreadable'}", remedy)
+        what = f"{profile.model} gives no verdict: {read.problem or 'unreadable'}"
+        advice = "choose a judge that keeps to a JSON schema, or a profile with more output tokens"
+        yield Finding("problem", "judge", what, advice)
         return
     right = "the full answer" if read.verdict == "A" else "not the full answer but " + _named(read.verdict)
     level = "ok" if read.verdict == "A" else "warning"
@@ -70,11 +78,15 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
 async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
     client = ChatClient(profile)
     try:
-        return await client.send(body)
+        answer = await client.send(body)
+        problem = answer.problem()
     except CallFailed as failed:
-        raise JudgeError(failed.detail, where=f"profile {profile.name}", remedy=failed.remedy) from None
+        problem = failed.problem
     finally:
         await client.close()
+    if problem is not None:
+        raise blocked(in_our_words(problem, profile), profile)
+    return answer.body
 
 
 def _named(verdict: str) -> str:

@@ -116,7 +116,7 @@ def _judge(
     say(f"judge: asking {', '.join(plan.judge.profiles)} one question")
     try:
         options = JudgeOptions.from_plan(plan, plan.judge, folder)
-        return check_judge(options, next(iter(works.values())))
+        return check_judge(options, next(iter(works.values())), rerun=plan.reference.rerun)
     except LmEvalFrError as error:
         return (Finding.of(error, "judge"),), ()
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lm_eval_fr.judge.asking.controls import CANARY_TASK
-from lm_eval_fr.judge.asking.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
-from lm_eval_fr.judge.asking.prompt import parse_reply, shared_part
-from lm_eval_fr.judge.asking.protocol import VERDICTS, Profile, Question
-from lm_eval_fr.judge.asking.worklist import Item, Questioner, canary_items, worklist
+from lm_eval_fr.judge.asking.prompt import shared_part
+from lm_eval_fr.judge.asking.protocol import Profile, Question
+from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, control_items, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.session import JOURNAL, profiles
-from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.session import lives_of, profiles
+from lm_eval_fr.judge.verdicts.journal import QuestionRows
+from lm_eval_fr.judge.verdicts.journal_guard import JOURNAL, open_journal
 from lm_eval_fr.judge.verdicts.ledger import cost
+from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife, open_orders
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import Pairing
@@ -51,8 +51,10 @@ class Estimate:
 
     profile: str
     model: str
+    controls: int  # pairs with a known better answer, asked before the others
     pairs: int
-    identical: int
+    rerun: int  # pairs of the reference and its rerun
+    identical: int  # of both
     stored: int  # questions that have a verdict already
     calls: Range
     input_tokens: Range
@@ -64,9 +66,10 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
+        rerun = f", {self.rerun:,} pairs of the rerun" if self.rerun else ""
         rows = [
-            f"{self.profile} ({self.model}): {self.pairs:,} pairs, {self.identical:,} of them identical and free; "
-            f"{self.stored:,} questions are answered already",
+            f"{self.profile} ({self.model}): {self.controls:,} controls, {self.pairs:,} pairs{rerun}, "
+            f"{self.identical:,} of them identical and free; {self.stored:,} questions are answered already",
             f"{'':16}{'low':>12}{'expected':>12}{'high':>12}",
             *(
                 f"{name:16}{value.low:12,.0f}{value.expected:12,.0f}{value.high:12,.0f}"
@@ -87,9 +90,13 @@ class Estimate:
 class _Sums:
     """Bytes and counts over the questions that are open."""
 
+    controls: int = 0
+    rerun: int = 0
     pairs: int = 0
     identical: int = 0
     stored: int = 0
+    repeats: int = 0
+    repeat_bytes: int = 0
     first_calls: int = 0
     second_calls: int = 0
     first_bytes: int = 0
@@ -104,55 +111,73 @@ class _Sums:
     ties: int = 0
 
 
-def estimate_runs(pairing: Pairing, out: Path, options: JudgeOptions) -> tuple[Estimate, ...]:
+def estimate_runs(
+    pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None = None
+) -> tuple[Estimate, ...]:
     """What `judge_runs` with the same arguments would still ask: one estimate a judge. Writes nothing new."""
-    path = out / JOURNAL
-    if not path.exists():
-        return tuple(_estimate(pairing, profile, options, None) for profile in profiles(options))
-    with Journal.open(path) as journal:
-        return tuple(_estimate(pairing, profile, options, journal) for profile in profiles(options))
-
-
-def _estimate(pairing: Pairing, profile: Profile, options: JudgeOptions, journal: Journal | None) -> Estimate:
-    return estimate_items(worklist(pairing), profile, options, journal)
+    work, again = worklist(pairing), () if rerun is None else worklist(rerun)
+    if not (out / JOURNAL).exists():
+        return tuple(
+            estimate_items(work, work.places(), profile, options, rerun=again) for profile in profiles(options)
+        )
+    with open_journal(out) as journal:
+        lives = lives_of(journal, options)
+        return tuple(
+            estimate_items(work, work.places(), profile, options, lives, again) for profile in profiles(options)
+        )
 
 
 def estimate_items(
-    items: Iterable[Item], profile: Profile, options: JudgeOptions, journal: Journal | None = None
+    items: Iterable[Item],
+    places: Iterable[Place],
+    profile: Profile,
+    options: JudgeOptions,
+    lives: Lives | None = None,
+    rerun: Iterable[Item] = (),
 ) -> Estimate:
-    """What judging these pairs would still ask; canaries, as `options` has them, come on top."""
-    questioner = Questioner(profile, load_rubric(options.rubric), b"" if journal is None else journal.salt)
-    sums, canaries = _Sums(), canary_items() if options.controls else []
-    for item in chain(canaries, items):
-        _add(item, questioner, journal, sums, lazy=options.orders == "lazy")
-    repeats = (options.repeats - 1) * 2 * min(options.repeat_sample, sums.pairs - sums.identical)
-    return _price(profile, options, sums, repeats)
+    """What judging these pairs would still ask, with their controls, their repeats and the rerun's pairs."""
+    salt = b"" if lives is None else lives.journal.salt
+    questioner = Questioner(profile, load_rubric(options.rubric), salt)
+    sample, sums, lazy = sample_of(places, options, salt), _Sums(), options.orders == "lazy"
+    for item in control_items(options):
+        _add(item, questioner, lives, sums, lazy=lazy)
+    sums.controls, sums.pairs, sums.identical = sums.pairs, 0, 0
+    for item in items:
+        _add(item, questioner, lives, sums, lazy=lazy)
+        if item.place in sample and not item.identical:
+            for question in questioner.again(item, options.repeats):
+                if lives is None or lives.of(question).open:
+                    sums.repeats += 1
+                    sums.repeat_bytes += len(msgspec.json.encode(question.body))
+    pairs = sums.pairs
+    for item in rerun:
+        _add(item, questioner, lives, sums, lazy=lazy)
+    sums.rerun, sums.pairs = sums.pairs - pairs, pairs
+    return _price(profile, options, sums)
 
 
-def _add(item: Item, questioner: Questioner, journal: Journal | None, sums: _Sums, *, lazy: bool) -> None:
-    sums.pairs += item.task != CANARY_TASK
+def _add(item: Item, questioner: Questioner, lives: Lives | None, sums: _Sums, *, lazy: bool) -> None:
+    sums.pairs += 1
     if item.identical:
         sums.identical += 1
         return
-    asked_first: Question | None = None
-    tied = False
-    for question in questioner.both(item).values():
-        size = len(msgspec.json.encode(question.body))
-        verdict = None if journal is None else _stored(journal, question, size, sums)
-        if verdict is not None:
+    both = questioner.both(item)
+    found = {order: QuestionLife() for order in both} if lives is None else lives.both(both)
+    for order, life in found.items():
+        if life.state == "answered" and lives is not None:
             sums.stored += 1
-            tied = tied or verdict == "tie"
-        elif lazy and tied:
-            continue
-        elif asked_first is None:
-            asked_first = question
+            _learn(lives.journal.rows(both[order].key), both[order], life, sums)
+    for place, order in enumerate(open_orders(found, lazy=lazy)):
+        body = both[order].body
+        size, shared = len(msgspec.json.encode(body)), shared_part(body["messages"])
+        if place == 0:
             sums.first_calls += 1
             sums.first_bytes += size
-            sums.begun.append(_begun(shared_part(question.body["messages"]), sums.beginnings))
+            sums.begun.append(_begun(shared, sums.beginnings))
         else:
             sums.second_calls += 1
             sums.second_bytes += size
-            sums.shared.append(len(shared_part(question.body["messages"]).encode("utf-8", "replace")))
+            sums.shared.append(len(shared.encode("utf-8", "replace")))
 
 
 def _begun(shared: str, beginnings: set[int]) -> int:
@@ -167,23 +192,20 @@ def _begun(shared: str, beginnings: set[int]) -> int:
     return found
 
 
-def _stored(journal: Journal, question: Question, size: int, sums: _Sums) -> str | None:
-    for reply in journal.replies(question.key):
-        read = read_reply(reply.raw, parse_reply)
-        if reply.repeat == 0 and read.verdict in VERDICTS:
-            if read.usage is not None and read.usage.input:
-                sums.replies += 1
-                sums.reply_bytes += size
-                sums.reply_input += read.usage.input
-                sums.reply_output += read.usage.output
-                sums.ties += read.verdict == "tie"
-            return read.verdict
-    return None
+def _learn(rows: QuestionRows, question: Question, life: QuestionLife, sums: _Sums) -> None:
+    """The judge's own rates, from the last reply to the question itself."""
+    usage = open_body([reply.raw for reply in rows.replies if reply.repeat == 0][-1]).usage
+    if usage is not None and usage.input:
+        sums.replies += 1
+        sums.reply_bytes += rows.sent or len(msgspec.json.encode(question.body))
+        sums.reply_input += usage.input
+        sums.reply_output += usage.output
+        sums.ties += life.judgement == "tie"
 
 
-def _price(profile: Profile, options: JudgeOptions, sums: _Sums, repeats: int) -> Estimate:
+def _price(profile: Profile, options: JudgeOptions, sums: _Sums) -> Estimate:
     measured = sums.replies >= ENOUGH and sums.reply_input > 0
-    cases = [_case(profile, options, sums, repeats, measured, case) for case in (LOW, EXPECTED, HIGH)]
+    cases = [_case(profile, options, sums, measured, case) for case in (LOW, EXPECTED, HIGH)]
     calls = [case[0] for case in cases]
     used = [case[1] for case in cases]
     uncached = [CallUsage(usage.input, 0, 0, usage.output) for usage in used]
@@ -201,7 +223,9 @@ def _price(profile: Profile, options: JudgeOptions, sums: _Sums, repeats: int) -
     return Estimate(
         profile=profile.name,
         model=profile.model,
+        controls=sums.controls,
         pairs=sums.pairs,
+        rerun=sums.rerun,
         identical=sums.identical,
         stored=sums.stored,
         calls=Range(*calls),
@@ -215,9 +239,7 @@ def _price(profile: Profile, options: JudgeOptions, sums: _Sums, repeats: int) -
     )
 
 
-def _case(
-    profile: Profile, options: JudgeOptions, sums: _Sums, repeats: int, measured: bool, case: int
-) -> tuple[int, CallUsage]:
+def _case(profile: Profile, options: JudgeOptions, sums: _Sums, measured: bool, case: int) -> tuple[int, CallUsage]:
     """Calls and tokens of the lowest, the expected or the highest case."""
     rate = BYTES_PER_TOKEN[case]
     if measured:
@@ -226,10 +248,8 @@ def _case(
     if options.orders == "lazy":
         tie = sums.ties / sums.replies if measured else TIE_SHARE
         seconds = (0.0, 1 - tie, 1.0)[case]
-    asked = sums.first_calls + seconds * sums.second_calls
-    sent = sums.first_bytes + seconds * sums.second_bytes
-    calls = asked + repeats
-    sent += repeats * (sent / asked if asked else 0.0)
+    calls = sums.first_calls + seconds * sums.second_calls + sums.repeats
+    sent = sums.first_bytes + seconds * sums.second_bytes + sums.repeat_bytes
     shared, begun = (sum(_cacheable(size / rate) for size in sizes) for sizes in (sums.shared, sums.begun))
     hits = (1.0, CACHE_HITS, 0.0)[case] if profile.prices.cached is not None else 0.0
     written = max(0.0, shared - begun) if profile.cache_breakpoint else 0.0

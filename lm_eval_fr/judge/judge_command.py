@@ -13,12 +13,12 @@ from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.judge.live.progress import Reporter
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
-from lm_eval_fr.judge.verdicts.outcome import Outcome
+from lm_eval_fr.judge.verdicts.outcome import UNDECIDED, Outcome
 from lm_eval_fr.pairing import Pairing, pair_paths
 from lm_eval_fr.stats.judging import Tokens
 
 Show = Callable[[str], None]
-Action = Literal["submit", "status", "collect", "write", "read"]
+Action = Literal["submit", "status", "collect", "abandon", "write", "read"]
 WITH_FILE = ("write", "read")
 TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
 
@@ -76,18 +76,14 @@ def judge_command(
     if estimate:
         from lm_eval_fr.judge.estimate import estimate_runs
 
-        parts = [found.text() for found in estimate_runs(pairing, out, options)]
-        if rerun is not None:
-            parts += [
-                f"the reference against its rerun: {found.text()}" for found in estimate_runs(rerun, out, options)
-            ]
-        show("\n\n".join(parts))
+        show("\n\n".join(found.text() for found in estimate_runs(pairing, out, options, rerun)))
         return
     summary = _judge(pairing, out, options, rerun, quiet, say) if batch is None else None
     if batch is not None:
         from lm_eval_fr.judge.batch.batch_session import judge_by_batch
 
-        summary = judge_by_batch(pairing, out, options, batch, file=file, rerun=rerun, say=say)
+        name, file = (str(file), None) if batch == "abandon" and file is not None else (None, file)
+        summary = judge_by_batch(pairing, out, options, batch, file=file, name=name, rerun=rerun, say=say)
     if summary is None:
         return
     if not quiet:
@@ -101,11 +97,11 @@ def _check(pairing: Pairing, batch: Action | None, file: Path | None, estimate: 
     if not any(task.judged and task.n for task in pairing.tasks):
         names = ", ".join(task.task for task in pairing.tasks)
         raise InputError(f"nothing to judge: {names}", remedy="run analysis_fr or own_analysis_fr on both arms")
-    if (batch in WITH_FILE) != (file is not None):
+    if batch != "abandon" and (batch in WITH_FILE) != (file is not None):
         what = f"--batch {batch} needs a file" if batch in WITH_FILE else f"{file}: a third argument"
         raise UsageError(what, remedy="CANDIDATE REFERENCE --batch write FILE, and read FILE")
     if estimate and batch:
-        raise UsageError("--estimate asks nobody, --batch does", remedy="give one of them")
+        raise UsageError("--estimate makes no calls, --batch does", remedy="give one of them")
 
 
 def _judge(
@@ -133,9 +129,9 @@ def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path) -> Iterator[str
     yield f"judge {summary.model}, rubric {summary.rubric}, orders {summary.orders}: {summary.planned:,} pairs"
     ties = ", ".join(f"{number} {kind}" for kind, number in tied.items())
     yield f"  {wins} wins, {sum(tied.values())} ties ({ties}), {losses} losses"
-    invalid, unjudged = counts.get("invalid", 0), counts.get("unjudged", 0)
-    if invalid or unjudged:
-        yield f"  beside them, never counted as ties: {invalid} invalid, {unjudged} unjudged"
+    apart = [f"{number:,} {outcome}" for outcome in UNDECIDED if (number := counts.get(outcome, 0))]
+    if apart:
+        yield f"  apart from them, never counted as ties: {', '.join(apart)}"
     if summary.stopped is not None:
         stopped = summary.stopped
         decision = stopped.decision.replace("_", "-")
@@ -154,8 +150,10 @@ def _cost(summary: JudgeSummary) -> str:
             parts.append(_tokens(tokens, name))
     if not parts:
         return "no call"
-    dollars = summary.usage.dollars
-    total = f"unknown ({summary.usage.unknown})" if dollars is None else f"${dollars:.2f}"
+    usage = summary.usage
+    total = f"unknown ({usage.unknown})" if usage.dollars is None else f"${usage.dollars:.2f}"
+    if usage.lost_dollars:
+        total += f", of which ${usage.lost_dollars:.2f} for calls that failed"
     return f"{'; '.join(parts)}; cost {total}"
 
 

@@ -11,38 +11,42 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import Unfinished, UsageError
+from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.retry import Throttle
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
-from lm_eval_fr.judge.asking.protocol import ORDERS, Profile, Question, Rubric
-from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, canary_items, in_sample, worklist
-from lm_eval_fr.judge.batch.steps import in_flight, reserved_dollars
-from lm_eval_fr.judge.live.asker import Asker, Halt, Send
-from lm_eval_fr.judge.live.client import ChatClient, read_key
+from lm_eval_fr.judge.asking.protocol import Profile, Rubric
+from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, control_items, sample_of, worklist
+from lm_eval_fr.judge.batch.batch_record import in_flight, reserved_dollars
+from lm_eval_fr.judge.live.asker import Asker, Send
+from lm_eval_fr.judge.live.client import ChatClient, account_headers, server_of
+from lm_eval_fr.judge.live.hopeless import Halt, Streak
 from lm_eval_fr.judge.live.progress import Report
 from lm_eval_fr.judge.live.schedule import Schedule, Watch
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_panel
+from lm_eval_fr.judge.verdicts.findings import Results, after_controls, write_findings, write_panel
 from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
-from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
 from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most, spent_so_far
 from lm_eval_fr.judge.verdicts.people import read_labels
+from lm_eval_fr.judge.verdicts.question_life import Lives
 
 if TYPE_CHECKING:
     from lm_eval_fr.judge.live.anytime import Anytime
     from lm_eval_fr.pairing import Pairing
 
-JOURNAL = "journal.sqlite"
 BATCHES = "batches"  # the folder of batch files in flight
+NO_CALLS = Halt("no calls", "--reparse makes no calls", "leave --reparse out to ask for what is missing")
 Say = Callable[[str], None]
 
 
@@ -54,30 +58,40 @@ def judge_runs(
     rerun: Pairing | None = None,
     progress: Report | None = None,
     say: Say = lambda message: None,
+    no_calls: Halt = NO_CALLS,
 ) -> JudgeSummary:
     """Judges every judged pair and writes verdicts.jsonl and judge.json into `out`, from where it also resumes.
 
     rerun: the reference against its own rerun; it is judged too, and gives the judge's noise floor.
+    no_calls: what a run with `reparse` says of the questions that it may not ask.
     A judging that cannot be brought to its end (budget, server, batches still out) returns a summary that says so:
-    see `check_finished`. Raises JournalError, JudgeError (key, model, address), UsageError (a budget without prices),
+    see `check_finished`. Raises JournalError, JudgeError (key, model), UsageError (address, a budget without prices),
     KeyboardInterrupt.
     """
     judges, rubric = check_ready(options)
     work = worklist(pairing, by_unit=options.stop == "anytime")
     parts = {}
-    with Journal.open(out / JOURNAL) as journal:
+    with open_journal(out) as journal:
+        lives = lives_of(journal, options)
         for profile in judges:
-            session = Session(profile, rubric, journal, options, work, rerun, progress, say)
+            session = Session(profile, rubric, lives, options, work, rerun, progress, say, no_calls)
             parts[profile.name] = session.run(out if len(judges) == 1 else out / "panel" / profile.name)
-    return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts)
+        return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts, journal)
+
+
+def lives_of(journal: Journal, options: JudgeOptions) -> Lives:
+    """How this judging reads the journal."""
+    elsewhere = in_flight(journal, journal.path.parent / BATCHES)
+    return Lives(journal, parse_reply, elsewhere, time.time() if options.retry_invalid else 0.0)
 
 
 def check_ready(options: JudgeOptions) -> tuple[list[Profile], Rubric]:
     """What a judging needs besides answers. Raises what `judge_runs` would, before anything is run, paid or written."""
     judges, rubric = profiles(options), load_rubric(options.rubric)
     for profile in judges:
-        if not options.reparse:
-            read_key(profile)
+        if not options.reparse and profile.dialect != "offline":
+            server_of(profile)
+            account_headers(profile)
         if options.max_usd is not None:
             check_prices(profile)
     if options.labels is not None:
@@ -112,12 +126,13 @@ class Session:
 
     profile: Profile
     rubric: Rubric
-    journal: Journal
+    lives: Lives
     options: JudgeOptions
     work: Worklist
     rerun: Pairing | None
     progress: Report | None
     say: Say
+    no_calls: Halt
 
     def run(self, out: Path) -> JudgeSummary:
         started = time.monotonic()
@@ -125,51 +140,66 @@ class Session:
         for warning in warnings:
             self.say(f"warning: {warning}")
         results = self._call()
-        seconds = time.monotonic() - started
         return write_findings(
-            out, results, self.journal, self.profile, self.rubric, self.options, self.work, warnings, seconds
+            out,
+            results,
+            Harvest(self.lives, self.profile, lazy=self.lazy),
+            self.rubric,
+            self.options,
+            self.work,
+            warnings,
+            time.monotonic() - started,
         )
 
-    def ask_canaries(self) -> Results:
-        """The canaries alone, asked live: what is wrong with the judge is said before a batch is paid for."""
-        return self._call(canaries_only=True)
+    def ask_controls(self) -> Results:
+        """The controls alone."""
+        return self._call(controls_only=True)
 
-    def _call(self, *, canaries_only: bool = False) -> Results:
+    @property
+    def lazy(self) -> bool:
+        return self.options.orders == "lazy"
+
+    def _call(self, *, controls_only: bool = False) -> Results:
         """Runs the loop. What is stored stays, however it ends."""
         try:
-            results = run_async(self._obtain(self._budget(), canaries_only=canaries_only))
+            results = run_async(self._obtain(self._budget(), controls_only=controls_only))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         if results.halt is not None and results.halt.error is not None:
             raise results.halt.error
         if results.halt is not None and results.halt.why == "interrupt":
-            lazy = self.options.orders == "lazy"
-            done = sum(pair.outcome(lazy) != "unjudged" for pair in results.pairs)
+            done = sum(pair.outcome(self.lazy) != "unjudged" for pair in results.pairs)
             again = f"; resume with: {self.options.command}" if self.options.command else ""
             self.say(f"{done:,} of {self.work.n:,} pairs are judged; every reply that came is kept{again}")
             raise KeyboardInterrupt
         return results
 
-    async def _obtain(self, budget: Budget | None, *, canaries_only: bool = False) -> Results:
+    async def _obtain(self, budget: Budget | None, *, controls_only: bool) -> Results:
         """All the calls."""
         if self.options.reparse or self.profile.dialect == "offline":
-            return await self._judge(self._asker(self._answer_here, budget), canaries_only)
+            return await self._judge(self._asker(self._answer_here, budget), controls_only)
         client = ChatClient(self.profile)
         try:
-            return await self._judge(self._asker(client.send, budget), canaries_only)
+            return await self._judge(self._asker(client.send, budget), controls_only)
         finally:
             await client.close()
 
-    async def _judge(self, asker: Asker, canaries_only: bool) -> Results:
-        questioner = Questioner(self.profile, self.rubric, self.journal.salt)
+    async def _judge(self, asker: Asker, controls_only: bool) -> Results:
+        questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)
         results = Results()
-        if self.options.controls:
-            items = canary_items()
+        if items := control_items(self.options):
             results.canaries = await self._judge_items(asker, questioner, items, len(items))
-            results.warn_of_canaries(self.options.orders == "lazy", self.say)
-        if canaries_only:
-            results.halt, results.spent = asker.halt, asker.ledger.usage()
-            return results
+            results.warn_of_canaries(self.lazy, self.say)
+            halt = after_controls(results, self.lazy)
+            if halt is not None and not self.options.trust_judge:
+                asker.stop(halt)
+        if not controls_only:
+            asker = await self._judge_pairs(asker, questioner, results)
+        results.halt, results.spent, results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
+        return results
+
+    async def _judge_pairs(self, asker: Asker, questioner: Questioner, results: Results) -> Asker:
+        """Returns the asker whose accounts are the run's."""
         watch = self._watch()
         sample: list[Item] = []
         results.pairs = await self._judge_items(
@@ -183,12 +213,14 @@ class Session:
         if sample:
             chosen = {pair.doc_hash for pair in results.pairs}
             schedule = Schedule(asker, questioner, lazy=False, concurrency=self._concurrency, total=0)
-            await schedule.ask_all(self._again(questioner, [item for item in sample if item.doc_hash in chosen]))
+            again = (item for item in sample if item.doc_hash in chosen)
+            await schedule.ask_all(
+                question for item in again for question in questioner.again(item, self.options.repeats)
+            )
         if self.rerun is not None:
             control = worklist(self.rerun)
             results.rerun = await self._judge_items(asker, questioner, control, control.n)
-        results.halt, results.spent, results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
-        return results
+        return asker
 
     async def _judge_items(
         self,
@@ -202,7 +234,7 @@ class Session:
         schedule = Schedule(
             asker,
             questioner,
-            lazy=self.options.orders == "lazy",
+            lazy=self.lazy,
             concurrency=min(self._concurrency, n),
             total=n,
             watch=watch,
@@ -217,39 +249,34 @@ class Session:
 
     def _asker(self, send: Send, budget: Budget | None, before: Asker | None = None) -> Asker:
         """A new asker; `before` is one that a decision has stopped, whose accounts go on."""
-        elsewhere = in_flight(self.journal, self.journal.path.parent / BATCHES)
         asker = Asker(
-            journal=self.journal,
-            judge=self.journal.judge(self.profile),
+            lives=self.lives,
+            judge=self.lives.journal.judge(self.profile),
             profile=self.profile,
-            parse=parse_reply,
             send=send,
             throttle=Throttle(self._concurrency),
+            streak=Streak(self.profile, self.options.retry.failures_in_a_row),
             policy=self.options.retry,
             budget=budget,
             source="offline" if self.profile.dialect == "offline" else "live",
-            elsewhere=elsewhere,
         )
         if before is not None:
             asker.ledger, asker.retries = before.ledger, before.retries
         if self.options.reparse:
-            what, again = "--reparse calls nobody", "leave --reparse out to ask for what is missing"
-            if elsewhere:
-                what, again = f"{len(elsewhere):,} questions wait for a batch", "collect it when it is finished"
-            asker.stop(Halt("no calls", what, again))
+            asker.stop(self.no_calls)
         return asker
 
-    async def _answer_here(self, body: dict[str, Any]) -> bytes:
+    async def _answer_here(self, body: dict[str, Any]) -> Answer:
         from lm_eval_fr.judge.asking.offline import answer_offline
 
-        return offline_body(answer_offline(body["messages"]), self.profile.model)
+        return Answer(200, {}, offline_body(answer_offline(body["messages"]), self.profile.model), 0.0)
 
     def _budget(self) -> Budget | None:
         if self.options.max_usd is None:
             return None
-        where = f"profile {self.profile.name}"
+        where, journal = f"profile {self.profile.name}", self.lives.journal
         check_prices(self.profile)
-        spent, reserved = spent_so_far(self.journal, self.profile), reserved_dollars(self.journal)
+        spent, reserved = spent_so_far(journal, self.profile), reserved_dollars(journal)
         if spent is None or reserved is None:
             raise UsageError(
                 "--max-usd cannot be kept: what was spent in this folder is unknown",
@@ -259,29 +286,18 @@ class Session:
         return Budget(self.options.max_usd, spent + reserved)
 
     def _watch(self) -> Anytime | None:
-        margin = self.options.margin
-        if self.options.stop == "never" or margin is None:
+        if self.options.stop == "never" or self.options.margin is None:
             return None
         from lm_eval_fr.judge.live.anytime import Anytime
 
         return Anytime(
-            self.work.unit_sizes,
-            margin,
-            self.options.alpha,
-            lazy=self.options.orders == "lazy",
-            ahead=2 * self._concurrency,
+            self.work.unit_sizes, self.options.margin, self.options.alpha, lazy=self.lazy, ahead=2 * self._concurrency
         )
 
     def _sampling(self, sample: list[Item]) -> Iterator[Item]:
         """The items, of which those to be asked again are kept in `sample`."""
-        again, salt = self.options.repeats > 1, self.journal.salt
+        chosen = sample_of(self.work.places(), self.options, self.lives.journal.salt)
         for item in self.work:
-            if again and in_sample(item, self.work.n, self.options.repeat_sample, salt):
+            if item.place in chosen and not item.identical:
                 sample.append(item)
             yield item
-
-    def _again(self, questioner: Questioner, items: list[Item]) -> Iterator[Question]:
-        for item in items:
-            for order in ORDERS:
-                question = questioner.question(item, order)
-                yield from (replace(question, repeat=number) for number in range(1, self.options.repeats))

@@ -109,9 +109,9 @@ class Usage:
     batch: Tokens = field(default_factory=Tokens)
     unusable: int = 0
     failures: int = 0  # attempts that brought no reply
-    without_usage: int = 0  # replies whose server did not say what they used
+    without_usage: int = 0  # replies whose server did not say what they used: counted at the most they can cost
     lost_dollars: float | None = 0.0  # at most this for calls whose reply never arrived: the server may bill them
-    dollars: float | None = 0.0  # live + batch; None is unknown, and `unknown` says why
+    dollars: float | None = 0.0  # live, batch and lost; None is unknown, and `unknown` says why
     unknown: str | None = None
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, write_summary
-from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, write_verdicts
+from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, count, write_verdicts
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.stats.judging import Tokens, Usage
 
@@ -19,6 +19,7 @@ ORDERS: dict[Outcome, tuple[Judgement, Judgement]] = {
     "split": ("tie", "A"),
     "identical": (None, None),
     "invalid": ("A", "invalid"),
+    "refused": ("refused", None),
     "unjudged": (None, None),
 }
 SEED_STUDY: tuple[Outcome, ...] = ("win",) * 50 + ("loss",) * 40 + ("tie",) * 21 + ("flip",) * 29 + ("split",) * 10
@@ -55,11 +56,11 @@ def judge_folder(folder: Path, verdicts: Sequence[PairVerdict], **changes: Any) 
         "orders": "both",
         "stop": "never",
         "planned": len(verdicts),
-        "counts": {},
+        "counts": count(verdicts).outcomes,
         "usage": usage,
         "spent": usage,
         "finished": True,
     }
-    write_verdicts(folder / "verdicts.jsonl", verdicts)
+    summary["verdicts_sha256"] = write_verdicts(folder / "verdicts.jsonl", verdicts)
     write_summary(folder / "judge.json", JudgeSummary(**(summary | changes)))
     return folder

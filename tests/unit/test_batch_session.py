@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.errors import JudgeError, Unfinished, UsageError
+from lm_eval_fr.judge.asking.controls import load_canaries
 from lm_eval_fr.judge.batch.batch_session import Action, judge_by_batch
 from lm_eval_fr.judge.session import check_finished, judge_runs
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from lm_eval_fr.pairing import Pairing
 from tests.fakes.batch import FakeBatches
-from tests.fakes.judging import answer, by_quality, options, outcomes, pair, verdict_json, write_profile, write_runs
+from tests.fakes.judging import answer, by_quality, options, outcomes, pair, write_profile, write_runs
 from tests.fakes.server import Call, FakeOpenAI
 
 CANDIDATE = [2, 1, 1, 3, 2, 5]
@@ -82,7 +83,7 @@ def test_a_collection_that_is_too_early_says_what_waits_and_calls_nobody(
     run.batch("submit")
     summary = run.batch("collect")
     assert summary is not None and not summary.finished and "8 questions wait for a batch" in (summary.left or "")
-    with pytest.raises(Unfinished, match="collect it when it is finished"):
+    with pytest.raises(Unfinished, match="--batch collect when it is finished"):
         check_finished(summary, run.out)
     run.batch("status")
     assert "batch batch_0: in_progress, 0 of 8 answered" in run.said[-1]
@@ -153,14 +154,38 @@ def test_repeats_are_asked_too_and_replies_without_a_verdict_are_asked_again(
     assert summary.position["repeats"]["changed"]["of"] == 8
 
 
-def test_canaries_are_asked_live_before_a_batch_is_paid_for(
+def test_controls_go_in_a_batch_of_their_own_before_the_pairs(
     pairing: Pairing, served: FakeBatches, tmp_path: Path
 ) -> None:
-    served.server.answer = lambda call: verdict_json("A")  # knows nothing but places
     run = Run(pairing, served, tmp_path)
     run.batch("submit", controls=40)
-    assert served.server.count == 28 and len(served.batches) == 1
-    assert any("do not trust its verdicts" in line for line in run.said[:-1])
+    assert [line for line in run.said if "the controls go first" in line]
+    controls = 2 * len(load_canaries())
+    assert f"{controls} questions submitted" in run.said[-1]
+    served.server.answer = by_quality
+    summary = run.batch("collect", controls=40)
+    assert summary is not None and not summary.finished
+    assert any("8 questions submitted" in line for line in run.said)
+    summary = run.batch("collect", controls=40)
+    assert summary is not None and summary.finished and run.outcomes() == EXPECTED
+    assert (len(served.batches), served.server.count, summary.usage.batch.calls) == (2, 0, controls + 8)
+
+
+def test_no_pair_is_submitted_after_controls_without_a_verdict(
+    pairing: Pairing, served: FakeBatches, tmp_path: Path
+) -> None:
+    served.server.answer = lambda call: "je ne sais pas"
+    run = Run(pairing, served, tmp_path)
+    run.batch("submit", controls=40)
+    run.batch("collect", controls=40)  # the second and last time that each is asked
+    summary = run.batch("collect", controls=40)
+    assert summary is not None and not summary.finished
+    assert "none of the 14 controls got a verdict" in (summary.left or "")
+    with pytest.raises(Unfinished, match=r"none of the 14 controls got a verdict.*--trust-judge"):
+        run.batch("submit", controls=40)
+    assert len(served.batches) == 2
+    run.batch("submit", controls=40, trust_judge=True)
+    assert "8 questions submitted" in run.said[-1]
 
 
 def test_a_budget_that_is_too_small_keeps_what_was_submitted(

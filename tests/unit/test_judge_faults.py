@@ -103,39 +103,45 @@ def test_what_does_not_pass_is_unjudged_after_a_bounded_number_of_tries(
 
 
 @pytest.mark.parametrize(
-    ("reply", "asks", "reason"),
+    ("reply", "outcome", "reason"),
     [
-        (Reply("A"), 3, "not a JSON object"),
-        (Reply(""), 3, "empty reply"),
-        (Reply(verdict_json("A and B")), 3, "verdict outside"),
-        (Reply('{"reason": "', finish_reason="length"), 2, "cut at the output limit"),
-        (Reply(None, finish_reason="content_filter"), 1, "content filter"),
-        (Reply(None, refusal="Je ne peux pas."), 1, "refused: Je ne peux pas."),
-        (
-            Reply("This model's maximum context length is 8192 tokens, max_tokens is too large", status=400),
-            1,
-            "HTTP 400",
-        ),
-        (Reply("Request too large", status=413), 1, "HTTP 413"),
+        (Reply("A"), "invalid", "not a JSON object"),
+        (Reply(""), "invalid", "empty reply"),
+        (Reply(verdict_json("A and B")), "invalid", "verdict outside"),
+        (Reply('{"reason": "', finish_reason="length"), "invalid", "cut at the output limit"),
+        (Reply("<think>A est plus court"), "invalid", "thinking without a verdict after it"),
+        (Reply(raw='{"choices": ' + "[" * 5_000), "invalid", "the body is"),
+        (Reply(None, finish_reason="content_filter"), "refused", "content filter"),
+        (Reply(None, refusal="Je ne peux pas."), "refused", "refused: Je ne peux pas."),
+        (Reply("This model's maximum context length is 8192 tokens", status=400), "refused", "HTTP 400"),
+        (Reply("Request too large", status=413), "refused", "HTTP 413"),
+        (Reply("Your input was flagged by our moderation", status=403), "refused", "HTTP 403"),
+        (Reply("Unprocessable", status=422), "refused twice", "HTTP 422"),
     ],
 )
-def test_replies_without_a_verdict_are_invalid_and_never_ties(
-    reply: Reply, asks: int, reason: str, pairing: Pairing, fake_server, tmp_path: Path
+def test_a_text_that_brings_no_verdict_is_asked_a_bounded_number_of_times_over_all_runs(
+    reply: Reply, outcome: str, reason: str, pairing: Pairing, fake_server, tmp_path: Path
 ) -> None:
+    """Twice where a reply held no verdict or nobody knows why it is refused, once where it is the text."""
+    asks, outcome = 1 if outcome == "refused" else 2, outcome.removesuffix(" twice")
     server = fake_server(only([2], lambda call: reply))
     profile = write_profile(tmp_path, server.url)
     summary, verdicts = judge(pairing, tmp_path / "out", profile)
-    assert outcomes(verdicts) == ["win", "win", "invalid", "win", "win", "win"]
+    assert outcomes(verdicts) == ["win", "win", outcome, "win", "win", "win"]
     assert server.count == 10 + asks
-    assert summary.finished  # it was judged, in vain; that is said apart
+    assert summary.finished  # it was asked, in vain; that is said apart
     assert summary.usage.unusable == (asks if reply.status == 200 else 0)
-    (bad,) = (v for v in verdicts if v.outcome == "invalid")
+    (bad,) = (v for v in verdicts if v.outcome == outcome)
     assert reason in " ".join(bad.reasons.values())
-    assert any("1 of 6 pairs got a reply without a verdict" in warning for warning in summary.warnings)
+    assert any(f"1 of 6 pairs are {outcome}" in warning for warning in summary.warnings)
     _, again = judge(pairing, tmp_path / "out", profile, reparse=True)
     assert outcomes(again) == outcomes(verdicts)
-    server.answer = by_quality  # and the next run asks again
-    assert outcomes(judge(pairing, tmp_path / "out", profile)[1]) == WINS
+    server.answer = by_quality
+    assert outcomes(judge(pairing, tmp_path / "out", profile)[1]) == outcomes(verdicts)
+    assert server.count == 10 + asks  # the next run does not ask again
+    final = outcome == "refused" and asks == 1
+    _, third = judge(pairing, tmp_path / "out", profile, retry_invalid=True)
+    assert outcomes(third) == (outcomes(verdicts) if final else WINS)
 
 
 def test_a_slow_server_is_waited_for(pairing: Pairing, fake_server, tmp_path: Path) -> None:
@@ -147,7 +153,6 @@ def test_a_slow_server_is_waited_for(pairing: Pairing, fake_server, tmp_path: Pa
 
 STOPPING = {
     401: ("Incorrect API key provided: sk-proj-s3cret***1234.", "check the key in the environment variable FAKE_KEY"),
-    402: ("Payment required", "top it up"),
     403: ("You may not use this model", "ask for access, or choose another --model"),
     404: ("The model `fake-model` does not exist", "--model must name a model served there"),
 }
@@ -178,7 +183,10 @@ def test_what_every_call_would_meet_stops_before_the_second(
             "take temperature out of profile fake",
         ),
         ("Invalid model: fake-model", "--model must name a model served there"),
-        ("'response_format' of type 'json_schema' is not supported", "take response_format out of profile fake"),
+        (
+            "'response_format' of type 'json_schema' is not supported",
+            "set `response_format: json_object` or `none` in a copy of profile fake",
+        ),
     ],
 )
 def test_a_parameter_that_the_model_does_not_take_stops_too(
@@ -231,13 +239,24 @@ def test_a_server_that_dies_ends_the_run_soon_and_it_resumes(fake_server, tmp_pa
     assert (summary.usage.calls, outcomes(verdicts)) == (80, ["win"] * 40)
 
 
-def test_an_empty_account_stops_all_calls(pairing: Pairing, fake_server, tmp_path: Path) -> None:
-    spent = json.dumps({"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
-    server = fake_server(lambda call: by_quality(call) if call.number < 3 else Reply(raw=spent, status=429))
-    summary, _ = judge(pairing, tmp_path / "out", write_profile(tmp_path, server.url, concurrency=1))
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(429, "insufficient_quota"), (400, "billing_hard_limit_reached"), (402, "402"), (200, "insufficient_quota")],
+)
+def test_an_empty_account_stops_all_calls_and_is_asked_again_when_it_is_topped_up(
+    status: int, code: str, pairing: Pairing, fake_server, tmp_path: Path
+) -> None:
+    spent = json.dumps({"error": {"message": "You exceeded your current quota", "code": code}})
+    server = fake_server(lambda call: by_quality(call) if call.number < 3 else Reply(raw=spent, status=status))
+    profile = write_profile(tmp_path, server.url, concurrency=1)
+    summary, verdicts = judge(pairing, tmp_path / "out", profile)
     assert server.count == 4
-    assert summary.left == ("5 of 6 pairs are not judged: HTTP 429: You exceeded your current quota")
+    assert summary.left == f"5 of 6 pairs are not judged: HTTP {status}: You exceeded your current quota"
     assert summary.remedy == "top up the account, then run again to resume"
+    assert Counter(outcomes(verdicts)) == {"unjudged": 5, "win": 1}
+    server.answer = by_quality
+    assert outcomes(judge(pairing, tmp_path / "out", profile)[1]) == WINS
+    assert server.count == 4 + 9
 
 
 def test_a_server_that_asks_for_hours_is_left_alone(pairing: Pairing, fake_server, tmp_path: Path) -> None:
@@ -245,7 +264,7 @@ def test_a_server_that_asks_for_hours_is_left_alone(pairing: Pairing, fake_serve
     server = fake_server(lambda call: by_quality(call) if call.number < 3 else limited)
     summary, _ = judge(pairing, tmp_path / "out", write_profile(tmp_path, server.url, concurrency=1))
     assert server.count == 4
-    assert "the server asks to wait 7200 s" in (summary.left or "")
+    assert "the server asks to wait 7,200 s" in (summary.left or "")
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])

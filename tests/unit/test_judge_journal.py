@@ -45,7 +45,7 @@ def test_attempts_and_repeats_are_numbered_and_bytes_stay_as_they_came(tmp_path:
     with Journal.open(tmp_path / "j") as journal:
         found = [(r.repeat, r.attempt, r.raw, r.source) for r in journal.replies(KEY)]
         assert found == [(0, 1, b"1", "live"), (0, 2, raw, "batch"), (1, 1, b"3", "live")]
-        assert [row[2] for row in journal.all_replies()] == [b"1", raw, b"3", b"4"]
+        assert [reply.raw for reply in journal.all_replies()] == [b"1", raw, b"3", b"4"]
         assert journal.judges() == {judge: ("test", "fake-model", PROFILE.prices)}
         assert journal.judge(PROFILE) == judge
 
@@ -85,10 +85,11 @@ def test_a_failure_is_no_reply(tmp_path: Path) -> None:
         journal.fail(Failure(KEY, judge, "server", "HTTP 500")).result(5)
         journal.fail(Failure(KEY, judge, "timeout", "no reply", dollars=None)).result(5)
         assert journal.replies(KEY) == []
-        assert journal.last_failure(KEY) == ("timeout", "no reply")
+        assert [(f.kind, f.detail, f.dollars) for f in journal.rows(KEY).failures] == [
+            ("server", "HTTP 500", 0.0),
+            ("timeout", "no reply", None),
+        ]
         assert journal.failures() == [(judge, "server", 0.0, 1), (judge, "timeout", None, 1)]
-        journal.fail(Failure(KEY, judge, "request", "too long")).result(5)
-        assert journal.last_failure(KEY) == ("request", "too long")
 
 
 def test_a_call_that_was_announced_and_never_settled_may_have_cost_its_reserve(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_second_process_is_told_who_has_it(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match=r"cannot be written: .*/file is no folder \(give an --out"):
+    with pytest.raises(JournalError, match=r"cannot be locked: .*/file is not a folder \(give an --out"):
         Journal.open(tmp_path / "file" / "journal.sqlite")
 
 
@@ -133,7 +134,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     folder.mkdir(mode=0o555)
     said = _child(Path("journal.sqlite"), "", folder=folder)
     assert (said.returncode, said.stderr) == (2, "")
-    assert "journal.sqlite: cannot be written: Permission denied (give an --out that can be written)" in said.stdout
+    assert "journal.sqlite: cannot be locked: Permission denied (give an --out that can be written)" in said.stdout
 
 
 def test_a_full_disk_stops_cleanly_and_keeps_what_is_stored(tmp_path: Path) -> None:

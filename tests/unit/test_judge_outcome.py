@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, read_summary, write_summary
 from lm_eval_fr.judge.verdicts.outcome import (
     OUTCOMES,
+    PairUsage,
     PairVerdict,
     combine,
     count,
@@ -31,6 +33,9 @@ from lm_eval_fr.stats.judging import Tokens, Usage
         ("tie", "A", "split"),
         ("B", "tie", "split"),
         ("A", "invalid", "invalid"),
+        ("A", "refused", "refused"),
+        (None, "refused", "refused"),
+        ("refused", "invalid", "refused"),
         ("invalid", None, "invalid"),
         (None, "invalid", "invalid"),
         ("tie", "invalid", "invalid"),
@@ -99,15 +104,17 @@ def test_verdicts_survive_the_file(tmp_path: Path) -> None:
             "A",
             "B",
             reasons={"candidate_first": "plus fidèle", "reference_first": "\u2028 l’autre\n"},
-            usage={"calls": 2, "input_tokens": 3000, "cached_tokens": 1024, "output_tokens": 80},
+            usage=PairUsage(2, 3000, 1024, 80),
             candidate_chars=12,
             reference_chars=0,
             cluster="Loire (fleuve)",
             repeats={"candidate_first": ("A", "tie", None, "invalid")},
         ),
         pair(1, None, "invalid"),
+        pair(2, "refused", None, cautions=("the server read 7 tokens",)),
     ]
-    assert write_verdicts(tmp_path / "verdicts.jsonl", verdicts) == 2
+    digest = write_verdicts(tmp_path / "verdicts.jsonl", verdicts)
+    assert digest == hashlib.sha256((tmp_path / "verdicts.jsonl").read_bytes()).hexdigest()
     read = read_verdicts(tmp_path)
     assert read[0].usage == verdicts[0].usage
     assert read[0].repeats == verdicts[0].repeats

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from lm_eval_fr.judge.verdicts.outcome import Outcome, PairVerdict, count
+from lm_eval_fr.judge.verdicts.outcome import Outcome, PairUsage, PairVerdict, count
 from lm_eval_fr.judge.verdicts.panel import Label, agreement, panel
 
 
 def judged(outcomes: list[Outcome], task: str = "t") -> list[PairVerdict]:
-    usage = {"calls": 2}
+    usage = PairUsage(calls=2)
     return [PairVerdict(task=task, doc_id=n, doc_hash=f"h{n}", outcome=o, usage=usage) for n, o in enumerate(outcomes)]
 
 
@@ -69,7 +69,7 @@ def test_the_majority_needs_more_than_half_of_those_that_decided() -> None:
         "tie",
     ]
     assert verdicts.verdicts[0].reasons == {"one": "win", "two": "win", "three": "loss"}
-    assert verdicts.verdicts[0].usage == {"calls": 6}
+    assert verdicts.verdicts[0].usage == PairUsage(calls=6)
     assert [(a.first, a.second) for a in verdicts.agreement] == [("one", "two"), ("one", "three"), ("two", "three")]
     assert (verdicts.unanimous.count, verdicts.unanimous.of) == (1, 6)
     assert count(verdicts.verdicts).wins == 2

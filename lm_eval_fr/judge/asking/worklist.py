@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lm_eval_fr.errors import InputError
@@ -13,7 +14,12 @@ from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile, Question, R
 from lm_eval_fr.judge.verdicts.journal import call_key
 
 if TYPE_CHECKING:
+    from lm_eval_fr.judge.options import JudgeOptions
     from lm_eval_fr.pairing import Pair, PairedTask, Pairing
+
+
+Place = tuple[str, str]
+"""Task and document, by its hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,10 @@ class Item:
     def identical(self) -> bool:
         return self.candidate == self.reference
 
+    @property
+    def place(self) -> Place:
+        return self.task, self.doc_hash
+
 
 @dataclass(frozen=True)
 class Worklist:
@@ -49,6 +59,9 @@ class Worklist:
 
     def item(self, task: int, document: int) -> Item:
         return _item(self.tasks[task].pair(document), -1)
+
+    def places(self) -> Iterator[Place]:
+        return ((task.task, doc_hash) for task in self.tasks for doc_hash in task.doc_hashes)
 
     def __iter__(self) -> Iterator[Item]:
         if self.order is None:
@@ -112,6 +125,11 @@ def _item(pair: Pair, unit: int) -> Item:
     )
 
 
+def control_items(options: JudgeOptions) -> list[Item]:
+    """What the judge is asked before the pairs."""
+    return canary_items() if options.controls else []
+
+
 def canary_items() -> list[Item]:
     """The shipped pairs whose better answer is known; the full answer stands where a candidate's would."""
     from lm_eval_fr.judge.asking.controls import CANARY_TASK, load_canaries
@@ -147,8 +165,19 @@ class Questioner:
         questions: dict[Order, Question] = {order: self.question(item, order) for order in ORDERS}
         return dict(sorted(questions.items(), key=lambda entry: entry[1].key))
 
+    def again(self, item: Item, repeats: int) -> Iterator[Question]:
+        """The questions of a pair once more, until each was asked `repeats` times in all."""
+        for order in ORDERS:
+            question = self.question(item, order)
+            yield from (replace(question, repeat=number) for number in range(1, repeats))
 
-def in_sample(item: Item, n: int, sample: int, salt: bytes) -> bool:
-    """Whether `item` is among the about `sample` of `n` that are asked again: the same ones every time."""
-    mark = hashlib.sha256(salt + item.task.encode() + item.doc_hash.encode()).digest()[:8]
-    return not item.identical and int.from_bytes(mark, "big") * n < sample << 64
+
+def sample_of(places: Iterable[Place], options: JudgeOptions, salt: bytes) -> frozenset[Place]:
+    """The pairs that are asked `repeats` times, to measure the judge's noise: the same ones every time."""
+
+    def mark(place: Place) -> bytes:
+        return hashlib.sha256(salt + place[0].encode() + place[1].encode()).digest()
+
+    if options.repeats < 2:
+        return frozenset()
+    return frozenset(heapq.nsmallest(options.repeat_sample, places, key=mark))

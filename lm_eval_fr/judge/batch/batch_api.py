@@ -4,29 +4,26 @@
     Mistral   POST /files   POST /batch/jobs   GET /batch/jobs/ID   GET /files/ID/content, the model on the job
 
 A batch bears a tag in its metadata, so that one whose creation was never recorded is found again and not created twice.
+What a server says of a batch is read into bounded values; whatever else it says is a `Problem`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
+from urllib.parse import quote, urlencode
 
 from lm_eval_fr.errors import JudgeError, Unfinished
+from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.judge.asking.protocol import Profile
-from lm_eval_fr.judge.live.client import NO_KEY, read_key, scrub
+from lm_eval_fr.judge.batch.batch_http import BatchHttp
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-
-T = TypeVar("T")
 State = Literal["running", "done", "failed"]
 ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 TAG = "lm_eval_fr"
-RETRIES = 4  # of calls that may be repeated; creating a batch may not
-PAGE = 100
+PAGE, MOST_PAGES = 100, 1000
 CLOCK_SKEW = 86_400  # seconds: batches created this long before ours are not looked at in a search
 
 
@@ -54,13 +51,23 @@ class BatchServer(Protocol):
 
     def find_upload(self, name: str) -> str | None: ...
 
-    def create(self, file_id: str, tag: str) -> Remote: ...
+    def create(self, file_id: str, tag: str) -> Remote:
+        """Raises Refused."""
+        ...
 
     def find(self, tag: str, since: float) -> Remote | None: ...
 
-    def get(self, batch_id: str) -> Remote: ...
+    def get(self, batch_id: str) -> Remote:
+        """Raises Gone."""
+        ...
 
-    def fetch(self, file_id: str, to: Path) -> None: ...
+    def cancel(self, batch_id: str) -> None:
+        """Raises Gone."""
+        ...
+
+    def fetch(self, file_id: str, to: Path) -> None:
+        """Raises Gone."""
+        ...
 
 
 def connect(profile: Profile) -> BatchServer:
@@ -75,126 +82,81 @@ def connect(profile: Profile) -> BatchServer:
 class OpenAIBatches:
     most_requests = 50_000
     most_bytes = 200_000_000
+    jobs = "/batches"
 
     def __init__(self, profile: Profile) -> None:
-        import openai
-
         self.profile = profile
-        self._key = read_key(profile)
-        try:
-            self._client: OpenAI = openai.OpenAI(
-                api_key=self._key, base_url=profile.base_url, max_retries=RETRIES, timeout=profile.timeout
-            )
-        except (openai.OpenAIError, ValueError) as error:
-            raise JudgeError(scrub(str(error), self._key), remedy="check --base-url") from None
+        self._http = BatchHttp(profile)
 
     def line(self, custom_id: str, body: dict[str, Any]) -> dict[str, Any]:
         return {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
 
     def upload(self, path: Path) -> str:
-        def send() -> str:
-            with path.open("rb") as content:
-                return self._client.files.create(file=(path.name, content), purpose="batch").id
-
-        return self._call(send)
+        return _text(self._http.upload("/files", path), "id")
 
     def find_upload(self, name: str) -> str | None:
-        def search() -> str | None:
-            found = (file.id for file in self._client.files.list(purpose="batch", limit=PAGE) if file.filename == name)
-            return next(found, None)
-
-        return self._call(search)
+        found = (file for file in self._listed("/files", purpose="batch") if file.get("filename") == name)
+        return next((_text(file, "id") for file in found), None)
 
     def create(self, file_id: str, tag: str) -> Remote:
-        once = self._client.with_options(max_retries=0)
-        return self._call(
-            lambda: self._read(
-                once.batches.create(
-                    input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h", metadata={TAG: tag}
-                ).to_dict()
-            )
-        )
+        job = {
+            "input_file_id": file_id,
+            "endpoint": ENDPOINT,
+            "completion_window": "24h",
+            "metadata": {TAG: tag},
+        }
+        return self._read(self._http.json(self.jobs, job, once=True))
 
     def find(self, tag: str, since: float) -> Remote | None:
-        def search() -> Remote | None:
-            for batch in self._client.batches.list(limit=PAGE):  # the newest first
-                if batch.created_at < since - CLOCK_SKEW:
-                    return None
-                if (batch.metadata or {}).get(TAG) == tag:
-                    return self._read(batch.to_dict())
-            return None
-
-        return self._call(search)
+        for batch in self._listed(self.jobs):  # the newest first
+            created = batch.get("created_at")
+            if isinstance(created, (int, float)) and created < since - CLOCK_SKEW:
+                return None
+            if _mapping(batch.get("metadata")).get(TAG) == tag:
+                return self._read(batch)
+        return None
 
     def get(self, batch_id: str) -> Remote:
-        return self._call(lambda: self._read(self._client.batches.retrieve(batch_id).to_dict()))
+        return self._read(self._http.json(f"{self.jobs}/{quote(batch_id, safe='')}"))
+
+    def cancel(self, batch_id: str) -> None:
+        self._http.json(f"{self.jobs}/{quote(batch_id, safe='')}/cancel", {})
 
     def fetch(self, file_id: str, to: Path) -> None:
-        import openai
-
-        def download() -> None:
-            with self._client.files.with_streaming_response.content(file_id) as content:
-                try:
-                    content.stream_to_file(to)
-                except OSError:
-                    raise
-                except Exception as error:
-                    # The transport's own errors come through here: a body that ends early must not pass for whole.
-                    raise openai.APIConnectionError(message=str(error), request=content.http_request) from error
-
-        self._call(download)
+        self._http.download(f"/files/{quote(file_id, safe='')}/content", to)
 
     def _read(self, batch: Mapping[str, Any]) -> Remote:
-        status, counts = str(batch["status"]), batch.get("request_counts") or {}
-        state: State = "running"
-        if status in ("completed", "expired", "cancelled"):
-            state = "done"
-        elif status == "failed":
-            state = "failed"
-        errors = (batch.get("errors") or {}).get("data") or []
-        files = tuple(str(file) for name in ("output_file_id", "error_file_id") if (file := batch.get(name)))
-        return Remote(
-            id=str(batch["id"]),
-            state=state,
-            status=status,
-            total=_int(counts.get("total")),
-            completed=_int(counts.get("completed")),
-            failed=_int(counts.get("failed")),
-            files=files,
-            message=scrub("; ".join(str(error.get("message")) for error in errors[:3]), self._key),
+        counts = _mapping(batch.get("request_counts"))
+        errors = _mapping(batch.get("errors")).get("data")
+        return _remote(
+            batch,
+            ended=("completed", "expired", "cancelled"),
+            failed="failed",
+            counts=(counts.get("total"), counts.get("completed"), counts.get("failed")),
+            files=("output_file_id", "error_file_id"),
+            errors=errors,
         )
 
-    def _call(self, do: Callable[[], T]) -> T:
-        """A server that is away leaves the batch where it is (run again); one that refuses is a mistake to mend."""
-        import openai
-
-        where = str(self._client.base_url)
-        try:
-            return do()
-        except openai.APIStatusError as error:
-            status, said = error.status_code, scrub(str(error.message), self._key)
-            if status in (408, 409, 429) or status >= 500:
-                raise Unfinished(f"HTTP {status}: {said}", where=where, remedy="run again later") from None
-            key = f"check the key in {self.profile.key_env}" if self._key != NO_KEY else "does the server want a key?"
-            remedy = {401: key, 403: key, 404: "does this server have batches? check --base-url"}.get(status, "")
-            raise JudgeError(f"HTTP {status}: {said}", where=where, remedy=remedy) from None
-        except openai.APIConnectionError as error:
-            said = scrub(str(error.__cause__ or error), self._key)
-            raise Unfinished(f"no answer: {said}", where=where, remedy="run again: nothing is sent twice") from None
+    def _listed(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+        after: dict[str, str] = {}
+        for _ in range(MOST_PAGES):
+            page = self._http.json(f"{path}?{urlencode({**parameters, 'limit': PAGE, **after})}")
+            rows = _rows(page)
+            yield from rows
+            if not rows or not page.get("has_more"):
+                return
+            after = {"after": _text(rows[-1], "id")}
 
 
 class MistralBatches(OpenAIBatches):
     """Mistral's jobs: the same files, other names, and pages by number."""
 
+    jobs = "/batch/jobs"
+
     def line(self, custom_id: str, body: dict[str, Any]) -> dict[str, Any]:
         return {"custom_id": custom_id, "body": {name: value for name, value in body.items() if name != "model"}}
 
-    def find_upload(self, name: str) -> str | None:
-        found = (file for file in self._pages("/files", {"purpose": "batch"}) if file.get("filename") == name)
-        return next((str(file["id"]) for file in found), None)
-
     def create(self, file_id: str, tag: str) -> Remote:
-        once = self._client.with_options(max_retries=0)
         job = {
             "input_files": [file_id],
             "endpoint": ENDPOINT,
@@ -202,56 +164,76 @@ class MistralBatches(OpenAIBatches):
             "timeout_hours": 24,
             "metadata": {TAG: tag},
         }
-        return self._call(lambda: self._read(_dict(once.post("/batch/jobs", cast_to=object, body=job))))
+        return self._read(self._http.json(self.jobs, job, once=True))
 
     def find(self, tag: str, since: float) -> Remote | None:
-        for job in self._pages("/batch/jobs", {}):
-            if (job.get("metadata") or {}).get(TAG) == tag:
-                return self._read(job)
-        return None
+        found = (job for job in self._listed(self.jobs) if _mapping(job.get("metadata")).get(TAG) == tag)
+        return next(map(self._read, found), None)
 
-    def get(self, batch_id: str) -> Remote:
-        return self._call(lambda: self._read(_dict(self._client.get(f"/batch/jobs/{batch_id}", cast_to=object))))
-
-    def _pages(self, path: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        page = 0
-        while True:
-            rows = self._call(partial(self._page, path, {**parameters, "page": page, "page_size": PAGE}))
+    def _listed(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+        for page in range(MOST_PAGES):
+            rows = _rows(self._http.json(f"{path}?{urlencode({**parameters, 'page': page, 'page_size': PAGE})}"))
             yield from rows
-            page += 1
             if len(rows) < PAGE:
                 return
 
-    def _page(self, path: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        found = _dict(self._client.get(path, cast_to=object, options={"params": parameters}))
-        return found.get("data") or []
-
     def _read(self, batch: Mapping[str, Any]) -> Remote:
-        status = str(batch["status"])
-        state: State = "running"
-        if status in ("SUCCESS", "TIMEOUT_EXCEEDED", "CANCELLED"):
-            state = "done"
-        elif status == "FAILED":
-            state = "failed"
-        files = tuple(str(file) for name in ("output_file", "error_file") if (file := batch.get(name)))
-        if state == "failed" and files:
-            state = "done"  # a job may fail as a whole and still have finished lines, which are billed
-        errors = "; ".join(str(error.get("message")) for error in (batch.get("errors") or [])[:3])
-        return Remote(
-            id=str(batch["id"]),
-            state=state,
-            status=status,
-            total=_int(batch.get("total_requests")),
-            completed=_int(batch.get("succeeded_requests")),
-            failed=_int(batch.get("failed_requests")),
-            files=files,
-            message=scrub(errors, self._key),
+        return _remote(
+            batch,
+            ended=("SUCCESS", "TIMEOUT_EXCEEDED", "CANCELLED"),
+            failed="FAILED",
+            counts=(batch.get("total_requests"), batch.get("succeeded_requests"), batch.get("failed_requests")),
+            files=("output_file", "error_file"),
+            errors=batch.get("errors"),
         )
 
 
-def _dict(value: object) -> dict[str, Any]:
+def _remote(
+    batch: Mapping[str, Any],
+    *,
+    ended: tuple[str, ...],
+    failed: str,
+    counts: tuple[Any, Any, Any],
+    files: tuple[str, str],
+    errors: Any,
+) -> Remote:
+    """A batch has ended when its files are named too: servers say "completed" a minute before they name them."""
+    status = _text(batch, "status")
+    named = [batch.get(name) if isinstance(batch.get(name), str) else None for name in files]
+    total, completed, not_done = (count if isinstance(count, int) else 0 for count in counts)
+    answered = named[0] is not None or not completed
+    nothing_to_come = any(named) or (status != ended[0] and not completed)
+    state: State = "running"
+    if status in ended and answered and nothing_to_come:
+        state = "done"
+    elif status == failed:
+        state = "done" if any(named) else "failed"  # one that failed as a whole may have finished, and billed, lines
+    found = [_mapping(error) for error in (errors if isinstance(errors, list) else ())[:3]]
+    said = "; ".join(f"{error.get('code') or ''} {error.get('message') or ''}".strip() for error in found)
+    return Remote(
+        id=_text(batch, "id"),
+        state=state,
+        status=one_line(status, 40),
+        total=total,
+        completed=completed,
+        failed=not_done,
+        files=tuple(name for name in named if name),
+        message=one_line(said),
+    )
+
+
+def _rows(page: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = page.get("data")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0
+def _text(value: Mapping[str, Any], name: str) -> str:
+    """Raises Unfinished where the server's reply lacks what every such reply has."""
+    found = value.get(name)
+    if not isinstance(found, str) or not found:
+        raise Unfinished(f"a reply of the batch server has no {name}", remedy="run again later")
+    return found

@@ -1,4 +1,4 @@
-"""Asks one question until it is answered, refused for good, or out of tries; and stops all asking when it must.
+"""Asks one question until its life says that it is over, or it is out of tries; and stops all asking when it must.
 
 What is stored is never asked again. A failure belongs to its question: the others go on.
 """
@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from lm_eval_fr.errors import JudgeError, LmEvalFrError
+import msgspec
+
+from lm_eval_fr.io.http import Answer, CallFailed
+from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.io.retry import Backoff, RetryPolicy, Throttle
-from lm_eval_fr.judge.asking.envelope import Again, Read, read_reply
-from lm_eval_fr.judge.asking.protocol import VERDICTS, Parse, Profile, Question
-from lm_eval_fr.judge.live.client import CallFailed
+from lm_eval_fr.judge.asking.envelope import open_body, read_reply
+from lm_eval_fr.judge.asking.protocol import Profile, Question
+from lm_eval_fr.judge.live.client import TOP_UP, blocked, in_our_words
+from lm_eval_fr.judge.live.hopeless import PROBES, Halt, Streak
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Sending, Source
-from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most
-from lm_eval_fr.judge.verdicts.outcome import Judgement
+from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, usage_at_most
+from lm_eval_fr.judge.verdicts.question_life import BLOCKED, Lives, QuestionLife
 
-Send = Callable[[dict[str, Any]], Awaitable[bytes]]
-PROBES = 3  # tries of a server that has never answered before it is taken for a wrong address, or for gone
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Why nothing more is sent. `error` is set when the run cannot end well; `what` says it in a line."""
-
-    why: Literal["budget", "server", "interrupt", "error", "decided", "no calls"]
-    what: str
-    remedy: str = ""
-    error: LmEvalFrError | None = None
+Send = Callable[[dict[str, Any]], Awaitable[Answer]]
+HANGS = 2  # time-outs of one question in one run: each takes as long as all its other tries together
 
 
 @dataclass(slots=True)
@@ -39,31 +33,34 @@ class _Tries:
     waits: Backoff
     failed: int = 0
     rate_limited: int = 0
+    hung: int = 0
+    asked: bool = False
 
 
 @dataclass(slots=True)
 class Asker:
     """The one place that sends. Use it in one event loop."""
 
-    journal: Journal
+    lives: Lives
     judge: int  # the profile's number in the journal
     profile: Profile
-    parse: Parse
     send: Send
     throttle: Throttle
+    streak: Streak
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     budget: Budget | None = None
     source: Source = "live"
     ledger: Ledger = field(default_factory=Ledger)  # of this run
-    elsewhere: Container[tuple[bytes, int]] = frozenset()  # key and repeat of what a batch is going to answer
     retries: int = 0
     waiting: int = 0  # questions left to a batch
     halt: Halt | None = None
-    _answered: bool = False  # whether the server ever gave a reply in this run
-    _failed_in_a_row: int = 0
     _asking: dict[tuple[bytes, int], asyncio.Future[None]] = field(default_factory=dict)
     halted: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def journal(self) -> Journal:
+        return self.lives.journal
 
     def stop(self, halt: Halt) -> None:
         """Sends nothing more. What is in flight is waited for by those who sent it. The first reason stays."""
@@ -73,143 +70,132 @@ class Asker:
             self._settled.set()
             self.throttle.close()
 
-    def stored(self, key: bytes, repeat: int = 0) -> Judgement:
-        """What the journal says: a verdict, `invalid` if replies or a refusal hold none, None if there is nothing."""
-        found: Judgement = None
-        for reply in self.journal.replies(key):
-            if reply.repeat == repeat:
-                verdict = read_reply(reply.raw, self.parse).verdict
-                if verdict is not None:
-                    return verdict
-                found = "invalid"
-        if found is None and (failure := self.journal.last_failure(key)) is not None and failure[0] == "request":
-            return "invalid"  # the server will not take this very text
-        return found
-
-    async def ask(self, question: Question) -> Judgement:
-        """The stored verdict, or the server's. Raises JournalError only."""
+    async def ask(self, question: Question) -> QuestionLife:
+        """What became of it: as stored, or as the server answers. Raises JournalError only."""
         place = (question.key, question.repeat)
         while (other := self._asking.get(place)) is not None:
             await asyncio.shield(other)  # the same words in another pair: one call answers both
-        found = self.stored(question.key, question.repeat)
-        if found in VERDICTS or self.halt is not None:
-            return found
-        if place in self.elsewhere:
-            self.waiting += 1
-            return found
+        life = self.lives.of(question)
+        self.waiting += life.state == "waiting"
+        if not life.open or self.halt is not None:
+            return life
         mine = self._asking[place] = asyncio.get_running_loop().create_future()
         try:
-            return await self._ask(question, found)
+            return await self._ask(question, life)
         finally:
             del self._asking[place]
             mine.set_result(None)
 
-    async def _ask(self, question: Question, found: Judgement) -> Judgement:
+    async def _ask(self, question: Question, life: QuestionLife) -> QuestionLife:
         tries = _Tries(self.policy.waits(int.from_bytes(question.key[:6], "big") + question.repeat))
-        asked = 0
-        while True:
-            read = await self._obtain(question, tries)
-            if read is None:
-                return found or self.stored(question.key, question.repeat)
-            if read.verdict is not None:
-                return read.verdict
-            found, asked = "invalid", asked + 1
-            if asked >= self._most_asks(read.again) or self.halt is not None:
-                return found
-            self.retries += 1
+        while life.open and self.halt is None:
+            self.retries += tries.asked
+            obtained = await self._obtain(question, tries)
+            life = self.lives.of(question)
+            if not obtained:
+                break
+        if tries.asked and (halt := self.streak.add(life)) is not None:
+            self.stop(halt)
+        return life
 
-    def _most_asks(self, again: Again) -> int:
-        return {"yes": self.policy.asks, "once": min(2, self.policy.asks), "no": 1}[again]
-
-    async def _obtain(self, question: Question, tries: _Tries) -> Read | None:
-        """One reply, stored and read; None when the question is given up or asking has stopped."""
+    async def _obtain(self, question: Question, tries: _Tries) -> bool:
+        """Whether a reply or a refusal of this text was filed; else it is given up, or asking has stopped."""
         while self.halt is None:
-            failed: CallFailed | None = None
-            await self.throttle.acquire()
-            try:
+            async with self.throttle.slot():
                 if self.halt is not None or not await self._reserve(question):
-                    return None
-                reserved = self._at_most(question)
-                sending = await self._announce(question, reserved)
-                sent_at = time.monotonic()
-                try:
-                    raw = await self.send(question.body)
-                except CallFailed as error:
-                    failed = error
-                    await self._file_failure(question, failed, reserved, sending)
-                    if failed.kind == "rate":
-                        self.throttle.refused(sent_at, failed.wait)
-                    elif failed.kind == "timeout":
-                        self.throttle.open()  # one question that hangs must not keep the others waiting for the first
-                else:
-                    return await self._keep(question, raw, reserved, sending)
-            finally:
-                self.throttle.release()
-            wait = self._wait_after(failed, tries)
+                    return False
+                tries.asked = True
+                problem, seconds = await self._call(question)
+            if problem is None or problem.of_this_text:
+                return True
+            tries.hung += seconds >= self.profile.timeout
+            wait = self._wait_after(problem, tries)
             if wait is None:
-                return None
+                return False
             self.retries += 1
             await self._sleep(wait)
-        return None
+        return False
 
-    async def _keep(self, question: Question, raw: bytes, reserved: float, sending: int | None) -> Read:
-        reply = NewReply(question.key, self.judge, raw, self.source, question.repeat, sending)
+    async def _call(self, question: Question) -> tuple[Problem | None, float]:
+        """One call, whatever it brings in the journal. What went wrong, None for a reply; and how long it took."""
+        reserved = self._at_most(question)
+        sending = await self._announce(question, reserved)
+        sent_at = time.monotonic()
+        answer: Answer | None = None
+        try:
+            answer = await self.send(question.body)
+            found = answer.problem()
+            problem = None if found is None else in_our_words(found, self.profile)
+        except CallFailed as failed:
+            problem = failed.problem
+        seconds = time.monotonic() - sent_at
+        if answer is not None and problem is None:
+            await self._keep(question, answer.body, reserved, sending)
+            self.streak.replied = True
+            self.throttle.succeeded(seconds)
+            return None, seconds
+        assert problem is not None
+        await self._file_failure(question, problem, reserved, sending, b"" if answer is None else answer.body)
+        if problem.kind == "rate":
+            self.throttle.refused(sent_at, self._pause(problem))
+        elif problem.of_this_text or seconds >= self.profile.timeout:
+            self.streak.replied = self.streak.replied or problem.of_this_text
+            self.throttle.open()  # one question that hangs must not keep the others waiting for the first
+        return problem, seconds
+
+    async def _keep(self, question: Question, raw: bytes, reserved: float, sending: int | None) -> None:
+        sent, output = len(msgspec.json.encode(question.body)), self.profile.max_output_tokens
+        reply = NewReply(question.key, self.judge, raw, self.source, question.repeat, sending, sent, output)
         await asyncio.wrap_future(self.journal.store(reply))
         # Only now is it read: whatever happens here, the reply is kept.
-        read = read_reply(raw, self.parse)
-        self._answered, self._failed_in_a_row = True, 0
-        self.throttle.succeeded()
-        self.ledger.reply(read.usage, self.source, self.profile.prices, usable=read.verdict is not None)
-        paid = None if read.usage is None else cost(read.usage, self.profile.prices)
-        self._settle(reserved, reserved if paid is None else paid)
-        return read
+        read = read_reply(raw, self.lives.parse)
+        paid = price(read.usage, usage_at_most(sent, output), self.profile.prices, self.source)
+        self.ledger.reply(paid, self.source, usable=read.verdict is not None)
+        self._settle(reserved, reserved if paid.dollars is None else paid.dollars)
 
-    async def _file_failure(self, question: Question, failed: CallFailed, reserved: float, sending: int | None) -> None:
-        lost = self._lost(question, reserved) if failed.billed else 0.0
-        failure = Failure(question.key, self.judge, failed.kind, failed.detail, lost, sending)
+    async def _file_failure(
+        self, question: Question, problem: Problem, reserved: float, sending: int | None, body: bytes
+    ) -> None:
+        lost = self._lost(question, problem, reserved, body)
+        failure = Failure(question.key, self.judge, problem.kind, str(problem), lost, sending)
         await asyncio.wrap_future(self.journal.fail(failure))
         self.ledger.failure(lost)
-        self._settle(reserved, reserved if failed.billed else 0.0)
+        self._settle(reserved, reserved if lost is None else lost)
 
-    def _wait_after(self, failed: CallFailed, tries: _Tries) -> float | None:
+    def _lost(self, question: Question, problem: Problem, reserved: float, body: bytes) -> float | None:
+        """What a call without a reply may have cost: what its body says, or the most where the work may be done."""
+        if problem.billed:
+            return reserved if self.budget is not None else cost_at_most(question.body, self.profile)
+        used = open_body(body).usage
+        return 0.0 if used is None else cost(used, self.profile.prices)
+
+    def _pause(self, problem: Problem) -> float | None:
+        return None if problem.wait is None else min(problem.wait, self.policy.longest_retry_after)
+
+    def _wait_after(self, problem: Problem, tries: _Tries) -> float | None:
         """Seconds until the next try; None when this question is given up. May stop all asking."""
-        if failed.kind == "stop":
-            self.stop(self._error(failed.detail, failed.remedy))
+        if problem.kind == "quota":
+            self.stop(Halt("server", str(problem), TOP_UP))
             return None
-        if failed.kind == "quota":
-            self.stop(Halt("server", failed.detail, failed.remedy))
+        if problem.kind in BLOCKED:
+            self._stop_for_good(problem)
             return None
-        if failed.kind == "request":
+        if problem.wait is not None and problem.wait > self.policy.longest_retry_after:
+            self.stop(Halt("server", f"{problem}; the server asks to wait {problem.wait:,.0f} s", "run again then"))
             return None
-        if failed.wait is not None and failed.wait > self.policy.longest_retry_after:
-            self.stop(Halt("server", f"{failed.detail}; the server asks to wait {failed.wait:.0f} s", "run again then"))
-            return None
-        wait = max(tries.waits.next(), failed.wait or 0.0)
-        if failed.kind == "rate":
+        wait = tries.waits.next(problem.wait)
+        if problem.kind == "rate":
             tries.rate_limited += 1
-            if tries.rate_limited < self.policy.rate_limited:
-                return wait
-            self._give_up(failed)
-            return None
+            return wait if tries.rate_limited < self.policy.rate_limited else None
         tries.failed += 1
-        if failed.kind == "unreachable" and not self._answered and tries.failed >= PROBES:
-            self.stop(self._error(failed.detail, failed.remedy))
+        if not problem.billed and problem.status is None and not self.streak.replied and tries.failed >= PROBES:
+            self._stop_for_good(problem)
             return None
-        if tries.failed < self.policy.attempts:
-            return wait
-        self._give_up(failed)
-        return None
+        return wait if tries.failed < self.policy.attempts and tries.hung < HANGS else None
 
-    def _give_up(self, failed: CallFailed) -> None:
-        self._failed_in_a_row += 1
-        most = self.policy.failures_in_a_row if self._answered else PROBES
-        if self._failed_in_a_row >= most:
-            what = f"{self._failed_in_a_row} questions in a row got no answer; the last: {failed.detail}"
-            self.stop(Halt("server", what, "run again when the server answers"))
-
-    def _error(self, what: str, remedy: str) -> Halt:
-        where = f"profile {self.profile.name}"
-        return Halt("error", what, remedy, JudgeError(what, where=where, remedy=remedy))
+    def _stop_for_good(self, problem: Problem) -> None:
+        error = blocked(problem, self.profile)
+        self.stop(Halt("error", error.what, error.remedy, error))
 
     async def _reserve(self, question: Question) -> bool:
         """Holds the call's greatest cost back from the budget; False when it does not fit any more."""
@@ -242,9 +228,6 @@ class Asker:
 
     def _at_most(self, question: Question) -> float:
         return 0.0 if self.budget is None else cost_at_most(question.body, self.profile) or 0.0
-
-    def _lost(self, question: Question, reserved: float) -> float | None:
-        return reserved if self.budget is not None else cost_at_most(question.body, self.profile)
 
     async def _sleep(self, seconds: float) -> None:
         try:

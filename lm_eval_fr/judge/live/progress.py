@@ -11,7 +11,10 @@ from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`dollars` of this run so far; None is unknown. `pause`: seconds for which the server asked for quiet."""
+    """`dollars` of this run so far; None is unknown. `pause`: seconds for which the server asked for quiet.
+
+    done: pairs that are judged; without: those that were asked in vain.
+    """
 
     done: int
     total: int
@@ -23,6 +26,7 @@ class Progress:
     pause: float
     seconds: float
     fresh: int  # pairs done by calls of this run; the others were stored or free
+    without: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -31,14 +35,14 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        return (self.total - self.done) / self.rate if self.rate else None
+        return (self.total - self.done - self.without) / self.rate if self.rate else None
 
     @property
     def parts(self) -> list[str]:
-        found = []
+        found = [f"{self.without:,} without a verdict"] if self.without else []
         if self.rate is not None:
             found.append(pace(self.rate))
-        if self.seconds_left is not None and self.done < self.total:
+        if self.seconds_left:
             found.append(f"{duration(self.seconds_left)} left")
         found.append("cost unknown" if self.dollars is None else f"${self.dollars:.2f}")
         if self.pause:

@@ -12,12 +12,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from lm_eval_fr.judge.asking.protocol import ORDERS, VERDICTS, Order, Question
+from lm_eval_fr.io.retry import STUCK_AFTER
+from lm_eval_fr.judge.asking.protocol import Question
 from lm_eval_fr.judge.asking.worklist import Item, Questioner
-from lm_eval_fr.judge.live.asker import Asker, Halt
+from lm_eval_fr.judge.live.asker import Asker
+from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.live.progress import Progress, Report
 from lm_eval_fr.judge.verdicts.judged_pairs import Judged
-from lm_eval_fr.judge.verdicts.outcome import Judgement
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE
+from lm_eval_fr.judge.verdicts.question_life import open_orders
 
 DRAIN = 10.0  # seconds that an interrupted run gives to the calls it has already paid for
 TICK = 0.1
@@ -56,10 +59,12 @@ class Schedule:
         self.watch = watch
         self.pairs: list[Judged] = []
         self.done = 0
+        self.without = 0
         self.fresh = 0
         self._report = report
-        self._started = time.monotonic()
+        self._started = self._moved_at = time.monotonic()
         self._moved = asyncio.Event()
+        self._nothing_left = False
 
     async def judge_all(self, items: Iterable[Item]) -> None:
         """Returns when every item is judged or asking has stopped. Raises JournalError when the journal fails."""
@@ -79,35 +84,28 @@ class Schedule:
         if not item.identical:
             self.fresh += await self._ask_both(item, pair)
         pair.done = True
-        self.done += 1
+        outcome = pair.outcome(self.lazy)
+        self.done += HEADLINE[outcome] is not None
+        self.without += outcome in ("invalid", "refused")
         if self.watch is not None and (halt := self.watch.add(pair)) is not None:
             self.asker.stop(halt)
-        self._moved.set()
+        self._move()
 
     async def _ask_both(self, item: Item, pair: Judged) -> bool:
         """Whether anything had to be asked."""
-        asked = False
         questions = self.questioner.both(item)
         pair.keys = (questions["candidate_first"].key, questions["reference_first"].key)
-        for order in ORDERS:
-            self._put(pair, order, self.asker.stored(questions[order].key))
-        for order, question in questions.items():
-            if self._settled(pair):
-                break
-            if getattr(pair, order) not in VERDICTS:
-                asked = True
-                judgement = await self.asker.ask(question)
-                self._put(pair, order, judgement)
-                if judgement not in VERDICTS:
-                    break  # the pair is undecided whatever the other order says: that call can wait for a resume
+        lives = self.asker.lives.both(questions)
+        self.asker.waiting += sum(life.state == "waiting" for life in lives.values())
+        asked = False
+        while self.asker.halt is None and (left := open_orders(lives, lazy=self.lazy)):
+            asked = True
+            lives[left[0]] = await self.asker.ask(questions[left[0]])
+            if lives[left[0]].judgement is None:
+                break  # the pair is undecided whatever the other order says: that call can wait for a resume
+        for order, life in lives.items():
+            pair.put(order, life.judgement)
         return asked
-
-    def _settled(self, pair: Judged) -> bool:
-        return self.lazy and "tie" in (pair.candidate_first, pair.reference_first)
-
-    @staticmethod
-    def _put(pair: Judged, order: Order, judgement: Judgement) -> None:
-        setattr(pair, order, judgement)
 
     def _may_start(self, item: Item) -> bool:
         return self.watch is None or self.watch.may_start(item.unit)
@@ -116,8 +114,14 @@ class Schedule:
         self, things: Iterable[T], do: Callable[[T], Awaitable[None]], may_start: Callable[[T], bool] | None
     ) -> None:
         stream = iter(things)
-        workers = [asyncio.create_task(self._work(stream, do, may_start)) for _ in range(self.concurrency)]
-        ticker = asyncio.create_task(self._tick())
+        workers: set[asyncio.Task[None]] = set()
+
+        def work() -> None:
+            workers.add(asyncio.create_task(self._work(stream, do, may_start)))
+
+        for _ in range(self.concurrency):
+            work()
+        ticker = asyncio.create_task(self._tick(workers, work))
         halted = asyncio.create_task(self.asker.halted.wait())
         try:
             with _interrupts(self.asker):
@@ -128,21 +132,20 @@ class Schedule:
             await asyncio.gather(*workers, ticker, halted, return_exceptions=True)
             self._show()
 
-    async def _until_done(self, workers: list[asyncio.Task[None]], halted: asyncio.Task[bool]) -> None:
-        pending: set[asyncio.Task[None]] = set(workers)
+    async def _until_done(self, workers: set[asyncio.Task[None]], halted: asyncio.Task[bool]) -> None:
         deadline: float | None = None
-        while pending:
-            watched = pending if halted.done() else pending | {halted}
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        while workers:
+            left = TICK if deadline is None else max(0.0, deadline - time.monotonic())
+            watched = {*workers} if halted.done() else {*workers, halted}
             done, _ = await asyncio.wait(watched, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            pending -= done
-            for task in done - {halted}:
-                task.result()  # a journal that fails, or a bug, ends the run
+            for worker in [worker for worker in workers if worker.done()]:
+                workers.discard(worker)
+                worker.result()  # a journal that fails, or a bug, ends the run
             if halted.done():
                 self._moved.set()
                 if deadline is None and self._ending():
                     deadline = time.monotonic() + DRAIN
-            if not done and deadline is not None:
+            if not done and deadline is not None and time.monotonic() >= deadline:
                 return
 
     async def _work(
@@ -154,15 +157,26 @@ class Schedule:
                 await self._moved.wait()
             await do(thing)
             await asyncio.sleep(0)  # stored pairs wait for nothing: let the replies in flight be read between them
+        self._nothing_left = True
 
     def _ending(self) -> bool:
         """Whether to leave the rest alone; after the other halts, what is stored or free is still read."""
         return self.asker.halt is not None and self.asker.halt.why in ("interrupt", "error", "decided")
 
-    async def _tick(self) -> None:
-        while self._report is not None:
-            self._show()
+    async def _tick(self, workers: set[asyncio.Task[None]], work: Callable[[], None]) -> None:
+        """Shows how far it is, and puts a worker in the place of each whose call hangs."""
+        while True:
+            if self._report is not None:
+                self._show()
+            stuck = time.monotonic() - self._moved_at > STUCK_AFTER  # nobody waits for a place, so none is given away
+            wanted = self.concurrency + self.asker.throttle.aside + stuck
+            if 0 < len(workers) < wanted and not self._nothing_left and self.asker.halt is None:
+                work()
             await asyncio.sleep(TICK)
+
+    def _move(self) -> None:
+        self._moved_at = time.monotonic()
+        self._moved.set()
 
     def _show(self) -> None:
         if self._report is not None:
@@ -181,6 +195,7 @@ class Schedule:
             pause=throttle.pause,
             seconds=time.monotonic() - self._started,
             fresh=self.fresh,
+            without=self.without,
         )
 
 

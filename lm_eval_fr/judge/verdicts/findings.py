@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from lm_eval_fr.errors import JournalError
-from lm_eval_fr.judge.asking.prompt import parse_reply
-from lm_eval_fr.judge.asking.protocol import Profile, Rubric
+from lm_eval_fr.errors import JournalError, UsageError
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.judge.asking.protocol import Rubric
 from lm_eval_fr.judge.asking.worklist import Worklist
-from lm_eval_fr.judge.live.asker import Halt
+from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.journal import Journal
-from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, write_summary
+from lm_eval_fr.judge.verdicts.judge_summary import FILE, JournalMark, JudgeSummary, Stopped, write_summary
 from lm_eval_fr.judge.verdicts.judged_answers import answers_of
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
 from lm_eval_fr.judge.verdicts.ledger import sum_usage
-from lm_eval_fr.judge.verdicts.outcome import OutcomeCounts, PairVerdict, count, read_verdicts, write_verdicts
+from lm_eval_fr.judge.verdicts.outcome import (
+    HEADLINE,
+    VERDICT_FILE,
+    Outcome,
+    OutcomeCounts,
+    PairUsage,
+    PairVerdict,
+    count,
+    read_verdicts,
+    write_verdicts,
+)
 from lm_eval_fr.stats.judging import Usage
 
-INVALID_SHARE = 0.02  # of the pairs; more unreadable replies than this are worth a warning
+TROUBLE_SHARE = 0.02  # of the pairs; more without a verdict than this are worth a warning
 
 
 @dataclass
@@ -49,11 +60,19 @@ class Results:
             say(f"warning: {warning}")
 
 
+def after_controls(results: Results, lazy: bool) -> Halt | None:
+    """Whether the controls forbid to pay for the pairs: a judge that cannot say which of two answers is garbage."""
+    outcomes = [pair.outcome(lazy) for pair in results.canaries]
+    if not outcomes or any(HEADLINE[outcome] is not None for outcome in outcomes) or "unjudged" in outcomes:
+        return None
+    what = f"none of the {len(outcomes)} controls got a verdict"
+    return Halt("controls", what, "see judge.json, and choose another judge; --trust-judge judges the pairs anyway")
+
+
 def write_findings(
     out: Path,
     results: Results,
-    journal: Journal,
-    profile: Profile,
+    harvest: Harvest,
     rubric: Rubric,
     options: JudgeOptions,
     work: Worklist,
@@ -63,22 +82,22 @@ def write_findings(
     """Writes verdicts.jsonl and judge.json. `warnings` are those said so far; more are found here."""
     from lm_eval_fr.judge.verdicts.position import position_report
 
-    harvest = Harvest(journal, profile, parse_reply, lazy=options.orders == "lazy")
+    profile, journal = harvest.profile, harvest.lives.journal
     bare: list[PairVerdict] = []  # the figures below need every pair, and no text
 
     def verdicts() -> Iterator[PairVerdict]:
         for verdict in harvest.verdicts(results.pairs):
-            bare.append(replace(verdict, reasons={}, usage={}))
+            bare.append(replace(verdict, reasons={}, usage=PairUsage()))
             yield verdict
 
     with _disk(out):
         out.mkdir(parents=True, exist_ok=True)
-        write_verdicts(out / "verdicts.jsonl", verdicts())
+        digest = write_verdicts(out / VERDICT_FILE, verdicts())
         controls = _controls(out, harvest, results, bare, options)
     counts = count(bare)
     position = _plain(position_report(bare))
     usage = harvest.ledger.usage()
-    warnings = [*warnings, *_warnings_of(controls), *position["warnings"], *_trouble(counts, usage)]
+    warnings = [*warnings, *_warnings_of(controls), *position["warnings"], *_trouble(bare, counts, usage)]
     left = _left(counts, results)
     summary = JudgeSummary(
         profile=profile.name,
@@ -94,22 +113,24 @@ def write_findings(
         spent=results.spent,
         finished=left is None,
         left=left,
-        remedy=results.halt.remedy if left and results.halt is not None else None,
+        remedy=_remedy(results) if left else None,
         stopped=results.stopped,
         controls=controls,
         position=position,
         warnings=tuple(warnings),
-        command=options.command,
+        command=Redactor.from_environment().message(options.command),
         answers=answers_of(work.tasks),
         shutdown=profile.shutdown.isoformat() if profile.shutdown else None,
         seconds=seconds,
+        journal=JournalMark(journal.name, journal.count()),
+        verdicts_sha256=digest,
     )
     with _disk(out):
-        write_summary(out / "judge.json", summary)
+        write_summary(out / FILE, summary)
     return summary
 
 
-def write_panel(out: Path, parts: Mapping[str, JudgeSummary]) -> JudgeSummary:
+def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal) -> JudgeSummary:
     """The majority's verdicts of judges that were written to OUT/panel, and a summary that adds their costs up."""
     from lm_eval_fr.judge.verdicts.panel import panel
 
@@ -135,10 +156,11 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary]) -> JudgeSummary:
         warnings=tuple(f"{name}: {warning}" for name, part in parts.items() for warning in part.warnings),
         shutdown=min((part.shutdown for part in parts.values() if part.shutdown), default=None),
         seconds=sum(part.seconds for part in parts.values()),
+        journal=JournalMark(journal.name, journal.count()),
     )
     with _disk(out):
-        write_verdicts(out / "verdicts.jsonl", judged.verdicts)
-        write_summary(out / "judge.json", summary)
+        summary = replace(summary, verdicts_sha256=write_verdicts(out / VERDICT_FILE, judged.verdicts))
+        write_summary(out / FILE, summary)
     return summary
 
 
@@ -167,27 +189,45 @@ def _warnings_of(controls: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [warning for control in controls.values() for warning in control.get("warnings", ())]
 
 
-def _trouble(counts: OutcomeCounts, usage: Usage) -> list[str]:
-    found = []
-    if counts.n and counts.outcomes["invalid"] > INVALID_SHARE * counts.n:
-        found.append(
-            f"{counts.outcomes['invalid']} of {counts.n} pairs got a reply without a verdict: see their reasons, and "
-            "choose a judge that keeps to the form, or a higher output limit"
+def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usage) -> Iterator[str]:
+    asked_in_vain: tuple[tuple[Outcome, str], ...] = (
+        ("invalid", "choose a judge that keeps to the form, or a higher output limit; --retry-invalid asks them again"),
+        ("refused", "another judge may take them"),
+    )
+    for outcome, remedy in asked_in_vain:
+        number = counts.outcomes[outcome]
+        if number > TROUBLE_SHARE * counts.n:
+            yield f"{number:,} of {counts.n:,} pairs are {outcome}, see their reasons in verdicts.jsonl: {remedy}"
+    if cut := [verdict for verdict in verdicts if verdict.cautions]:
+        first = ", ".join(f"{verdict.task}/{verdict.doc_id}" for verdict in cut[:3])
+        yield (
+            f"the server cut the prompts of {len(cut):,} pairs (first: {first}) and judged what was left: raise its "
+            "context length, or set `context` in a copy of the profile to the tokens that it reads"
         )
     if usage.dollars is None:
-        found.append(f"the cost is unknown: {usage.unknown}")
-    return found
+        yield f"the cost is unknown: {usage.unknown}"
+    elif usage.without_usage:
+        yield f"{usage.without_usage:,} replies did not say what they used: each is counted at the most it can cost"
 
 
 def _left(counts: OutcomeCounts, results: Results) -> str | None:
     """What is not judged yet, and why; None when all is."""
     missing = counts.outcomes["unjudged"]
+    waiting = f"{results.waiting:,} questions wait for a batch" if results.waiting else ""
     if not missing:
-        return None
-    why = results.halt.what if results.halt is not None else "their calls failed; see the reasons in verdicts.jsonl"
-    if results.waiting:
-        why = f"{results.waiting} questions wait for a batch" + (f"; {why}" if results.halt is not None else "")
-    return f"{missing} of {counts.n} pairs are not judged: {why}"
+        return waiting or None
+    halt = results.halt
+    why = "their calls failed; see the reasons in verdicts.jsonl" if halt is None else halt.what
+    if waiting:
+        why = waiting if halt is None or halt.why == "no calls" else f"{waiting}; {why}"
+    return f"{missing:,} of {counts.n:,} pairs are not judged: {why}"
+
+
+def _remedy(results: Results) -> str | None:
+    halt = results.halt
+    if results.waiting and (halt is None or halt.why == "no calls"):
+        return "--batch collect when it is finished, or give it up: --batch abandon"
+    return None if halt is None else halt.remedy
 
 
 def _plain(record: object) -> Any:
@@ -195,19 +235,13 @@ def _plain(record: object) -> Any:
     return msgspec.json.decode(msgspec.json.encode(record))
 
 
-class _disk:
+@contextmanager
+def _disk(out: Path) -> Iterator[None]:
     """A disk that fails while results are written: one line, and the replies are in the journal."""
-
-    def __init__(self, out: Path) -> None:
-        self._out = out
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise JournalError(
-                f"cannot be written: {error.strerror}",
-                where=self._out,
-                remedy="free space or give another --out; run again with --reparse: every reply is kept",
-            ) from error
+    remedy = "free space or give another --out; run again with --reparse: every reply is kept"
+    try:
+        yield
+    except OSError as error:
+        raise JournalError(f"cannot be written: {error.strerror}", where=out, remedy=remedy) from error
+    except UsageError as error:
+        raise JournalError(error.what, where=error.where, remedy=remedy) from error

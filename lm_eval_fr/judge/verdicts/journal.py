@@ -1,18 +1,17 @@
 """Every reply that was paid for, raw, on disk before anything reads it.
 
     journal.sqlite        SQLite, WAL, synchronous FULL
-    journal.sqlite.lock   held by the one process that may write; the kernel frees it however that process ends
+    journal.sqlite.lock   held by the one process that may write; the system frees it however that process ends
+    journal.sqlite.count  how many replies were stored, by which a journal without its log is noticed
 
 A reply is filed under the hash of what was sent, so a changed rubric, model, parameter or answer asks anew, and a
-changed parser reads the old replies again. Which arm wrote which answer is nowhere in it. Failures are filed apart, for
-the accounts; nothing ever reads a verdict from them.
+changed parser reads the old replies again. Which arm wrote which answer is nowhere in it. Failures are filed apart;
+no verdict is ever read from them.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import queue
 import secrets
 import sqlite3
@@ -20,14 +19,17 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import astuple, dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.errors import JournalError
+from lm_eval_fr.errors import JournalError, LmEvalFrError
+from lm_eval_fr.io.locks import Lock
+from lm_eval_fr.io.sqlite import explain, open_store
 from lm_eval_fr.judge.asking.judge_instructions import PROMPT_VERSION
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile
 
@@ -48,6 +50,7 @@ CREATE TABLE IF NOT EXISTS failures (
 CREATE INDEX IF NOT EXISTS failures_of_key ON failures (key);
 CREATE TABLE IF NOT EXISTS sending (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL, judge INTEGER NOT NULL, dollars REAL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS sizes (key BLOB PRIMARY KEY, sent INTEGER NOT NULL, output INTEGER);
 """
 
 
@@ -61,7 +64,11 @@ def call_key(dialect: Dialect, body: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NewReply:
-    """A reply to file. `raw` is the whole body of the HTTP response, as it came."""
+    """A reply to file. `raw` is the whole body of the HTTP response, as it came.
+
+    sent, output: bytes of the request and the limit of output tokens, from which its greatest cost follows; None is
+    unknown.
+    """
 
     key: bytes
     judge: int  # from `Journal.judge`
@@ -69,6 +76,8 @@ class NewReply:
     source: Source = "live"
     repeat: int = 0  # 0 for the question itself, 1.. for asking it again to measure the judge's noise
     sending: int | None = None  # the reservation that this reply settles
+    sent: int | None = None
+    output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,36 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFailure:
+    judge: int
+    kind: str
+    detail: str
+    dollars: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRows:
+    """All that the journal has of one question: replies by repeat and attempt, failures by time."""
+
+    replies: tuple[StoredReply, ...] = ()
+    failures: tuple[StoredFailure, ...] = ()
+    sent: int | None = None  # bytes of the request
+    output: int | None = None  # the limit of output tokens
+
+
+@dataclass(frozen=True, slots=True)
+class PaidReply:
+    """What the accounts need of a reply."""
+
+    judge: int
+    source: Source
+    raw: bytes
+    sent: int | None
+    output: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sending:
     """A call that is about to be made, for the budget to survive a kill: see `Journal.open`."""
 
@@ -108,16 +147,20 @@ class _Job:
     statement: str
     values: tuple[Any, ...]
     settles: int | None = None
+    before: tuple[str, tuple[Any, ...]] | None = None  # a statement of the same transaction
     done: Future[int] = field(default_factory=Future)
 
 
 class Journal:
     """One open journal. Its methods may be called from any thread; a `Future` is done when its row is on disk."""
 
-    def __init__(self, path: Path, lock: int, reader: sqlite3.Connection, writer: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, lock: Lock, counter: _Counter, reader: sqlite3.Connection, writer: sqlite3.Connection
+    ) -> None:
         self.path = path
         self.salt = bytes.fromhex(reader.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0])
-        self._lock_file = lock
+        self._lock = lock
+        self._counter = counter
         self._closed = False
         self._reader = reader
         self._reading = threading.Lock()
@@ -131,26 +174,28 @@ class Journal:
         """Opens or makes the journal, for this process alone.
 
         Calls that a killed process was waiting for become failures that may have cost what was reserved for them.
-        Raises JournalError when another process has it, or when the folder cannot be written.
+        Raises JournalError when another process has it, when it is not whole, or when it cannot be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path)
-        except OSError as error:
-            why = f"{path.parent} is no folder" if isinstance(error, FileExistsError) else error.strerror
-            raise JournalError(
-                f"cannot be written: {why}", where=path, remedy="give an --out that can be written"
-            ) from error
-        try:
-            reader, writer = _connect(path), _connect(path)
-            _prepare(writer, path)
-            return cls(path, lock, reader, writer)
-        except sqlite3.Error as error:
-            os.close(lock)
-            raise _explain(error, path) from error
-        except BaseException:
-            os.close(lock)
-            raise
+        with ExitStack() as opened:
+            lock = Lock(path, kind=JournalError)
+            opened.callback(lock.release)
+            counter = _Counter(path)
+            opened.callback(counter.close)
+            writer = open_store(path, SCHEMA, kind=JournalError)
+            opened.callback(writer.close)
+            try:
+                _check_whole(writer, counter, path)
+                _prepare(writer, path)
+                journal = cls(path, lock, counter, open_store(path, kind=JournalError), writer)
+            except sqlite3.Error as error:
+                raise explain(error, path, JournalError) from error
+            opened.pop_all()
+            return journal
+
+    @property
+    def name(self) -> str:
+        """Of this journal and no other; the salt is not found from it."""
+        return hashlib.sha256(b"journal" + self.salt).hexdigest()[:16]
 
     def __enter__(self) -> Journal:
         return self
@@ -169,7 +214,8 @@ class Journal:
         self._thread.join()
         with self._reading:
             self._reader.close()
-        os.close(self._lock_file)
+        self._counter.close()
+        self._lock.release()
 
     def judge(self, profile: Profile) -> int:
         """The number under which this profile's replies are filed, prices as of now."""
@@ -190,7 +236,10 @@ class Journal:
             "FROM replies WHERE key = ? AND repeat = ?"
         )
         values = (reply.key, reply.repeat, reply.judge, reply.source, reply.raw, time.time(), reply.key, reply.repeat)
-        return self._submit(_Job(statement, values, reply.sending))
+        size = None
+        if reply.sent is not None:
+            size = ("INSERT OR IGNORE INTO sizes VALUES (?, ?, ?)", (reply.key, reply.sent, reply.output))
+        return self._submit(_Job(statement, values, reply.sending, size))
 
     def store_all(self, replies: Iterable[NewReply]) -> int:
         """Files many, and returns how many once they are on disk."""
@@ -201,28 +250,46 @@ class Journal:
 
     def fail(self, failure: Failure) -> Future[int]:
         statement = "INSERT INTO failures (key, judge, kind, detail, dollars, at) VALUES (?, ?, ?, ?, ?, ?)"
-        values = (*astuple(failure)[:5], time.time())
+        values = (failure.key, failure.judge, failure.kind, failure.detail, failure.dollars, time.time())
         return self._submit(_Job(statement, values, failure.sending))
 
     def announce(self, sending: Sending) -> Future[int]:
         """Reserves a call's greatest cost before it is sent. The result goes into what settles it."""
         statement = "INSERT INTO sending (key, judge, dollars, at) VALUES (?, ?, ?, ?)"
-        return self._submit(_Job(statement, (*astuple(sending), time.time())))
+        return self._submit(_Job(statement, (sending.key, sending.judge, sending.dollars, time.time())))
+
+    def rows(self, key: bytes) -> QuestionRows:
+        """Everything that is known of a question."""
+        columns = "key, repeat, attempt, judge, source, raw, at"
+        replies = self._select(f"SELECT {columns} FROM replies WHERE key = ? ORDER BY repeat, attempt", (key,))
+        failures = self._select(
+            "SELECT judge, kind, detail, dollars, at FROM failures WHERE key = ? ORDER BY id", (key,)
+        )
+        size = self._select("SELECT sent, output FROM sizes WHERE key = ?", (key,)) if replies else []
+        sent, output = size[0] if size else (None, None)
+        return QuestionRows(
+            tuple(StoredReply(*row) for row in replies), tuple(StoredFailure(*row) for row in failures), sent, output
+        )
 
     def replies(self, key: bytes) -> list[StoredReply]:
         """Every reply to a question, by repeat and attempt."""
-        columns = "key, repeat, attempt, judge, source, raw, at"
-        rows = self._select(f"SELECT {columns} FROM replies WHERE key = ? ORDER BY repeat, attempt", (key,))
-        return [StoredReply(*row) for row in rows]
+        return list(self.rows(key).replies)
 
-    def all_replies(self) -> Iterator[tuple[int, Source, bytes]]:
-        """Judge, source and raw body of everything that was paid for, a block at a time."""
+    def all_replies(self) -> Iterator[PaidReply]:
+        """Everything that was paid for, a block at a time."""
         last = -1
         while rows := self._select(
-            "SELECT rowid, judge, source, raw FROM replies WHERE rowid > ? ORDER BY rowid LIMIT 2000", (last,)
+            "SELECT replies.rowid, judge, source, raw, sent, output FROM replies LEFT JOIN sizes USING (key) "
+            "WHERE replies.rowid > ? ORDER BY replies.rowid LIMIT 2000",
+            (last,),
         ):
-            yield from (row[1:] for row in rows)
+            yield from (PaidReply(*row[1:]) for row in rows)
             last = rows[-1][0]
+
+    def count(self) -> int:
+        """How many replies there are."""
+        with self._reading:
+            return _stored(self._reader)
 
     def failures(self) -> list[tuple[int, str, float | None, int]]:
         """Judge, kind, dollars at most (None when any is unknown) and count of the attempts without a reply."""
@@ -232,11 +299,6 @@ class Journal:
                 "SELECT judge, kind, sum(dollars), count(dollars), count(*) FROM failures GROUP BY judge, kind", ()
             )
         ]
-
-    def last_failure(self, key: bytes) -> tuple[str, str] | None:
-        """Kind and detail of the last attempt at this question that brought no reply."""
-        found = self._select("SELECT kind, detail FROM failures WHERE key = ? ORDER BY id DESC LIMIT 1", (key,))
-        return (str(found[0][0]), str(found[0][1])) if found else None
 
     def note(self, name: str) -> str | None:
         """A note kept beside the replies, or None."""
@@ -253,19 +315,19 @@ class Journal:
             with self._reading:
                 return self._reader.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise _explain(error, self.path) from error
+            raise explain(error, self.path, JournalError) from error
 
     def _submit(self, job: _Job) -> Future[int]:
         if self._closed:
             job.done.set_exception(JournalError("is closed", where=self.path))
         else:
-            job.done.set_running_or_notify_cancel()  # who waits may give up; what was paid for is stored all the same
+            job.done.set_running_or_notify_cancel()  # the caller may give up; what was paid for is stored anyway
             self._jobs.put(job)
         return job.done
 
     def _write(self) -> None:
         """The writing thread: whatever has come in since the last commit goes to disk in one."""
-        broken: JournalError | None = None
+        broken: LmEvalFrError | None = None
         closing = False
         while not closing:
             jobs = [self._jobs.get()]
@@ -282,19 +344,22 @@ class Journal:
                 job.done.set_exception(broken)
         self._writer.close()
 
-    def _commit(self, work: list[_Job]) -> JournalError | None:
+    def _commit(self, work: list[_Job]) -> LmEvalFrError | None:
         if not work:
             return None
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             rows = []
             for job in work:
+                if job.before is not None:
+                    self._writer.execute(*job.before)
                 rows.append(self._writer.execute(job.statement, job.values).lastrowid or 0)
                 if job.settles is not None:
                     self._writer.execute("DELETE FROM sending WHERE id = ?", (job.settles,))
             self._writer.execute("COMMIT")
+            self._counter.write(_stored(self._writer))
         except sqlite3.Error as error:
-            return _explain(error, self.path)
+            return explain(error, self.path, JournalError)
         except Exception as error:  # a thread that dies would leave its callers waiting for ever
             return JournalError(f"failed: {error!r}", where=self.path)
         for job, row in zip(work, rows, strict=True):
@@ -302,15 +367,46 @@ class Journal:
         return None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
+class _Counter:
+    """How many replies were stored, beside the journal and not in it: a journal that was copied or restored without its
+    log opens without a word and has fewer. Written after each commit, so it never says too much."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.with_name(f"{path.name}.count")
+        self.path.touch()
+        self._file = self.path.open("r+b", buffering=0)
+
+    def read(self) -> int:
+        said = self._file.read(40).strip()
+        return int(said) if said.isdigit() else 0
+
+    def write(self, stored: int) -> None:
+        self._file.seek(0)
+        self._file.write(b"%020d\n" % stored)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _check_whole(store: sqlite3.Connection, counter: _Counter, path: Path) -> None:
+    """JournalError where replies that were stored are not there: they would be paid again."""
+    stored, counted = _stored(store), counter.read()
+    if stored < counted:
+        log = f"{path.name}-wal"
+        raise JournalError(
+            f"holds {stored:,} replies, and {counted:,} were stored: {log} is missing, or this is an older copy",
+            where=path,
+            remedy=f"copy back both files, or give another --out; to go on without them delete {counter.path.name}",
+        )
+    counter.write(stored)
+
+
+def _stored(store: sqlite3.Connection) -> int:
+    """No reply is ever deleted."""
+    return int(store.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()[0])
 
 
 def _prepare(writer: sqlite3.Connection, path: Path) -> None:
-    writer.executescript("BEGIN IMMEDIATE;" + SCHEMA + "COMMIT;")
     values = [("format", FORMAT), ("salt", secrets.token_hex(16))]
     writer.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", values)
     found = writer.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()[0]
@@ -325,35 +421,3 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
     )
     writer.execute("DELETE FROM sending")
     writer.execute("COMMIT")
-
-
-def _take_lock(path: Path) -> int:
-    lock = path.with_name(path.name + ".lock")
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(handle, 100, 0).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise JournalError(
-            f"in use by process {owner}", where=path, remedy="wait until it ends, or give another --out"
-        ) from None
-    except OSError:
-        os.close(handle)
-        raise
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, str(os.getpid()).encode(), 0)
-    return handle
-
-
-def _explain(error: sqlite3.Error, path: Path) -> JournalError:
-    said = str(error)
-    if "full" in said or "disk I/O" in said:
-        what, remedy = f"cannot be written: {said}", "free space on that disk and run again: what was stored is kept"
-    elif "readonly" in said or "unable to open" in said:
-        what, remedy = f"cannot be written: {said}", "give an --out that can be written"
-    elif "not a database" in said or "malformed" in said:
-        what, remedy = f"is damaged: {said}", "move it away to start anew, or restore it from a copy"
-    else:
-        what, remedy = f"failed: {said}", "run again: what was stored is kept"
-    return JournalError(what, where=path, remedy=remedy)

@@ -14,6 +14,8 @@ from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.judge.verdicts.outcome import Outcome
 from lm_eval_fr.stats.judging import Usage
 
+FILE = "judge.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
@@ -27,6 +29,14 @@ class Stopped:
     pairs: int
     pairs_planned: int
     largest_unit: int | None = None  # pairs; None in summaries of before it was kept
+
+
+@dataclass(frozen=True, slots=True)
+class JournalMark:
+    """The journal that the verdicts were read from, and how many replies it held."""
+
+    name: str
+    replies: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ class JudgeSummary:
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # task and arm -> SHA-256 of the samples
     shutdown: str | None = None  # ISO date after which the model cannot be asked again
     seconds: float = 0.0
+    journal: JournalMark | None = None
+    verdicts_sha256: str | None = None  # of verdicts.jsonl as it was written
     schema_version: int = 1
 
 
@@ -63,6 +75,6 @@ def write_summary(path: Path, summary: JudgeSummary) -> None:
 
 def read_summary(path: Path) -> JudgeSummary:
     """judge.json, or the one in the folder that `judge` wrote."""
-    file = path / "judge.json" if path.is_dir() else path
+    file = path / FILE if path.is_dir() else path
     remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
     return read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)

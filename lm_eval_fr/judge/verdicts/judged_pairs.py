@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lm_eval_fr.judge.asking.envelope import read_reply
-from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Parse, Profile
+from lm_eval_fr.judge.asking.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile
 from lm_eval_fr.judge.asking.worklist import Item
-from lm_eval_fr.judge.verdicts.journal import Journal, StoredReply
-from lm_eval_fr.judge.verdicts.ledger import Ledger, price_of
-from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
+from lm_eval_fr.judge.verdicts.journal import QuestionRows
+from lm_eval_fr.judge.verdicts.ledger import Ledger, price_stored, usage_at_most
+from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairUsage, PairVerdict, combine
+from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife
 
 
 @dataclass(slots=True)
@@ -35,35 +36,36 @@ class Judged:
             item.task, item.doc_id, item.doc_hash, item.cluster, item.unit, len(item.candidate), len(item.reference)
         )
 
+    def put(self, order: Order, judgement: Judgement) -> None:
+        if order == "candidate_first":
+            self.candidate_first = judgement
+        else:
+            self.reference_first = judgement
+
     def outcome(self, lazy: bool) -> Outcome:
         if self.done and self.keys is None:
             return "identical"
         return combine(self.candidate_first, self.reference_first, lazy=lazy)
 
 
-@dataclass(slots=True)
-class _OrderReplies:
-    """The replies to one order's question, read."""
+@dataclass(frozen=True, slots=True)
+class _OrderRead:
+    """One order's question as the journal has it: its life, those of its repeats, and what all of them used."""
 
-    judgement: Judgement = None
-    reason: str = ""
-    repeats: tuple[Judgement, ...] = ()
-    calls: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
+    life: QuestionLife
+    repeats: tuple[Judgement, ...]
+    usage: PairUsage
 
 
 class Harvest:
     """Turns the pairs of a run into verdicts, and adds up in `ledger` what the replies behind them cost."""
 
-    def __init__(self, journal: Journal, profile: Profile, parse: Parse, *, lazy: bool) -> None:
-        self.journal = journal
+    def __init__(self, lives: Lives, profile: Profile, *, lazy: bool) -> None:
+        self.lives = lives
         self.profile = profile
-        self.parse = parse
         self.lazy = lazy
         self.ledger = Ledger()
-        self._judges = journal.judges()
+        self._judges = lives.journal.judges()
         self._counted: set[bytes] = set()  # two pairs of the same words share their replies
 
     def verdicts(self, pairs: Iterable[Judged]) -> Iterator[PairVerdict]:
@@ -71,53 +73,45 @@ class Harvest:
             yield self.verdict(pair)
 
     def verdict(self, pair: Judged) -> PairVerdict:
-        found: dict[Order, _OrderReplies] = {}
+        found: dict[Order, _OrderRead] = {}
         if pair.keys is not None:
-            found = {order: self._replies(key) for order, key in zip(ORDERS, pair.keys, strict=True)}
-        outcome = pair.outcome(self.lazy)
-        if outcome in ("invalid", "unjudged"):
-            for order, key in zip(ORDERS, pair.keys or (), strict=False):
-                if not found[order].reason and (failure := self.journal.last_failure(key)) is not None:
-                    found[order].reason = failure[1]
-        names = ("calls", "input_tokens", "cached_tokens", "output_tokens")
-        usage = {name: sum(getattr(replies, name) for replies in found.values()) for name in names}
+            found = {order: self._read(key) for order, key in zip(ORDERS, pair.keys, strict=True)}
+        for order, read in found.items():
+            pair.put(order, read.life.judgement)
         return PairVerdict(
             task=pair.task,
             doc_id=pair.doc_id,
             doc_hash=pair.doc_hash,
-            outcome=outcome,
+            outcome=pair.outcome(self.lazy),
             candidate_first=pair.candidate_first,
             reference_first=pair.reference_first,
-            reasons={order: replies.reason for order, replies in found.items() if replies.reason},
-            usage=usage if usage["calls"] else {},
+            reasons={order: read.life.said for order, read in found.items() if read.life.said},
+            usage=sum((read.usage for read in found.values()), PairUsage()),
             candidate_chars=pair.candidate_chars,
             reference_chars=pair.reference_chars,
             cluster=pair.cluster,
-            repeats={order: replies.repeats for order, replies in found.items() if len(replies.repeats) > 1},
+            repeats={order: read.repeats for order, read in found.items() if len(read.repeats) > 1},
+            cautions=tuple(dict.fromkeys(caution for read in found.values() for caution in read.life.cautions)),
         )
 
-    def _replies(self, key: bytes) -> _OrderReplies:
-        read = _OrderReplies()
-        repeats: dict[int, Judgement] = {}
-        first = key not in self._counted
+    def _read(self, key: bytes) -> _OrderRead:
+        rows = self.lives.journal.rows(key)
+        usage = self._count(rows, first=key not in self._counted)
         self._counted.add(key)
-        for reply in self.journal.replies(key):
-            self._read(reply, read, repeats, count=first)
-        read.judgement = repeats.get(0)
-        read.repeats = tuple(repeats[number] for number in sorted(repeats))
-        return read
+        numbers = sorted({reply.repeat for reply in rows.replies} | {0})
+        lives = [self.lives.of_rows(rows, key, number) for number in numbers]
+        return _OrderRead(lives[0], tuple(life.judgement for life in lives), usage)
 
-    def _read(self, reply: StoredReply, read: _OrderReplies, repeats: dict[int, Judgement], *, count: bool) -> None:
-        content = read_reply(reply.raw, self.parse)
-        if repeats.get(reply.repeat) in (None, "invalid"):
-            repeats[reply.repeat] = content.verdict or "invalid"
-            if reply.repeat == 0:
-                read.reason = content.reason if content.verdict else content.problem
-        read.calls += 1
-        if content.usage is not None:
-            read.input_tokens += content.usage.input
-            read.cached_tokens += content.usage.cached
-            read.output_tokens += content.usage.output
-        if count:
-            prices = price_of(reply.judge, self._judges, self.profile)
-            self.ledger.reply(content.usage, reply.source, prices, usable=content.verdict is not None)
+    def _count(self, rows: QuestionRows, *, first: bool) -> PairUsage:
+        """What the pair shows; the ledger takes it once."""
+        most, total = usage_at_most(rows.sent, rows.output), PairUsage()
+        for reply in rows.replies:
+            read = read_reply(reply.raw, self.lives.parse)
+            if first:
+                paid = price_stored(reply, read.usage, most, self._judges, self.profile)
+                self.ledger.reply(paid, reply.source, usable=read.verdict is not None)
+            used = read.usage or CallUsage(0, 0, 0, 0)
+            total += PairUsage(1, used.input, used.cached, used.output)
+        for failure in rows.failures if first else ():
+            self.ledger.failure(failure.dollars)
+        return total

@@ -1,11 +1,12 @@
 """What calls cost: tokens by the profile's prices, sums by kind of call, and a budget that counts what is in flight.
 
-An unknown price makes an unknown sum, never a smaller one.
+An unknown price makes an unknown sum, never a smaller one. A reply that does not say what it used counts at the most
+that it can have cost, in this run and in every later one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 
 from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
-from lm_eval_fr.judge.verdicts.journal import Journal, Source
+from lm_eval_fr.judge.verdicts.journal import Journal, PaidReply, Source, StoredReply
 from lm_eval_fr.stats.judging import Tokens, Usage
 
 MILLION = 1_000_000
@@ -44,11 +45,41 @@ def cost(usage: CallUsage, prices: Prices, *, batch: bool = False) -> float | No
 
 def cost_at_most(body: dict[str, Any], profile: Profile) -> float | None:
     """More than the call can cost: no token is shorter than a byte. None when a price or the output limit lacks."""
-    prices, output = profile.prices, profile.max_output_tokens
-    if prices.input is None or prices.output is None or output is None:
+    usage = usage_at_most(len(msgspec.json.encode(body)), profile.max_output_tokens)
+    return None if usage is None else _most(usage, profile.prices)
+
+
+def usage_at_most(sent: int | None, output: int | None) -> CallUsage | None:
+    """The most tokens of a request of `sent` bytes with that limit of output; None where either is unknown."""
+    return None if sent is None or output is None else CallUsage(sent + FRAME_TOKENS, 0, 0, output)
+
+
+def _most(usage: CallUsage, prices: Prices) -> float | None:
+    """As if nothing were cached and all were written to the cache."""
+    if prices.input is None or prices.output is None:
         return None
-    sent = len(msgspec.json.encode(body)) + FRAME_TOKENS
-    return (sent * max(prices.input, prices.cache_write or 0.0) + output * prices.output) / MILLION
+    return (usage.input * max(prices.input, prices.cache_write or 0.0) + usage.output * prices.output) / MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a reply cost: `dollars` None where a price lacks. `known`: whether the server said what it used."""
+
+    usage: CallUsage | None
+    dollars: float | None
+    known: bool
+
+
+def price(usage: CallUsage | None, most: CallUsage | None, prices: Prices, source: Source) -> Paid:
+    """`most`: what counts where the server did not say what it used."""
+    if usage is not None:
+        return Paid(usage, cost(usage, prices, batch=source == "batch"), True)
+    if prices.input == 0 and prices.output == 0:
+        return Paid(None, 0.0, False)
+    dollars = None if most is None else _most(most, prices)
+    if source == "batch" and dollars is not None:
+        dollars = None if prices.batch is None else dollars * prices.batch
+    return Paid(None, dollars, False)
 
 
 @dataclass(slots=True)
@@ -82,10 +113,9 @@ class Ledger:
     without_usage: int = 0
     lost: float | None = 0.0
 
-    def reply(self, usage: CallUsage | None, source: Source, prices: Prices, *, usable: bool = True) -> None:
-        priced = cost(usage, prices, batch=source == "batch") if usage is not None else _free(prices)
-        (self.batch if source == "batch" else self.live).add(usage, priced)
-        self.without_usage += usage is None
+    def reply(self, paid: Paid, source: Source, *, usable: bool = True) -> None:
+        (self.batch if source == "batch" else self.live).add(paid.usage, paid.dollars)
+        self.without_usage += not paid.known
         self.unusable += not usable
 
     def failure(self, dollars: float | None, count: int = 1) -> None:
@@ -94,12 +124,12 @@ class Ledger:
 
     def usage(self) -> Usage:
         live, batch = self.live.tokens(), self.batch.tokens()
-        dollars = None if live.dollars is None or batch.dollars is None else live.dollars + batch.dollars
+        dollars = _sum_dollars([live.dollars, batch.dollars, self.lost])
         unknown = None
         if dollars is None:
             unknown = "no price in the profile"
             if self.without_usage:
-                unknown = f"{self.without_usage} replies did not say what they used"
+                unknown = f"{self.without_usage} replies did not say what they used, and no limit of theirs is known"
         return Usage(
             live=live,
             batch=batch,
@@ -143,15 +173,19 @@ def _sum_dollars(parts: list[float | None]) -> float | None:
     return sum(known) if len(known) == len(parts) else None
 
 
-def _free(prices: Prices) -> float | None:
-    """A reply that does not say what it used costs nothing only where nothing costs anything."""
-    return 0.0 if prices.input == 0 and prices.output == 0 else None
+Judges = Mapping[int, tuple[str, str, Prices]]
+"""As `Journal.judges` has them."""
 
 
-def price_of(judge: int, judges: dict[int, tuple[str, str, Prices]], profile: Profile) -> Prices:
-    """The prices a stored reply was paid at; the profile's of today where that model's were not yet known then."""
-    _, model, then = judges[judge]
-    return profile.prices if then == Prices() and model == profile.model else then
+def price_stored(
+    reply: PaidReply | StoredReply, usage: CallUsage | None, most: CallUsage | None, judges: Judges, profile: Profile
+) -> Paid:
+    """Of a reply in the journal, at the prices of then; at today's where that model's were not known yet."""
+    _, model, then = judges[reply.judge]
+    ours = model == profile.model
+    if most is None and ours:  # filed before sizes were: its model's context bounds what it can have read
+        most = usage_at_most(profile.context, profile.max_output_tokens)
+    return price(usage, most, profile.prices if then == Prices() and ours else then, reply.source)
 
 
 class Budget:
@@ -180,12 +214,12 @@ class Budget:
 def spent_so_far(journal: Journal, profile: Profile) -> float | None:
     """Dollars of everything in the journal, calls that may have been billed without a reply included."""
     judges, total = journal.judges(), 0.0
-    for judge, source, raw in journal.all_replies():
-        usage, prices = open_body(raw).usage, price_of(judge, judges, profile)
-        paid = cost(usage, prices, batch=source == "batch") if usage is not None else _free(prices)
-        if paid is None:
+    for reply in journal.all_replies():
+        most = usage_at_most(reply.sent, reply.output)
+        paid = price_stored(reply, open_body(reply.raw).usage, most, judges, profile)
+        if paid.dollars is None:
             return None
-        total += paid
+        total += paid.dollars
     for _judge, _kind, dollars, _count in journal.failures():
         if dollars is None:
             return None

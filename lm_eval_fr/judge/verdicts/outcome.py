@@ -1,14 +1,16 @@
 """What both orders together say of a pair, what all pairs together say of the arms, and verdicts.jsonl.
 
-A failure is a state, not a tie: `invalid` (a reply came, and held no verdict) and `unjudged` (none was obtained) are
-counted apart, with the best and the worst headline that they still allow.
+A failure is a state, not a tie: `invalid` (replies came, and held no verdict), `refused` (the judge or its server will
+not judge this text) and `unjudged` (nothing was obtained) are counted apart, with the best and the worst headline that
+they still allow.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,12 +18,14 @@ import msgspec
 
 from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.io.reading import convert, read_jsonl
-from lm_eval_fr.judge.asking.protocol import Order, Verdict
+from lm_eval_fr.judge.asking.protocol import VERDICTS, Order, Verdict
 
-Outcome = Literal["win", "loss", "tie", "flip", "split", "identical", "invalid", "unjudged"]
+VERDICT_FILE = "verdicts.jsonl"
+Outcome = Literal["win", "loss", "tie", "flip", "split", "identical", "invalid", "refused", "unjudged"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-Judgement = Verdict | Literal["invalid"] | None
-"""One order's result: a verdict, `invalid`, or None when no reply was obtained or none was asked for."""
+UNDECIDED: tuple[Outcome, ...] = ("invalid", "refused", "unjudged")
+Judgement = Verdict | Literal["invalid", "refused"] | None
+"""One order's result: a verdict, `invalid`, `refused`, or None when nothing was obtained or nothing was asked."""
 
 HEADLINE: Mapping[Outcome, int | None] = {
     "win": 1,
@@ -31,11 +35,12 @@ HEADLINE: Mapping[Outcome, int | None] = {
     "split": 0,
     "identical": 0,
     "invalid": None,
+    "refused": None,
     "unjudged": None,
 }
 """A pair's score for the candidate; None where the judge did not decide, which is never 0."""
 
-_BOTH: Mapping[tuple[str, str], Outcome] = {
+_BOTH: Mapping[tuple[Judgement, Judgement], Outcome] = {
     ("A", "B"): "win",
     ("B", "A"): "loss",
     ("tie", "tie"): "tie",
@@ -46,16 +51,18 @@ _BOTH: Mapping[tuple[str, str], Outcome] = {
     ("A", "tie"): "split",
     ("B", "tie"): "split",
 }
-_SWAPPED: Mapping[str, Judgement] = {"A": "B", "B": "A", "tie": "tie", "invalid": "invalid"}
+_SWAPPED: Mapping[Judgement, Judgement] = {"A": "B", "B": "A"}
 
 
 def combine(candidate_first: Judgement, reference_first: Judgement, *, lazy: bool = False) -> Outcome:
     """The outcome of a pair. With `lazy`, one tie settles it: the other order cannot change the headline."""
     both = (candidate_first, reference_first)
-    if candidate_first is not None and reference_first is not None and "invalid" not in both:
-        return _BOTH[candidate_first, reference_first]
+    if both in _BOTH:
+        return _BOTH[both]
     if lazy and "tie" in both:
         return "tie"
+    if "refused" in both:
+        return "refused"
     return "invalid" if "invalid" in both else "unjudged"
 
 
@@ -70,13 +77,26 @@ def possible_scores(candidate_first: Judgement, reference_first: Judgement) -> t
     return min(scores), max(scores)
 
 
-def _completions(judgement: Judgement) -> tuple[str, ...]:
-    return ("A", "B", "tie") if judgement in (None, "invalid") else (str(judgement),)
+def _completions(judgement: Judgement) -> tuple[Judgement, ...]:
+    return (judgement,) if judgement in VERDICTS else VERDICTS
+
+
+@dataclass(frozen=True, slots=True)
+class PairUsage:
+    """What was paid for one pair, replies without a verdict included."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: PairUsage) -> PairUsage:
+        return PairUsage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
 class PairVerdict:
-    """One line of verdicts.jsonl. `usage` counts what was paid for this pair, unusable replies included."""
+    """One line of verdicts.jsonl. `cautions`: what speaks against a verdict that was given all the same."""
 
     task: str
     doc_id: int
@@ -85,11 +105,12 @@ class PairVerdict:
     candidate_first: Judgement = None
     reference_first: Judgement = None
     reasons: Mapping[str, str] = field(default_factory=dict)  # per order: the judge's reason, or what was wrong
-    usage: Mapping[str, int] = field(default_factory=dict)  # calls, input_tokens, cached_tokens, output_tokens
+    usage: PairUsage = PairUsage()
     candidate_chars: int | None = None
     reference_chars: int | None = None
     cluster: str | None = None
     repeats: Mapping[Order, tuple[Judgement, ...]] = field(default_factory=dict)  # every asking, the first included
+    cautions: tuple[str, ...] = ()
 
     @property
     def score(self) -> int | None:
@@ -118,6 +139,7 @@ class PairVerdict:
             reference_chars=self.candidate_chars,
             cluster=self.cluster,
             repeats={other[order]: judgements for order, judgements in self.repeats.items()},
+            cautions=self.cautions,
         )
 
 
@@ -178,31 +200,34 @@ def count(verdicts: Iterable[PairVerdict]) -> OutcomeCounts:
 
 def swapped(judgement: Judgement) -> Judgement:
     """The same opinion when A and B change places."""
-    return None if judgement is None else _SWAPPED[judgement]
+    return _SWAPPED.get(judgement, judgement)
 
 
-def write_verdicts(path: Path, verdicts: Iterable[PairVerdict]) -> int:
-    """One line a pair; no reader sees half a file. Returns how many."""
+def write_verdicts(path: Path, verdicts: Iterable[PairVerdict]) -> str:
+    """Writes the lines, all of them or none, and returns the file's SHA-256."""
     encode = msgspec.json.Encoder().encode
-    written = 0
+    whole = hashlib.sha256()
     with atomic_file(path, durable=True) as out:
         for verdict in verdicts:
-            out.write(encode(_as_line(verdict)) + b"\n")
-            written += 1
-    return written
+            line = encode(_as_line(verdict)) + b"\n"
+            out.write(line)
+            whole.update(line)
+    return whole.hexdigest()
 
 
 def _as_line(verdict: PairVerdict) -> dict[str, Any]:
     line = {name: getattr(verdict, name) for name in PairVerdict.__slots__}
-    for name in ("candidate_chars", "reference_chars", "cluster", "repeats"):
-        if line[name] is None or line[name] == {}:
+    for name in ("candidate_chars", "reference_chars", "cluster", "repeats", "cautions"):
+        if line[name] in (None, {}, ()):
             del line[name]
+    if not verdict.usage.calls:
+        line["usage"] = {}
     return line
 
 
 def read_verdicts(path: Path) -> list[PairVerdict]:
     """The verdicts of a file, or of the folder that `judge` wrote them to."""
-    file = path / "verdicts.jsonl" if path.is_dir() else path
+    file = path / VERDICT_FILE if path.is_dir() else path
     return list(iter_verdicts(file))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, TypeVar
 
-from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, UNDECIDED, Outcome, PairUsage, PairVerdict
 from lm_eval_fr.stats import Proportion, binomial_share
 from lm_eval_fr.stats.judging import Agreement
 
@@ -77,21 +77,18 @@ def _majority(place: Place, votes: Mapping[str, PairVerdict | None]) -> PairVerd
     if all(vote.outcome == "identical" for vote in cast.values()):
         outcome = "identical"
     elif not decided:
-        outcome = "invalid" if any(vote.outcome == "invalid" for vote in cast.values()) else "unjudged"
+        outcome = next(word for word in UNDECIDED if any(vote.outcome == word for vote in cast.values()))
     elif 2 * sum(vote.outcome == "flip" for vote in cast.values()) > decided.total():
         outcome = "flip"  # worth what a tie is; but a panel that the order decides must not pass for one that sees
     elif (winner := majority(decided)) is not None:
         outcome = winner
-    usage: Counter[str] = Counter()
-    for vote in cast.values():
-        usage.update(vote.usage)
     return PairVerdict(
         task=place[0],
         doc_id=some.doc_id,
         doc_hash=place[1],
         outcome=outcome,
         reasons={name: vote.outcome for name, vote in cast.items()},
-        usage=dict(usage),
+        usage=sum((vote.usage for vote in cast.values()), PairUsage()),
         candidate_chars=some.candidate_chars,
         reference_chars=some.reference_chars,
         cluster=some.cluster,

@@ -1,0 +1,153 @@
+"""Calls to a batch endpoint: JSON, a file to it, a file from it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import secrets
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from lm_eval_fr.errors import Unfinished
+from lm_eval_fr.io.clean import BadJson, parse_json
+from lm_eval_fr.io.http import CallFailed, Http
+from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.io.retry import RetryPolicy
+from lm_eval_fr.judge.asking.protocol import Profile
+from lm_eval_fr.judge.live.client import account_headers, address_of, blocked, server_of
+
+RETRIES = 4  # of calls that may be repeated; creating a batch may not
+FILE_LIMIT = 600.0  # seconds for a file to go or to come
+MOST_FILE = 1 << 30  # bytes of a file of results
+
+
+class Gone(Exception):
+    """The server does not have what was asked for: it was deleted, or belongs to the project of another key."""
+
+
+class Refused(Exception):
+    """The server refuses this very request, and so has done nothing."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class BatchHttp:
+    """The profile's server. A server that is away is Unfinished (run again); what every call would meet is raised as
+    `blocked` has it."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._server = server_of(profile)
+        self._headers = account_headers(profile)
+        self._where = f"profile {profile.name}, {address_of(profile)}"
+
+    def json(self, path: str, body: dict[str, Any] | None = None, *, once: bool = False) -> dict[str, Any]:
+        """GET without a body, POST with one. once: it may not be repeated, and any refusal of it is Refused.
+
+        Raises Gone, Refused.
+        """
+        return self._object(self._call(path, body, once=once))
+
+    def upload(self, path: str, file: Path) -> dict[str, Any]:
+        return self._object(self._call(path, upload=file))
+
+    def download(self, path: str, to: Path) -> None:
+        """Raises Gone."""
+        with to.open("wb") as out:
+            self._call(path, to=out)
+
+    def _object(self, content: bytes) -> dict[str, Any]:
+        try:
+            value = parse_json(content)
+        except BadJson as error:
+            raise Unfinished(f"the reply is {error}", where=self._where, remedy="run again later") from None
+        if not isinstance(value, dict):
+            raise Unfinished("the reply is not an object", where=self._where, remedy="run again later")
+        return value
+
+    def _call(
+        self,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        upload: Path | None = None,
+        to: BinaryIO | None = None,
+        once: bool = False,
+    ) -> bytes:
+        found = run_async(self._tries(path, body, upload, to, 1 if once else 1 + RETRIES))
+        if isinstance(found, bytes):
+            return found
+        if found.passing:
+            raise Unfinished(str(found), where=self._where, remedy="run again: nothing is sent twice")
+        if found.status in (404, 410) and not once:
+            raise Gone(str(found))
+        if once or found.of_this_text:
+            raise Refused(found)
+        raise blocked(found, self.profile)
+
+    async def _tries(
+        self, path: str, body: dict[str, Any] | None, upload: Path | None, to: BinaryIO | None, tries: int
+    ) -> bytes | Problem:
+        waits = RetryPolicy().waits()
+        limit = FILE_LIMIT if upload is not None or to is not None else self.profile.timeout
+        async with Http(self._server, timeout=limit) as http:
+            for left in reversed(range(tries)):
+                found = await self._try(http, path, body, upload, to)
+                if isinstance(found, bytes) or not found.passing or not left:
+                    return found
+                await asyncio.sleep(waits.next(found.wait))
+        raise AssertionError("at least one try")
+
+    async def _try(
+        self, http: Http, path: str, body: dict[str, Any] | None, upload: Path | None, to: BinaryIO | None
+    ) -> bytes | Problem:
+        if to is not None:
+            to.seek(0)
+            to.truncate()
+        try:
+            if upload is not None:
+                with upload.open("rb") as content:
+                    form = _Form(upload.name, content)
+                    headers = {**self._headers, **form.headers}
+                    answer = await http.call(path, cast(BinaryIO, form), headers=headers)
+            else:
+                data = None if body is None else msgspec.json.encode(body)
+                answer = await http.call(path, data, headers=self._headers, to=to, most_bytes=MOST_FILE if to else None)
+        except CallFailed as failed:
+            return failed.problem
+        return answer.problem() or answer.body
+
+
+class _Form(io.RawIOBase):
+    """A file as a form of two fields, never whole in memory."""
+
+    def __init__(self, name: str, content: BinaryIO) -> None:
+        mark = secrets.token_hex(16)
+        head = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: application/jsonl\r\n\r\n"
+        )
+        parts = [io.BytesIO(head.encode()), content, io.BytesIO(f"\r\n--{mark}--\r\n".encode())]
+        size = sum(part.seek(0, io.SEEK_END) for part in parts)
+        for part in parts:
+            part.seek(0)
+        self._parts = parts
+        self.headers = {"Content-Type": f"multipart/form-data; boundary={mark}", "Content-Length": str(size)}
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while self._parts:
+            part = self._parts[0].read(len(buffer))
+            if part:
+                buffer[: len(part)] = part
+                return len(part)
+            self._parts.pop(0)
+        return 0

@@ -1,0 +1,246 @@
+"""Questions on their way into a batch: chosen, written, uploaded, and the batch created."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from lm_eval_fr.errors import JudgeError, Unfinished
+from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.judge.asking.protocol import Profile, Question
+from lm_eval_fr.judge.batch.batch_api import BatchServer, connect
+from lm_eval_fr.judge.batch.batch_file import Asking, custom_id, plain
+from lm_eval_fr.judge.batch.batch_http import Gone, Refused
+from lm_eval_fr.judge.batch.batch_record import (
+    TOKEN_LIMIT,
+    Batch,
+    all_batches,
+    batches,
+    in_flight,
+    learn_limit,
+    record,
+    remove_files,
+    reserved_dollars,
+    room,
+)
+from lm_eval_fr.judge.live.client import blocked
+from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.verdicts.ledger import cost_at_most, spent_so_far
+
+BYTES_PER_TOKEN = 3.0  # on the safe side for French
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """`waiting`: questions in batches submitted earlier. `held_back`: those that no longer fitted the budget.
+    `later`: those that the server takes only when these batches are done."""
+
+    batches: tuple[Batch, ...]
+    questions: int
+    waiting: int
+    held_back: int
+    later: int = 0
+
+
+def submit(
+    journal: Journal,
+    profile: Profile,
+    questions: Iterable[Question],
+    folder: Path,
+    *,
+    max_usd: float | None = None,
+    server: BatchServer | None = None,
+) -> Submission:
+    """Sends the questions that are in no batch yet; half-submitted batches are brought to their end first.
+
+    With `max_usd`, what the journal has cost, what is in flight and what is sent now stay within it, at worst prices.
+    """
+    server = server or connect(profile)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(journal, folder)
+        return _submit(journal, profile, questions, folder, max_usd, server)
+    except OSError as error:
+        raise JudgeError(
+            f"cannot be written: {error.strerror}", where=folder, remedy="free space, or give another --out; run again"
+        ) from error
+
+
+def _submit(
+    journal: Journal,
+    profile: Profile,
+    questions: Iterable[Question],
+    folder: Path,
+    max_usd: float | None,
+    server: BatchServer,
+) -> Submission:
+    for batch in batches(journal, profile):
+        if batch.in_flight and batch.step != "submitted":
+            _advance(journal, profile, server, batch, folder, resumed=True)
+    for batch in batches(journal, profile):
+        if batch.in_flight and batch.file_id is not None and not (folder / batch.file).is_file():
+            with suppress(Gone):
+                server.fetch(batch.file_id, folder / batch.file)  # without it its questions would be sent again
+    taken = in_flight(journal, folder)
+    waiting = sum(batch.questions for batch in batches(journal, profile) if batch.in_flight)
+    chosen = _Affordable(profile, _allowance(journal, profile, max_usd), room(journal, profile), taken)
+    sent = []
+    judge = journal.judge(profile)
+    for file in _write_files(chosen.of(questions), server, folder):
+        batch = Batch(
+            file.tag,
+            judge,
+            profile.name,
+            profile.base_url,
+            "written",
+            file.questions,
+            time.time(),
+            file.dollars,
+            tokens=file.tokens,
+        )
+        advanced = _advance(journal, profile, server, record(journal, batch), folder)
+        if advanced.step == "failed":
+            what = f"the server takes fewer tokens at once: {advanced.message}"
+            raise Unfinished(what, where=f"profile {profile.name}", remedy="submit again: smaller batches are sent")
+        sent.append(advanced)
+    return Submission(tuple(sent), sum(batch.questions for batch in sent), waiting, chosen.held_back, chosen.later)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A question with what it may cost at most, and its tokens."""
+
+    question: Question
+    dollars: float | None
+    tokens: int
+
+
+class _Affordable:
+    """Picks the questions that no batch has and that fit what is left of the budget and of the server's limit of
+    tokens; counts the others. After the first that does not fit all others wait: a dearer document must not lose its
+    place."""
+
+    def __init__(self, profile: Profile, allowance: float | None, room: int | None, taken: set[Asking]) -> None:
+        self.profile = profile
+        self.allowance = allowance
+        self.room = room
+        self.taken = taken
+        self.held_back = 0
+        self.later = 0
+
+    def of(self, questions: Iterable[Question]) -> Iterator[_Chosen]:
+        share = self.profile.prices.batch
+        started = False
+        for question in questions:
+            if (question.key, question.repeat) in self.taken:
+                continue
+            self.taken.add((question.key, question.repeat))
+            most = cost_at_most(question.body, self.profile)
+            dollars = None if most is None or share is None else most * share
+            tokens = int(len(msgspec.json.encode(question.body)) / BYTES_PER_TOKEN)
+            if self.allowance is not None and (self.held_back or dollars is None or dollars > self.allowance):
+                self.held_back += 1
+                continue
+            if self.room is not None:
+                alone = not started and self.room > 0  # one question that seems too large is tried by itself
+                if self.later or (tokens > self.room and not alone):
+                    self.later += 1
+                    continue
+                self.room -= tokens
+            if self.allowance is not None and dollars is not None:
+                self.allowance -= dollars
+            started = True
+            yield _Chosen(question, dollars, tokens)
+
+
+def _allowance(journal: Journal, profile: Profile, max_usd: float | None) -> float | None:
+    if max_usd is None:
+        return None
+    spent, reserved = spent_so_far(journal, profile), reserved_dollars(journal)
+    if spent is None or reserved is None or profile.prices.batch is None:
+        raise JudgeError(
+            "a budget needs to know every price, the batch price too",
+            where=f"profile {profile.name}",
+            remedy="fill in `prices` in a copy of the profile, or leave --max-usd out",
+        )
+    return max_usd - spent - reserved
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    tag: str
+    questions: int
+    dollars: float | None
+    tokens: int
+
+
+def _write_files(chosen: Iterator[_Chosen], server: BatchServer, folder: Path) -> Iterator[_File]:
+    """One file after the other, each complete on disk before it is handed on."""
+    carried = next(chosen, None)
+    while carried is not None:
+        tag = secrets.token_hex(12)
+        size = count = tokens = 0
+        dollars: float | None = 0.0
+        with (folder / f"batch-{tag}.jsonl").open("wb") as out:
+            while carried is not None:
+                question = carried.question
+                line = msgspec.json.encode(server.line(custom_id(question), plain(question.body))) + b"\n"
+                if count and (count == server.most_requests or size + len(line) > server.most_bytes):
+                    break
+                out.write(line)
+                size, count, tokens = size + len(line), count + 1, tokens + carried.tokens
+                dollars = None if dollars is None or carried.dollars is None else dollars + carried.dollars
+                carried = next(chosen, None)
+            out.flush()
+            os.fsync(out.fileno())
+        yield _File(tag, count, dollars, tokens)
+
+
+def _advance(
+    journal: Journal, profile: Profile, server: BatchServer, batch: Batch, folder: Path, *, resumed: bool = False
+) -> Batch:
+    """Takes a batch from wherever it is to `submitted`. `resumed`: what was begun may have been done."""
+    path = folder / batch.file
+    if resumed and batch.step == "creating" and (found := server.find(batch.tag, batch.created)) is not None:
+        return record(journal, replace(batch, step="submitted", id=found.id))
+    try:
+        file_id = batch.file_id
+        if file_id is None:
+            if not path.is_file():
+                return record(journal, replace(batch, step="failed", message=f"{path.name} is gone"))
+            file_id = (server.find_upload(path.name) if resumed else None) or server.upload(path)
+            batch = record(journal, replace(batch, step="uploaded", file_id=file_id))
+        batch = record(journal, replace(batch, step="creating"))
+        created = server.create(file_id, batch.tag)
+    except Refused as refused:
+        return _not_created(journal, profile, batch, refused.problem, folder)
+    except JudgeError as error:  # nothing was made: its questions must not wait for it
+        record(journal, replace(batch, step="failed", message=error.what))
+        remove_files(folder, batch)
+        raise
+    return record(journal, replace(batch, step="submitted", id=created.id))
+
+
+def _not_created(journal: Journal, profile: Profile, batch: Batch, problem: Problem, folder: Path) -> Batch:
+    """A refusal at creation: its questions are open again. One for its size alone is learned from."""
+    failed = record(journal, replace(batch, step="failed", message=str(problem)))
+    remove_files(folder, batch)
+    if TOKEN_LIMIT.search(str(problem)):
+        learn_limit(journal, profile, batch, problem.said)
+        return failed
+    raise blocked(problem, profile)
+
+
+def _sweep(journal: Journal, folder: Path) -> None:
+    """Removes files whose batch was never recorded: the process was killed while it wrote them."""
+    known = {batch.file for batch in all_batches(journal)}
+    for path in folder.glob("batch-*.jsonl"):
+        if path.name not in known:
+            path.unlink()
