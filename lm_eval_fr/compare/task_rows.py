@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.pairing import ArmHealth, PairedTask
-from lm_eval_fr.report.model import Health, Secondary, Series, TaskResult
+from lm_eval_fr.report.model import Health, Secondary, Series, Stratum, TaskResult
 from lm_eval_fr.stats import Assessment, Difference, Interval, assess, paired_difference, recovery_interval
 
 DRAWS = 4_000
@@ -51,6 +52,7 @@ def compare_task(task: PairedTask, margins: Margins, options: CompareOptions) ->
         candidate_health=health(task.candidate_health),
         reference_health=health(task.reference_health),
         secondary=tuple(_secondary(task, name) for name in task.metrics[1:]),
+        strata=tuple(_strata(task, better, worse, level)),
         allowed=task.allowed,
         reasons=_reasons(paired, assessment, recovery, scored, without),
     )
@@ -64,6 +66,18 @@ def _oriented(task: PairedTask, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """The scores so that the first minus the second is above 0 where the candidate is better."""
     candidate, reference = task.candidate[metric], task.reference[metric]
     return (candidate, reference) if task.higher_is_better[metric] else (reference, candidate)
+
+
+def _strata(task: PairedTask, better: np.ndarray, worse: np.ndarray, level: float) -> Iterator[Stratum]:
+    """A description: no claim is made of a part that was not chosen beforehand."""
+    higher = task.higher_is_better[task.metrics[0]]
+    for strata in task.strata:
+        for code, label in enumerate(strata.labels):
+            rows = strata.codes == code
+            clusters = None if task.clusters is None else task.clusters[rows]
+            paired = paired_difference(better[rows], worse[rows], clusters=clusters, level=level)
+            name = label if len(task.strata) == 1 else f"{strata.name}: {label}"
+            yield Stratum(name=name, paired=paired, higher_is_better=higher)
 
 
 def _on_unit_scale(scores: np.ndarray) -> bool:

@@ -38,10 +38,13 @@ def _section(one: Section, columns: int, paint: Paint) -> Iterator[str]:
         yield f"{paint('1;' + COLOURS[one.verdict.verdict], label)}  {title}"
     labels = [label for part in one.parts if isinstance(part, Facts) for label, _ in part.rows]
     room = min(LONGEST_LABEL, max(map(w.width, labels), default=0))
-    for i, part in enumerate(one.parts):
-        if i and (isinstance(part, Table) or isinstance(one.parts[i - 1], Table)):
+    before: Part | None = None
+    for part in one.parts:
+        lines = list(_part(part, columns, room))
+        if lines and before is not None and (isinstance(part, Table) or isinstance(before, Table)):
             yield ""
-        yield from _part(part, columns, room)
+        yield from lines
+        before = part if lines else before
 
 
 def _part(part: Part, columns: int, room: int) -> Iterator[str]:
