@@ -27,6 +27,7 @@ from lm_eval_fr.report.model import (
     verdict_of,
 )
 from lm_eval_fr.stats import Proportion
+from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import PositionReport
 
 Content = dict[str, Any]
@@ -48,6 +49,9 @@ USAGE = "calls input_tokens cached_tokens output_tokens"
 CLAIM = """verdict margin pairs clusters=preference.net_win.clusters method best_case worst_case
     degradation_detected=assessment.degradation_detected p_non_inferior=assessment.p_non_inferior documents_needed
     mde=assessment.mde"""
+SEEN = """planned n won lost order_decided net_win ci_low level method questions missed grades longer_effect
+    reason"""
+CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed sentence"
 ABOUT = "tasks profile rubric controls panel orders"
 SHARE = "count of share low high method"
 RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement.low ci_high=moved.movement.high
@@ -161,10 +165,16 @@ def _judge(judge: JudgeResult) -> Content:
         "usage": {**_keys(judge.usage, USAGE), **_plain(judge.usage)},
         **_keys(judge, CLAIM),
         **bias,
+        "sensitivity": None if judge.seen is None else _keys(judge.seen, SEEN) | _claim(judge.claim),
+        "order_decided": _plain(judge.order),
         **_keys(judge, ABOUT),
         "stopped_early": judge.stopped is not None,
         **_keys(judge, "offline reasons"),
     }
+
+
+def _claim(claim: JudgeClaim | None) -> Content:
+    return {} if claim is None else _keys(claim, CORRECTED)
 
 
 def _bias(bias: PositionReport) -> Content:

@@ -24,7 +24,9 @@ from lm_eval_fr.stats import (
     Preference,
     Verdict,
 )
+from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import PositionReport, Usage
+from lm_eval_fr.stats.sensitivity import AssaySensitivity, OrderDecided
 
 SCHEMA_VERSION = 2
 
@@ -247,8 +249,9 @@ class JudgedTask:
 class JudgeResult:
     """The judge's verdicts. preference: over the judged pairs. interval: of the net win rate; after `--stop anytime`
     the band, and then what `preference` says of the win share holds no longer. worst_case, best_case: of the net win,
-    whatever the pairs without a verdict hide. held_back: why a claim that the judged pairs alone would give is not
-    made.
+    whatever the pairs without a verdict hide. seen, order: what shows that the judge can see a difference; claim: what
+    may be said then; None where no controls were asked. held_back: why a claim that the judged pairs alone would give
+    is not made.
     """
 
     preference: Preference
@@ -260,6 +263,9 @@ class JudgeResult:
     best_case: float | None
     bias: PositionReport
     usage: Usage
+    seen: AssaySensitivity | None = None
+    order: OrderDecided | None = None
+    claim: JudgeClaim | None = None
     tasks: tuple[JudgedTask, ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
     rubric: Mapping[str, Any] = field(default_factory=dict)

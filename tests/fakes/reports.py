@@ -51,7 +51,9 @@ from lm_eval_fr.stats import (
     Verdict,
     binomial_share,
 )
+from lm_eval_fr.stats.judge_claim import decide_by_judge
 from lm_eval_fr.stats.judging import Length, LengthBin, Position, PositionReport, Repeats, Tokens, Usage
+from lm_eval_fr.stats.sensitivity import AssaySensitivity, ControlCounts, OrderDecided
 
 LEVEL = 0.95
 Ends = tuple[float, float] | None
@@ -208,6 +210,16 @@ def a_judge(**changes: Any) -> JudgeResult:
     return replace(judge, **changes)
 
 
+def a_seeing_judge() -> JudgeResult:
+    """With controls: 28 gross questions of which one was missed, and 40 graded pairs."""
+    counts = (("gross", 14, 13, 0), ("large", 14, 13, 0), ("medium", 13, 10, 1), ("small", 13, 6, 2))
+    grades = tuple(ControlCounts("a figure", g, n, w, x, n - w - x, 0, 0) for g, n, w, x in counts)
+    net = a_judge().interval
+    seen = AssaySensitivity(40, 40, 29, 3, 8, 0.65, 0.43, LEVEL, "t or Tango score, the wider", 28, 1, grades, 0.05)
+    order = OrderDecided(29, 119, 150, 0.33, 0.27, LEVEL, "Clopper-Pearson")
+    return a_judge(seen=seen, order=order, claim=decide_by_judge(net, 0.10, seen, order))
+
+
 def a_series(name: str, final: float, margin: float | None) -> Series:
     """A running mean that starts on the other side of zero and settles at `final`."""
     at = np.arange(5, 151, 5)
@@ -317,7 +329,7 @@ def a_full_report() -> Report:
     parts = [a_task(f"mmlu_{name}", "acc", None, secondary=False, group="mmlu", p=None) for name in ("law", "physics")]
     group = a_task("mmlu", "acc", secondary=False, subtasks=tuple(part.task for part in parts))
     tax = LanguageTax(task="mgsm_cot_fr", parallel="mgsm_cot_en", paired=a_difference(n=250))
-    return a_report(tasks=(whole, group, *parts), language_tax=(tax,))
+    return a_report(tasks=(whole, group, *parts), judge=a_seeing_judge(), language_tax=(tax,))
 
 
 def as_json(report: Report) -> dict[str, Any]:
