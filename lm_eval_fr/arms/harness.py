@@ -102,6 +102,10 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
     watch = LogWatch()
 
     def open_cache(lm: Any, path: str) -> AnswerCache:
+        from lm_eval_fr.models.patient import Patient, make_patient
+
+        if call.model in PATHS and not isinstance(lm, Patient):
+            make_patient(lm)
         # With data parallelism lm-eval loads the model anew for every call: one slice only.
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         slices = VLLM_SLICE if call.model == "vllm" and alone else None

@@ -17,7 +17,7 @@ import urllib.request
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
@@ -42,19 +42,21 @@ PACKED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's wbits
 class Server:
     """Where to ask. url: an address from `check_address`. key: for that host alone; it is shown nowhere.
 
-    key_header: where the key goes; in `Authorization` as a bearer's.
+    key_header: where the key goes; in `Authorization` as a bearer's. more: other headers.
     """
 
     url: str
     key: str = field(default="", repr=False)
     key_header: str = "Authorization"
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    more: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
         if not self.key:
-            return {}
-        return {self.key_header: f"Bearer {self.key}" if self.key_header.lower() == "authorization" else self.key}
+            return dict(self.more)
+        bearer = "Bearer " if self.key_header.lower() == "authorization" else ""
+        return {**self.more, self.key_header: f"{bearer}{self.key}"}
 
     def at(self, path: str) -> str:
         """The address of `path` below the server's own, whose query stays."""
@@ -66,7 +68,7 @@ class Server:
         """The server without the API's own path: vLLM has /health and /tokenize there."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/").removesuffix("/completions").removesuffix("/chat").removesuffix("/v1")
-        return Server(urlunsplit((parts.scheme, parts.netloc, path, "", "")), self.key, self.key_header, self.tls)
+        return replace(self, url=urlunsplit((parts.scheme, parts.netloc, path, "", "")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -81,12 +81,23 @@ class _Slot:
 class Throttle:
     """How many calls may be in flight: one until `open`, then up to `most`, halved by each 429 and slowly regrown.
 
-    A server's "wait" holds every call back, not only the one that was told. A call that hangs while the others are
-    answered gives its place away, so that a few of them cannot hold all places until their time-out.
+    A server's "wait" holds every call back, not only the one that was told; so does a pause of our own, which grows
+    with refusals that have no answer between them. A call that hangs while the others are answered gives its place
+    away (`when_aside` is called), so that a few of them cannot hold all places until their time-out.
     """
 
-    def __init__(self, most: int, *, stuck_after: float = STUCK_AFTER) -> None:
+    def __init__(
+        self,
+        most: int,
+        policy: RetryPolicy | None = None,
+        *,
+        stuck_after: float = STUCK_AFTER,
+        when_aside: Callable[[], object] = lambda: None,
+    ) -> None:
         self.most = most
+        self._policy = policy or RetryPolicy()
+        self._when_aside = when_aside
+        self._refusals = 0  # since the last answer, those to calls in flight together counted once
         self.limit = 1.0
         self.in_flight = 0  # those that hang left out
         self.aside = 0
@@ -154,6 +165,7 @@ class Throttle:
     def succeeded(self, seconds: float | None = None) -> None:
         """An answer. seconds: how long it took, by which a call that hangs is known."""
         self.open()
+        self._refusals = 0
         self.limit = min(float(self.most), self.limit + 1.0 / self.limit)
         if seconds is not None:
             self._usual += (seconds - self._usual) / 20 if self._usual else seconds
@@ -161,12 +173,16 @@ class Throttle:
 
     def refused(self, sent_at: float, wait: float | None) -> None:
         """A 429 to a call sent at `sent_at` (monotonic). Calls sent before the last cut say nothing new."""
-        now = time.monotonic()
-        if self._opened and sent_at >= self._last_cut:
-            self.limit = max(1.0, min(self.limit, float(self.in_flight)) / 2)
+        now, policy = time.monotonic(), self._policy
+        if sent_at >= self._last_cut:
+            if self._opened:
+                self.limit = max(1.0, min(self.limit, float(self.in_flight)) / 2)
             self._last_cut = now
+            floor = min(policy.first_wait * 2.0 ** min(self._refusals, 30), policy.longest_wait)
+            self._refusals += 1
+            self.waits_until = max(self.waits_until, now + floor)
         if wait is not None:
-            self.waits_until = max(self.waits_until, now + wait)
+            self.waits_until = max(self.waits_until, now + min(wait, policy.longest_retry_after))
 
     @property
     def _old(self) -> float:
@@ -184,6 +200,7 @@ class Throttle:
             slot.aside = True
             self.aside += 1
             self.release()
+            self._when_aside()
 
     def _look(self) -> None:
         """Where all calls seem to hang, the oldest one's place goes to a call that tells whether the server does."""

@@ -10,19 +10,22 @@ Every other argument is hosted-chat's, and so are the requests.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lm_eval_fr.errors import InputError, Unfinished, UsageError
+from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.io.files import atomic_file
+from lm_eval_fr.io.http import Answer
+from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 from lm_eval_fr.models.hosted import HostedChat
+from lm_eval_fr.models.sender import Done
 
 URL = "/v1/chat/completions"
-Done = Callable[[int, Reply, float], None]
 
 
 class BatchChat(HostedChat):
@@ -73,9 +76,9 @@ class BatchReader:
         if bodies and not found:
             remedy = "give the -o file of the run whose -i file this very command wrote"
             raise InputError("none of its lines answers a request of this arm", where=self.path, remedy=remedy)
-        missing = Reply("again", error=f"no line in {self.path.name}")
+        missing = Reply.failed(Problem("transport", f"no line in {self.path.name}"))
         for index, body in enumerate(bodies):
-            done(index, found.get(custom_id(body), missing), 0.0)
+            done(index, found.get(custom_id(body), missing))
 
     def _replies(self) -> Iterator[tuple[str, Reply]]:
         with self.path.open("rb") as lines:
@@ -108,8 +111,8 @@ class _Line(msgspec.Struct):
     @property
     def reply(self) -> Reply:
         if self.response is None:
-            return Reply("again", error=f"no response: {self.error}"[:200])
-        return read_reply(self.response.status_code, {}, bytes(self.response.body), 0.0)
+            return Reply.failed(Problem("server", one_line(f"no response: {self.error}", 200)))
+        return read_reply(Answer(self.response.status_code, {}, bytes(self.response.body), 0.0))
 
 
 _decode = msgspec.json.Decoder(_Line).decode

@@ -1,96 +1,105 @@
-"""What a chat API answered, and what to do about it: a function of status, headers and body."""
+"""What a completions API answered for one document: the text, how it ended, what it used; or why there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-import msgspec
-
-from lm_eval_fr.io.retry import retry_after
-
-HOPELESS = (401, 402, 403, 404)  # every further call would get the same
-PASSING = (408, 409, 425, 429)
-Kind = Literal["answer", "refused", "again", "hopeless"]
+from lm_eval_fr.io.clean import one_line
+from lm_eval_fr.io.http import Answer
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.io.replies import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """kind: "answer" (text is what to log, perhaps ""), "refused" (this document cannot be asked), "again" (a later
-    call may succeed; wait is what the server asks for, in seconds), "hopeless" (no call will succeed).
-    error: why there is no usable text, None when there is.
+    """text: what is logged, "" where there is no answer. error: why there is no usable text; None where there is.
+
+    problem: the server's or the connection's failure; None where there is an answer, if only a refusal or nothing.
+    reasoned: whether the reply shows that the model reasoned first. seconds: of the call that brought it.
     """
 
-    kind: Kind
     text: str = ""
     finish_reason: str | None = None
     usage: Mapping[str, int | None] | None = None
     error: str | None = None
-    status: int | None = None
-    wait: float | None = None
+    problem: Problem | None = None
+    reasoned: bool = False
+    seconds: float = 0.0
 
-    def record(self, seconds: float) -> dict[str, Any]:
-        """What is kept beside the samples."""
+    @classmethod
+    def failed(cls, problem: Problem, seconds: float = 0.0) -> Reply:
+        return cls(error=str(problem), problem=problem, seconds=seconds)
+
+    def record(self) -> dict[str, Any]:
+        """What is kept beside the samples. failure: the kind of `problem` (see io.replies)."""
         return {
             "finish_reason": self.finish_reason,
             "usage": None if self.usage is None else dict(self.usage),
             "error": self.error,
-            "seconds": round(seconds, 3),
+            "failure": None if self.problem is None else self.problem.kind,
+            "reasoned": self.reasoned,
+            "seconds": round(self.seconds, 3),
         }
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Reply:
-    """now: Unix time, against which an HTTP date in Retry-After is read."""
-    if status == 200:
-        return _read_answer(body)
-    said = f"{status}: {_message(body)}"
-    if status in HOPELESS or (status == 429 and b"insufficient_quota" in body):
-        return Reply("hopeless", error=said, status=status)
-    if status in PASSING or status >= 500:
-        return Reply("again", error=said, status=status, wait=retry_after(headers, now))
-    return Reply("refused", error=said, status=status)
+def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
+    """Never raises, whatever the bytes are."""
+    if problem := answer.problem(redactor):
+        return Reply.failed(problem, answer.seconds)
+    content = answer.json
+    choices = content.get("choices") if isinstance(content, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message", choice) if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        said = one_line(answer.body[:400].decode("utf-8", "replace"), 80)
+        problem = Problem("server", f"not a completion: {said}" if said else "an empty reply", answer.status)
+        return Reply.failed(problem, answer.seconds)
+    reply = _read_message(choice, message)
+    usage = content.get("usage") if isinstance(content, dict) else None
+    tokens = _usage(usage) if isinstance(usage, dict) else None
+    reasoned = reply.reasoned or bool(tokens and tokens["reasoning_tokens"])
+    return replace(reply, usage=tokens, reasoned=reasoned, seconds=answer.seconds)
 
 
-def _read_answer(body: bytes) -> Reply:
-    try:
-        content = msgspec.json.decode(body)
-        choice = content["choices"][0]
-        message = choice["message"]
-        text, refusal = _text(message.get("content")), message.get("refusal")
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
-        return Reply("again", error="the reply is not a chat completion", status=200)
-    reason = choice.get("finish_reason")
+def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Reply:
+    text = _text(message.get("content") if "message" in choice else choice.get("text"))
+    finish = choice.get("finish_reason")
+    reason = one_line(str(finish), 40) if finish is not None else None
     error = None
-    if not text:
-        error = f"refusal: {refusal}" if refusal else f"no content (finish reason: {reason})"
-    return Reply("answer", text or "", reason, _usage(content.get("usage")), error, 200)
+    if not text.strip():
+        refusal = message.get("refusal")
+        error = f"refusal: {one_line(str(refusal), 200)}" if refusal else f"no content (finish reason: {reason})"
+    return Reply(text, reason, error=error, reasoned=_reasoned(message))
 
 
-def _text(content: Any) -> str | None:
+def _text(content: Any) -> str:
     """Mistral's reasoning models answer with a list of parts, of which the thinking is not the answer."""
     if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if part.get("type", "text") == "text")
-    return None if content is None else str(content)
+        parts = (part for part in content if isinstance(part, dict) and part.get("type", "text") == "text")
+        return "".join(text for part in parts if isinstance(text := part.get("text"), str))
+    return "" if content is None else str(content)
 
 
-def _usage(usage: Any) -> dict[str, int | None] | None:
-    if not isinstance(usage, Mapping):
-        return None
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+def _reasoned(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    fields = (message.get(name) for name in ("reasoning", "reasoning_content"))
+    shown = any(isinstance(text, str) and text.strip() for text in fields)
+    return shown or any(part.get("type") == "thinking" for part in parts)
+
+
+def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:
+    sent, made = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return {
-        "prompt_tokens": usage.get("prompt_tokens"),
-        "completion_tokens": usage.get("completion_tokens"),
-        "cached_tokens": cached,
+        "prompt_tokens": _count(usage, "prompt_tokens"),
+        "completion_tokens": _count(usage, "completion_tokens"),
+        "cached_tokens": _count(sent, "cached_tokens"),
+        "reasoning_tokens": _count(made, "reasoning_tokens"),
     }
 
 
-def _message(body: bytes) -> str:
-    try:
-        content = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return " ".join(body.decode("utf-8", "replace").split())[:200] or "no message"
-    error = content.get("error", content) if isinstance(content, dict) else content
-    message = (error.get("message") or error.get("detail")) if isinstance(error, dict) else error
-    return " ".join(str(message or content).split())[:200]
+def _count(fields: Any, name: str) -> int | None:
+    value = fields.get(name) if isinstance(fields, dict) else None
+    return value if type(value) is int and value >= 0 else None

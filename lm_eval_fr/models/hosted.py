@@ -4,38 +4,30 @@
     --model hosted-chat --model_args preset=openai,model=gpt-4.1
     --model hosted-chat --model_args base_url=http://127.0.0.1:8000/v1/chat/completions,model=m,reasoning_effort=none
 
-Against `local-chat-completions`: no seed unless one is given (and under the API's own name), Retry-After is honoured,
-a document that fails is logged as a failure while the others go on, and a wrong key stops at the first call.
+Against `local-chat-completions`: no seed unless one is given (and under the API's own name), the API's own name for the
+answer's length, fields that it does not take left out, and a key from any variable in any header.
 """
 
 from __future__ import annotations
 
-import copy
-import json
-import logging
-import os
-import ssl
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import msgspec
-from lm_eval.models.api_models import JsonChatStr
 from lm_eval.models.openai_completions import LocalChatCompletion
-from lm_eval.models.utils import postprocess_generated_text
-from tqdm import tqdm
 
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.models.chat_replies import Reply
+from lm_eval_fr.io.http import Server
+from lm_eval_fr.io.redaction import key_from
+from lm_eval_fr.io.replies import Kind
+from lm_eval_fr.models.patient import REMEDIES, Patient
 from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
-from lm_eval_fr.models.sender import Endpoint, Policy, Sender
-
-if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
-
-log = logging.getLogger("lm_eval.hosted-chat")
 
 
-class HostedChat(LocalChatCompletion):
+def _from_user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+class HostedChat(Patient, LocalChatCompletion):
     """preset: "mistral", "openai" or "plain" (any OpenAI-compatible chat server; needs base_url).
 
     api_key_env: the variable that holds the key; api_key_header: where it goes, if not `Authorization: Bearer`.
@@ -90,65 +82,22 @@ class HostedChat(LocalChatCompletion):
         self.sent_seed = seed
         self.omitted = tuple(omit.split("+")) if isinstance(omit, str) else tuple(omit)
         self.extra = {**({"reasoning_effort": reasoning_effort} if reasoning_effort else {}), **(extra_body or {})}
-        self.policy = Policy(
-            max(1, int(num_concurrent)), max(1, int(max_retries)), float(timeout), 0.5, float(max_wait)
-        )
+        self.max_wait = float(max_wait)
         if self.preset.key_required and base_url is None and not self.api_key:
             raise ArmError(f"{self.key_env} is not set", where=url, remedy=f"export {self.key_env}=...")
 
     @property
     def api_key(self) -> str:
-        return os.environ.get(self.key_env, "")
+        return key_from(self.key_env)
 
     @property
     def header(self) -> dict[str, str]:
-        if not self.api_key:
-            return {}
-        return {self.key_header: f"Bearer {self.api_key}" if self.key_header == "Authorization" else self.api_key}
+        return self._server().headers
 
-    def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        answers = [""] * len(requests)
-        failures: list[str] = []
-        bodies = [self._body(*request.args) for request in requests]
-        with tqdm(total=len(requests), desc="hosted-chat", disable=disable_tqdm or None) as bar:
-
-            def done(index: int, reply: Reply, seconds: float) -> None:
-                if reply.error:
-                    failures.append(reply.error)
-                answers[index] = postprocess_generated_text(reply.text, None, self.think_end_token)
-                self._keep(requests[index].args, answers[index], reply.record(seconds))
-                bar.update()
-
-            self._send(bodies, done)
-        if failures:
-            log.warning(
-                "%d of %d documents got no answer (the last: %s); they are logged as empty, and asked again by the "
-                "same command",
-                len(failures),
-                len(requests),
-                failures[-1],
-            )
-        return answers
-
-    def _send(self, bodies: Sequence[bytes], done: Callable[[int, Reply, float], None]) -> None:
-        Sender(self._endpoint(), self.policy, proven=self._proven()).send(bodies, done)
-
-    def _proven(self) -> bool:
-        """Whether an earlier run got answers with the same arguments: what is refused now is then the document."""
-        return bool(getattr(getattr(self.cache_hook, "cache", None), "kept", 0))
-
-    def _keep(self, arguments: tuple[Any, ...], answer: str, record: dict[str, Any]) -> None:
-        """In our own cache with what is known of it; in lm-eval's only when there is an answer."""
-        if hasattr(self.cache_hook, "add_answer"):
-            self.cache_hook.add_answer("generate_until", arguments, answer, record)
-        elif answer:
-            self.cache_hook.add_partial("generate_until", arguments, answer)
-
-    def _body(self, prompt: str | JsonChatStr, settings: Mapping[str, Any]) -> bytes:
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else json.loads(prompt.prompt)
-        return msgspec.json.encode(
-            self._create_payload(messages, generate=True, gen_kwargs=copy.deepcopy(dict(settings)))
-        )
+    def create_message(self, messages: Any, generate: bool = False) -> Any:
+        """Also a prompt that lm-eval has made no chat of."""
+        first = messages[0]
+        return super().create_message(messages, generate) if not isinstance(first, str) else [_from_user(first)]
 
     def _create_payload(self, messages: list[dict], *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload = super()._create_payload(messages, *args, **kwargs)
@@ -161,18 +110,15 @@ class HostedChat(LocalChatCompletion):
         payload |= self.extra
         return {name: value for name, value in payload.items() if name not in self.omitted}
 
-    def _endpoint(self) -> Endpoint:
+    def _server(self) -> Server:
+        return Server(str(self.base_url), self.api_key, self.key_header, tls=self._tls())
+
+    def _remedies(self) -> dict[Kind, str]:
         state = "was refused" if self.api_key else "is not set"
-        key = f"the key is read from {self.key_env}, which {state}"
-        remedies = {
-            400: "if a field is named, leave it out with --model_args omit=FIELD+FIELD",
-            401: key,
-            402: "the account has no credit",
-            403: key,
-            404: f"is {self.model!r} the name that the server knows, and base_url right?",
-            429: "the account's quota is used up",
+        return {
+            **REMEDIES,
+            "key": f"the key is read from {self.key_env}, which {state}",
+            "model": f"is {self.model!r} the name that the server knows, and base_url right?",
+            "parameter": "leave it out with --model_args omit=FIELD+FIELD",
+            "request": "if a field is named, leave it out with --model_args omit=FIELD+FIELD",
         }
-        tls: ssl.SSLContext | bool = bool(self.verify_certificate)
-        if self.verify_certificate and self.ca_cert_path:
-            tls = ssl.create_default_context(cafile=self.ca_cert_path)
-        return Endpoint(str(self.base_url), self.header, remedies, tls)

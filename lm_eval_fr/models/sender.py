@@ -1,149 +1,184 @@
-"""Sends many requests to one chat endpoint at once, patiently, and gives up for the right reasons only."""
+"""Sends many requests to one endpoint at once, patiently, and gives up for the right reasons only."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import aiohttp
-
-from lm_eval_fr.errors import ArmError
-from lm_eval_fr.io.http import is_loopback
+from lm_eval_fr.errors import ArmError, LmEvalFrError, Unfinished
+from lm_eval_fr.io.http import CallFailed, Http, Server, shown_address
 from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.io.replies import Kind, Problem
+from lm_eval_fr.io.retry import STUCK_AFTER, RetryPolicy, Throttle
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
-REFUSED_AT_FIRST = 3  # requests turned down (400) with none answered: it is not the documents
-GONE = 20  # documents in a row without an answer: the server is not coming back
-RATE_PATIENCE = 3  # times as many attempts when the server says "too fast"
+REFUSED_AT_FIRST = 3  # requests turned down with none answered: it is not the documents
+OUTAGE = 3  # documents without an answer at the end: the server's failure, not theirs
+PROBES = 3  # tries to reach a server that has never answered
+LONG_PAUSE = 5.0  # seconds; a shorter one is not worth a word
+SAY_EVERY = 30.0
+STUCK_SHARE = 100  # of the time-out: hanging calls must give their places away long before it
+
+Done = Callable[[int, Reply], None]
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
-class Policy:
-    """attempts: calls for one document. longest_wait: bound of one pause, whatever the server asks for. Seconds."""
+class Sending:
+    """How an endpoint is asked. concurrent: calls at once. timeout: of one call, in seconds.
 
+    remedies: what to do about a problem that every further call would have, by its kind.
+    proven: whether an earlier run got answers in the same way: what is refused now is then the document.
+    """
+
+    server: Server
     concurrent: int = 8
-    attempts: int = 6
     timeout: float = 300.0
-    first_wait: float = 0.5
-    longest_wait: float = 60.0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """headers hold the key and are never shown. remedies: for what cannot succeed, by status."""
-
-    url: str
-    headers: Mapping[str, str]
-    remedies: Mapping[int, str]
-    tls: ssl.SSLContext | bool = True
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    remedies: Mapping[Kind, str] = field(default_factory=dict)
+    proven: bool = False
+    say: Callable[[str], None] = _say
 
 
 class Sender:
-    """One `send` at a time. proven: this endpoint has answered such requests before."""
+    """For one `send`."""
 
-    def __init__(self, endpoint: Endpoint, policy: Policy, *, proven: bool = False) -> None:
-        self._endpoint, self._policy, self._proven = endpoint, policy, proven
-        self._random = random.Random(policy.seed)
-        self._resume_at = 0.0
-        self._answered = self._refused = self._failed_in_a_row = 0
+    def __init__(self, sending: Sending) -> None:
+        self._sending, self._policy = sending, sending.policy
+        self._answered = self._refused = self._lost_in_a_row = self._limited_in_a_row = 0
+        self._last_lost: Problem | None = None
+        self._over: LmEvalFrError | None = None
+        self._said_at = -SAY_EVERY
 
-    def send(self, bodies: Sequence[bytes], done: Callable[[int, Reply, float], None]) -> None:
-        """Calls `done(index, reply, seconds)` for each body as its answer or its final failure arrives.
+    def send(self, bodies: Sequence[bytes], done: Done) -> None:
+        """Calls `done(index, reply)` for each body as its answer or its final failure arrives.
 
-        Raises ArmError when no further call can succeed; what `done` was given stands.
+        Raises ArmError when no further call can succeed, Unfinished when one may later; what `done` was given stands.
         """
         try:
             run_async(self._send(bodies, done))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        if bodies and not self._answered and not self._proven:
-            raise ArmError("the server answered none of the requests", where=self._endpoint.url, remedy="see its log")
+        if bodies and not self._answered and not self._sending.proven:
+            raise ArmError("the server answered none of the requests", where=self._where, remedy="see its log")
+        if self._last_lost is not None and self._lost_in_a_row >= OUTAGE:
+            what = f"the last {self._lost_in_a_row} documents got no answer: {self._last_lost}"
+            raise Unfinished(what, where=self._where, remedy="the answers are kept, the same command resumes")
 
-    async def _send(self, bodies: Sequence[bytes], done: Callable[[int, Reply, float], None]) -> None:
-        workers = min(self._policy.concurrent, len(bodies))
-        self._opened = asyncio.Event()
-        connector = aiohttp.TCPConnector(limit=workers or 1, ssl=self._endpoint.tls)
-        timeout = aiohttp.ClientTimeout(total=self._policy.timeout)
-        headers = {"Content-Type": "application/json", **self._endpoint.headers}
-        far = not is_loopback(self._endpoint.url)  # a proxy for the world is no way to this machine
-        session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers, trust_env=far)
-        async with session:
-            jobs = iter(enumerate(bodies))
-            async with asyncio.TaskGroup() as group:
-                for number in range(workers):
-                    group.create_task(self._work(number, session, jobs, done))
+    @property
+    def _where(self) -> str:
+        return shown_address(self._sending.server.url)
 
-    async def _work(
-        self,
-        number: int,
-        session: aiohttp.ClientSession,
-        jobs: Iterator[tuple[int, bytes]],
-        done: Callable[[int, Reply, float], None],
-    ) -> None:
-        if number:
-            try:
-                await asyncio.wait_for(self._opened.wait(), FIRST_ALONE)
-            except TimeoutError:
-                self._opened.set()
+    async def _send(self, bodies: Sequence[bytes], done: Done) -> None:
+        asked, policy = self._sending, self._policy
+        jobs = iter(enumerate(bodies))
+        async with Http(asked.server, timeout=asked.timeout) as http, asyncio.TaskGroup() as group:
+            throttle = Throttle(
+                asked.concurrent,
+                policy,
+                stuck_after=min(STUCK_AFTER, asked.timeout / STUCK_SHARE),
+                when_aside=lambda: group.create_task(self._work(http, throttle, jobs, done)),
+            )
+            asyncio.get_running_loop().call_later(FIRST_ALONE, self._open, throttle)
+            for _ in range(min(asked.concurrent + 1, len(bodies))):  # one waits, so that a hanging call is noticed
+                group.create_task(self._work(http, throttle, jobs, done))
+
+    def _open(self, throttle: Throttle) -> None:
+        """A first answer that takes long holds nobody else up; one that was refused does."""
+        if not self._lost_in_a_row and not self._limited_in_a_row:
+            throttle.open()
+
+    async def _work(self, http: Http, throttle: Throttle, jobs: Iterator[tuple[int, bytes]], done: Done) -> None:
         for index, body in jobs:
-            reply, seconds = await self._ask(session, body)
-            self._judge(reply)
-            done(index, reply, seconds)
+            reply = await self._ask(http, throttle, body, index)
+            if reply.problem is not None and reply.problem.passing:
+                self._count_lost(reply.problem)
+            done(index, reply)
 
-    async def _ask(self, session: aiohttp.ClientSession, body: bytes) -> tuple[Reply, float]:
+    async def _ask(self, http: Http, throttle: Throttle, body: bytes, index: int) -> Reply:
         """The answer, or the last failure after all attempts."""
-        wait, attempt = self._policy.first_wait, 0
+        waits, lost, limited = self._policy.waits(index), 0, 0
         while True:
-            if (pause := self._resume_at - time.monotonic()) > 0:
-                await asyncio.sleep(pause)
-            started = time.monotonic()
-            reply = await self._call(session, body)
-            seconds = time.monotonic() - started
-            attempt += 1
-            patience = self._policy.attempts * (RATE_PATIENCE if reply.status == 429 else 1)
-            if reply.kind != "again" or attempt >= patience:
-                return reply, seconds
-            if reply.wait is not None:
-                # The server has said when to come back: nobody knocks before.
-                self._resume_at = max(self._resume_at, time.monotonic() + min(reply.wait, self._policy.longest_wait))
+            reply = await self._call(http, throttle, body)
+            problem = reply.problem
+            if problem is None or not problem.passing:
+                return reply
+            if problem.kind == "rate":
+                limited += 1
+                self._count_limited(problem)
             else:
-                await asyncio.sleep(wait * self._random.uniform(0.5, 1.0))
-                wait = min(2 * wait, self._policy.longest_wait)
+                lost += 1
+                self._check_reached(problem, lost)
+            if lost >= self._policy.attempts or limited >= self._policy.rate_limited:
+                return reply
+            self._tell(throttle.pause, problem)
+            await asyncio.sleep(waits.next(problem.wait))
 
-    async def _call(self, session: aiohttp.ClientSession, body: bytes) -> Reply:
-        try:
-            async with session.post(self._endpoint.url, data=body) as response:
-                content = await response.read()
-                return read_reply(response.status, response.headers, content, time.time())
-        except TimeoutError:
-            return Reply("again", error=f"no reply in {self._policy.timeout:.0f} s")
-        except aiohttp.ClientError as error:
-            return Reply("again", error=f"connection: {type(error).__name__}")
+    async def _call(self, http: Http, throttle: Throttle, body: bytes) -> Reply:
+        async with throttle.slot():
+            if self._over is not None:
+                raise self._over
+            sent_at = time.monotonic()
+            try:
+                reply = read_reply(await http.call("", body), http.redactor)
+            except CallFailed as failed:
+                reply = Reply.failed(failed.problem, time.monotonic() - sent_at)
+            problem = reply.problem
+            if problem is None:
+                self._answered += 1
+                self._lost_in_a_row = self._limited_in_a_row = 0
+                throttle.succeeded(reply.seconds)
+            elif problem.kind == "rate" or problem.wait is not None:
+                throttle.refused(sent_at, problem.wait)
+            elif problem.billed:
+                throttle.open()  # one document that hangs must not keep the others waiting
+            if problem is not None and not problem.passing:
+                self._judge(problem)  # before the next call gets this one's place
+        return reply
 
-    def _judge(self, reply: Reply) -> None:
+    def _judge(self, problem: Problem) -> None:
         """Raises when what went wrong with this document will go wrong with all."""
-        if reply.kind == "answer":
-            self._answered += 1
-            self._failed_in_a_row = 0
-            self._opened.set()
-            return
-        where = self._endpoint.url
-        if reply.kind == "hopeless":
-            remedy = self._endpoint.remedies.get(reply.status or 0, "")
-            raise ArmError(f"the server answers {reply.error}", where=where, remedy=remedy)
-        if reply.kind == "refused":
-            self._refused += 1
-            if self._refused >= REFUSED_AT_FIRST and not self._answered and not self._proven:
-                remedy = self._endpoint.remedies.get(400, "")
-                raise ArmError(f"the server refuses every request, {reply.error}", where=where, remedy=remedy)
-            return
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= GONE:
-            what = f"{GONE} documents in a row got no answer, the last one {reply.error}"
-            raise ArmError(what, where=where, remedy="the same command resumes when the server is back")
+        new = not self._answered and not self._sending.proven
+        if problem.kind in ("key", "address") or (new and problem.kind in ("model", "parameter")):
+            raise self._error(f"the server answers {problem}", problem)
+        if problem.kind == "quota":
+            raise self._error(f"the server answers {problem}", problem, Unfinished)
+        self._refused += 1
+        if new and self._refused >= REFUSED_AT_FIRST and problem.kind != "moderated":
+            raise self._error(f"the server refuses every request: {problem}", problem)
+
+    def _count_lost(self, problem: Problem) -> None:
+        self._lost_in_a_row += 1
+        self._last_lost = problem
+        if self._lost_in_a_row >= self._policy.failures_in_a_row:
+            what = f"{self._lost_in_a_row} documents in a row got no answer, the last one: {problem}"
+            raise self._error(what, problem, Unfinished, "the same command resumes when the server is back")
+
+    def _count_limited(self, problem: Problem) -> None:
+        self._limited_in_a_row += 1
+        if self._limited_in_a_row >= self._policy.failures_in_a_row:
+            what = f"{self._limited_in_a_row} calls in a row were refused for their rate: {problem}"
+            raise self._error(what, problem, Unfinished, "the same command resumes; or lower num_concurrent=")
+
+    def _check_reached(self, problem: Problem, tries: int) -> None:
+        if problem.status is None and not problem.billed and not self._answered and tries >= PROBES:
+            raise self._error(str(problem), problem)
+
+    def _error(
+        self, what: str, problem: Problem, kind: type[LmEvalFrError] = ArmError, remedy: str = ""
+    ) -> LmEvalFrError:
+        self._over = kind(what, where=self._where, remedy=remedy or self._sending.remedies.get(problem.kind, ""))
+        return self._over
+
+    def _tell(self, pause: float, problem: Problem) -> None:
+        now = time.monotonic()
+        if pause >= LONG_PAUSE and now - self._said_at >= SAY_EVERY:
+            self._said_at = now
+            self._sending.say(f"waiting {pause:.0f} s: {self._where} answers {problem}")

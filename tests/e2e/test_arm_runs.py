@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.arms.harness import RunOutcome, run_arm
-from lm_eval_fr.errors import ArmError, InputError, UsageError
+from lm_eval_fr.errors import ArmError, InputError, Unfinished, UsageError
 from tests.fakes.server import Call, FakeOpenAI, Reply
 
 DEMO = Path(__file__).resolve().parent.parent.parent / "lm_eval_fr" / "demo" / "data"
@@ -137,7 +137,7 @@ def test_what_became_of_each_answer_is_beside_the_samples(fake_server: Start, tm
     assert {row["doc_hash"] for row in samples(first)} == told.keys()
     assert Counter(entry["finish_reason"] for entry in told.values()) == {"stop": 10, "length": 1, None: 1}
     failed = next(entry for entry in told.values() if entry["error"])
-    assert failed["error"] == "400: context too long"
+    assert failed["error"] == "HTTP 400: context too long"
     assert failed["doc_hash"] == next(row["doc_hash"] for row in samples(first) if row["resps"] == [[""]])
     second = run_arm(argv)
     assert (second.kept, second.asked) == (11, 1)
@@ -204,9 +204,9 @@ def test_a_server_that_lists_no_aliases_is_believed(fake_server: Start, tmp_path
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        (Reply("maximum context length is 8192 tokens", status=400), "the server answers 400: maximum context length"),
-        (Reply(status=500, text="worker died"), "the server answers 500: worker died"),
-        (Reply(drop=True), "the server went away"),
+        (Reply(status=500, text="worker died"), "the last 8 documents got no answer: HTTP 500: worker died"),
+        (Reply(drop=True), "the last 8 documents got no answer: Server disconnected"),
+        (Reply(status=402, text="no credit"), "HTTP 402: no credit .top up the account"),
     ],
 )
 def test_a_failure_in_the_middle_keeps_the_answers(
@@ -215,9 +215,9 @@ def test_a_failure_in_the_middle_keeps_the_answers(
     healthy = [False]
     server = fake_server(lambda call: trouble if call.number >= 4 and not healthy[0] else "Nice")
     argv = flags(server, tmp_path)
-    with pytest.raises(ArmError, match=words) as caught:
+    with pytest.raises(Unfinished, match=words) as caught:
         run_arm(argv)
-    assert "4 answers are kept" in str(caught.value) and "\n" not in str(caught.value)
+    assert "the same command resumes" in str(caught.value) and "\n" not in str(caught.value)
     healthy[0] = True
     assert run_arm(argv).kept == 4
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lm_eval_fr.errors import ArmError, UsageError
+from lm_eval_fr.errors import ArmError, Unfinished, UsageError
+from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.retry import retry_after
 from lm_eval_fr.models.chat_replies import read_reply
+from lm_eval_fr.models.sender import Sending
 from tests.fakes.server import Call, FakeOpenAI, Reply
 
 pytest.importorskip("lm_eval")
@@ -39,8 +44,12 @@ def requests(count: int) -> list[Any]:
 def model(server: FakeOpenAI, **arguments: Any) -> Any:
     from lm_eval_fr.models.hosted import HostedChat
 
-    made = HostedChat(model="fake-model", base_url=f"{server.url}/chat/completions", **arguments)
-    made.policy = type(made.policy)(**{**vars(made.policy), "first_wait": 0.01})
+    class Quick(HostedChat):
+        def sending(self) -> Sending:
+            sending = super().sending()
+            return replace(sending, policy=replace(sending.policy, first_wait=0.01))
+
+    made = Quick(model="fake-model", base_url=f"{server.url}/chat/completions", **arguments)
     made.set_cache_hook(Hook())
     return made
 
@@ -52,7 +61,7 @@ def test_answers_come_in_order_with_what_is_known_of_them(fake_server: Start) ->
     assert server.most_in_flight <= 8
     assert {record["finish_reason"] for _, _, record in made.cache_hook.told} == {"length"}
     usage = made.cache_hook.told[0][2]["usage"]
-    assert usage == {"prompt_tokens": 3, "completion_tokens": 3, "cached_tokens": None}
+    assert usage == {"prompt_tokens": 3, "completion_tokens": 3, "cached_tokens": None, "reasoning_tokens": None}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +104,7 @@ def test_what_cannot_succeed_stops_before_the_second_call(fake_server: Start, st
 def test_a_spent_quota_is_no_rate_limit(fake_server: Start) -> None:
     body = json.dumps({"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
     server = fake_server(lambda call: Reply(status=429, raw=body))
-    with pytest.raises(ArmError, match="quota"):
+    with pytest.raises(Unfinished, match="quota"):
         model(server).generate_until(requests(5), disable_tqdm=True)
     assert server.count == 1
 
@@ -146,23 +155,24 @@ def test_a_document_that_fails_is_kept_as_a_failure(fake_server: Start) -> None:
     made = model(server, max_retries=3)
     assert made.generate_until(requests(5), disable_tqdm=True) == ["oui", "oui", "", "", "oui"]
     errors = {prompt: record["error"] for prompt, _, record in made.cache_hook.told}
-    assert errors["Question 2 ?"] == "400: too long for the context"
-    assert errors["Question 3 ?"].startswith("500:")
+    assert errors["Question 2 ?"] == "HTTP 400: too long for the context"
+    assert errors["Question 3 ?"].startswith("HTTP 500:")
     assert errors["Question 0 ?"] is None
     asked = [call.user for call in server.calls]
     assert (asked.count("Question 2 ?"), asked.count("Question 3 ?")) == (1, 3)
 
 
 def test_a_server_that_refuses_everything_is_said_early(fake_server: Start) -> None:
-    server = fake_server(lambda call: Reply("Unsupported parameter: 'stop'", status=400))
-    with pytest.raises(ArmError, match=r"Unsupported parameter: 'stop'.*omit="):
-        model(server).generate_until(requests(100), disable_tqdm=True)
-    assert server.count == 3
+    for said, calls in (("Unsupported parameter: 'stop'", 1), ("Bad request", 3)):
+        server = fake_server(lambda call, said=said: Reply(said, status=400))
+        with pytest.raises(ArmError, match=rf"{said}.*omit="):
+            model(server).generate_until(requests(100), disable_tqdm=True)
+        assert server.count == calls
 
 
 def test_a_server_that_went_away_ends_the_run(fake_server: Start) -> None:
     server = fake_server(lambda call: "oui" if call.number < 5 else Reply(drop=True))
-    with pytest.raises(ArmError, match="20 documents in a row"):
+    with pytest.raises(Unfinished, match="20 documents in a row"):
         model(server, max_retries=1, num_concurrent=4).generate_until(requests(100), disable_tqdm=True)
     assert 25 <= server.count <= 25 + 4
 
@@ -182,7 +192,7 @@ def test_no_content_is_no_answer(fake_server: Start) -> None:
 def test_thinking_is_not_the_answer() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hum"}]}, {"type": "text", "text": "Lyon"}]
     body = json.dumps({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}).encode()
-    assert read_reply(200, {}, body, 0.0).text == "Lyon"
+    assert read_reply(Answer(200, {}, body, 0.0)).text == "Lyon"
 
 
 def test_retry_after_in_seconds_and_as_a_date() -> None:
@@ -204,3 +214,94 @@ def test_wrong_arguments_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         HostedChat(model="m")
     with pytest.raises(ArmError, match="MISTRAL_API_KEY is not set"):
         HostedChat(model="m", preset="mistral")
+
+
+def test_a_server_that_always_refuses_at_once_is_not_flooded(fake_server: Start, capsys: Any) -> None:
+    server = fake_server(lambda call: Reply(status=429, headers={"Retry-After": "0"}))
+    made = model(server, num_concurrent=64, max_wait=0.05)
+    with pytest.raises(Unfinished, match="20 calls in a row were refused for their rate: HTTP 429"):
+        made.generate_until(requests(200), disable_tqdm=True)
+    assert server.count <= 20 and server.most_in_flight == 1
+
+
+@pytest.mark.parametrize("asked", ["0", "-5", "1e9", "Wed, 21 Oct 2099 07:28:00 GMT", "nan", "soon"])
+def test_whatever_a_server_asks_to_wait(fake_server: Start, asked: str) -> None:
+    server = fake_server(lambda call: Reply(status=429, headers={"Retry-After": asked}) if call.number < 3 else "oui")
+    assert model(server, max_wait=0.1).generate_until(requests(3), disable_tqdm=True) == ["oui"] * 3
+
+
+def test_calls_that_hang_do_not_hold_the_others_up(fake_server: Start) -> None:
+    """Of 400 calls 20 hang; with four places for good that would be five times the time-out."""
+    seen: set[str] = set()
+
+    def answer(call: Call) -> str | Reply:
+        first = call.user not in seen
+        seen.add(call.user)
+        return Reply(hang=60) if first and int(call.user.split()[1]) % 20 == 7 else "oui"
+
+    server = fake_server(answer, latency=0.005)
+    made = model(server, num_concurrent=4, timeout=4.0)
+    assert made.generate_until(requests(400), disable_tqdm=True) == ["oui"] * 400
+    assert server.count == 420
+    first_try = [call.at for call in server.calls[:400]]
+    assert server.most_in_flight >= 10  # those that hang wait beside the four places
+    assert max(first_try) - min(first_try) < 4.0  # before the first of them has timed out, all were asked
+
+
+@given(st.sampled_from([200, 200, 200, 400, 500]), st.binary(max_size=200))
+def test_any_bytes_are_a_reply(status: int, body: bytes) -> None:
+    json.dumps(read_reply(Answer(status, {}, body, 0.0)).record(), allow_nan=False).encode()
+
+
+leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+names = st.sampled_from(["choices", "message", "content", "text", "type", "refusal", "usage", "prompt_tokens", "error"])
+nested = st.recursive(leaf, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=4))
+
+
+@given(nested)
+def test_any_json_is_a_reply(body: Any) -> None:
+    reply = read_reply(Answer(200, {}, json.dumps(body).encode(), 0.0))
+    reply.text.encode()
+    json.dumps(reply.record(), allow_nan=False).encode()
+    assert reply.problem is not None or bool(reply.error) == (not reply.text.strip())
+
+
+@pytest.mark.parametrize(
+    ("choice", "text", "error"),
+    [
+        ({"message": {"content": "Paris \ud83d"}, "finish_reason": "stop"}, "Paris \ufffd", None),
+        ({"text": "Lyon", "finish_reason": "length"}, "Lyon", None),
+        (
+            {"message": {"content": None}, "finish_reason": "content_filter"},
+            "",
+            "no content (finish reason: content_filter)",
+        ),
+        ({"message": {"content": "Par"}, "finish_reason": "content_filter"}, "Par", None),
+        ({"message": {"content": "", "refusal": "Non.\x1b[2J"}}, "", "refusal: Non.\\u001b[2J"),
+        ({"message": {"content": 7}}, "7", None),
+    ],
+)
+def test_each_way_to_answer(choice: dict[str, Any], text: str, error: str | None) -> None:
+    reply = read_reply(Answer(200, {}, json.dumps({"choices": [choice]}).encode(), 0.0))
+    assert (reply.text, reply.error, reply.finish_reason) == (text, error, choice.get("finish_reason"))
+
+
+def test_reasoning_is_told() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}}
+    body = {"choices": [{"message": {"content": "oui", "reasoning_content": "Voyons."}}], "usage": usage}
+    record = read_reply(Answer(200, {}, json.dumps(body).encode(), 0.5)).record()
+    assert record["reasoned"] and record["usage"]["reasoning_tokens"] == 7 and record["seconds"] == 0.5
+    plain = {"choices": [{"message": {"content": "oui"}}], "usage": {"prompt_tokens": -1, "completion_tokens": "9"}}
+    record = read_reply(Answer(200, {}, json.dumps(plain).encode(), 0.0)).record()
+    assert not record["reasoned"] and set(record["usage"].values()) == {None}
+
+
+def test_an_error_inside_a_200_is_kept_in_the_servers_words(fake_server: Start) -> None:
+    body = json.dumps({"error": {"message": "upstream overloaded, says the provider", "code": 502}})
+    server = fake_server(lambda call: Reply(raw=body) if call.user == "Question 1 ?" else "oui")
+    made = model(server, max_retries=2)
+    assert made.generate_until(requests(3), disable_tqdm=True) == ["oui", "", "oui"]
+    told = {prompt: record for prompt, _, record in made.cache_hook.told}
+    assert told["Question 1 ?"]["error"] == "HTTP 200: upstream overloaded, says the provider"
+    assert told["Question 1 ?"]["failure"] == "server"
+    assert server.count == 4

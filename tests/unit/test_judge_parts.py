@@ -75,7 +75,7 @@ def test_the_throttle_tries_one_call_before_it_opens() -> None:
 
 def test_the_throttle_halves_once_for_a_burst_of_429s_and_grows_back() -> None:
     async def run() -> None:
-        throttle = Throttle(16)
+        throttle = Throttle(16, RetryPolicy(first_wait=0.01))
         throttle.succeeded()
         for _ in range(16):
             await throttle.acquire()

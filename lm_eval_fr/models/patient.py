@@ -1,0 +1,130 @@
+"""lm-eval's models of completions APIs, with requests sent and replies read in our way.
+
+What is sent stays theirs to the byte. But no redirect is followed, a body is bounded, Retry-After is honoured, a
+document that fails is logged as a failure while the others go on, and each answer comes with its finish reason and
+usage.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import ssl
+from collections.abc import Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from lm_eval.models.api_models import TemplateAPI
+from lm_eval.models.utils import postprocess_generated_text
+
+from lm_eval_fr.io.http import Server, tls_context
+from lm_eval_fr.io.replies import Kind
+from lm_eval_fr.io.retry import RetryPolicy
+from lm_eval_fr.models.chat_replies import Reply
+from lm_eval_fr.models.sender import Done, Sender, Sending
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+log = logging.getLogger("lm_eval.answers")
+RATE_PATIENCE = 3  # times as many attempts when the server says "too fast"
+REMEDIES: dict[Kind, str] = {
+    "key": "the key is read from the environment (OPENAI_API_KEY)",
+    "quota": "top up the account, then the same command resumes",
+    "model": "check model= and base_url= in --model_args",
+    "address": "check base_url= in --model_args; a private authority's certificate: SSL_CERT_FILE=FILE",
+    "transport": "start the server, or correct base_url=",
+    "parameter": "--model hosted-chat leaves fields out: omit=FIELD+FIELD",
+    "request": "check the arguments",
+    "too_long": "check the server's context length and the task's max_gen_toks",
+}
+
+
+class Patient:
+    """Mixed into an API model of lm-eval's, before its class. Uses its payload, its tokenizer and its settings."""
+
+    max_wait = 60.0
+
+    def generate_until(self: Any, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
+        if not requests or len(requests[0].args) > 2:  # with pictures: lm-eval's own way
+            return TemplateAPI.generate_until(self, list(requests), disable_tqdm)
+        answers = [""] * len(requests)
+        failures: list[str] = []
+
+        def done(index: int, reply: Reply) -> None:
+            if reply.error:
+                failures.append(reply.error)
+            answers[index] = postprocess_generated_text(reply.text, None, getattr(self, "think_end_token", None))
+            self._keep(requests[index].args, answers[index], reply.record())
+
+        self._send(self._bodies(requests), done)
+        if failures:
+            log.warning(
+                "%d of %d documents got no answer (the last: %s); they are logged as empty, and asked again by the "
+                "same command",
+                len(failures),
+                len(requests),
+                failures[-1],
+            )
+        return answers
+
+    def _bodies(self: Any, requests: Sequence[Instance]) -> list[bytes]:
+        contexts = [request.args[0] for request in requests]
+        if self.tokenized_requests:
+            contexts = self.tok_encode(contexts, add_special_tokens=self.add_bos_token)
+        bodies = []
+        for context, request in zip(contexts, requests, strict=True):
+            settings = copy.deepcopy(dict(request.args[1]))
+            if self.tokenized_requests:
+                context = context[-(self.max_length - settings.get("max_gen_toks", self._max_gen_toks)) :]
+            body = self._create_payload(
+                self.create_message([context]), generate=True, gen_kwargs=settings, seed=self._seed, eos=self.eos_string
+            )
+            bodies.append(msgspec.json.encode(body))
+        return bodies
+
+    def _send(self: Any, bodies: Sequence[bytes], done: Done) -> None:
+        Sender(self.sending()).send(bodies, done)
+
+    def sending(self: Any) -> Sending:
+        wait, attempts = float(self.max_wait), max(1, int(self.max_retries))
+        return Sending(
+            server=self._server(),
+            concurrent=max(1, int(self._concurrent), int(self._batch_size)),
+            timeout=float(self.timeout),
+            policy=RetryPolicy(
+                attempts=attempts,
+                rate_limited=RATE_PATIENCE * attempts,
+                longest_wait=wait,
+                longest_retry_after=wait,
+            ),
+            remedies=self._remedies(),
+            # Answers from an earlier run with the same arguments are in the cache.
+            proven=bool(getattr(getattr(self.cache_hook, "cache", None), "kept", 0)),
+        )
+
+    def _server(self: Any) -> Server:
+        return Server(str(self.base_url), more=dict(self.header), tls=self._tls())
+
+    def _tls(self: Any) -> ssl.SSLContext | None:
+        verify = bool(self.verify_certificate)
+        return tls_context(self.ca_cert_path, verify=verify) if self.ca_cert_path or not verify else None
+
+    def _remedies(self) -> dict[Kind, str]:
+        return REMEDIES
+
+    def _keep(self: Any, arguments: tuple[Any, ...], answer: str, record: dict[str, Any]) -> None:
+        """In our own cache with what is known of it; in lm-eval's only when there is an answer."""
+        if hasattr(self.cache_hook, "add_answer"):
+            self.cache_hook.add_answer("generate_until", arguments, answer, record)
+        elif answer:
+            self.cache_hook.add_partial("generate_until", arguments, answer)
+
+
+def make_patient(lm: Any) -> None:
+    """Turns a model of lm-eval's into one whose requests are sent in our way."""
+    lm.max_wait = Patient.max_wait
+    for name, member in vars(Patient).items():
+        if callable(member):
+            setattr(lm, name, MethodType(member, lm))
