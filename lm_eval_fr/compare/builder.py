@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 
 from lm_eval_fr.analyses.claims import check_claims
 from lm_eval_fr.analyses.claims_section import claims_section
@@ -18,12 +17,11 @@ from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
 from lm_eval_fr.compare.ranking import rank, worst
+from lm_eval_fr.compare.rows import compare_rows, with_holm
 from lm_eval_fr.compare.sentence import conclude
-from lm_eval_fr.compare.task_rows import ComparedTask, compare_task
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import Pairing
-from lm_eval_fr.report.model import Arm, Extra, JudgeResult, Provenance, Report, TaskResult
-from lm_eval_fr.stats import holm
+from lm_eval_fr.report.model import Arm, Extra, JudgeResult, Provenance, Report
 
 GATE_CODES: Mapping[str | None, int] = {"non_inferior": 0, "inferior": 1}
 UNDECIDED = 3
@@ -35,10 +33,10 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     Raises UsageError for margins or prices that fit nothing here, InputError for a judge's folder of other runs.
     """
     margins = Margins(options.margins)
-    margins.check(pairing.tasks)
+    margins.check([*pairing.groups, *pairing.tasks])
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
-    compared = [compare_task(task, margins, options) for task in pairing.tasks if task.scored and task.n]
-    tasks = _with_holm(compared)
+    compared = compare_rows(pairing, margins, options)
+    tasks = with_holm(compared)
     claim = None if judged is None else judge_claim(judged, margins.judge, options.level)
     judge = claim.result if claim else None
     noise = noise_of(pairing, tasks, judge, options)
@@ -69,15 +67,6 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
 def gate_code(report: Report) -> int:
     """0 non-inferior, 1 inferior, 3 anything else."""
     return GATE_CODES.get(report.verdict, UNDECIDED)
-
-
-def _with_holm(compared: Sequence[ComparedTask]) -> tuple[TaskResult, ...]:
-    """Claims about single tasks are several claims: their p-values after Holm stand beside the plain ones."""
-    results = [one.result for one in compared]
-    p_values = [t.assessment.p_non_inferior if t.assessment else None for t in results]
-    if sum(p is not None for p in p_values) < 2:
-        return tuple(results)
-    return tuple(replace(t, p_holm=p) for t, p in zip(results, holm(p_values), strict=True))
 
 
 def _extras(

@@ -66,9 +66,16 @@ def _without_scores(task: PairedTask) -> Iterator[Caution]:
         yield Caution(kind="no_scores", text=f"No verdict on {task.task}: {task.no_verdict}.{numbers}")
         return
     for one in task.printed:
-        if one.reason is not None and one.candidate is not None:
+        if one.candidate is None:
+            continue
+        if one.reason is not None:
             text = f"{task.task}: {one.metric} is not compared document by document ({one.reason}). lm-eval printed "
             yield Caution(kind="printed_only", text=f"{text}{_shown(one)}.")
+        elif one.score != one.metric and one.score in task.metrics[:1]:
+            text = (
+                f"{task.task}: compared by {one.score}, which {one.metric} is made of. lm-eval printed {_shown(one)}."
+            )
+            yield Caution(kind="printed_only", text=text)
 
 
 def _shown(one: Printed) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lm_eval_fr.errors import UsageError, nearest
-from lm_eval_fr.pairing import PairedTask
+from lm_eval_fr.pairing import PairedGroup, PairedTask
 
 GOLD, JUDGE = "gold", "judge"
 
@@ -28,7 +28,7 @@ class Margins:
     def judge(self) -> float | None:
         return self.given.get(JUDGE)
 
-    def check(self, tasks: tuple[PairedTask, ...]) -> None:
+    def check(self, tasks: Sequence[PairedTask | PairedGroup]) -> None:
         """UsageError for a margin that is not a loss, or that names nothing here."""
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]

@@ -10,7 +10,7 @@ import numpy as np
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
-from lm_eval_fr.pairing import ArmHealth, PairedTask
+from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask
 from lm_eval_fr.report.model import Health, Secondary, Series, Stratum, TaskResult
 from lm_eval_fr.stats import Assessment, Difference, Interval, assess, paired_difference, recovery_interval
 
@@ -23,7 +23,7 @@ class ComparedTask:
     series: Series | None
 
 
-def compare_task(task: PairedTask, margins: Margins, options: CompareOptions) -> ComparedTask:
+def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: CompareOptions) -> ComparedTask:
     """The primary metric against its margin, and the others beside it."""
     metric, level = task.metrics[0], options.level
     higher = task.higher_is_better[metric]
@@ -35,6 +35,8 @@ def compare_task(task: PairedTask, margins: Margins, options: CompareOptions) ->
     scored = not higher or bool(better.any() or worse.any())
     if assessment is not None and not scored:
         # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
+        assessment = replace(assessment, verdict="no_verdict", documents_needed=None)
+    if assessment is not None and task.no_verdict is not None:
         assessment = replace(assessment, verdict="no_verdict", documents_needed=None)
     recovery = None
     if higher:
@@ -54,7 +56,8 @@ def compare_task(task: PairedTask, margins: Margins, options: CompareOptions) ->
         secondary=tuple(_secondary(task, name) for name in task.metrics[1:]),
         strata=tuple(_strata(task, better, worse, level)),
         allowed=task.allowed,
-        reasons=_reasons(paired, assessment, recovery, scored, without),
+        reasons=_reasons(paired, assessment, recovery, scored, without)
+        | ({} if task.no_verdict is None else {"verdict": task.no_verdict}),
     )
     name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
     # The band is that of a bounded score: without known ends there is none.
@@ -62,20 +65,23 @@ def compare_task(task: PairedTask, margins: Margins, options: CompareOptions) ->
     return ComparedTask(result, band)
 
 
-def _oriented(task: PairedTask, metric: str) -> tuple[np.ndarray, np.ndarray]:
+def _oriented(task: PairedTask | PairedGroup, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """The scores so that the first minus the second is above 0 where the candidate is better."""
     candidate, reference = task.candidate[metric], task.reference[metric]
     return (candidate, reference) if task.higher_is_better[metric] else (reference, candidate)
 
 
-def _strata(task: PairedTask, better: np.ndarray, worse: np.ndarray, level: float) -> Iterator[Stratum]:
+def _strata(task: PairedTask | PairedGroup, better: np.ndarray, worse: np.ndarray, level: float) -> Iterator[Stratum]:
     """A description: no claim is made of a part that was not chosen beforehand."""
     higher = task.higher_is_better[task.metrics[0]]
+    weights = task.weights.get(task.metrics[0])
     for strata in task.strata:
         for code, label in enumerate(strata.labels):
             rows = strata.codes == code
             clusters = None if task.clusters is None else task.clusters[rows]
-            paired = paired_difference(better[rows], worse[rows], clusters=clusters, level=level)
+            # The values hold a document's weight in the whole: in a part of it they weigh otherwise.
+            part = 1.0 if weights is None else weights.mean() / weights[rows].mean()
+            paired = paired_difference(better[rows] * part, worse[rows] * part, clusters=clusters, level=level)
             name = label if len(task.strata) == 1 else f"{strata.name}: {label}"
             yield Stratum(name=name, paired=paired, higher_is_better=higher)
 
@@ -109,7 +115,7 @@ def _reasons(
     return reasons
 
 
-def _secondary(task: PairedTask, name: str) -> Secondary:
+def _secondary(task: PairedTask | PairedGroup, name: str) -> Secondary:
     candidate, reference = float(task.candidate[name].mean()), float(task.reference[name].mean())
     return Secondary(metric=name, candidate_mean=candidate, reference_mean=reference, difference=candidate - reference)
 

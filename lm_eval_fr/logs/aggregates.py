@@ -121,7 +121,7 @@ def document_scores(
     (NaN: nothing) or as it was logged (None: nothing); None where they are texts. place: names the place of a row.
     """
     if aggregation in CORPUS:
-        return NoScores(metric, f"{aggregation} is computed from all documents together, none has a score of its own")
+        return NoScores(metric, "computed from all documents together, none has a score of its own")
     if held is None:
         return NoScores(metric, "made of all documents' texts together by a function of the task's own")
     if any(part.printed is None for part in parts):

@@ -7,14 +7,14 @@ model responses_<task>_<ISO>.jsonl.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.read_task import read_task
-from lm_eval_fr.logs.results import Results, arguments_of, results_in, settings_of
-from lm_eval_fr.logs.task_log import TaskLog
+from lm_eval_fr.logs.results import Results, arguments_of, groups_of, results_in, settings_of
+from lm_eval_fr.logs.task_log import GroupLog, TaskLog
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Run:
     date: float
     seconds: float | None
     tasks: Mapping[str, TaskLog]
+    groups: Mapping[str, GroupLog] = field(default_factory=dict)
     fingerprint: str = ""  # equal for a run and its copy
     notes: tuple[str, ...] = ()
 
@@ -72,9 +73,15 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
         date=newest.date,
         seconds=newest.seconds,
         tasks=logs,
+        groups={name: group for name, group in groups_of(newest).items() if _whole(group, newest, logs)},
         fingerprint=newest.fingerprint,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _whole(group: GroupLog, results: Results, logs: Mapping[str, TaskLog]) -> bool:
+    """Whether all of its tasks are there, and are those that its score was printed of."""
+    return all(leaf in logs and logs[leaf].paths == (results.samples(leaf),) for leaf in group.leaves)
 
 
 def _changed_arguments(found: Sequence[Results], logs: Mapping[str, TaskLog]) -> list[str]:

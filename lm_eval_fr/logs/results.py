@@ -16,6 +16,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.samples import COPY_AGAIN
+from lm_eval_fr.logs.task_log import GroupLog
 
 RUN_AGAIN = "run the arm with `lm-eval-fr run` or `lm_eval run --log_samples`"
 _ISO = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
@@ -84,9 +85,9 @@ class Results:
         found = self.value(block, task)
         return found if isinstance(found, dict) else {}
 
-    def printed(self, task: str) -> dict[str, float]:
+    def printed(self, task: str, block: str = "results") -> dict[str, float]:
         """ "<metric>,<filter>" -> the aggregate that lm-eval printed, where it is a number."""
-        found = self.of_task("results", task).items()
+        found = self.of_task(block, task).items()
         numbers = {key: number_of(value) for key, value in found if "," in key and "_stderr," not in key}
         return {key: value for key, value in numbers.items() if value is not None}
 
@@ -181,6 +182,38 @@ def _load(path: Path) -> Results:
     if not isinstance(body.get("config") or {}, dict):
         raise InputError("not results of lm-eval: `config` is no object", where=path, remedy=RUN_AGAIN)
     return Results(path, match[2], {**body, "config": body.get("config") or {}})
+
+
+def groups_of(results: Results) -> dict[str, GroupLog]:
+    """The groups of which lm-eval printed a score."""
+    listed = results.body.get("group_subtasks")
+    children = {
+        str(name): tuple(str(child) for child in found)
+        for name, found in (listed.items() if isinstance(listed, dict) else ())
+        if isinstance(found, list) and found
+    }
+    found = {}
+    for name, of_group in children.items():
+        printed = results.printed(name, "groups") or results.printed(name)
+        if printed:
+            inner = {child: _leaves(child, children) for child in of_group if child in children}
+            found[name] = GroupLog(name, of_group, _leaves(name, children), inner, printed)
+    return found
+
+
+def _leaves(name: str, children: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The tasks in a group and in the groups in it, each once; a file may say that a group holds itself."""
+    leaves, seen, left = [], {name}, [*reversed(children[name])]
+    while left:
+        child = left.pop()
+        if child in seen:
+            continue
+        seen.add(child)
+        if child in children:
+            left += reversed(children[child])
+        else:
+            leaves.append(child)
+    return tuple(leaves)
 
 
 def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -74,6 +74,20 @@ class TaskLog:
         return self.files[0].printed.get(f"{metric},{filter}") if len(self.files) == 1 else None
 
 
+@dataclass(frozen=True)
+class GroupLog:
+    """A group of tasks, of which lm-eval printed scores. children: of the group itself, tasks and groups.
+
+    leaves: all tasks in it. inner: the leaves of each child that is a group. printed: "<metric>,<filter>" -> score.
+    """
+
+    name: str
+    children: tuple[str, ...]
+    leaves: tuple[str, ...]
+    inner: Mapping[str, tuple[str, ...]]
+    printed: Mapping[str, float]
+
+
 class FilterOrder:
     """Which filter a line is of. lm-eval before 0.4.7 does not say: it wrote one block of lines a filter, in order.
 

@@ -14,6 +14,7 @@ pairs       the result
 from lm_eval_fr.logs import task_as_asked
 from lm_eval_fr.pairing.agreement import Setting
 from lm_eval_fr.pairing.answers import Answers, ArmHealth, Imbalance, imbalances
+from lm_eval_fr.pairing.groups import PairedGroup
 from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
 from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, Strata
 from lm_eval_fr.pairing.same_work import KINDS
@@ -24,6 +25,7 @@ __all__ = [
     "ArmHealth",
     "Imbalance",
     "Pair",
+    "PairedGroup",
     "PairedTask",
     "Pairing",
     "Printed",

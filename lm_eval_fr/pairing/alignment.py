@@ -165,7 +165,10 @@ def _first(reference: Arm, both: Mapping[str, _Both], without: Mapping[str, NoSc
         if name is not None:
             known = both[name].scores.higher_is_better is not None
             return name, None if known else f"lm-eval does not say whether more or less of {metric.name} is better"
-    said = "; ".join(f"{none.metric}: {none.reason}" for none in without.values())
+    by_reason: dict[str, list[str]] = {}
+    for none in without.values():
+        by_reason.setdefault(none.reason, []).append(none.metric)
+    said = "; ".join(f"{', '.join(metrics)}: {reason}" for reason, metrics in by_reason.items())
     return None, said or "its samples hold no metric"
 
 

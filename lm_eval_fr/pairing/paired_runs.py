@@ -10,6 +10,7 @@ from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.parallel import read_many
 from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
+from lm_eval_fr.pairing.groups import PairedGroup, pair_groups
 from lm_eval_fr.pairing.pairs import PairedTask
 from lm_eval_fr.pairing.same_work import KINDS, TaskDraft
 
@@ -19,6 +20,7 @@ class Pairing:
     candidate: Run
     reference: Run
     tasks: tuple[PairedTask, ...]
+    groups: tuple[PairedGroup, ...]
     settings: tuple[Setting, ...]
     notes: tuple[str, ...]
 
@@ -54,7 +56,9 @@ def pair_runs(
     columns = read_many(requests)
     paired = tuple(draft.pair(*columns[2 * i : 2 * i + 2]) for i, draft in enumerate(drafts))
     notes += [note for draft in drafts for note in draft.notes]
-    return Pairing(candidate, reference, paired, _settings(candidate, reference, drafts), tuple(dict.fromkeys(notes)))
+    groups, of_groups = pair_groups(candidate.groups, reference.groups, paired)
+    settings = _settings(candidate, reference, drafts)
+    return Pairing(candidate, reference, paired, groups, settings, tuple(dict.fromkeys([*notes, *of_groups])))
 
 
 def pair_paths(

@@ -111,7 +111,7 @@ def test_brier_scores_from_what_lm_eval_logs() -> None:
 @pytest.mark.parametrize("aggregation", sorted(CORPUS))
 def test_a_corpus_metric_has_no_scores(aggregation: str) -> None:
     found = document_scores("m", aggregation, True, None, [Part(0, 3, 38.0)], place=str)
-    assert found == NoScores("m", f"{aggregation} is computed from all documents together, none has a score of its own")
+    assert found == NoScores("m", "computed from all documents together, none has a score of its own")
 
 
 def test_every_aggregation_of_lm_eval_is_known() -> None:

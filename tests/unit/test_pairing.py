@@ -470,7 +470,7 @@ class TestMetrics:
         assert paired.metrics == ("acc",) and paired.no_verdict is None and not paired.judged
         bleu = next(one for one in paired.printed if one.metric == "bleu")
         assert (bleu.candidate, bleu.reference, bleu.score) == (1.0, 38.0, None)
-        assert bleu.reason == "bleu is computed from all documents together, none has a score of its own"
+        assert bleu.reason == "computed from all documents together, none has a score of its own"
 
     def test_files_that_contradict_each_other_end_in_no_verdict_and_no_other_metric(self, arms: Arms) -> None:
         arms.write(qa(), qa())

@@ -1,0 +1,169 @@
+"""A group of tasks as one (mmlu of 57 subtasks): the score that lm-eval prints of it, over all of its documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from lm_eval_fr.logs.task_log import GroupLog
+from lm_eval_fr.pairing.answers import STATES, Answers, ArmHealth
+from lm_eval_fr.pairing.pairs import PairedTask, Printed, Strata
+
+Weighting = Literal["documents", "tasks"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairedGroup:
+    """The documents of all tasks of a group. The names are those of PairedTask, and mean the same.
+
+    subtasks: in the order of the documents. weighting: whether a task counts by its documents in the group's score, or
+    each task the same; then the values hold the weight already, so that their plain mean is the group's score.
+    """
+
+    task: str
+    subtasks: tuple[str, ...]
+    weighting: Weighting
+    metrics: tuple[str, ...]
+    higher_is_better: Mapping[str, bool]
+    n: int
+    clusters: np.ndarray | None
+    candidate: Mapping[str, np.ndarray]
+    reference: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
+    answers: tuple[Answers, Answers] = field(repr=False)
+    printed: tuple[Printed, ...]
+    strata: tuple[Strata, ...] = ()
+    allowed: tuple[str, ...] = ()
+    no_verdict: str | None = None
+    copies: int = 0
+    judged: bool = False  # a group's score is made of scores
+
+    @property
+    def candidate_health(self) -> ArmHealth:
+        return self.answers[0].health
+
+    @property
+    def reference_health(self) -> ArmHealth:
+        return self.answers[1].health
+
+
+def pair_groups(
+    candidate: Mapping[str, GroupLog], reference: Mapping[str, GroupLog], tasks: Sequence[PairedTask]
+) -> tuple[tuple[PairedGroup, ...], tuple[str, ...]]:
+    """The groups whose tasks are all compared, the outermost ones only; and what is worth a note."""
+    paired = {task.task: task for task in tasks}
+    both = {name: log for name, log in reference.items() if name in candidate}
+    whole = {name: log for name, log in both.items() if log.leaves and all(leaf in paired for leaf in log.leaves)}
+    inner = {child for log in whole.values() for child in log.children}
+    groups, notes = [], []
+    for name, log in whole.items():
+        if name not in inner:
+            found = _pair(candidate[name], log, [paired[leaf] for leaf in log.leaves])
+            if isinstance(found, PairedGroup):
+                groups.append(found)
+            else:
+                notes.append(f"{name}: the group's own score is left out: {found}")
+    return tuple(groups), tuple(notes)
+
+
+def _pair(candidate: GroupLog, reference: GroupLog, tasks: Sequence[PairedTask]) -> PairedGroup | str:
+    """The group by the first of its scores that all of its tasks have, or why there is none."""
+    reasons = []
+    for key, theirs in reference.printed.items():
+        metric, _, name = key.rpartition(",")
+        mine = candidate.printed.get(key)
+        lacking = [task.task for task in tasks if name != task.filter or _is_other(task, metric)]
+        if mine is None:
+            reasons.append(f"only the reference's results have {key}")
+            continue
+        if lacking:
+            reasons.append(f"{lacking[0]} has no {metric} of its own under the filter {name}")
+            continue
+        weighting = _weighting((mine, theirs), metric, tasks)
+        if weighting is None:
+            reasons.append(f"the {metric} of its tasks do not give the one that lm-eval printed")
+            continue
+        printed = Printed(metric, name, mine, theirs, tasks[0].higher_is_better[metric], score=metric)
+        return _group(reference, metric, weighting, tasks, printed)
+    return "; ".join(reasons) or "lm-eval printed none"
+
+
+def _is_other(task: PairedTask, metric: str) -> bool:
+    """Whether the task's score of that name is not the plain mean that lm-eval averages over tasks."""
+    made = [one for one in task.printed if one.metric == metric and one.score == metric]
+    return metric not in task.metrics or not made or made[0].candidate is None or made[0].reference is None
+
+
+def _weighting(printed: tuple[float, float], metric: str, tasks: Sequence[PairedTask]) -> Weighting | None:
+    """How lm-eval averaged: it is not on record, but the numbers tell."""
+    ways: tuple[Weighting, Weighting] = ("documents", "tasks")
+    for way in ways:
+        found = []
+        for side, score in enumerate(printed):
+            sizes = [task.sides[side].log.n_logged if way == "documents" else 1 for task in tasks]
+            made = [next(one for one in task.printed if one.metric == metric) for task in tasks]
+            values = [one.candidate if side == 0 else one.reference for one in made]
+            mean = math.fsum(size * (value or 0.0) for size, value in zip(sizes, values, strict=True)) / sum(sizes)
+            found.append(math.isclose(mean, score, rel_tol=1e-6, abs_tol=1e-9))
+        if all(found):
+            return way
+    return None
+
+
+def _group(
+    log: GroupLog, metric: str, weighting: Weighting, tasks: Sequence[PairedTask], printed: Printed
+) -> PairedGroup:
+    n = sum(task.n for task in tasks)
+    share = [1.0 if weighting == "documents" else n / (len(tasks) * task.n) for task in tasks]
+    weights = np.repeat(share, [task.n for task in tasks])
+    candidate = np.concatenate([task.candidate[metric] for task in tasks]) * weights
+    reference = np.concatenate([task.reference[metric] for task in tasks]) * weights
+    stopped = [f"{task.task}: {task.no_verdict}" for task in tasks if task.no_verdict is not None]
+    return PairedGroup(
+        task=log.name,
+        subtasks=tuple(task.task for task in tasks),
+        weighting=weighting,
+        metrics=(metric,),
+        higher_is_better={metric: tasks[0].higher_is_better[metric]},
+        n=n,
+        clusters=_clusters(tasks),
+        candidate={metric: candidate},
+        reference={metric: reference},
+        weights={} if weighting == "documents" else {metric: weights},
+        answers=(_joined([task.answers[0] for task in tasks]), _joined([task.answers[1] for task in tasks])),
+        printed=(printed,),
+        strata=tuple(_parts(log, tasks)),
+        allowed=tuple(dict.fromkeys(allowed for task in tasks for allowed in task.allowed)),
+        no_verdict=stopped[0] if stopped else None,
+        copies=sum(task.copies for task in tasks),
+    )
+
+
+def _clusters(tasks: Sequence[PairedTask]) -> np.ndarray | None:
+    if all(task.clusters is None for task in tasks):
+        return None
+    found, start = [], 0
+    for task in tasks:
+        codes = np.arange(task.n) if task.clusters is None else task.clusters
+        found.append(codes + start)
+        start += int(codes.max(initial=-1)) + 1
+    return np.concatenate(found)
+
+
+def _joined(answers: Sequence[Answers]) -> Answers:
+    flags = {state: np.concatenate([one.of(state) for one in answers]) for state in STATES}
+    told = all(one.truncated_by == "finish_reason" for one in answers)
+    return Answers(**flags, truncated_by="finish_reason" if told else "heuristic")
+
+
+def _parts(log: GroupLog, tasks: Sequence[PairedTask]) -> Iterator[Strata]:
+    """The groups within the group; its tasks are rows of their own."""
+    inner = {leaf: child for child, leaves in log.inner.items() for leaf in leaves}
+    labels = tuple(dict.fromkeys(inner.get(task.task, task.task) for task in tasks))
+    if inner and len(labels) > 1:
+        codes = [np.full(task.n, labels.index(inner.get(task.task, task.task))) for task in tasks]
+        yield Strata("group", labels, np.concatenate(codes))
