@@ -107,7 +107,7 @@ def read_as(words: Sequence[str], others: Iterable[str]) -> list[str]:
     return plain
 
 
-def _both_read(prediction: Sequence[str], gold: Sequence[str]) -> tuple[list[str], list[str]]:
+def read_both(prediction: Sequence[str], gold: Sequence[str]) -> tuple[list[str], list[str]]:
     read = read_as(prediction, gold)
     return read, read_as(gold, read)
 
@@ -141,7 +141,7 @@ def _raw_tokens(text: str) -> list[str]:
 def token_f1(prediction: str, golds: Iterable[str]) -> float:
     """F1 of the bags of French tokens, the best over the golds. No gold at all is an empty gold."""
     predicted = _open_tokens(prediction)
-    return max(_bag_f1(*_both_read(predicted, _open_tokens(gold))) for gold in list(golds) or [""])
+    return max(_bag_f1(*read_both(predicted, _open_tokens(gold))) for gold in list(golds) or [""])
 
 
 def f1_raw(prediction: str, golds: Iterable[str]) -> float:
@@ -157,7 +157,7 @@ def exact_match(prediction: str, golds: Iterable[str]) -> float:
 
 
 def _equal(one: Sequence[str], other: Sequence[str]) -> bool:
-    read = _both_read(one, other)
+    read = read_both(one, other)
     return read[0] == read[1]
 
 
@@ -166,7 +166,7 @@ def gold_recall(prediction: str, golds: Iterable[str]) -> float:
     predicted = _open_tokens(prediction)
     best = 0.0
     for gold in list(golds) or [""]:
-        given, wanted = _both_read(predicted, _open_tokens(gold))
+        given, wanted = read_both(predicted, _open_tokens(gold))
         best = max(best, _overlap(given, wanted) / len(wanted) if wanted else float(not given))
     return best
 
@@ -184,7 +184,7 @@ def item_keys(items: Iterable[str]) -> list[str]:
 
 def set_f1(prediction: Iterable[str], gold: Iterable[str]) -> float:
     """F1 of two sets of strings, compared after normalisation; two empty sets are equal."""
-    predicted, wanted = (set(keys) for keys in _both_read(item_keys(prediction), item_keys(gold)))
+    predicted, wanted = (set(keys) for keys in read_both(item_keys(prediction), item_keys(gold)))
     if not predicted and not wanted:
         return 1.0
     return 2 * len(predicted & wanted) / (len(predicted) + len(wanted))

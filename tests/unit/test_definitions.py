@@ -25,7 +25,7 @@ def test_names_are_those_of_the_yaml_files() -> None:
             tasks.append(config["task"])
             assert path.stem == config["task"]
     assert definitions.task_names() == tuple(sorted(tasks))
-    assert definitions.group_names() == tuple(sorted(groups)) == ("fr_gold", "fr_quality")
+    assert definitions.group_names() == tuple(sorted(groups)) == ("fr_all", "fr_gold", "fr_quality", "fr_sensitive")
 
 
 def test_the_repository_is_used_where_nothing_is_installed() -> None:

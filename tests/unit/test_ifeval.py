@@ -15,7 +15,6 @@ from lm_eval_fr.tasklib.instructions import Kept, check, readings
 from tests.fakes.hub import write_rows
 from tests.unit.test_tasks import DEMO, load
 
-pytest.importorskip("langdetect", reason="langdetect is not installed: run `make test`, or pip install -e '.[test]'")
 RELATION = {"relation": "au moins"}
 # kind, arguments, a text that keeps the instruction, a text that does not
 CASES: list[tuple[str, dict[str, Any], str, str]] = [

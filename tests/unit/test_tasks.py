@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
+from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_behind, tasks_dir
 from tests.fakes.hub import lay_out, write_rows
 
 DEMO = Path(__file__).resolve().parents[2] / "lm_eval_fr" / "demo" / "data"
@@ -87,7 +87,7 @@ def test_no_prompt_ends_in_white_space_and_every_gold_scores_one(every_task: dic
             assert list(scores) == [metric for metric in task.aggregation() if metric != "bypass"]
             assert all(score == 1.0 for score in scores.values()), (name, doc, scores)
             assert all(isinstance(score, float) for score in scores.values())
-        assert primary in {"f1", "exact_match", "set_f1", "prompt_strict", "recall", "bypass"}
+        assert primary in {"f1", "exact_match", "set_f1", "prompt_strict", "recall", "field_f1", "bypass"}
 
 
 @pytest.mark.parametrize("nothing", ["", " \n", None])
@@ -101,11 +101,17 @@ def test_a_failed_generation_scores_zero(every_task: dict[str, Any], nothing: st
 def test_groups(tmp_path: Path) -> None:
     from lm_eval.tasks import TaskManager
 
-    assert group_names() == ("fr_gold", "fr_quality")
-    manager = TaskManager(include_path=str(tasks_dir()), include_defaults=False, metadata={"data_dir": str(DEMO)})
+    assert group_names() == ("fr_all", "fr_gold", "fr_quality", "fr_sensitive")
+    manager = TaskManager(
+        include_path=str(tasks_dir()), include_defaults=False, metadata={"data_dir": str(DEMO), "lengths": 4096}
+    )
     gold = {"piaf_fr", "massive_scenario_fr", "sib200_fr", "wikiner_fr"}
     assert set(manager.load(["fr_gold"])["tasks"]) == gold
     assert set(manager.load(["fr_quality"])["tasks"]) == gold | {"analysis_fr"}
+    sensitive = {"ifeval_fr", "mgsm_cot_fr", "long_context_fr", "structured_fr"}
+    assert set(manager.load(["fr_sensitive"])["tasks"]) == sensitive
+    assert set(manager.load(["fr_all"])["tasks"]) == gold | {"analysis_fr"} | sensitive
+    assert tasks_behind(["fr_all"]) == (*tasks_behind(["fr_quality"]), *tasks_behind(["fr_sensitive"]))  # type: ignore[misc]
 
 
 def test_piaf_whole(piaf: Any) -> None:
