@@ -155,7 +155,7 @@ def _plan(rest: list[str], world: World) -> list[str]:
         side["model"], side["model_args"] = arm(side["model"], side.get("model_args", {}), world)
         side.pop("manifest", None)
     plan |= {"limit": LIMIT, "data_dir": world.data}
-    plan.pop("metadata", None)
+    plan["metadata"] = {"lengths": [4096]}  # what the demo's texts can hold
     if "judge" in plan:
         plan["judge"] |= {"profile": local_profile(plan["judge"].get("profile", "gpt-4.1"), world)}
     local = file.with_name(f".{file.stem}.local.yaml")
