@@ -273,7 +273,8 @@ def unregister() -> None:
 @click.argument("runs", nargs=-1, required=True, type=o.EXISTING, metavar="STUDY | RUN [RUN]")
 @click.option("--task", type=o.TASK, help="The task, where a run has several.")
 @click.option("--doc", help="doc_id, or the start of a doc_hash [the first].")
-def show(runs: tuple[Path, ...], task: str | None, doc: str | None) -> None:
+@click.option("--filter", help="One of the task's filters, where it has several [the first].")
+def show(runs: tuple[Path, ...], task: str | None, doc: str | None, filter: str | None) -> None:
     """Show one document with the answers of one or two runs.
 
     \b
@@ -285,7 +286,7 @@ def show(runs: tuple[Path, ...], task: str | None, doc: str | None) -> None:
     from lm_eval_fr.analyses.show import show_sample
 
     columns = min(shutil.get_terminal_size().columns, 100)
-    click.echo(show_sample(runs, task=task, doc=doc, columns=columns))
+    click.echo(show_sample(runs, task=task, doc=doc, filter=filter, columns=columns))
 
 
 @main.command()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.plan import EarlierPlan, Plan, changes
 
 PLAN, STATE, REPORT = "plan.yaml", "study.json", "compare.json"
@@ -34,12 +34,9 @@ def is_study(path: Path) -> bool:
 def read_state(path: Path) -> State:
     """What the folder remembers; nothing where it is new. Raises InputError for a file of another kind."""
     file = path / STATE
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=State)
-    except (FileNotFoundError, NotADirectoryError):
+    if not file.exists():
         return State()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise InputError("not a study's state", where=file, remedy="give another --out") from None
+    return read_json_as(file, State, what="a study's state", remedy="give another --out")
 
 
 def earlier_plans(path: Path, plan: Plan) -> tuple[EarlierPlan, ...]:

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from lm_eval_fr.logs import Run, Sample
 
 MOST_RUNS = 2
+SHORTEST_HASH = 6
 
 
-def show_sample(paths: Sequence[Path], *, task: str | None, doc: str | None, columns: int) -> str:
+def show_sample(
+    paths: Sequence[Path], *, task: str | None, doc: str | None, columns: int, filter: str | None = None
+) -> str:
     """The document `doc` (its number, or the start of its hash; None: the first) of `task` (None: the only one).
 
-    paths: one or two runs, or a study.
+    paths: one or two runs, or a study. filter: one of the task's, the first where it is not said.
     Raises UsageError for more than two runs or a task that must be named, InputError for a document that is not there.
     """
     from lm_eval_fr.logs import find_run
@@ -28,10 +31,10 @@ def show_sample(paths: Sequence[Path], *, task: str | None, doc: str | None, col
         paths = [paths[0] / "candidate", paths[0] / "reference"]
     if len(paths) > MOST_RUNS:
         raise UsageError(f"{len(paths)} runs", remedy="show takes one or two")
-    runs = [find_run(path) for path in paths]
+    runs = [find_run(path, tasks=None if task is None else [task]) for path in paths]
     name = _task(runs, task)
-    first = _find(runs[0], name, doc)
-    samples = [first, *(_find(run, name, first.doc_hash) for run in runs[1:])]
+    first = _find(runs[0], name, doc, filter)
+    samples = [first, *(_find(run, name, first.doc_hash, first.filter) for run in runs[1:])]
     return "\n".join(_lines(runs, samples, columns))
 
 
@@ -45,13 +48,17 @@ def _task(runs: Sequence[Run], task: str | None) -> str:
     return task
 
 
-def _find(run: Run, task: str, doc: str | None) -> Sample:
+def _find(run: Run, task: str, doc: str | None, filter: str | None) -> Sample:
     from lm_eval_fr.logs import read_samples
 
-    for sample in read_samples(run.tasks[task]):
-        if doc is None or doc == str(sample.doc_id) or (len(doc) >= 6 and sample.doc_hash.startswith(doc)):
+    log = run.tasks[task]
+    name = filter or log.filters[0]
+    if name not in log.filters:
+        raise UsageError(f"{task} has no filter {name!r}", where=run.path, remedy=f"--filter {', '.join(log.filters)}")
+    for sample in read_samples(log, filter=name):
+        if doc is None or doc == str(sample.doc_id) or (len(doc) >= SHORTEST_HASH and sample.doc_hash.startswith(doc)):
             return sample
-    remedy = "--doc takes a doc_id or six or more signs of a doc_hash"
+    remedy = f"--doc takes a doc_id, or {SHORTEST_HASH} or more characters of a doc_hash"
     raise InputError(f"{task} has no document {doc}", where=run.path, remedy=remedy)
 
 
@@ -62,14 +69,22 @@ def _lines(runs: Sequence[Run], samples: Sequence[Sample], columns: int) -> Iter
     first = samples[0]
     system, user = task_as_asked(first)
     yield f"{first.task}, document {first.doc_id}, {first.doc_hash[:12]}"
-    blocks = [("system", system), ("asked", user), ("gold", first.target)]
+    blocks = [("system", system), ("asked", user), ("gold", _gold(first))]
     for run, sample in zip(runs, samples, strict=True):
         scores = ", ".join(f"{metric} {score:g}" for metric, score in sample.scores.items())
         name = f"{run.model}{f' ({scores})' if scores else ''}"
-        blocks += [(name, answer) for answer in sample.answers or ("",)]
+        blocks += [(name, text) for text in ([sample.shown] if sample.choices else sample.responses or ("",))]
+        if not sample.choices and sample.answers != sample.responses:
+            blocks += [(f"{run.model}, after the filter {sample.filter}", answer) for answer in sample.answers]
     for title, content in blocks:
         if content is None or (title == "gold" and not content):
             continue
-        yield f"\n{title}"
+        yield f"\n{printable(title)}"
         for line in content.splitlines() if content.strip() else ["(empty)"]:
             yield from textwrap.wrap(printable(line), columns, initial_indent="  ", subsequent_indent="  ") or [""]
+
+
+def _gold(sample: Sample) -> str:
+    """Of a multiple choice lm-eval logs the number, counted from 0."""
+    number = int(sample.target) if sample.target.isdecimal() and len(sample.target) < 4 else -1
+    return sample.choices[number][0] if 0 <= number < len(sample.choices) else sample.target

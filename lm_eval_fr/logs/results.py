@@ -39,7 +39,9 @@ class Results:
 
     @property
     def model(self) -> str:
-        return str(self.body.get("model_name") or self.path.parent.name)
+        """As lm-eval was told. A folder that is named from inside it ("." or "..") has a name on disk."""
+        name = str(self.body.get("model_name") or self.path.parent.name)
+        return name if name.strip("./\\") else self.path.resolve().parent.name
 
     @property
     def source(self) -> str:

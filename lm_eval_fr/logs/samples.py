@@ -26,7 +26,7 @@ _OWN_KEYS = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line of samples_*.jsonl, read in full. choices: of a multiple-choice document, as they were scored."""
+    """One line of samples_*.jsonl, read in full. choices: of a multiple-choice document, with their log-likelihoods."""
 
     task: str
     doc_id: int
@@ -44,12 +44,25 @@ class Sample:
     path: Path
     line: int
     rendering: Rendering
-    choices: tuple[str, ...] = ()
+    choices: tuple[tuple[str, float], ...] = ()
 
     @property
     def answer(self) -> str:
         """The first answer after the filter, "" if there is none."""
         return self.answers[0] if self.answers else ""
+
+    @property
+    def picked(self) -> str | None:
+        """The likeliest choice, None where there are none."""
+        return max(self.choices, key=lambda choice: choice[1])[0] if self.choices else None
+
+    @property
+    def shown(self) -> str:
+        """What a person reads as the answer: a text, or the choices with their log-likelihoods, the likeliest first."""
+        if not self.choices:
+            return self.answer
+        ordered = sorted(self.choices, key=lambda choice: -choice[1])
+        return "\n".join(f"{text} ({likelihood:.4g})" for text, likelihood in ordered)
 
 
 def read_samples(log: TaskLog, *, filter: str | None = None) -> Iterator[Sample]:
@@ -97,15 +110,26 @@ def _sample(row: Mapping[str, Any], log: TaskLog, path: Path, number: int, filte
         path=path,
         line=number,
         rendering=log.rendering,
-        choices=() if log.generates else _choices(row["arguments"]),
+        choices=() if log.generates else tuple(_choices(row["arguments"], flat(row["filtered_resps"]))),
     )
 
 
-def _choices(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    """The continuations whose log-likelihoods were asked, in the order of the responses."""
+def _choices(arguments: Mapping[str, Any], answers: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    """The continuations whose log-likelihoods were asked; of one continuation after several beginnings, these."""
     asked = [arguments.get(f"gen_args_{i}") for i in range(len(arguments))]
-    texts = [sent.get("arg_1") for sent in asked if isinstance(sent, dict)]
-    return tuple(text for text in texts if isinstance(text, str)) if len(texts) > 1 else ()
+    pairs = [(sent.get("arg_0"), sent.get("arg_1")) for sent in asked if isinstance(sent, dict)]
+    likelihoods = [number_of(answer) for answer in answers[::2]]
+    if len(pairs) < 2 or len(likelihoods) != len(pairs):
+        return
+    texts = [str(end) for _, end in pairs]
+    half = len(texts) // 2
+    if len(set(texts)) == 1:
+        texts = [str(beginning) for beginning, _ in pairs]
+    elif texts[:half] == texts[half:]:  # each a second time without its question, to tell what that adds
+        texts = texts[:half]
+    for text, likelihood in zip(texts, likelihoods, strict=False):
+        if likelihood is not None and math.isfinite(likelihood):
+            yield text.strip(), likelihood
 
 
 def too_many_lines(doc_id: int, filters: tuple[str, ...], path: Path, number: int) -> InputError:

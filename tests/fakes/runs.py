@@ -54,6 +54,7 @@ class FakeSample:
     doc_id: int | None = None
     shots: Sequence[tuple[str, str]] = ()
     by_filter: Mapping[str, tuple[Any, Mapping[str, Any]]] | None = None
+    choices: Sequence[tuple[str, float]] = ()  # of a multiple-choice task, with their log-likelihoods
 
 
 @dataclass
@@ -206,15 +207,19 @@ def _lines(task: FakeTask, number: int, sample: FakeSample, arm: Arm) -> list[di
         "chat": lambda: json.dumps(turns, ensure_ascii=False),
         "template": lambda: render(arm.template, turns),
     }[arm.form]()
-    responses = [sample.answer] if isinstance(sample.answer, str) else list(sample.answer)
+    responses: list[Any] = [sample.answer] if isinstance(sample.answer, str) else list(sample.answer)
+    shown = [sent] if arm.form == "chat" else sent
+    if sample.choices:
+        responses = [[str(likelihood), "False"] for _, likelihood in sample.choices]
+    arguments = [(shown, f" {text}") for text, _ in sample.choices] or [(shown, task.generation)]
     return [
         {
             "doc_id": number if sample.doc_id is None else sample.doc_id,
             "doc": sample.doc,
             "target": str(sample.target),
-            "arguments": {"gen_args_0": {"arg_0": [sent] if arm.form == "chat" else sent, "arg_1": task.generation}},
-            "resps": [responses],
-            "filtered_resps": [answer],
+            "arguments": {f"gen_args_{i}": {"arg_0": one, "arg_1": two} for i, (one, two) in enumerate(arguments)},
+            "resps": [[one] for one in responses] if sample.choices else [responses],
+            "filtered_resps": responses if sample.choices else [answer],
             "filter": name,
             "metrics": list(scores),
             "doc_hash": _sha(json.dumps(sample.doc, indent=2, ensure_ascii=False)),
@@ -299,7 +304,7 @@ def _config(task: FakeTask, gen_kwargs: Mapping[str, Any] | None) -> dict[str, A
         "fewshot_delimiter": "\n\n",
         "num_fewshot": _shot_count(task),
         "metric_list": metrics or [{"metric": "bypass"}],
-        "output_type": "generate_until",
+        "output_type": "multiple_choice" if any(one.choices for one in task.samples) else "generate_until",
         "generation_kwargs": {**task.generation, **(gen_kwargs or {})},
         "repeats": 1,
         "should_decontaminate": False,
