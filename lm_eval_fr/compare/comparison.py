@@ -13,6 +13,7 @@ from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import json_writer as json
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
+from lm_eval_fr.report import words as w
 from lm_eval_fr.report.ci_writers import to_badge, to_junit
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.report_sections import sections_of
@@ -24,6 +25,9 @@ class Comparison(Report):
 
     pairing: Pairing = field(repr=False, compare=False)
     ranked: tuple[Ranked, ...] = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.candidate.name} against {self.reference.name}: {w.word(self.verdict)}>"
 
     def to_dict(self) -> dict[str, Any]:
         """compare.json as a dictionary."""
