@@ -30,6 +30,8 @@ def spoil(answer: str, task: Task, prompt: str, *, damage: float, seed: int) -> 
         return random.choice(others) if others else ""
     if task.kind == "extraction":
         return _spoil_names(answer, random)
+    if task.kind == "object":
+        return _spoil_object(answer, random)
     if task.kind == "analysis":
         return _spoil_text(answer, random)
     return _spoil_span(answer, task.passage, random)
@@ -41,6 +43,15 @@ def _spoil_names(answer: str, random: Random) -> str:
         return answer[: len(answer) // 2]  # cut in the middle: no longer JSON
     kept = [name for name in names if random.random() < 0.5]
     return json.dumps([*kept, random.choice(STRANGERS)], ensure_ascii=False)
+
+
+def _spoil_object(answer: str, random: Random) -> str:
+    if random.random() < 0.25:
+        return answer[: len(answer) // 2]
+    content = json.loads(answer)
+    content["entites"] = [entry for entry in content["entites"] if random.random() < 0.5]
+    content["entites"].append({"nom": random.choice(STRANGERS), "type": "personne"})
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _spoil_text(answer: str, random: Random) -> str:

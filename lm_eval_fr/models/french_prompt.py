@@ -7,17 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["question", "classification", "extraction", "analysis"]
+Kind = Literal["question", "classification", "extraction", "object", "calculation", "analysis"]
 
 TEMPLATE_MARKS = re.compile(r"\[/?(?:INST|SYSTEM_PROMPT)\]|<\|[^|<>\n]{1,40}\|>|</?s>")
 SECTION = re.compile(
     r"^[ \t>*#]*(?P<name>text|texte|article|passage|extrait|document|contexte|question|énoncé|enonce|phrase|requête|"
-    r"message|demande|consigne|tâche|analyse|catégorie|étiquette|label|thème|sujet|scénario|entités|réponse)"
+    r"message|demande|consigne|tâche|analyse|catégorie|étiquette|label|thème|sujet|scénario|entités|réponse|problème|problem|schéma|objet)"
     r"(?:[ \t]+[^:\n]{1,40})?[ \t*]*:[ \t*]*(?P<rest>.*)$",
     re.IGNORECASE,
 )
 TAGGED = re.compile(r"<(?P<name>[a-zéè_]{3,20})>\s*(?P<body>.*?)\s*</(?P=name)>", re.DOTALL | re.IGNORECASE)
-TEXT_NAMES = ("texte", "text", "article", "passage", "extrait", "document", "contexte", "phrase", "énoncé", "enonce")
+TEXT_NAMES = (
+    "texte",
+    "text",
+    "article",
+    "passage",
+    "extrait",
+    "document",
+    "contexte",
+    "phrase",
+    "énoncé",
+    "enonce",
+    "problème",
+    "problem",
+)
 SHORT_TEXT_NAMES = (*TEXT_NAMES, "requête", "message", "demande")
 LIST_ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\d{1,2}[.)])[ \t]+(?P<item>.+)$", re.MULTILINE)
 DEFINED = re.compile(r"^[«\"'`*]*(?P<label>[^:«»\"`*]{1,40}?)[»\"'`*]*[ \t]*(?::|—|–| - |=)[ \t]*(?P<definition>.+)$")
@@ -59,6 +72,10 @@ def read_prompt(prompt: str) -> Task:
 def _kind(around: str, passage: str, sections: Mapping[str, str], question: str, labels: Mapping[str, str]) -> Kind:
     if sections.get("question"):
         return "question"
+    if sections.get("problème") or sections.get("problem"):
+        return "calculation"
+    if sections.get("schéma") and re.search(r"\bjson\b", around, re.IGNORECASE):
+        return "object"
     if re.search(r"\bjson\b", around, re.IGNORECASE):
         return "extraction"
     if len(labels) >= 2:

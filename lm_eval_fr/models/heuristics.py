@@ -60,6 +60,10 @@ NAME = re.compile(
 MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
 DATE = re.compile(rf"(?:(?:1er|\d{{1,2}})[ \u00a0])?(?:{MONTHS})[ \u00a0]\d{{4}}|\b[12]\d{{3}}\b")
 NUMBER = re.compile(r"\d[\d \u00a0\u202f.,]*(?:%|[ \u00a0][a-zéèêà²³°%]{2,})?")
+INTEGER = re.compile(r"[0-9]{1,3}(?:[ \u00a0\u202f,][0-9]{3})+(?![0-9])|[0-9]{1,9}")
+ORGANISATION = re.compile(
+    r"\b(?:Institut|École|Université|Fédération|Compagnie|Société|Coopérative|Association|Club|[A-Z]{3,})\b"
+)
 ELISION = re.compile(r"^(?:[LDJMNSTC]|Qu|Jusqu|Lorsqu|Puisqu)[’']", re.IGNORECASE)
 
 
@@ -69,6 +73,10 @@ def answer(task: Task) -> str:
         return choose_label(task.passage, task.labels)
     if task.kind == "extraction":
         return json.dumps(list_names(task.passage), ensure_ascii=False)
+    if task.kind == "object":
+        return json.dumps(typed_names(task.passage), ensure_ascii=False)
+    if task.kind == "calculation":
+        return calculate(task.passage)
     if task.kind == "analysis":
         return analyse(task.passage, task.instruction)
     return find_span(task.passage, task.question or task.instruction)
@@ -115,6 +123,27 @@ def list_names(text: str) -> list[str]:
             if len(name) > 1:
                 names[name] = None
     return list(names)
+
+
+def typed_names(text: str) -> dict[str, object]:
+    """The object of `structured_fr`: a name's type is guessed from its own words and the word before it."""
+    entries = [{"nom": name, "type": _type_of(name, text)} for name in list_names(text)]
+    types = [entry["type"] for entry in entries]
+    return {"entites": entries, "comptes": {kind: types.count(kind) for kind in ("personne", "lieu", "organisation")}}
+
+
+def _type_of(name: str, text: str) -> str:
+    if ORGANISATION.search(name):
+        return "organisation"
+    placed = re.search(rf"\b(?:à|en|vers|entre|près de|sur)\s+{re.escape(name)}", text)
+    return "personne" if " " in name and not placed else "lieu"
+
+
+def calculate(problem: str) -> str:
+    """The product of the problem's first two numbers: whoever does not understand multiplies what is there."""
+    numbers = [int(re.sub(r"\D", "", match[0])) for match in INTEGER.finditer(problem)]
+    product = math.prod(numbers[:2]) if numbers else 0
+    return f"Il faut multiplier {' par '.join(map(str, numbers[:2]))}.\nRéponse : {product}"
 
 
 def analyse(text: str, instruction: str) -> str:

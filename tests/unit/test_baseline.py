@@ -25,12 +25,23 @@ ARTICLE = "\n".join(
     f"Le village {n} compte {100 + n} habitants depuis {1900 + n}. Il vit de la pêche." for n in range(20)
 )
 SUMMARY = f"Résume le texte en exactement trois points, un par ligne.\n\nTexte :\n{ARTICLE}\n\nRéponse :"
-
-
-@pytest.mark.parametrize(
-    ("prompt", "kind"),
-    [(QUESTION, "question"), (CLASSES, "classification"), (NAMES, "extraction"), (SUMMARY, "analysis")],
+VARSOVIE = {"nom": "Varsovie", "type": "lieu"}
+OBJECT = (
+    "Réponds par un objet JSON conforme au schéma.\n\nSchéma :\n{}\n\n"
+    "Phrase : Marie Curie fonda l'Institut du radium à Varsovie.\n\nObjet JSON :"
 )
+PROBLEM = "Résous le problème étape par étape.\n\nProblème : Zoé achète 3 sacs de 1 200 billes. Combien en a-t-elle ?"
+KINDS = {
+    "question": QUESTION,
+    "classification": CLASSES,
+    "extraction": NAMES,
+    "analysis": SUMMARY,
+    "object": OBJECT,
+    "calculation": PROBLEM,
+}
+
+
+@pytest.mark.parametrize(("prompt", "kind"), [(prompt, kind) for kind, prompt in KINDS.items()])
 def test_each_kind_is_recognised_raw_and_in_a_template(prompt: str, kind: str) -> None:
     for text in (
         prompt,
@@ -45,6 +56,11 @@ def test_answers_come_from_the_text() -> None:
     assert answer(read_prompt(QUESTION)) == "1889"
     assert answer(read_prompt(CLASSES)) == "health"
     assert json.loads(answer(read_prompt(NAMES))) == ["Marie Curie", "Varsovie"]
+    assert json.loads(answer(read_prompt(OBJECT))) == {
+        "entites": [{"nom": "Marie Curie", "type": "personne"}, {"nom": "Institut", "type": "organisation"}, VARSOVIE],
+        "comptes": {"personne": 1, "lieu": 1, "organisation": 1},
+    }
+    assert answer(read_prompt(PROBLEM)).endswith("Réponse : 3600")
     points = answer(read_prompt(SUMMARY)).splitlines()
     assert len(points) == 3
     assert all(point[3:] in split_sentences(ARTICLE) for point in points)
@@ -76,7 +92,7 @@ def test_no_prompt_is_too_odd(prompt: str) -> None:
     assert isinstance(spoil(text, task, prompt, damage=1.0, seed=1), str)
 
 
-@pytest.mark.parametrize("prompt", [QUESTION, CLASSES, NAMES, SUMMARY])
+@pytest.mark.parametrize("prompt", KINDS.values(), ids=KINDS)
 def test_damage_is_the_same_for_the_same_prompt(prompt: str) -> None:
     task = read_prompt(prompt)
     good = answer(task)
