@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lm_eval_fr import __version__
+from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import ArmHealth, PairedTask, Pairing
 from lm_eval_fr.report.model import Arm, Health, Setting
@@ -77,7 +78,7 @@ def plain(value: Any) -> Any:
 
 def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
     """Source, revision, licence and citation of each task's data, as its definition states them."""
-    rows = []
+    rows, redactor = [], Redactor.from_environment()
     for task in tasks:
         config = task.sides[1].log.config
         metadata = config.get("metadata")
@@ -98,7 +99,7 @@ def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
             row |= {"read from": own, "instead of": "; ".join(known) or None}
         else:
             row |= published
-        rows.append({key: plain(item) for key, item in row.items() if item is not None})
+        rows.append({key: plain(item) for key, item in redactor.value(row).items() if item is not None})
     return tuple(rows)
 
 

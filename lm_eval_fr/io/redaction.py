@@ -22,6 +22,7 @@ _KEY_WORDS = (
 _KEY_WORD = r"key|sig|signature|token|bearer|secret"  # also words of plain English
 KEY_ARGUMENT = re.compile(rf"^(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
 """Arguments, query parameters and headers that hold a key."""
+_HEADERS = re.compile(r"^(?:(?:default|extra|http|custom|request)[-_])?headers?$", re.IGNORECASE)
 _SAFE_WORDS = ("", "none", "null", "empty", "false", "true")
 SHORTEST = 8  # a shorter value ("EMPTY", "none") is no secret and may be an ordinary word
 
@@ -103,7 +104,11 @@ class Redactor:
         return _BY_FORM.sub(lambda found: found[0].replace(found["scheme"] or found[0], MASK), text)
 
     def value(self, value: Any, name: str = "") -> Any:
-        """A JSON value, such as a run's arguments, in which whatever is a key by its name or its form is masked."""
+        """A JSON value, such as a run's arguments, in which whatever is a key by its name or its form is masked, and
+        the value of every header, whose names are anybody's to choose.
+        """
+        if _HEADERS.match(name) and value:
+            return dict.fromkeys(value, MASK) if isinstance(value, Mapping) else MASK
         if isinstance(value, Mapping):
             return {key: self.value(inner, str(key)) for key, inner in value.items()}
         if isinstance(value, (list, tuple)):

@@ -7,13 +7,14 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import read_json
+from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.samples import COPY_AGAIN
 from lm_eval_fr.logs.task_log import GroupLog
@@ -40,7 +41,7 @@ class Results:
     @property
     def model(self) -> str:
         """As lm-eval was told. A folder that is named from inside it ("." or "..") has a name on disk."""
-        name = str(self.body.get("model_name") or self.path.parent.name)
+        name = Redactor.from_environment().message(str(self.body.get("model_name") or self.path.parent.name))
         return name if name.strip("./\\") else self.path.resolve().parent.name
 
     @property
@@ -260,11 +261,23 @@ def settings_of(results: Results) -> dict[str, Any]:
 
 
 def arguments_of(given: Any) -> dict[str, Any]:
-    """model_args, which lm-eval keeps as it got them: a mapping or "a=1,b=2"."""
+    """model_args, which lm-eval keeps as it got them: a mapping or "a=1,b={"c": 2, "d": 3}"."""
     if isinstance(given, dict):
         return dict(given)
-    parts = (part.partition("=") for part in str(given or "").split(",") if "=" in part)
+    parts = (part.partition("=") for part in _parts(str(given or "")) if "=" in part)
     return {name.strip(): value for name, _, value in parts}
+
+
+def _parts(text: str) -> Iterator[str]:
+    """What stands between the commas that are in no brackets and no quotes."""
+    start = depth = 0
+    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[][(){},]', text):
+        sign = found[0]
+        depth += (sign in "[({") - (sign in "])}" and depth > 0)
+        if sign == "," and depth == 0:
+            yield text[start : found.start()]
+            start = found.end()
+    yield text[start:]
 
 
 def token_of(value: Any) -> str:

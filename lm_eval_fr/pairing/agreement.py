@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_fr.io.redaction import KEY_ARGUMENT, MASK
+from lm_eval_fr.io.redaction import Redactor
 
 # How a server is told to do what another does by default: shown, not refused. An API needs reasoning switched off by a
 # field that makes vLLM fail, and names its seed its own way.
@@ -61,10 +61,10 @@ def generation_difference(candidate: Mapping[str, Any], reference: Mapping[str, 
 
 
 def arm_settings(candidate: Mapping[str, Any], reference: Mapping[str, Any], prefix: str = "") -> Iterator[Setting]:
-    """Both arms' settings side by side, keys masked."""
+    """Both arms' settings side by side, without keys."""
+    redactor = Redactor.from_environment()
     for name in dict.fromkeys([*reference, *candidate]):
-        secret = KEY_ARGUMENT.match(name) is not None or name == "header"
-        values = [MASK if secret and name in arm else arm.get(name) for arm in (candidate, reference)]
+        values = [redactor.value(arm.get(name), name) for arm in (candidate, reference)]
         yield Setting(prefix + name, *values)
 
 

@@ -14,6 +14,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import find_run, read_responses, read_samples, task_as_asked
 from lm_eval_fr.logs.column_reader import read_columns
 from lm_eval_fr.logs.columns import Columns, Request
+from lm_eval_fr.logs.results import arguments_of
 from lm_eval_fr.logs.samples import score_of
 from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task, write_responses
 
@@ -385,3 +386,20 @@ def test_dates_without_microseconds_sort(tmp_path: Path) -> None:
     make_run(tmp_path, plain_task("piaf_fr", {"f1": [0.0]}), at=datetime(2026, 1, 1, 12, 0, 0, 5))
     make_run(tmp_path, QA, at=datetime(2026, 1, 1, 12, 0, 1))
     assert find_run(tmp_path).tasks["piaf_fr"].n_logged == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("a=1,b=x", {"a": "1", "b": "x"}),
+        ('a={"b": 1, "c": [2, 3]},d=4', {"a": '{"b": 1, "c": [2, 3]}', "d": "4"}),
+        ('a="x,y",b=(1,2)', {"a": '"x,y"', "b": "(1,2)"}),
+        ("a=}},b=1", {"a": "}}", "b": "1"}),
+        ("a=b=c", {"a": "b=c"}),
+        ("", {}),
+        (None, {}),
+        ({"a": 1}, {"a": 1}),
+    ],
+)
+def test_model_arguments(given: object, found: dict[str, object]) -> None:
+    assert arguments_of(given) == found

@@ -553,6 +553,28 @@ def test_settings_side_by_side(arms: Arms) -> None:
     assert any("differ in model arguments: api_key, max_length" in note for note in pairing.notes)
 
 
+SECRETS = ("geheim-1", "ABCDEF0123456789", "EN-TETE-A", "EN-TETE-B")
+ADDRESS = "https://eva:geheim-1@llm.example/v1/chat/completions?x=1&key=ABCDEF0123456789"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f'model=m,base_url={ADDRESS},header={{"X-Org": "EN-TETE-A", "y": "EN-TETE-B"}},num_concurrent=4',
+        {"model": "m", "base_url": ADDRESS, "header": {"X-Org": "EN-TETE-A", "y": "EN-TETE-B"}, "num_concurrent": 4},
+        {"model": "m", "base_url": ADDRESS, "client": {"default_headers": "a: EN-TETE-A, b: EN-TETE-B"}},
+    ],
+)
+def test_credentials_of_a_foreign_run_are_in_no_setting(arms: Arms, given: Any) -> None:
+    arms.write(qa(), qa(), model_args=given)
+    path = next(arms.candidate.rglob("results_*"))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "model_name": ADDRESS, "config": {**content["config"], "device": ADDRESS}}))
+    shown = repr(arms.pair().settings) + find_run(arms.candidate).model
+    assert not [secret for secret in SECRETS if secret in shown]
+    assert "llm.example" in shown
+
+
 def test_generation_settings_of_several_tasks(arms: Arms) -> None:
     tasks = [qa(), plain_task("sib200_fr", {"acc": [1]}, generation={**GREEDY, "max_gen_toks": 8})]
     settings = {s.name: s.reference for s in arms.write(tasks, tasks).pair().settings}
