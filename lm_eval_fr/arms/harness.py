@@ -25,7 +25,7 @@ from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
-from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
+from lm_eval_fr.arms.requested_tasks import TaskSource, check_shots, locate_tasks
 from lm_eval_fr.arms.score_table import score_table
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
@@ -72,6 +72,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     started = time.time()
     call = parse_call(argv, redactor)
     source = locate_tasks(call.tasks, call.flags.include_path)
+    check_shots(call.tasks, call.flags.num_fewshot)
     endpoint, checkpoint = endpoint_of(call), checkpoint_of(call)
     with redacted_output(redactor):
         for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):

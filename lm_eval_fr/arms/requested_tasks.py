@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lm_eval_fr.errors import UsageError, nearest
-from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
+from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_behind, tasks_dir, tasks_with_own_shots
 
 DECLARED = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([^\s\"'#\[]+)", re.MULTILINE)
 PATTERN = re.compile(r"[*?\[]")
@@ -40,6 +40,25 @@ def locate_tasks(requested: Sequence[str], include_path: str | None) -> TaskSour
         near = _declared(Path(include_path)) if include_path else set()
         _refuse_unknown(builtin, sorted({*ours, *near}))
     return TaskSource(tuple(folders), bool(builtin), not foreign and all(_known(name, ours) for name in requested))
+
+
+def check_shots(requested: Sequence[str], num_fewshot: int | None) -> None:
+    """Raises UsageError where lm-eval would ignore --num_fewshot without a word: a task's YAML sets it."""
+    if not num_fewshot:
+        return
+    named = [name for word in requested for name in ours_behind(word)]
+    if fixed := next((name for name in named if name in tasks_with_own_shots()), None):
+        shots = f"{fixed}_shots"
+        advice = f"--tasks {shots} puts two solved examples before each document"
+        remedy = advice if shots in task_names() else "leave --num_fewshot out"
+        what = f"--num_fewshot {num_fewshot}: {fixed} sets its own number, and lm-eval would ignore yours"
+        raise UsageError(what, remedy=remedy)
+
+
+def ours_behind(word: str) -> Sequence[str]:
+    """Our tasks that a name or a pattern stands for."""
+    words = fnmatch.filter((*task_names(), *group_names()), word) if PATTERN.search(word) else [word]
+    return [task for name in words for task in tasks_behind([name]) or ()]
 
 
 def _known(name: str, names: Iterable[str]) -> bool:

@@ -204,7 +204,7 @@ def _message(error: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str,
     if isinstance(value, dict):
         value = value.get("detail") or value.get("message") or value
     text, parameter = str(value or ""), ""
-    if isinstance(value, list) and isinstance(value[0], dict):
+    if isinstance(value, list) and value and isinstance(value[0], dict):
         places = [part.get("loc") for part in value if isinstance(part, dict)]
         parameter = next((str(place[-1]) for place in places if isinstance(place, list) and place), "")
         text = f"{parameter}: {value[0].get('msg') or value[0].get('message')}"

@@ -7,6 +7,7 @@ usage.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import ssl
@@ -18,7 +19,9 @@ import msgspec
 from lm_eval.models.api_models import TemplateAPI
 from lm_eval.models.utils import postprocess_generated_text
 
-from lm_eval_fr.io.http import Server, tls_context
+from lm_eval_fr.errors import ArmError
+from lm_eval_fr.io.http import MEGABYTE, CallFailed, Http, Server, shown_address, tls_context
+from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind
 from lm_eval_fr.io.retry import RetryPolicy
 from lm_eval_fr.models.chat_replies import Reply
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 log = logging.getLogger("lm_eval.answers")
+MOST_SCORES = 64 * MEGABYTE  # log-probabilities of a long prompt
 RATE_PATIENCE = 3  # times as many attempts when the server says "too fast"
 REMEDIES: dict[Kind, str] = {
     "key": "the key is read from the environment (OPENAI_API_KEY)",
@@ -68,6 +72,55 @@ class Patient:
                 failures[-1],
             )
         return answers
+
+    def model_call(self: Any, messages: Any, *, generate: bool = True, **kwargs: Any) -> Any:
+        """One request for log-probabilities, as lm-eval makes it where nothing runs at once."""
+
+        async def call() -> Any:
+            async with Http(self._server(), timeout=float(self.timeout)) as http:
+                return await self._scored(http, messages)
+
+        return run_async(call())
+
+    async def get_batched_requests(
+        self: Any, requests: list[Any], cache_keys: list[Any], *, ctxlens: list[int], **kwargs: Any
+    ) -> list[Any]:
+        """All requests for log-probabilities, `num_concurrent` at a time."""
+        lm: Any = self
+        places, size = asyncio.Semaphore(max(1, int(lm._concurrent))), int(lm._batch_size)
+
+        async def score(http: Http, part: slice) -> Any:
+            async with places:
+                outputs = await lm._scored(http, requests[part])
+            answers = lm.parse_logprobs(outputs=outputs, tokens=requests[part], ctxlens=ctxlens[part])
+            for key, answer in zip(cache_keys[part], answers, strict=True):
+                lm.cache_hook.add_partial("loglikelihood", key, answer)
+            return answers
+
+        parts = [slice(start, start + size) for start in range(0, len(requests), size)]
+        async with Http(lm._server(), timeout=float(lm.timeout), most_bytes=MOST_SCORES) as http:
+            scores: list[Any] = await asyncio.gather(*(score(http, part) for part in parts))
+        return scores
+
+    async def _scored(self: Any, http: Http, messages: Any) -> Any:
+        """The reply to one request for log-probabilities. Raises ArmError: a document without them has no score."""
+        payload = self._create_payload(self.create_message(messages), generate=False, seed=self._seed)
+        policy = self.sending().policy
+        waits, body, left = policy.waits(), msgspec.json.encode(payload), policy.attempts
+        while True:
+            try:
+                answer = await http.call("", body)
+                problem = answer.problem(http.redactor)
+                if problem is None:
+                    return answer.json
+            except CallFailed as failed:
+                problem = failed.problem
+            left -= 1
+            if not left or not problem.passing:
+                remedy = self._remedies().get(problem.kind, "")
+                where = shown_address(str(self.base_url))
+                raise ArmError(f"the server answers {problem}", where=where, remedy=remedy)
+            await asyncio.sleep(waits.next(problem.wait))
 
     def _bodies(self: Any, requests: Sequence[Instance]) -> list[bytes]:
         contexts = [request.args[0] for request in requests]

@@ -15,6 +15,8 @@ from lm_eval_fr.errors import LmEvalFrError
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^(task|group):[ \t]*['\"]?([\w-]+)['\"]?[ \t]*(?:#.*)?$", re.MULTILINE)
 _MEMBER = re.compile(r"^[ \t]+-[ \t]+([\w-]+)[ \t]*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^include:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
+_SHOTS = re.compile(r"^num_fewshot:", re.MULTILINE)
 _BYPASS = re.compile(r"^[ \t]*- metric:[ \t]*bypass\b", re.MULTILINE)
 
 
@@ -86,6 +88,19 @@ def judged_names() -> frozenset[str]:
     """Our tasks without a metric, which only a judge can tell apart."""
     texts = {path.stem: path.read_text(encoding="utf-8") for path in tasks_dir().glob("*/*.yaml")}
     return frozenset(name for name in task_names() if _BYPASS.search(texts.get(name, "")))
+
+
+@cache
+def tasks_with_own_shots() -> frozenset[str]:
+    """Our tasks whose YAML, or the one that it includes, sets `num_fewshot`: lm-eval takes no other number."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in tasks_dir().glob("*/*") if path.is_file()}
+    found = set()
+    for text in texts.values():
+        included = _INCLUDE.search(text)
+        whole = f"{text}\n{texts.get(included[1], '') if included else ''}"
+        if _SHOTS.search(whole):
+            found |= {name for key, name in _NAME.findall(text) if key == "task"}
+    return frozenset(found)
 
 
 def task_names() -> tuple[str, ...]:

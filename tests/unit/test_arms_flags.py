@@ -10,7 +10,7 @@ import pytest
 from lm_eval_fr.arms import flags
 from lm_eval_fr.arms.endpoint import Endpoint, endpoint_of
 from lm_eval_fr.arms.flags import ArmCall, parse_call
-from lm_eval_fr.arms.requested_tasks import locate_tasks
+from lm_eval_fr.arms.requested_tasks import check_shots, locate_tasks
 from lm_eval_fr.errors import ArmError, InputError, UsageError
 from lm_eval_fr.io.redaction import Redactor
 
@@ -238,3 +238,13 @@ def test_tasks_are_ours_theirs_or_unknown(tmp_path: Path) -> None:
         locate_tasks(["mine_f"], str(tmp_path))
     with pytest.raises(UsageError, match="no such file"):
         locate_tasks([str(tmp_path / "none.yaml")], None)
+
+
+def test_a_number_of_examples_that_lm_eval_would_ignore_is_refused() -> None:
+    for names in (["piaf_fr"], ["fr_gold"], ["piaf_*"]):
+        with pytest.raises(UsageError, match=r"--num_fewshot 5: piaf_fr sets its own.*--tasks piaf_fr_shots"):
+            check_shots(names, 5)
+    with pytest.raises(UsageError, match="leave --num_fewshot out"):
+        check_shots(["analysis_fr"], 5)
+    check_shots(["piaf_fr"], 0)
+    check_shots(["arc_easy"], 5)
