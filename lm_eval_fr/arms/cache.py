@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lm_eval_fr.arms.engine_notes import Record, note_generations
 from lm_eval_fr.arms.sent import Sent, cut_at, sent_by
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
@@ -81,7 +82,7 @@ class AnswerCache:
         self._waiting: dict[str, deque[str]] = {}
         self._stored: dict[str, int] = defaultdict(int)
         self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
-        lm.set_cache_hook(AnswerHook(self))
+        lm.set_cache_hook(AnswerHook(self, note_generations(lm)))
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.lm, name)
@@ -198,14 +199,14 @@ class AnswerCache:
 class AnswerHook:
     """What lm-eval's models call with each answer as it arrives."""
 
-    def __init__(self, cache: AnswerCache) -> None:
-        self.cache = cache
+    def __init__(self, cache: AnswerCache, notes: deque[Record]) -> None:
+        self.cache, self._notes = cache, notes
 
     def add_partial(self, method: str, arguments: Iterable[Any], answer: Any) -> None:
-        self.add_answer(method, arguments, answer, None)
+        self.add_answer(method, arguments, answer, self._notes.popleft() if self._notes else None)
 
     def add_answer(self, method: str, arguments: Iterable[Any], answer: Any, record: Mapping[str, Any] | None) -> None:
-        """An answer with what is known of it (finish reason, usage, error); only our own models tell."""
+        """An answer with what is known of it: finish reason, usage, error."""
         arguments = list(arguments)
         self.cache.store(self.cache.key_of(method, arguments), context_of(arguments), answer, record)
 

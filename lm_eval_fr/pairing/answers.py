@@ -121,7 +121,7 @@ def imbalances(candidate: Answers, reference: Answers) -> Iterator[Imbalance]:
 
 
 def _end_of(record: Mapping[str, Any]) -> str:
-    if _is_filter(record.get("error")):
+    if record.get("failure") == "moderated" or _is_filter(record.get("error")):
         return "filtered"
     reason = str(record.get("finish_reason") or "").strip().lower()
     if _is_filter(reason):
