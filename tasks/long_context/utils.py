@@ -68,12 +68,16 @@ def read_wanted(settings: Settings) -> Wanted:
     for name in ("max_model_len", "max_length"):
         context = settings.limits.get(name)
         if isinstance(context, int) and max(lengths) > context:
-            fitting = [length for length in LENGTHS if length <= context] or [context]
             raise InputError(
                 f"{TASK}: prompts of {max(lengths):,} tokens are asked for, and this model takes {context:,} ({name})",
-                remedy=f"--metadata '{{\"lengths\": {fitting}}}', for both arms",
+                remedy=f"{_fitting(context)}, for both arms",
             )
     return Wanted(lengths, kinds, settings.limit("documents", DOCUMENTS))
+
+
+def _fitting(tokens: float) -> str:
+    lengths = [length for length in LENGTHS if length <= tokens]
+    return f"--metadata '{{\"lengths\": {lengths}}}'" if lengths else f"this task needs {LENGTHS[0]:,}"
 
 
 def read_haystack(settings: Settings, longest: int) -> str:
@@ -94,6 +98,10 @@ def read_haystack(settings: Settings, longest: int) -> str:
 def make_documents(
     haystack: Haystack, count: TokenCount, wanted: Wanted, settings: Settings
 ) -> Iterator[dict[str, Any]]:
+    if haystack.tokens < max(wanted.lengths):
+        what = f"{TASK}: {max(wanted.lengths):,} tokens are asked for, and the text holds about {haystack.tokens:,.0f}"
+        where = settings.data or settings.data_dir
+        raise InputError(what, where=where, remedy=f"a longer text, or {_fitting(haystack.tokens)}")
     cells = [(length, kind) for length in wanted.lengths for kind in wanted.kinds]
     places = [place for place in SETTING["places"] if not contains(haystack.digest, place)]
     if len(places) < max(COUNTS):
@@ -131,10 +139,8 @@ def _document(
     window = haystack.window(length - ANSWER_TOKENS - TEMPLATE_TOKENS - frame, draw)
     inside = haystack.inside(*window) if window else ()
     if window is None or len(inside) < 2 * len(told):
-        what = f"{TASK}: {length:,} tokens are asked for, and the text holds about {haystack.tokens:,.0f}"
-        if window is not None:
-            what = f"{TASK}: too few sentences in a stretch of {length:,} tokens of the text"
-        raise InputError(what, where=settings.data or settings.data_dir, remedy="a longer text, or smaller lengths")
+        what = f"{TASK}: too few sentences in a stretch of {length:,} tokens of the text"
+        raise InputError(what, where=settings.data or settings.data_dir, remedy="give prose with full stops")
     depths = _depths(kind, asked, len(told) - asked, turn, draw)
     needles = [
         {"sentence": sentence, "place": place, "asked": number < asked}

@@ -144,12 +144,13 @@ def test_tokens_are_counted_by_the_tokenizer_that_is_named(tmp_path: Path) -> No
 
 
 def test_a_text_that_is_too_short_is_refused(tmp_path: Path) -> None:
-    path = write_book(tmp_path, 400)
+    path = write_book(tmp_path, 800)
     with pytest.raises(InputError) as caught:
         load("long_context_fr", data_dir=str(tmp_path), lengths="2048,131072")
     assert str(caught.value) == (
         f"{path.parent}: long_context_fr: 131,072 tokens are asked for, and the text holds about "
-        f"{len(path.read_text('utf-8').strip()) / CHARACTERS_PER_TOKEN:,.0f} (a longer text, or smaller lengths)"
+        f"{len(path.read_text('utf-8').strip()) / CHARACTERS_PER_TOKEN:,.0f} (a longer text, or "
+        """--metadata '{"lengths": [4096, 8192]}')"""
     )
     (tmp_path / "long_context_fr.txt").write_text("mot " * 20_000, "utf-8")
     with pytest.raises(InputError, match="too few sentences in a stretch of 2,048 tokens"):
