@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHELLS = ("console", "bash", "sh")
@@ -42,14 +40,6 @@ class Block:
     def runs(self) -> bool:
         return self.is_shell or self.language == "python"
 
-    @property
-    def steps(self) -> list[str]:
-        """The commands of a CI recipe."""
-        if self.file is None or not self.file.startswith(".github/"):
-            return []
-        jobs = yaml.safe_load(self.text)["jobs"].values()
-        return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
-
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
@@ -82,9 +72,7 @@ def script_of(shown: list[Block], before: str = "") -> str:
             parts.append(block.text)
         elif block.language == "python":  # each goes on where the one before it ended
             parts.append(f"cat >> page.py <<'END OF FILE'\n{block.text}\nEND OF FILE\npython page.py")
-        elif block.steps:
-            parts += block.steps
-        elif block.file:
+        elif block.file and not block.file.startswith(".github/"):
             parts.append(f"cat > {block.file} <<'END OF FILE'\n{block.text}END OF FILE")
     return "\n".join(parts) + "\n"
 
