@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from lm_eval_fr.analyses.value.value_command import PriceFlags
     from lm_eval_fr.report.destinations import Destinations
 
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # generic in newer releases only
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 
 
-class Existing(click.ParamType):
+class Existing(ParamType):
     """A file or folder that must exist; a near name is offered where it does not."""
 
     name = "path"
@@ -43,7 +47,7 @@ class Existing(click.ParamType):
         return _files(incomplete)
 
 
-class Percent(click.ParamType):
+class Percent(ParamType):
     """A fraction: 0.02 or 2%."""
 
     name = "x"
@@ -57,7 +61,7 @@ class Percent(click.ParamType):
             return self.fail(f"{value!r} is not a number: {error}", param, ctx)
 
 
-class Assignment(click.ParamType):
+class Assignment(ParamType):
     """[NAME=]NUMBER, as `--margin 0.02` or `--margin piaf_fr=3%`; a bare number is for `default`."""
 
     name = "[name=]x"
@@ -70,7 +74,7 @@ class Assignment(click.ParamType):
         return name or self.default, Percent().convert(number, param, ctx)
 
 
-class NamedWord(click.ParamType):
+class NamedWord(ParamType):
     """NAME=WORD, as `--metric gsm8k=exact_match`."""
 
     name = "name=word"
@@ -85,7 +89,7 @@ class NamedWord(click.ParamType):
         return name, word
 
 
-class Known(click.ParamType):
+class Known(ParamType):
     """A word, with those that we know offered to the shell."""
 
     def __init__(self, name: str, words: Callable[[], Iterable[str]]) -> None:
@@ -95,7 +99,7 @@ class Known(click.ParamType):
         return _words(self._words(), incomplete)
 
 
-class RunWords(click.ParamType):
+class RunWords(ParamType):
     """What follows `lm-eval-fr run`: lm-eval's flags, and after --tasks or --model their names."""
 
     name = "flags"

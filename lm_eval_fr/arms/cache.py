@@ -119,7 +119,7 @@ class AnswerCache:
         from lm_eval.api.model import hash_args
 
         arguments = list(arguments)
-        exact = hash_args(method, arguments)
+        exact: str = hash_args(method, arguments)
         if (
             method == "generate_until"
             and exact not in self._stored

@@ -168,4 +168,4 @@ def _points(share: float) -> str:
 def _rounded(number: int) -> int:
     """Two digits are all that an assumption bears."""
     scale = 10 ** max(len(str(number)) - 2, 0)
-    return math.ceil(number / scale) * scale
+    return int(math.ceil(number / scale) * scale)

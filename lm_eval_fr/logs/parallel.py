@@ -52,7 +52,7 @@ class _Helper:
     def result(self) -> list[Columns]:
         assert self._process.stdout is not None
         try:
-            answer = pickle.load(self._process.stdout)
+            answer: list[Columns] | dict[str, Any] = pickle.load(self._process.stdout)
         except EOFError:
             raise InputError(
                 f"the reading process ended with status {self._process.wait()}",

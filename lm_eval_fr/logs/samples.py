@@ -172,7 +172,7 @@ def decode_line(line: bytes, path: Path, number: int) -> Any:
 
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
     """One sample as a dict whose keys and types are those that lm-eval writes."""
-    row = decode_line(line, path, number)
+    row: dict[str, Any] = decode_line(line, path, number)
     missing = [key for key in _OWN_KEYS if key not in row] if isinstance(row, dict) else ["doc_hash"]
     if not missing:
         arguments, names = row["arguments"], row.get("metrics")

@@ -103,7 +103,7 @@ def _passage(text: str, sections: Mapping[str, str]) -> str:
     if named:
         return max(named, key=len)
     if quoted := re.findall(r"«\s*([^»]{8,})\s*»", text):
-        return max(quoted, key=len).strip()
+        return str(max(quoted, key=len)).strip()
     paragraphs = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
     return max(paragraphs, key=len, default="")
 

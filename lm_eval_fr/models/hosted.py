@@ -99,7 +99,7 @@ class HostedChat(Patient, LocalChatCompletion):
         first = messages[0]
         return super().create_message(messages, generate) if not isinstance(first, str) else [_from_user(first)]
 
-    def _create_payload(self, messages: list[dict], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def _create_payload(self, messages: list[dict[str, Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload = super()._create_payload(messages, *args, **kwargs)
         payload.pop("seed", None)
         if self.sent_seed is not None:

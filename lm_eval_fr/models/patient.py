@@ -52,7 +52,8 @@ class Patient:
 
     def generate_until(self: Any, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         if not requests or len(requests[0].args) > 2:  # with pictures: lm-eval's own way
-            return TemplateAPI.generate_until(self, list(requests), disable_tqdm)
+            theirs: list[str] = TemplateAPI.generate_until(self, list(requests), disable_tqdm)
+            return theirs
         answers = [""] * len(requests)
         failures: list[str] = []
 

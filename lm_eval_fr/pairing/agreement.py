@@ -30,7 +30,7 @@ class Setting:
 
     @property
     def differs(self) -> bool:
-        return self.candidate != self.reference
+        return bool(self.candidate != self.reference)
 
 
 def generation_settings(logged: bytes | Mapping[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def _terms(p: Floats, q: Floats) -> Floats:
 
 
 def _top(logprobs: Floats) -> npt.NDArray[np.bool_]:
-    return logprobs >= logprobs.max(axis=1, keepdims=True) - TIE
+    best: npt.NDArray[np.bool_] = logprobs >= logprobs.max(axis=1, keepdims=True) - TIE
+    return best
 
 
 def first_difference(candidate: Scored, reference: Scored) -> int | None:

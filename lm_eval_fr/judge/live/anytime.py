@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lm_eval_fr.judge.live.asker import Halt
+from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.verdicts.judge_summary import Stopped
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, possible_scores
 from lm_eval_fr.stats import EProcess, Planned

@@ -53,7 +53,8 @@ class Results:
         from lm_eval_fr.judge.asking.controls import canary_report, load_canaries
 
         outcomes = {pair.doc_hash: pair.outcome(lazy) for pair in self.canaries}
-        return _plain(canary_report(load_canaries(), outcomes))
+        report: dict[str, Any] = _plain(canary_report(load_canaries(), outcomes))
+        return report
 
     def warn_of_canaries(self, lazy: bool, say: Callable[[str], None]) -> None:
         for warning in self.canary_report(lazy)["warnings"]:
