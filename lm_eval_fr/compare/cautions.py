@@ -8,6 +8,7 @@ from datetime import date
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.log_cautions import log_cautions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
+from lm_eval_fr.judge.verdicts.outcome import UNDECIDED
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
@@ -16,7 +17,7 @@ from lm_eval_fr.stats.differences import FEW_CLUSTERS
 
 SHUTDOWN_DAYS = 60
 UNHEALTHY = 0.01
-UNDECIDED = 0.01
+UNDECIDED_SHARE = 0.01
 # Sources that run the weights in this process: what they load is on record. All others are a server's word.
 LOCAL_SOURCES = ("vllm", "hf", "huggingface", "sglang", "gguf", "fr-baseline", "dummy")
 
@@ -92,12 +93,12 @@ def _judge(judge: JudgeResult | None, summary: JudgeSummary | None, today: date 
             "works, not which arm is better."
         )
         yield Caution(kind="offline_judge", text=text)
-    undecided = judge.outcomes.get("invalid", 0) + judge.outcomes.get("unjudged", 0)
-    if judge.pairs and undecided / judge.pairs >= UNDECIDED:
+    without = {outcome: judge.outcomes.get(outcome, 0) for outcome in UNDECIDED}
+    if judge.pairs and sum(without.values()) / judge.pairs >= UNDECIDED_SHARE:
+        kinds = ", ".join(f"{number:,} {outcome}" for outcome, number in without.items() if number)
         text = (
-            f"{undecided:,} of {judge.pairs:,} pairs have no verdict ({judge.outcomes.get('invalid', 0):,} invalid, "
-            f"{judge.outcomes.get('unjudged', 0):,} unjudged): whatever they hide, the net win rate is between "
-            f"{w.signed(judge.worst_case)} and {w.signed(judge.best_case)} points."
+            f"{sum(without.values()):,} of {judge.pairs:,} pairs have no verdict ({kinds}): whatever they hide, the "
+            f"net win rate is between {w.signed(judge.worst_case)} and {w.signed(judge.best_case)} points."
         )
         yield Caution(kind="undecided", text=text)
     if not summary.finished:
@@ -114,7 +115,8 @@ def _shutdown(summary: JudgeSummary, today: date | None) -> Iterator[Caution]:
     left = (date.fromisoformat(summary.shutdown) - today).days
     if left <= SHUTDOWN_DAYS:
         when = f"is shut down on {summary.shutdown}" if left >= 0 else f"was shut down on {summary.shutdown}"
-        text = f"The judge {summary.model} {when}: these verdicts cannot be repeated after that."
+        change = f" Its successor here is --profile {summary.successor}." if summary.successor else ""
+        text = f"The judge {summary.model} {when}: these verdicts cannot be repeated after that.{change}"
         yield Caution(kind="shutdown", text=text)
 
 

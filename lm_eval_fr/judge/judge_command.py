@@ -78,16 +78,22 @@ def judge_command(
 
         show("\n\n".join(found.text() for found in estimate_runs(pairing, out, options, rerun)))
         return
-    summary = _judge(pairing, out, options, rerun, quiet, say) if batch is None else None
+    said: list[str] = []
+
+    def tell(message: str) -> None:
+        said.append(message)
+        say(message)
+
+    summary = _judge(pairing, out, options, rerun, quiet, tell) if batch is None else None
     if batch is not None:
         from lm_eval_fr.judge.batch.batch_session import judge_by_batch
 
         name, file = (str(file), None) if batch == "abandon" and file is not None else (None, file)
-        summary = judge_by_batch(pairing, out, options, batch, file=file, name=name, rerun=rerun, say=say)
+        summary = judge_by_batch(pairing, out, options, batch, file=file, name=name, rerun=rerun, say=tell)
     if summary is None:
         return
     if not quiet:
-        show("\n".join(lines_of(summary, pairing, out)))
+        show("\n".join(lines_of(summary, pairing, out, said)))
     from lm_eval_fr.judge.session import check_finished
 
     check_finished(summary, out)
@@ -121,8 +127,8 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path) -> Iterator[str]:
-    """What people read when a judging ends."""
+def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path, said: Collection[str] = ()) -> Iterator[str]:
+    """What people read when a judging ends. said: what they were told on the way."""
     counts = summary.counts
     wins, losses = counts.get("win", 0), counts.get("loss", 0)
     tied = {kind: counts.get(kind, 0) for kind in TIES}
@@ -138,7 +144,8 @@ def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path) -> Iterator[str
         yield f"  stopped after {stopped.pairs:,} of {stopped.pairs_planned:,} pairs: {decision} is decided"
     yield f"  {_cost(summary)}"
     for warning in summary.warnings:
-        yield f"  warning: {warning}"
+        if (line := f"warning: {warning}") not in said:
+            yield f"  {line}"
     arms = [str(pairing.candidate.path), str(pairing.reference.path)]
     yield f"next: {shlex.join(['lm-eval-fr', 'compare', *arms, '--judge', str(out)])}"
 

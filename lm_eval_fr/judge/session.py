@@ -136,8 +136,7 @@ class Session:
 
     def run(self, out: Path) -> JudgeSummary:
         started = time.monotonic()
-        warnings = [warning for warning in (shutdown_warning(self.profile, date.today()),) if warning]
-        for warning in warnings:
+        if (warning := shutdown_warning(self.profile, date.today())) is not None:
             self.say(f"warning: {warning}")
         results = self._call()
         return write_findings(
@@ -147,7 +146,6 @@ class Session:
             self.rubric,
             self.options,
             self.work,
-            warnings,
             time.monotonic() - started,
         )
 

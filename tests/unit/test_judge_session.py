@@ -448,10 +448,13 @@ def test_the_offline_judge_takes_the_same_road(arms: tuple[Path, Path], tmp_path
 
 
 def test_a_model_that_is_gone_is_said(pairing: Pairing, server: FakeOpenAI, tmp_path: Path) -> None:
-    profile = write_profile(tmp_path, server.url, shutdown="2020-01-01")
-    summary, _ = judge(pairing, tmp_path / "out", profile)
-    assert any("was shut down on 2020-01-01" in warning for warning in summary.warnings)
-    assert summary.shutdown == "2020-01-01"
+    profile = write_profile(tmp_path, server.url, shutdown="2020-01-01", successor="gpt-6.1-terra")
+    said: list[str] = []
+    summary = judge_runs(pairing, tmp_path / "out", options(profile), say=said.append)
+    (told,) = [line for line in said if "was shut down on 2020-01-01" in line]
+    assert "change to --profile gpt-6.1-terra" in told
+    assert not summary.warnings
+    assert (summary.shutdown, summary.successor) == ("2020-01-01", "gpt-6.1-terra")
 
 
 @pytest.mark.parametrize(

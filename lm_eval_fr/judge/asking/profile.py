@@ -45,6 +45,7 @@ class _ProfileFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     response_format: ResponseFormat = "json_schema"
     prices: _Prices = msgspec.field(default_factory=_Prices)
     shutdown: date | None = None
+    successor: str | None = None
     cache_key: bool = False
     cache_breakpoint: bool = False
     context: int | None = None
@@ -73,6 +74,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
         response_format=read.response_format,
         prices=Prices(**msgspec.structs.asdict(read.prices)),
         shutdown=read.shutdown,
+        successor=read.successor,
         cache_key=read.cache_key,
         cache_breakpoint=read.cache_breakpoint,
         context=read.context,
@@ -97,7 +99,7 @@ def override(profile: Profile, *, model: str | None = None, base_url: str | None
     if base_url is not None:
         profile = replace(profile, base_url=base_url)
     if model is not None and model != profile.model:
-        profile = replace(profile, model=model, prices=Prices(), shutdown=None)
+        profile = replace(profile, model=model, prices=Prices(), shutdown=None, successor=None)
     return profile
 
 
@@ -112,9 +114,10 @@ def shutdown_warning(profile: Profile, today: date) -> str | None:
         when = f"shuts down on {profile.shutdown}, in {left} days"
     else:
         return None
+    change = f"change to --profile {profile.successor}" if profile.successor else "choose its successor"
     return (
-        f"profile {profile.name}: {profile.model} {when}; "
-        "choose its successor now and judge some pairs with both, so that old verdicts stay comparable"
+        f"profile {profile.name}: {profile.model} {when}; {change} and judge some pairs with both now, so that old "
+        "verdicts stay comparable"
     )
 
 

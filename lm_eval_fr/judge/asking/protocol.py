@@ -45,6 +45,7 @@ class Profile:
     response_format: ResponseFormat = "json_schema"
     prices: Prices = field(default_factory=Prices)
     shutdown: date | None = None
+    successor: str | None = None  # the profile to change to when the model goes
     cache_key: bool = False  # whether the server takes `prompt_cache_key`
     cache_breakpoint: bool = False  # whether the end of the shared part is marked (GPT-5.6 and later need it to hit)
     context: int | None = None  # tokens the model reads at most; longer answers are cut alike, and the cut is shown

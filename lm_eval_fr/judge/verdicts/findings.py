@@ -77,10 +77,9 @@ def write_findings(
     rubric: Rubric,
     options: JudgeOptions,
     work: Worklist,
-    warnings: list[str],
     seconds: float,
 ) -> JudgeSummary:
-    """Writes verdicts.jsonl and judge.json. `warnings` are those said so far; more are found here."""
+    """Writes verdicts.jsonl and judge.json."""
     from lm_eval_fr.judge.verdicts.position import position_report
 
     profile, journal = harvest.profile, harvest.lives.journal
@@ -98,7 +97,7 @@ def write_findings(
     counts = count(bare)
     position = _plain(position_report(bare))
     usage = harvest.ledger.usage()
-    warnings = [*warnings, *_warnings_of(controls), *position["warnings"], *_trouble(bare, counts, usage)]
+    warnings = [*_warnings_of(controls), *position["warnings"], *_trouble(bare, counts, usage)]
     left = _left(counts, results)
     summary = JudgeSummary(
         profile=profile.name,
@@ -122,6 +121,7 @@ def write_findings(
         command=Redactor.from_environment().message(options.command),
         answers=answers_of(work.tasks),
         shutdown=profile.shutdown.isoformat() if profile.shutdown else None,
+        successor=profile.successor,
         seconds=seconds,
         journal=JournalMark(journal.name, journal.count()),
         verdicts_sha256=digest,

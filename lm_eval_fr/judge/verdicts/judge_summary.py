@@ -63,6 +63,7 @@ class JudgeSummary:
     command: str = ""
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # task and arm -> SHA-256 of the samples
     shutdown: str | None = None  # ISO date after which the model cannot be asked again
+    successor: str | None = None  # the profile to change to by then
     seconds: float = 0.0
     journal: JournalMark | None = None
     verdicts_sha256: str | None = None  # of verdicts.jsonl as it was written
