@@ -64,7 +64,7 @@ class Backoff:
 
 
 STUCK_AFTER = 5.0  # seconds: a younger call is not stuck, however fast the others are
-STUCK_FACTOR = 10.0  # times as long as a usual call
+STUCK_FACTOR = 5.0  # times as long as a usual call
 MOST_ASIDE = 256
 
 
@@ -185,14 +185,15 @@ class Throttle:
             self.waits_until = max(self.waits_until, now + min(wait, policy.longest_retry_after))
 
     @property
-    def _old(self) -> float:
+    def patience(self) -> float:
+        """Seconds after which a call is taken to hang."""
         return max(self._stuck_after, STUCK_FACTOR * self._usual)
 
     def _overtaken(self, sent: float) -> None:
         """Only what later calls have overtaken hangs by itself: a server that is slow for all gets no more calls."""
         for slot in [slot for slot in self._slots if slot.sent < sent]:
             slot.overtaken += 1
-            if time.monotonic() - slot.sent > self._old and slot.overtaken >= self.most:
+            if time.monotonic() - slot.sent > self.patience and slot.overtaken >= self.most:
                 self._set_aside(slot)
 
     def _set_aside(self, slot: _Slot) -> None:
@@ -206,7 +207,7 @@ class Throttle:
         """Where all calls seem to hang, the oldest one's place goes to a call that tells whether the server does."""
         self._watch = None
         active = [slot for slot in self._slots if not slot.aside]
-        if active and self._waiting and not self._free() and time.monotonic() - active[-1].sent > self._old:
+        if active and self._waiting and not self._free() and time.monotonic() - active[-1].sent > self.patience:
             self._set_aside(active[0])
         self._wake()
 
@@ -222,7 +223,7 @@ class Throttle:
         if self._waiting and self.pause and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.pause, self._pause_over)
         if self._waiting and self._slots and self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(self._old / 2, self._look)
+            self._watch = asyncio.get_running_loop().call_later(self.patience / 2, self._look)
 
     def _pause_over(self) -> None:
         self._timer = None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.loops import run_async
-from lm_eval_fr.io.retry import Throttle
+from lm_eval_fr.io.retry import STUCK_AFTER, Throttle
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
@@ -252,7 +252,7 @@ class Session:
             judge=self.lives.journal.judge(self.profile),
             profile=self.profile,
             send=send,
-            throttle=Throttle(self._concurrency),
+            throttle=Throttle(self._concurrency, stuck_after=min(STUCK_AFTER, self.profile.timeout / 40)),
             streak=Streak(self.profile, self.options.retry.failures_in_a_row),
             policy=self.options.retry,
             budget=budget,

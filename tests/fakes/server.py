@@ -59,7 +59,7 @@ class Reply:
     finish_reason: str = "stop"
     refusal: str | None = None
     usage: dict[str, Any] | None = None  # None: counted in words; {}: left out
-    raw: str | None = None  # sent as it is instead of a well-formed body
+    raw: str | bytes | None = None  # sent as it is instead of a well-formed body
     cut: bool = False  # half of the body, then the connection goes
     drop: bool = False  # the connection goes before a byte
     hang: float = 0.0  # seconds of silence, then the connection goes
@@ -181,7 +181,8 @@ class FakeOpenAI:
         if reply.drop or reply.hang:
             await asyncio.sleep(reply.hang)
             return _abort(request)
-        body = (reply.raw if reply.raw is not None else json.dumps(_body(call, reply), ensure_ascii=False)).encode()
+        raw = json.dumps(_body(call, reply), ensure_ascii=False) if reply.raw is None else reply.raw
+        body = raw if isinstance(raw, bytes) else raw.encode()
         if reply.cut:
             response = web.StreamResponse(
                 headers={"Content-Type": "application/json", "Content-Length": str(len(body))}

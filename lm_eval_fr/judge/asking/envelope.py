@@ -47,6 +47,7 @@ class Envelope:
     usage: CallUsage | None = None
     model: str | None = None  # as the server names it
     problem: str = ""  # why there is no text to read at all
+    error: Problem | None = None  # the body is an error, whatever its HTTP status said
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ def open_body(raw: bytes) -> Envelope:
     """Never raises: a body that is not a chat completion has a `problem`."""
     try:
         body = parse_json(raw)
-    except BadJson as error:
-        return Envelope(problem=f"the body is {str(error).partition(':')[0]}")
+    except BadJson as bad:
+        return Envelope(problem=f"the body is {str(bad).partition(':')[0]}")
     if not isinstance(body, dict):
         return Envelope(problem="the body is not a chat completion")
     usage, model = _usage(body.get("usage")), body.get("model")
     model = model if isinstance(model, str) else None
+    if b'"error"' in raw and (error := find_problem(200, {}, raw)) is not None:
+        return Envelope(usage=usage, model=model, problem=str(error), error=error)
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -94,8 +97,8 @@ def read_reply(raw: bytes, parse: Parse) -> Read:
     def without(cause: Cause, problem: str, reason: str = "") -> Read:
         return Read(None, _kept(reason), _kept(problem), cause, envelope.usage)
 
-    if b'"error"' in raw and (error := find_problem(200, {}, raw)) is not None:
-        return Read(None, "", str(error), "error", envelope.usage, error)
+    if envelope.error is not None:
+        return Read(None, "", _kept(envelope.problem), "error", envelope.usage, envelope.error)
     if envelope.problem:
         return without("no completion", envelope.problem)
     if envelope.refusal:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from lm_eval_fr.io.retry import STUCK_AFTER
 from lm_eval_fr.judge.asking.protocol import Question
 from lm_eval_fr.judge.asking.worklist import Item, Questioner
 from lm_eval_fr.judge.live.asker import Asker
@@ -168,7 +167,8 @@ class Schedule:
         while True:
             if self._report is not None:
                 self._show()
-            stuck = time.monotonic() - self._moved_at > STUCK_AFTER  # nobody waits for a place, so none is given away
+            # Where all hang nobody waits for a place, and none would be given away.
+            stuck = time.monotonic() - self._moved_at > self.asker.throttle.patience
             wanted = self.concurrency + self.asker.throttle.aside + stuck
             if 0 < len(workers) < wanted and not self._nothing_left and self.asker.halt is None:
                 work()

@@ -107,6 +107,8 @@ class Harvest:
         most, total = usage_at_most(rows.sent, rows.output), PairUsage()
         for reply in rows.replies:
             read = read_reply(reply.raw, self.lives.parse)
+            if read.error is not None and read.usage is None:
+                continue  # as the first release stored an error: nobody bills it
             if first:
                 paid = price_stored(reply, read.usage, most, self._judges, self.profile)
                 self.ledger.reply(paid, reply.source, usable=read.verdict is not None)

@@ -215,8 +215,11 @@ def spent_so_far(journal: Journal, profile: Profile) -> float | None:
     """Dollars of everything in the journal, calls that may have been billed without a reply included."""
     judges, total = journal.judges(), 0.0
     for reply in journal.all_replies():
+        found = open_body(reply.raw)
+        if found.error is not None and found.usage is None:
+            continue  # the first release stored errors as replies; no server bills what it says it did not do
         most = usage_at_most(reply.sent, reply.output)
-        paid = price_stored(reply, open_body(reply.raw).usage, most, judges, profile)
+        paid = price_stored(reply, found.usage, most, judges, profile)
         if paid.dollars is None:
             return None
         total += paid.dollars
