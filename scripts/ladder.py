@@ -231,7 +231,8 @@ def run_ladder(study: Study, names: Sequence[str]) -> None:
     if unknown := [name for name in names if name not in study.ladder.arms]:
         raise UsageError(f"no arm is called {unknown[0]!r}", where="--only", remedy=REMEDY)
     wanted = list(dict.fromkeys([study.ladder.reference, *names]))
-    fetch_model(study.ladder.model, study.out / "models")
+    for name in wanted:  # one after another: arms may share a checkpoint
+        study.checkpoint(study.ladder.arms[name])
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for name, _ in zip(wanted, pool.map(study.answer, wanted), strict=True):
             print(f"{name}: answered", file=sys.stderr, flush=True)
