@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from lm_eval_fr.analyses.claims import check_claims
 from lm_eval_fr.analyses.claims_section import claims_section
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.value.value_command import value_part
 from lm_eval_fr.analyses.voting.vote_command import voting_part
+from lm_eval_fr.compare.answer_costs import answers_of, longer_answers
 from lm_eval_fr.compare.cautions import cautions
 from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
 from lm_eval_fr.compare.comparison import Comparison
+from lm_eval_fr.compare.coverage import coverage_of
 from lm_eval_fr.compare.judged_claim import judge_claim
 from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.noise_floor import noise_of
@@ -39,6 +42,11 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     tasks = with_holm(compared)
     claim = None if judged is None else judge_claim(judged, margins.judge, options.level)
     judge = claim.result if claim else None
+    answers = {task.task: answers_of(task, options) for task in pairing.tasks}
+    tasks = tuple(replace(task, answers=answers.get(task.task)) for task in tasks)
+    if judge is not None:
+        judge = replace(judge, tasks=tuple(replace(one, answers=answers.get(one.task)) for one in judge.tasks))
+    overall = conclude(tasks, judge, options)
     noise = noise_of(pairing, tasks, judge, options)
     arms = arms_of(pairing)
     ranked = tuple(rank(pairing.tasks, judged.verdicts if judged else ()))
@@ -51,9 +59,12 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
         tasks=tasks,
         judge=judge,
         noise=noise,
-        overall=conclude(tasks, judge, options),
+        overall=replace(overall, coverage=coverage_of(pairing.tasks, overall.verdict)),
         level=options.level,
-        warnings=cautions(pairing, tasks, judge, judged.summary if judged else None, noise, options),
+        warnings=(
+            *cautions(pairing, tasks, judge, judged.summary if judged else None, noise, options),
+            *longer_answers(answers),
+        ),
         cumulative=tuple(one for one in series if one),
         notes=(*options.notes, *pairing.notes),
         samples=tuple(worst(ranked)),

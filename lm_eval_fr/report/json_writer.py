@@ -15,6 +15,7 @@ import msgspec
 from lm_eval_fr.report.method_sections import method_of
 from lm_eval_fr.report.model import (
     SCHEMA_VERSION,
+    Answers,
     JudgeResult,
     ManyReport,
     Measured,
@@ -34,14 +35,14 @@ Content = dict[str, Any]
 UNITS = {"document": "documents", "cluster": "clusters"}
 
 REPORT = "candidate reference plan_hash settings"
-OVERALL = "verdict sentence advice ruled_out not_claimed"
+OVERALL = "verdict sentence advice ruled_out not_claimed coverage"
 END = "level warnings"
 MEASURED = "n clusters=paired.clusters candidate_mean reference_mean difference ci_low ci_high"
 VERDICT = "margin verdict degradation_detected p_value=paired.p_value recovery=recovery.estimate recovery_ci"
 EVIDENCE = """higher_is_better p_non_inferior=assessment.p_non_inferior p_holm identical icc=paired.icc
     design_effect=paired.design_effect sd=paired.sd guard_documents candidate_health reference_health secondary group
     subtasks"""
-COST = "candidate reference ratio=ratio.estimate ci_low=ratio.low ci_high=ratio.high"
+COST = "candidate reference ratio=ratio.estimate ci_low=ratio.low ci_high=ratio.high source"
 HEADLINE = """n wins=preference.wins ties=preference.ties losses=preference.losses outcomes
     decided=preference.decided win_share=preference.win_share.share win_share_ci p_value net_win net_win_ci
     at_least_as_good=preference.at_least_as_good.share"""
@@ -52,7 +53,8 @@ CLAIM = """verdict margin pairs clusters=preference.net_win.clusters method best
 SEEN = """planned n won lost order_decided net_win ci_low level method questions missed grades longer_effect
     reason"""
 CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed sentence"
-ABOUT = "tasks profile rubric controls panel orders"
+ABOUT = "profile rubric controls panel orders"
+JUDGED_TASK = "task n wins ties losses net_win"
 SHARE = "count of share low high method"
 RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement.low ci_high=moved.movement.high
     churn"""
@@ -146,15 +148,16 @@ def _task(t: TaskResult) -> Content:
         **_keys(t, EVIDENCE),
         "strata": [_keys(one, f"name {MEASURED}") | {"flips": _flips(one)} for one in t.strata],
         **_keys(t, "assay"),
-        "answers": {name: _cost(getattr(t.answers, name)) for name in ("tokens", "truncated", "seconds")}
-        if t.answers
-        else None,
+        "answers": _answers(t.answers),
         **_keys(t, "allowed reasons"),
     }
 
 
-def _cost(cost: object) -> Content | None:
-    return None if cost is None else _keys(cost, COST)
+def _answers(found: Answers | None) -> Content | None:
+    if found is None:
+        return None
+    costs = {name: getattr(found, name) for name in ("tokens", "reasoning", "truncated", "seconds")}
+    return {name: None if cost is None else _keys(cost, COST) for name, cost in costs.items()}
 
 
 def _judge(judge: JudgeResult) -> Content:
@@ -167,6 +170,7 @@ def _judge(judge: JudgeResult) -> Content:
         **bias,
         "sensitivity": None if judge.seen is None else _keys(judge.seen, SEEN) | _claim(judge.claim),
         "order_decided": _plain(judge.order),
+        "tasks": [_keys(one, JUDGED_TASK) | {"answers": _answers(one.answers)} for one in judge.tasks],
         **_keys(judge, ABOUT),
         "stopped_early": judge.stopped is not None,
         **_keys(judge, "offline reasons"),

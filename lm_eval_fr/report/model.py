@@ -151,18 +151,20 @@ class Stratum(Measured):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What both arms' answers used of one thing, a document in the mean, and the paired ratio."""
+    """What both arms' answers used of one thing, a document in the mean, and the paired ratio. source: who counted."""
 
     candidate: float | None
     reference: float | None
     ratio: Interval | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What an answer costs in both arms; None where nothing is on record."""
+    """What an answer costs in both arms; None where nothing is on record. reasoning: tokens among `tokens`."""
 
     tokens: Cost | None = None
+    reasoning: Cost | None = None
     seconds: Cost | None = None
     truncated: Cost | None = None
 
@@ -243,6 +245,7 @@ class JudgedTask:
     ties: int
     losses: int
     net_win: float | None
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +373,7 @@ class Conclusion:
     advice: str = ""
     ruled_out: tuple[str, ...] = ()
     not_claimed: str = ""
+    coverage: str = ""
 
     @property
     def verdict(self) -> Verdict | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.answer_sections import answers_section, language_tax_section
 from lm_eval_fr.report.judge_section import judge_section
 from lm_eval_fr.report.method_sections import (
     evidence_section,
@@ -25,6 +26,8 @@ def sections_of(report: Report) -> list[Section]:
         cautions_section(report),
         tasks_section(report),
         judge_section(report),
+        language_tax_section(report),
+        answers_section(report),
         *(extra.section for extra in report.extras),
         evidence_section(report),
         noise_section(report.noise),

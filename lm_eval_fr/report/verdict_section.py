@@ -16,6 +16,7 @@ def verdict_section(report: Report) -> Section:
         overall.sentence,
         *((ruled_out, Items(overall.ruled_out)) if overall.ruled_out else ()),
         *((overall.not_claimed,) if overall.not_claimed else ()),
+        *((overall.coverage,) if overall.coverage else ()),
         Facts(
             (
                 ("candidate", _arm(report.candidate)),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.compare import cautions, log_cautions
+import lm_eval_fr
 from lm_eval_fr.report.json_writer import to_json
 from tests.fakes.reports import a_full_report, as_json, many_reports
 
@@ -53,8 +53,8 @@ def test_no_key_of_the_first_version_is_gone() -> None:
 
 
 def test_every_kind_of_warning_is_documented() -> None:
-    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (cautions, log_cautions)]
-    kinds = set(re.findall(r'kind="(\w+)"', "".join(sources)))
+    modules = (Path(lm_eval_fr.__file__).parent / "compare").glob("*.py")
+    kinds = {kind for path in modules for kind in re.findall(r'Caution\(kind="(\w+)"', path.read_text("utf-8"))}
     listed = re.search(r"Kinds of warnings: ([^.]+)\.", DOC)
     assert listed is not None
     assert set(re.findall(r"`(\w+)`", listed[1])) == kinds

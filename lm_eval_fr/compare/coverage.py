@@ -1,0 +1,42 @@
+"""What this study can see: which kinds of work its documents are, and what a verdict on them says of the others.
+
+Which kinds rounding damages first, and the evidence: docs/tasks.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lm_eval_fr.pairing import PairedTask
+from lm_eval_fr.report import words as w
+
+SHORT, OPEN_ENDED = "short answers", "open-ended answers"
+# Parts of the names of tasks, ours and lm-eval's; the first that fits decides.
+KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("long context", ("long_context", "longbench", "ruler", "niah", "babilong", "infinitebench")),
+    ("instructions", ("ifeval", "ifbench")),
+    ("structure", ("structured", "json", "humaneval", "mbpp", "tool", "function")),
+    ("reasoning", ("mgsm", "gsm", "math", "aime", "gpqa", "mmlu_pro", "mmlu_prox", "bbh", "cot", "drop", "musr")),
+)
+ALL = (SHORT, *(kind for kind, _ in KINDS), OPEN_ENDED)
+WEAK = "Short prompts with short answers are what rounding to four bits damages least: this is weak evidence about {}."
+
+
+def kind_of(task: PairedTask) -> str:
+    name = task.task.lower()
+    found = next((kind for kind, parts in KINDS if any(part in name for part in parts)), None)
+    return found or (OPEN_ENDED if task.judged else SHORT)
+
+
+def coverage_of(tasks: Sequence[PairedTask], verdict: str | None) -> str:
+    """One or two sentences. verdict: over all."""
+    documents = dict.fromkeys(ALL, 0)
+    for task in tasks:
+        documents[kind_of(task)] += task.n
+    seen = [f"{kind} ({w.plural(n, 'document')})" for kind, n in documents.items() if n]
+    unseen = [kind for kind, n in documents.items() if not n]
+    if not seen:
+        return ""
+    said = f"Covered: {', '.join(seen)}" + (f"; not covered: {', '.join(unseen)}." if unseen else ".")
+    weak = verdict == "non_inferior" and all(n == 0 for kind, n in documents.items() if kind != SHORT)
+    return f"{said} {WEAK.format(', '.join(unseen))}" if weak else said

@@ -1,0 +1,69 @@
+"""What an answer costs in both arms, and what the candidate loses in one language beyond another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.model import Answers, Cost, LanguageTax, Report, verdict_of
+from lm_eval_fr.report.sections import Section, Table, Word, section
+
+ANSWERS = ("task", "of an answer", "candidate", "reference", "ratio", "interval")
+
+
+def answers_section(report: Report) -> Section | None:
+    judged = report.judge.tasks if report.judge else ()
+    found = [*((t.task, t.answers) for t in report.tasks), *((t.task, t.answers) for t in judged)]
+    costs = [(task, answers) for task, answers in found if answers is not None]
+    rows = tuple(row for task, answers in costs for row in _rows(task, answers))
+    sources = {cost.source for _, answers in costs if (cost := answers.tokens) is not None and cost.source}
+    counted = f"Tokens {'; '.join(sorted(sources))}." if sources else ""
+    return section("answers", "What an answer costs", (Table(ANSWERS, rows, left=(0, 1)), counted) if rows else ())
+
+
+def _rows(task: str, found: Answers) -> Iterator[tuple[str, ...]]:
+    for name, cost in (("tokens", found.tokens), ("of them reasoning", found.reasoning), ("seconds", found.seconds)):
+        if cost is not None:
+            yield (task, name, *_means(cost, 1.0), *_ratio(cost))
+    if found.truncated is not None and (found.truncated.candidate or found.truncated.reference):
+        yield (task, "share cut off, %", *_means(found.truncated, 100.0), "", "")
+
+
+def _means(cost: Cost, scale: float) -> tuple[str, str]:
+    return w.plain(cost.candidate, scale), w.plain(cost.reference, scale)
+
+
+def _ratio(cost: Cost) -> tuple[str, str]:
+    if cost.ratio is None or cost.ratio.estimate is None or cost.ratio.low is None or cost.ratio.high is None:
+        return w.UNKNOWN, w.UNKNOWN
+    return f"{cost.ratio.estimate:.2f}", f"[{cost.ratio.low:.2f}, {cost.ratio.high:.2f}]"
+
+
+def language_tax_section(report: Report) -> Section | None:
+    if not report.language_tax:
+        return None
+    level = w.level_text(report.level)
+    header = ("task", "beside", "n", "loss there", "loss beside", "tax", level, "margin", "verdict")
+    lead = (
+        "The language tax: what the candidate loses in the first task beyond what it loses in the second, on the same "
+        "questions. Below 0 the first language pays more."
+    )
+    return section(
+        "language_tax", "Language tax", (lead, Table(header, tuple(map(_tax, report.language_tax)), left=(0, 1)))
+    )
+
+
+def _tax(tax: LanguageTax) -> tuple[str | Word, ...]:
+    paired = tax.paired
+    margin = None if tax.assessment is None else tax.assessment.margin
+    return (
+        tax.task,
+        tax.parallel,
+        w.count(paired.n),
+        w.signed(paired.candidate_mean),
+        w.signed(paired.reference_mean),
+        w.signed(paired.interval.estimate),
+        w.interval(paired.interval.low, paired.interval.high),
+        w.plain(margin),
+        Word(verdict_of(tax.assessment)),
+    )
