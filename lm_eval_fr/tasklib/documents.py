@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lm_eval_fr.errors import InputError, nearest
+from lm_eval_fr.tasklib.hub_access import cache_only, hub_address, reachable
 from lm_eval_fr.tasklib.records import Record, read_file, shown
 
 if TYPE_CHECKING:
@@ -149,16 +152,21 @@ def load_hub(settings: Settings, hub: Hub, *, streaming: bool = False) -> Any:
     # Of a local folder the cache knows the name and not the content: it would serve rows that are there no more.
     anew = {"download_mode": "reuse_cache_if_exists", "verification_mode": "no_checks"}
     further = anew if Path(hub.path).is_dir() else {"data_files": hub.files} if hub.files else {}
+    address = hub.files if hub.files and hub.files.startswith("http") else hub_address()
+    away = not Path(hub.path).is_dir() and not reachable(address)
     try:
-        return datasets.load_dataset(
-            hub.path, hub.name, split=hub.split, revision=hub.revision, streaming=streaming, **further
-        )
+        with cache_only() if away else nullcontext():
+            return datasets.load_dataset(
+                hub.path, hub.name, split=hub.split, revision=hub.revision, streaming=streaming, **further
+            )
     except Exception as error:  # offline, gated, moved, disk full: the types are not documented
-        reason = " ".join(str(error).split())[:200]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if away:
+            reason = f"{urlsplit(address).hostname} cannot be reached, and the data set is not in the cache"
         raise InputError(
-            f"{settings.task}: {type(error).__name__}: {reason}",
+            f"{settings.task}: {reason}",
             where=hub.files or f"hub data set {hub.path}",
-            remedy=f"without the hub: --metadata data_dir=DIR with {settings.task}.jsonl in it",
+            remedy=f"without the hub: --data-dir DIR with {settings.task}.jsonl in it",
         ) from error
 
 

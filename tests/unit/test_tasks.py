@@ -371,5 +371,16 @@ def test_own_tasks_ask_for_data() -> None:
 
 def test_an_absent_data_set_says_how_to_do_without_the_hub(tmp_path: Path) -> None:
     absent = {"path": str(tmp_path / "absent"), "name": None, "split": "train", "revision": None}
-    with pytest.raises(InputError, match=r"hub data set .*absent: wikiner_fr: .* data_dir=DIR"):
+    with pytest.raises(InputError, match=r"hub data set .*absent: wikiner_fr: .* --data-dir DIR"):
         load("wikiner_fr", dataset=absent)
+
+
+def test_a_hub_that_is_away_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the look ahead `datasets` tries six times, for half a minute."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    away = {"path": "no/such-data-set", "name": None, "split": "train", "revision": None}
+    says = r"wikiner_fr: 127\.0\.0\.1 cannot be reached, and the data set is not in the cache \(.*--data-dir DIR"
+    with pytest.raises(InputError, match=says):
+        load("wikiner_fr", dataset=away)
