@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.errors import ArmError, LmEvalFrError, UsageError
-from lm_eval_fr.io.replies import Kind, find_problem
+from lm_eval_fr.io.replies import Kind, find_problem, template_remedy
 
 SAME_LINE = 3  # how often one log line of lm-eval's is shown
 UNTRUE_HERE = (
@@ -75,6 +75,8 @@ def explain(error: BaseException, call: ArmCall, watch: LogWatch, kept: int) -> 
                 f"the documents cannot be downloaded: {_text(link)}", where=",".join(call.tasks), remedy=remedy
             )
     last = chain[0]
+    if remedy := next((remedy for link in chain if (remedy := template_remedy(str(link)))), ""):
+        return ArmError("the model has no chat template", where=where, remedy=remedy)
     if isinstance(last, TypeError) and (unknown := UNKNOWN_ARGUMENT.search(str(last))):
         return UsageError(f"--model_args: {call.model} takes no {unknown['name']!r}", remedy="check its spelling")
     remedy = f"LMEVAL_LOG_LEVEL=DEBUG shows where{resume}"
@@ -94,7 +96,9 @@ REMEDIES: dict[Kind, str] = {
 def _http_failure(status: int, body: str, where: str, resume: str) -> ArmError:
     problem = find_problem(status, {}, body.encode())
     said = problem if body and problem else f"HTTP {status}"
-    remedy = REMEDIES.get(problem.kind if problem else "server", "check the arguments and the server's context length")
+    kind = problem.kind if problem else "server"
+    remedy = problem.remedy if problem else ""
+    remedy = remedy or REMEDIES.get(kind, "check the arguments and the server's context length")
     return ArmError(f"the server answers {said}", where=where, remedy=remedy + resume)
 
 

@@ -142,6 +142,8 @@ def _count(value: Any) -> int | None:
 
 
 def _remedy(problem: Problem) -> str:
+    if problem.remedy:
+        return problem.remedy
     if "seed" in f"{problem.parameter} {problem.said}":
         return "--model hosted-chat sends no seed unless asked, and by the API's own name"
     return "if a field is named, leave it out: hosted-chat takes omit=FIELD+FIELD"

@@ -28,6 +28,13 @@ OF_THIS_TEXT: tuple[Kind, ...] = ("moderated", "too_long", "request")
 MOST_SAID = 300  # characters
 
 
+NO_TEMPLATE = re.compile(r"chat[ _.]template", re.IGNORECASE)
+NO_TEMPLATE_REMEDY = (
+    "a base model: leave apply_chat_template out, ask its server by --model local-completions, and run the "
+    "*_shots tasks"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why there is no answer. said: the server's words (or ours, of a connection) in a printable line without keys.
@@ -45,6 +52,11 @@ class Problem:
     billed: bool = False
 
     @property
+    def remedy(self) -> str:
+        """What the words themselves suggest; "" where they do not."""
+        return template_remedy(self.said)
+
+    @property
     def passing(self) -> bool:
         return self.kind in PASSING
 
@@ -54,6 +66,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"HTTP {self.status}: {self.said}" if self.status else self.said
+
+
+def template_remedy(said: str) -> str:
+    """What to do where a model has no chat template; "" where that is not what was said."""
+    return NO_TEMPLATE_REMEDY if NO_TEMPLATE.search(said) else ""
 
 
 def find_problem(

@@ -118,7 +118,7 @@ class Patient:
                 problem = failed.problem
             left -= 1
             if not left or not problem.passing:
-                remedy = self._remedies().get(problem.kind, "")
+                remedy = problem.remedy or self._remedies().get(problem.kind, "")
                 where = shown_address(str(self.base_url))
                 raise ArmError(f"the server answers {problem}", where=where, remedy=remedy)
             await asyncio.sleep(waits.next(problem.wait))

@@ -174,7 +174,8 @@ class Sender:
     def _error(
         self, what: str, problem: Problem, kind: type[LmEvalFrError] = ArmError, remedy: str = ""
     ) -> LmEvalFrError:
-        self._over = kind(what, where=self._where, remedy=remedy or self._sending.remedies.get(problem.kind, ""))
+        advice = remedy or problem.remedy or self._sending.remedies.get(problem.kind, "")
+        self._over = kind(what, where=self._where, remedy=advice)
         return self._over
 
     def _tell(self, pause: float, problem: Problem) -> None:

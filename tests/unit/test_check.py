@@ -388,3 +388,12 @@ def test_a_mistake_is_found_with_its_line(
     with pytest.raises(LmEvalFrError, match=rf"plan\.yaml:{line}: .*{re.escape(says)}"):
         run_study(path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_base_model_asked_for_a_chat(
+    check: Callable[..., CheckReport], fake_server: Callable[..., FakeOpenAI]
+) -> None:
+    said = "As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template"
+    server = fake_server(lambda call: Reply(said, status=400))
+    told = found(check(candidate=arm(server, "hosted-chat")), "candidate")
+    assert "a base model: leave apply_chat_template out" in told and "*_shots" in told
