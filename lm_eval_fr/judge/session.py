@@ -247,12 +247,13 @@ class Session:
 
     def _asker(self, send: Send, budget: Budget | None, before: Asker | None = None) -> Asker:
         """A new asker; `before` is one that a decision has stopped, whose accounts go on."""
+        patience = min(STUCK_AFTER, self.profile.timeout / 40)
         asker = Asker(
             lives=self.lives,
             judge=self.lives.journal.judge(self.profile),
             profile=self.profile,
             send=send,
-            throttle=Throttle(self._concurrency, stuck_after=min(STUCK_AFTER, self.profile.timeout / 40)),
+            throttle=Throttle(self._concurrency, self.options.retry, stuck_after=patience),
             streak=Streak(self.profile, self.options.retry.failures_in_a_row),
             policy=self.options.retry,
             budget=budget,
