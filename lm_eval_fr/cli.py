@@ -207,6 +207,12 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
 )
 @click.option("--candidate-rerun", type=o.EXISTING, metavar="DIR", help="A second run of the candidate: noise floor.")
 @click.option("--reference-rerun", type=o.EXISTING, metavar="DIR", help="A second run of the reference: noise floor.")
+@click.option(
+    "--parallel",
+    multiple=True,
+    type=o.NamedWord("mgsm_cot_fr=mgsm_cot_en"),
+    help="The same questions in two languages, A=B: what the candidate loses in A beyond its loss in B.",
+)
 @click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others win back.")
 @o.LEVEL
 @click.option("--seed", type=int, help="Seed of the bootstrap [1234].")
@@ -237,6 +243,7 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
         "seed": given.pop("seed"),
     }
     own = {name: given.pop(name) for name in ("judges", "margins", "recovered_from", "gate")}
+    given["parallel"] = dict(given["parallel"])
     flags = CompareFlags(of_one={"prices": prices, **o.drop_unset(given)}, of_all=of_all, **own)
     code = compare_command(runs, flags, to, show=click.echo, say=say, colour=_colour())
     if flags.gate:

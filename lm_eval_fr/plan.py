@@ -93,11 +93,8 @@ class Plan(Fields, frozen=True):
     data_dir: str | None = None
     metadata: dict[str, Any] = {}
     judge: JudgePlan | None = None
-    repeats: Count = 1  # how often each arm answers each document; the score is the mean
     guarantee: Guarantee = "default"  # worst-case: whole articles may be lost unseen
-    overall_mean: bool = False  # one preregistered claim about the mean over tasks
     parallel: dict[str, str] = {}  # task -> the same questions in another language, for the language tax
-    strata: dict[str, tuple[str, ...]] = {}  # task -> the strata that are claims of their own
 
     @property
     def hash(self) -> str:
@@ -123,27 +120,22 @@ class Plan(Fields, frozen=True):
 
 # Keys that came after plans had been hashed are part of the hash only where they say something: old hashes stay.
 _ADDED: Mapping[str, Any] = {
-    "repeats": 1,
     "guarantee": "default",
-    "overall_mean": False,
     "parallel": {},
-    "strata": {},
 }
 _ADDED_TO_JUDGE: Mapping[str, Any] = {"controls": None, "trust_judge": False}
-_DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "overall_mean", "parallel", "strata")
+_DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "parallel")
 
 
 def arm_hash(plan: Plan, arm: ArmPlan) -> str:
     """sha256 of everything in the plan that decides an arm's answers: when it changes, the arm is run again."""
-    work: dict[str, Any] = {
+    work = {
         "tasks": plan.tasks,
         "limit": plan.limit,
         "seed": plan.seed,
         "data": plan.data_dir,
         "metadata": plan.metadata,
     }
-    if plan.repeats > 1:
-        work["repeats"] = plan.repeats
     settings = {key: value for key, value in msgspec.to_builtins(arm).items() if key not in ("rerun", "prices")}
     return _sha256([work, settings])
 

@@ -115,10 +115,9 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
         return  # lm-eval's own: what their names stand for is known when they have run
     gold = [task for task in tasks if task not in judged_names()]
     for part, names, known in (
-        ("margins", plan.margins, [*gold, "gold", "judge"]),
+        ("margins", plan.margins, [*gold, "gold", "judge", *(["language_tax"] if plan.parallel else [])]),
         ("metrics", plan.metrics, gold),
         ("filters", plan.filters, gold),
-        ("strata", plan.strata, gold),
         ("parallel", [*plan.parallel, *plan.parallel.values()], gold),
     ):
         for name in names:

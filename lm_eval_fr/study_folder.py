@@ -22,7 +22,7 @@ from lm_eval_fr.plan_history import PLAN, STATE, UsedPlan, read_state
 
 DONE = "arm.done"
 REMEDY = "give an --out that can be written"
-_OF_ARMS = ("tasks", "limit", "seed", "data_dir", "metadata", "repeats")
+_OF_ARMS = ("tasks", "limit", "seed", "data_dir", "metadata")
 
 
 class DoneArm(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
 from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.coverage import coverage_of
 from lm_eval_fr.compare.judged_claim import judge_claim
+from lm_eval_fr.compare.language_tax import language_taxes
 from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
@@ -65,6 +66,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
             *cautions(pairing, tasks, judge, judged.summary if judged else None, noise, options),
             *longer_answers(answers),
         ),
+        language_tax=tuple(language_taxes(pairing, options)),
         cumulative=tuple(one for one in series if one),
         notes=(*options.notes, *pairing.notes),
         samples=tuple(worst(ranked)),

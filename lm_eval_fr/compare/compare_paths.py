@@ -41,6 +41,7 @@ def compare(
     allow: Collection[str] = (),
     metrics: Mapping[str, str] | None = None,
     filters: Mapping[str, str] | None = None,
+    parallel: Mapping[str, str] | None = None,
     prices: PriceFlags = NO_PRICES,
     cost_ratio: float | None = None,
     claims: str | None = None,
@@ -51,14 +52,15 @@ def compare(
 
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
     largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
-    there is no verdict. *_rerun: a second run of an arm, for the noise floor. The others are the flags of
-    `lm-eval-fr compare`. Raises UsageError, InputError, MismatchError.
+    there is no verdict. parallel: a task to the same questions in another language. *_rerun: a second run of an arm,
+    for the noise floor. The others are the flags of `lm-eval-fr compare`.
+    Raises UsageError, InputError, MismatchError.
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     extras = Extras(prices, cost_ratio, claims, fidelity)
     if reference is None:
         given = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
-        given |= {"candidate-rerun": candidate_rerun, "reference-rerun": reference_rerun}
+        given |= {"candidate-rerun": candidate_rerun, "reference-rerun": reference_rerun, "parallel": parallel}
         return compare_study(_study(candidate, given), command=command, extras=extras)
     options = CompareOptions(
         judge_dir=None if judge is None else Path(judge),
@@ -66,6 +68,7 @@ def compare(
         candidate_rerun=None if candidate_rerun is None else find_run(candidate_rerun),
         reference_rerun=None if reference_rerun is None else find_run(reference_rerun),
         allow=allow,
+        parallel=parallel or {},
         **_settings(level, seed, command),
     )
     return builder.compare(pair_paths(candidate, reference, **chosen), extras.into(options))  # type: ignore[arg-type]
@@ -115,7 +118,7 @@ def _study(folder: PathLike, given: Mapping[str, Any]) -> Path:
     for name, value in given.items():
         if value:
             remedy = "leave it out, or compare STUDY/candidate and STUDY/reference"
-            flag = name if name == "allow" else name.removesuffix("s")
+            flag = name.removesuffix("s")
             raise UsageError("the study's plan fixes it", where=f"--{flag}", remedy=remedy)
     return Path(folder)
 

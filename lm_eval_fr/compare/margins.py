@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import PairedGroup, PairedTask
 
-GOLD, JUDGE = "gold", "judge"
+GOLD, JUDGE, TAX = "gold", "judge", "language_tax"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,6 @@ class Margins:
                     where=f"--margin {shown}",
                     remedy=f"--margin {JUDGE}={margin}",
                 )
-            if name not in (*gold, GOLD, JUDGE, ""):
+            if name not in (*gold, GOLD, JUDGE, TAX, ""):
                 advice = nearest(name, [*gold, JUDGE, GOLD]) or f"tasks here: {', '.join([*gold, JUDGE])}"
                 raise UsageError(f"no task {name} in this comparison", where=f"--margin {shown}", remedy=advice)

@@ -27,6 +27,7 @@ def study_options(
         reference_rerun=_rerun(study / "reference-rerun", plan.reference),
         prices=_prices(plan, study),
         allow=plan.allow,
+        parallel=plan.parallel,
         plan_hash=plan.hash,
         plan_text=(study / "plan.yaml").read_text(encoding="utf-8"),
         earlier_plans=earlier_plans,
