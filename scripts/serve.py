@@ -130,7 +130,7 @@ def plan_launch(arguments: argparse.Namespace) -> Launch:
     """The command for this checkpoint on this machine. Raises InputError and UsageError for what cannot work."""
     extra = arguments.flags
     if any(flag.split("=")[0] == "--api-key" for flag in extra):
-        raise UsageError("--api-key: a command line is no place for a key", remedy="export VLLM_API_KEY=...")
+        raise UsageError("--api-key: a key does not belong on a command line", remedy="export VLLM_API_KEY=...")
     program = _program(arguments.vllm)
     if not arguments.print:
         _check_port(arguments.host, arguments.port)

@@ -311,10 +311,10 @@ def decide_claim(
     if max(abs(low - claimed.difference), abs(high - claimed.difference)) <= claimed.tolerance + EXACT:
         return "compatible", None, f"compatible: {said}, all of it {within}."
     needed, why = _needed(claimed.tolerance, spread, level, interval.n)
-    more = f"about {needed:,} documents would decide it to be {within}" if needed else why
+    more = f"about {needed:,} documents would show it to be {within}" if needed else why
     if needed and benchmark is not None and needed > benchmark:
         more += f", and the benchmark has {benchmark:,}: more samples of each question help, more runs do not"
-    zero = ", which holds no difference at all as well" if low <= 0 <= high and claimed.difference else ""
+    zero = ", an interval that also contains 0" if low <= 0 <= high and claimed.difference else ""
     return "undecidable", needed, f"undecidable with {interval.n:,} documents: {said}{zero}; {more}."
 
 

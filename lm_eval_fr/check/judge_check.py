@@ -90,7 +90,7 @@ async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
 
 
 def _named(verdict: str) -> str:
-    return "neither" if verdict == "tie" else "the empty or spoilt one"
+    return "neither" if verdict == "tie" else "the empty or damaged one"
 
 
 def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:

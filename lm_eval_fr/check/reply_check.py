@@ -80,7 +80,7 @@ class Asked:
         return encoding(self.server, self.model, cast("str | Sequence[Mapping[str, Any]]", self.prompt))
 
     def _letters(self) -> bool:
-        """Whether marks that lm-eval writes into a text are no marks for the server."""
+        """Whether marks that lm-eval writes into a text are plain text to the server."""
         if not (isinstance(self.prompt, str) and self.templated):
             return False
         found = encoding(self.server, self.model, GREETING)

@@ -183,7 +183,7 @@ def _load(path: Path) -> Results:
     if not isinstance(body, dict) or not isinstance(body.get("configs"), dict) or not body["configs"]:
         raise InputError("not results of lm-eval: no `configs`", where=path, remedy=RUN_AGAIN)
     if not isinstance(body.get("config") or {}, dict):
-        raise InputError("not results of lm-eval: `config` is no object", where=path, remedy=RUN_AGAIN)
+        raise InputError("not results of lm-eval: `config` is not an object", where=path, remedy=RUN_AGAIN)
     return Results(path, match[2], {**body, "config": body.get("config") or {}})
 
 

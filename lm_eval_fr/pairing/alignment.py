@@ -184,7 +184,7 @@ def _keep_rows(name: str, found: _Both, aligned: Aligned, candidate: Arm, refere
         place = "{}:{}".format(*columns.place(row))
         aligned.no_verdict = (
             f"{len(only)} documents have a {name} in one arm only, document {columns.doc_id[row]} the first (it is "
-            f"missing at {place}): those that are left are no fair sample"
+            f"missing at {place}): those that are left are not a fair sample"
         )
     elif kept < len(aligned.keep):
         aligned.notes.append(f"{task}: {name} is about {kept} of {len(aligned.keep)} documents, and these count")

@@ -30,7 +30,9 @@ def _controls(controls: Mapping[str, Any], who: str = "") -> Iterator[tuple[str,
 def _canaries(found: Mapping[str, Any]) -> str:
     text = f"the real answer won {found.get('won')} of {found.get('judged')} against an empty, cut or off-topic one"
     gain = found.get("hostile_gain")
-    return text if gain is None else f"{text}; orders to the judge inside an answer gain {w.signed(gain)} points"
+    return (
+        text if gain is None else f"{text}; an instruction to the judge inside an answer gains {w.signed(gain)} points"
+    )
 
 
 def _noise(found: Mapping[str, Any]) -> str:

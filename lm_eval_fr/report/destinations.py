@@ -48,7 +48,7 @@ def deliver(
     show: Show,
     say: Show,
 ) -> None:
-    """Each format is made only where it was asked for; the text is shown unless something else owns stdout."""
+    """Each format is made only where it was asked for; the text is shown unless something else is written to stdout."""
     for path, content in (
         (to.json_file, json),
         (to.markdown_file, markdown),

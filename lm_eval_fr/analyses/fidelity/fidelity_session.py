@@ -17,7 +17,7 @@ from lm_eval_fr.analyses.fidelity.texts import Passage
 from lm_eval_fr.errors import ArmError, MismatchError, Unfinished
 
 SERVE_IT = "serve it with `vllm serve`, whose completions give them; chat APIs behind a key mostly do not"
-DIED = "run again to resume; a server that dies of log-probabilities wants --concurrency 1 or a smaller --top"
+DIED = "rerun to resume; if the server runs out of memory, try --concurrency 1 or a smaller --top"
 
 
 @dataclass

@@ -79,7 +79,7 @@ def _of_sample(sample: Sample, cluster_field: str | None) -> Passage:
     if prompt.form != "chat":
         return Passage(name, answer, place, prompt=prompt.text, special=prompt.form == "raw")
     if prompt.turns is None:
-        raise InputError("the prompt is no chat and no text", where=sample.path, line=sample.line)
+        raise InputError("the prompt is neither a chat nor a text", where=sample.path, line=sample.line)
     return Passage(name, answer, place, turns=prompt.turns)
 
 

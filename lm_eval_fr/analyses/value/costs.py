@@ -66,7 +66,7 @@ def arm_cost(run: Run, side: int, tasks: Sequence[PairedTask], arm: ArmPrice, na
         if arm.price.cached is None and any(
             used.cached for one in counted.values() for used in one.by_document.values()
         ):
-            cautions.append(f"{name}: cached tokens are billed as input, for want of a price of their own")
+            cautions.append(f"{name}: cached tokens are billed as input: no price for them was given")
     else:
         per_second, note, more = _tokens_per_second(run, arm, counted, name)
         cautions += more

@@ -37,7 +37,7 @@ Price = TokenPrice | HourPrice
 
 
 def parse_price(text: str) -> Price:
-    """Raises UsageError for what is no price, and for a price of nothing."""
+    """Raises UsageError for what is not a price, and for a price of 0."""
     if hour := _HOUR.fullmatch(text.strip()):
         return HourPrice(_number(hour[1], text))
     parts = [part.strip().removeprefix("$") for part in text.split("/")]

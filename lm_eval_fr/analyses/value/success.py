@@ -80,7 +80,7 @@ def _usual(task: PairedTask) -> Success:
     scores = np.concatenate([task.candidate[metric], task.reference[metric]])
     if not task.higher_is_better[metric] or scores.min() < 0 or scores.max() > 1:
         raise UsageError(
-            f"{task.task}: {metric} is no share, so say what a success is",
+            f"{task.task}: {metric} is not a share: define a success",
             remedy=f"--success '{task.task}:{metric}<=X'",
         )
     return Success(task.task, metric, ">=", USUAL)

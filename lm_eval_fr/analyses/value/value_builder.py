@@ -104,7 +104,7 @@ def sensitivity(
 def _prices(options: ValueOptions, arms: int) -> list[ArmPrice]:
     given = list(options.prices)
     if not given:
-        raise UsageError("--price is missing: nothing costs nothing", remedy=HOW)
+        raise UsageError("--price is missing: what does an answer cost?", remedy=HOW)
     if len(given) not in (1, arms):
         raise UsageError(
             f"{len(given)} prices for {arms} arms", remedy="give one --price, or one an arm in their order"
@@ -134,7 +134,7 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
 
 
 def _comparable(candidate: _Arm, reference: _Arm, options: ValueOptions) -> None:
-    """Tokens that one arm counted and the other did not are no basis for a ratio of costs."""
+    """Tokens that one arm counted and the other did not are not a basis for a ratio of costs."""
     sources = {arm.cost.tokens for arm in (candidate, reference)}
     if "estimate" in sources and len(sources) > 1 and not options.estimate:
         guessed = candidate if candidate.cost.tokens == "estimate" else reference

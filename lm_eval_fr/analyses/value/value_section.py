@@ -114,7 +114,7 @@ def sentence(one: ValueRatio, level: float) -> str:
     if one.failure_cost is not None:
         text += (
             f" Further answers to one question are not further questions answered: where a failed answer costs more "
-            f"than ${number(one.failure_cost)} to notice and mend, the reference is the better buy."
+            f"than ${number(one.failure_cost)} to notice and fix, the reference is the better buy."
         )
     return text
 

@@ -132,7 +132,7 @@ def judge_noise(verdicts: Iterable[PairVerdict], level: float = 0.95) -> JudgeNo
     warnings = (
         (
             f"the judge prefers the {winner} of one arm against itself ({counts.wins} to {counts.losses}, "
-            f"p = {share.p_value:.2g}): its verdicts on two arms carry the same lean",
+            f"p = {share.p_value:.2g}): its verdicts on your two arms are biased in the same way",
         )
         if found
         else ()

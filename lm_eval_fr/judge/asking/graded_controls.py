@@ -53,7 +53,7 @@ def graded_controls(work: Worklist, wanted: int, seed: int) -> GradedControls:
                 )
             )
         stranger = item.reference
-    # One more of either kind is no imbalance that a judge of length could use.
+    # One more of either kind is not an imbalance that a judge of length could use.
     most = min(len(items) for items in found.values()) + 1
     items = [item for of_length in found.values() for item in of_length[:most]]
     return GradedControls(tuple(items), wanted, _shortage(len(items), wanted))

@@ -62,7 +62,7 @@ def abandon(
     where it is not clear which one is meant.
     """
     flying = [batch for batch in all_batches(journal) if batch.in_flight]
-    with suppress(LmEvalFrError):  # without a key or a server a batch can be given up all the same
+    with suppress(LmEvalFrError):  # a batch can be abandoned without a key or a server too
         server = server or connect(profile)
     chosen = [batch for batch in flying if name in (batch.id, batch.tag)]
     if name is None:

@@ -42,7 +42,7 @@ def check_answers(judged: Answers, tasks: Iterable[PairedTask], where: Path) -> 
         raise InputError(
             f"the verdicts on {name} are on other runs: {changed} are not those that were judged",
             where=where,
-            remedy="give the --judge folder of these two runs, or judge again: what is unchanged costs nothing",
+            remedy="give the --judge folder of these two runs, or judge again: unchanged answers cost nothing",
         )
 
 

@@ -96,7 +96,7 @@ class PairUsage:
 
 @dataclass(frozen=True, slots=True)
 class PairVerdict:
-    """One line of verdicts.jsonl. `cautions`: what speaks against a verdict that was given all the same."""
+    """One line of verdicts.jsonl. `cautions`: reasons to doubt the verdict."""
 
     task: str
     doc_id: int

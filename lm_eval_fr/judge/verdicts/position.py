@@ -42,7 +42,7 @@ def _position(both: Sequence[PairVerdict], level: float) -> Position:
 
 
 def _first_answer(both: Sequence[PairVerdict], level: float) -> Proportion:
-    """The two calls of a pair are no two observations: the interval is over pairs, whose shares are 0, 1/2 or 1."""
+    """The two calls of a pair are not two observations: the interval is over pairs, whose shares are 0, 1/2 or 1."""
     decided = [v for v in both if v.outcome in ("win", "loss", "flip")]
     picks = [(v.candidate_first == "A") + (v.reference_first == "A") for v in decided]
     to_first, to_second = picks.count(2), picks.count(0)
@@ -95,7 +95,7 @@ def _repeats(judged: Sequence[PairVerdict], both: Sequence[PairVerdict], level: 
     if all(len(c) == 1 for c in changes):
         changed = binomial_share(total, compared, level)
     else:
-        # More askings of one question are no more questions: the interval is over the questions' own rates.
+        # Asking one question again does not make it two: the interval is over the questions' own rates.
         changed = _mean_share(np.array([fmean(c) for c in changes]), total, compared, level, None)
     order_changed = binomial_share(sum(v.outcome in ("flip", "split") for v in both), len(both), level)
     known = changed.share is not None and order_changed.share is not None

@@ -29,7 +29,7 @@ BLOCKED = ("key", "model", "parameter", "address", "quota", "stop")  # `stop`: i
 
 @dataclass(frozen=True, slots=True)
 class QuestionLife:
-    """`said`: the judge's reason, or what went wrong. `cautions`: what speaks against a verdict all the same.
+    """`said`: the judge's reason, or what went wrong. `cautions`: reasons to doubt the verdict.
 
     `cause`: why the last reply held no verdict.
     """
