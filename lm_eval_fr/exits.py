@@ -47,7 +47,8 @@ def interrupted(cause: BaseException) -> NoReturn:
     number = cause.signal if isinstance(cause, Terminated) else signal.SIGINT
     if RESUME in os.environ:
         sys.exit(128 + number)
-    fail(f"interrupted: what was obtained is kept; resume with: {_resume()}", 128 + number)
+    done = "" if isinstance(cause, Terminated) or not str(cause) else f"{cause}; "
+    fail(f"interrupted: {done}what was obtained is kept; resume with: {_resume()}", 128 + number)
 
 
 def crashed(error: Exception) -> NoReturn:

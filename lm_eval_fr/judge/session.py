@@ -167,9 +167,7 @@ class Session:
             raise results.halt.error
         if results.halt is not None and results.halt.why == "interrupt":
             done = sum(pair.outcome(self.lazy) != "unjudged" for pair in results.pairs)
-            again = f"; resume with: {self.options.command}" if self.options.command else ""
-            self.say(f"{done:,} of {self.work.n:,} pairs are judged; every reply that came is kept{again}")
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"{done:,} of {self.work.n:,} pairs are judged")
         return results
 
     async def _obtain(self, budget: Budget | None, *, controls_only: bool) -> Results:
