@@ -14,7 +14,8 @@ import itertools
 import json
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +45,7 @@ class PseudoModel:
     knows: tuple[str, ...] = ("prompt_logprobs", "echo")
     most: int = 20  # log-probabilities that one may ask for
     longest: int = 4096  # tokens
+    says: Mapping[str, float | None] = field(default_factory=dict)  # token -> what stands for its log-probability
 
     def logits(self, before: str, call: int = 0) -> np.ndarray:
         """Of the 64 words after `before`, and last of the token that stands there."""
@@ -79,12 +81,12 @@ class PseudoModel:
         said = f"Requested prompt logprobs of {top}, which is greater than max allowed: {self.most}"
         return Reply(said, status=400)
 
-    def _rows(self, tokens: list[str], call: Call, top: int) -> list[dict[str, float]]:
+    def _rows(self, tokens: list[str], call: Call, top: int) -> list[dict[str, float | None]]:
         rows = []
         for before, actual in itertools.pairwise(tokens):
             whole = self.distribution(before, actual, call.number)
             likely = sorted(whole, key=whole.__getitem__, reverse=True)[:top]
-            rows.append({actual: whole[actual]} | {token: whole[token] for token in likely})
+            rows.append({token: self.says.get(token, whole[token]) for token in (actual, *likely)})
         return rows
 
     def _numbered(self, tokens: list[str], call: Call, body: dict[str, Any], chat: bool) -> Reply:

@@ -3,13 +3,21 @@
 import itertools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lm_eval_fr.analyses.fidelity.align import answer_start
 from lm_eval_fr.analyses.fidelity.divergence import diverge, first_difference
-from lm_eval_fr.analyses.fidelity.fidelity_summary import compare_text, excess, summarise, worst_passages
+from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
+from lm_eval_fr.analyses.fidelity.fidelity_summary import (
+    Compared,
+    compare_text,
+    excess,
+    summarise,
+    worst_passages,
+)
 from lm_eval_fr.analyses.fidelity.logprob_request import NoLogprobs, body_of, path_of, read_reply
 from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, decode, encode, from_rows
 from lm_eval_fr.analyses.fidelity.texts import Passage
@@ -239,3 +247,138 @@ def test_the_excess_over_the_floor_is_paired() -> None:
     assert beyond.low is not None and beyond.low > 0
     nothing = excess(texts, texts, level=0.95)
     assert nothing.low is None and nothing.reason
+
+
+def test_the_other_direction_is_the_arms_exchanged_and_exact_on_whole_lists() -> None:
+    candidate, reference = random_pair(6)
+    found = diverge(candidate, reference)
+    assert found.reverse == pytest.approx(exact(reference, candidate), abs=1e-6)
+    assert np.abs(found.reverse - found.divergence).max() > 0.01
+    few = diverge(top(candidate, 3), top(reference, 3)), diverge(top(reference, 3), top(candidate, 3))
+    assert few[0].reverse == pytest.approx(few[1].divergence)
+
+
+def test_both_directions_and_the_entropy_of_two_tokens() -> None:
+    found = diverge(whole([[0.9, 0.1]]), whole([[0.5, 0.5]]))
+    assert found.divergence[0] == pytest.approx(0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1), abs=1e-9)
+    assert found.reverse[0] == pytest.approx(0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5), abs=1e-9)
+    assert found.entropy[0] == pytest.approx(math.log(2), abs=1e-9)
+
+
+def test_the_entropy_counts_what_is_not_listed_as_one() -> None:
+    reference = top(whole([[0.5, 0.25, 0.125, 0.125]]), 2)
+    expected = 0.5 * math.log(2) + 0.25 * math.log(4) * 2
+    assert diverge(reference, reference).entropy[0] == pytest.approx(expected)
+
+
+def with_values(scored: Scored, values: dict[int, float]) -> Scored:
+    """`values`: place -> what the server wrote for the token that stands there."""
+    own = scored.own.copy()
+    logprobs = scored.logprobs.copy()
+    for place, value in values.items():
+        own[place] = logprobs[place, 0] = value
+    return Scored(scored.kind, scored.tokens, scored.ids, scored.keys, logprobs, own, scored.names)
+
+
+def test_what_is_no_log_probability_is_counted_and_in_no_mean() -> None:
+    candidate, reference = random_pair(7, n=20)
+    odd = with_values(candidate, {3: -9999.0, 5: math.nan, 7: math.inf, 9: 0.5, 11: -math.inf})
+    assert odd.no_probability.nonzero()[0].tolist() == [3, 11]
+    assert odd.not_a_number.nonzero()[0].tolist() == [5, 7, 9]
+    one = compare_text("1", "1", odd, reference)
+    kept = [place for place in range(20) if place not in (3, 5, 7, 9, 11)]
+    assert one.places.tolist() == kept and one.length == 20
+    clean = compare_text("1", "1", candidate, reference)
+    assert one.positions.divergence == pytest.approx(clean.positions.divergence[kept])
+    found = summarise([one], level=0.95)
+    assert found.tokens == 15 and math.isfinite(found.perplexity)
+    again = decode(encode(odd))
+    assert (again.not_a_number == odd.not_a_number).all() and (again.no_probability == odd.no_probability).all()
+
+
+def test_a_listed_token_without_probability_joins_the_rest() -> None:
+    reference = from_rows("id", ["x"], [1], [{1: math.log(0.6), 2: math.log(0.3)}], [math.log(0.6)], {1: "x"})
+    candidate = from_rows("id", ["x"], [1], [{1: math.log(0.5), 2: -9999.0}], [math.log(0.5)], {1: "x"})
+    found = compare_text("1", "1", candidate, reference).positions
+    assert found.divergence[0] == pytest.approx(0.6 * math.log(0.6 / 0.5) + 0.4 * math.log(0.4 / 0.5))
+    assert found.covered[0] == pytest.approx(0.6)
+
+
+def steps(agree: list[bool], first: float = 0.6) -> Compared:
+    """A text whose first choices agree where told; at the others the candidate's are exchanged."""
+    reference = whole([[first, 1 - first]] * len(agree))
+    candidate = whole([[first, 1 - first] if same else [1 - first, first] for same in agree])
+    return compare_text("t", str(id(agree)), candidate, reference)
+
+
+def test_distances_are_told_by_tenths_of_the_text() -> None:
+    half = [True] * 10 + [False] * 10
+    bands = by_position([steps(half)], level=0.95)
+    assert [(band.low, band.high, band.tokens) for band in bands] == [(i / 10, (i + 1) / 10, 2) for i in range(10)]
+    one = 0.6 * math.log(0.6 / 0.4) + 0.4 * math.log(0.4 / 0.6)
+    assert [band.divergence.value for band in bands] == pytest.approx([0.0] * 5 + [one] * 5, abs=1e-9)
+    assert [band.agreement for band in bands] == [1.0] * 5 + [0.0] * 5
+    short = by_position([steps([True, False, True])], level=0.95)
+    assert [(round(band.low, 1), band.tokens) for band in short] == [(0.0, 1), (0.3, 1), (0.6, 1)]
+
+
+def test_distances_are_told_by_how_sure_the_reference_is() -> None:
+    sure, unsure = [steps([True] * 40, 0.99) for _ in range(4)], [steps([False] * 10, 0.55) for _ in range(4)]
+    bands = by_entropy([*sure, *unsure], level=0.95)
+    assert sum(band.tokens for band in bands) == 200
+    assert [band.tokens for band in bands] == [160, 40]  # tokens of one entropy stay together
+    assert bands[0].high == pytest.approx(-0.99 * math.log(0.99) - 0.01 * math.log(0.01))
+    assert bands[0].agreement == 1 and bands[1].agreement == 0
+    assert bands[0].agreement_at_least is not None and 0 < bands[0].agreement_at_least < 1
+    source = [compare_text(str(i), str(i), *random_pair(i, n=50)) for i in range(8)]
+    fifths = by_entropy(source, level=0.95)
+    assert [band.tokens for band in fifths] == [80] * 5
+    assert all(one.high <= other.low for one, other in itertools.pairwise(fifths))
+
+
+def test_the_first_divergence_is_the_first_token_whose_first_choices_differ() -> None:
+    texts = [
+        steps([True, True, False, False]),
+        steps([True] * 4),
+        steps([False, True]),
+        steps([True] * 9 + [False]),
+    ]
+    assert [one.first_divergence for one in texts] == [3, None, 1, 10]
+    found = first_divergence(texts, answers=True)
+    assert (found.basis, found.documents, found.diverged) == ("answers", 4, 3)
+    # Together: 3/4 after token 1, 2/4 after 3, and the text that ends at 4 says nothing of 10: 0 after 10.
+    assert found.tokens == {"p10": 1, "p50": 3, "p90": 10}
+    never = first_divergence([steps([True] * 5)], answers=False)
+    assert never.tokens == {"p10": None, "p50": None, "p90": None} and never.basis == "first_choices"
+
+
+def test_agreement_is_bounded_from_below_only() -> None:
+    source = [compare_text(str(i), str(i), *random_pair(i, n=40)) for i in range(30)]
+    found = summarise(source, level=0.95)
+    assert found.agreement.low is not None and found.agreement_at_least is not None
+    assert found.agreement.low < found.agreement_at_least < found.agreement.value  # type: ignore[operator]
+    assert found.agreement_at_least == pytest.approx(summarise(source, level=0.9).agreement.low)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"choices": 1e999}',
+        b'{"choices": [{"prompt_logprobs": [null, {"1": {"logprob": "a"}}]}]}',
+    ],
+)
+def test_replies_that_are_no_replies_are_told_in_one_line(content: bytes) -> None:
+    for dialect in ("prompt_logprobs", "echo"):
+        with pytest.raises(NoLogprobs) as told:
+            read_reply(content, dialect)  # type: ignore[arg-type]
+        assert "\n" not in str(told.value) and len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize("dialect", ["prompt_logprobs", "echo"])
+def test_nan_as_python_writes_it_is_read_as_no_number(dialect: Any) -> None:
+    content = reply(PseudoModel(says={" Paris": math.nan}), dialect)
+    assert b"NaN" in content
+    found = read_reply(content, dialect)
+    assert [found.tokens[place] for place in found.not_a_number.nonzero()[0]] == [" Paris"]

@@ -1,6 +1,7 @@
 """`lm-eval-fr fidelity` against real sockets: what it measures, what it refuses, how it resumes."""
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
+from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.fidelity.texts import read_texts
 from lm_eval_fr.cli import main
 from tests.fakes.logprobs import PseudoModel
@@ -19,6 +22,13 @@ from tests.fakes.server import Call, FakeOpenAI, Reply
 
 Server = Callable[..., FakeOpenAI]
 PARAGRAPHS = [f"Le n° {i} parle de l’été à Paris : {i * 7} personnes « marchent » sans répit." for i in range(12)]
+TOKENS_BEYOND = json.dumps(
+    {
+        "choices": [
+            {"prompt_logprobs": [None, {str(10**18 * 99): {"logprob": -1.0}}], "prompt_token_ids": [1, 10**18 * 99]}
+        ]
+    }
+)
 
 
 @pytest.fixture
@@ -59,6 +69,72 @@ def test_damage_is_seen_and_exceeds_the_floor(fake_server: Server, texts: Path, 
     assert found["excess"]["low"] > 0 and 0.5 < distance["agreement"]["value"] < floor["agreement"]["value"]
     assert list(distance["percentiles"]) == ["p50", "p90", "p99", "p99.9", "max"]
     assert len(found["documents"]) == 12 and found["compared_by"] == "id"
+
+
+def test_it_tells_where_the_arms_differ(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    candidate, reference = fake_server(PseudoModel(damage=0.3)), fake_server(PseudoModel())
+    done = run(candidate.url, reference.url, "--texts", texts, "--out", tmp_path / "out")
+    found = measured(tmp_path / "out")
+    tokens = found["distance"]["tokens"]
+    assert sum(band["tokens"] for band in found["by_position"]) == tokens and len(found["by_position"]) == 10
+    assert sum(band["tokens"] for band in found["by_entropy"]) == tokens
+    mean = sum(band["tokens"] * band["reverse"]["value"] for band in found["by_entropy"]) / tokens
+    assert mean == pytest.approx(found["distance"]["reverse"]["value"])
+    first = found["first_divergence"]
+    assert first["basis"] == "first_choices" and first["documents"] == 12
+    apart = [row["first_divergence"] for row in found["documents"] if row["first_divergence"]]
+    assert first["diverged"] == len(apart) and min(apart) == first["tokens"]["p10"]
+    assert found["unscored_tokens"] == 0
+    said = " ".join(done.output.split())
+    for part in ("KL(candidate || reference)", "one-sided", "First divergence", "part of the text", "entropy"):
+        assert part in said, part
+
+
+@pytest.mark.parametrize("dialect", ["prompt_logprobs", "echo"])
+@pytest.mark.parametrize(
+    ("value", "state"), [(-9999.0, "no_probability"), (math.nan, "not_a_number"), (math.inf, "not_a_number")]
+)
+def test_a_value_that_is_no_log_probability_is_a_state(
+    fake_server: Server, texts: Path, tmp_path: Path, value: float, state: str, dialect: str
+) -> None:
+    reference = fake_server(PseudoModel(knows=(dialect,)))
+    whole, odd = (fake_server(PseudoModel(damage=0.3, knows=(dialect,), says=says)) for says in ({}, {" Paris": value}))
+    for server, out in ((whole, "whole"), (odd, "odd")):
+        done = run(server.url, reference.url, "--texts", texts, "--out", tmp_path / out, "--rerun")
+        assert done.exit_code == 0, done.output
+    clean, found = measured(tmp_path / "whole"), measured(tmp_path / "odd")
+    assert found["unscored"]["candidate"] == {"no_probability": 0, "not_a_number": 0} | {state: 12}
+    assert found["unscored"]["reference"] == {"no_probability": 0, "not_a_number": 0}
+    assert found["unscored_tokens"] == 12
+    assert found["distance"]["tokens"] == found["floor"]["tokens"] == clean["distance"]["tokens"] - 12
+    assert found["distance"]["divergence"]["value"] == pytest.approx(clean["distance"]["divergence"]["value"], rel=0.5)
+    assert found["distance"]["perplexity"] < 10 * clean["distance"]["perplexity"]
+    assert "12 tokens without a log-probability" in " ".join(done.output.split())
+
+
+def test_a_server_that_gives_nothing_but_nan_is_one_line(fake_server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("Paris Paris Paris", encoding="utf-8")
+    candidate = fake_server(PseudoModel(says={"Paris": math.nan, " Paris": math.nan}))
+    done = run(candidate.url, fake_server(PseudoModel()).url, "--texts", path, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "no token has a log-probability in both arms" in done.output
+    assert len(done.output.strip().splitlines()) == 1
+
+
+def test_a_result_of_an_earlier_version_is_still_read(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    server = fake_server(PseudoModel())
+    assert run(server.url, server.url, "--texts", texts, "--out", tmp_path / "out").exit_code == 0
+    found = measured(tmp_path / "out")
+    for name in ("by_position", "by_entropy", "first_divergence", "unscored", "unscored_tokens"):
+        del found[name]
+    for name in ("reverse", "agreement_at_least"):
+        del found["distance"][name]
+    for row in found["documents"]:
+        del row["first_divergence"]
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(found), encoding="utf-8")
+    section = fidelity_section(read_fidelity(old))
+    assert section.title == "Next-token fidelity" and not any("First divergence" in str(part) for part in section.parts)
 
 
 def test_the_same_server_twice_is_no_distance(fake_server: Server, texts: Path, tmp_path: Path) -> None:
@@ -178,6 +254,8 @@ def test_a_text_that_is_too_long_is_counted_not_dropped(fake_server: Server, tmp
         (lambda call: Reply("no such endpoint", status=404), "gives no log-probabilities: HTTP 404", "ends in /v1"),
         (lambda call: Reply("go away", status=401), "refuses access", "--key-env"),
         (lambda call: Reply(raw="<html>"), "gives no log-probabilities", "vllm serve"),
+        (lambda call: Reply(raw="[" * 100_000), "gives no log-probabilities", "vllm serve"),
+        (lambda call: Reply(raw=TOKENS_BEYOND), "beyond 64 bits", "vllm serve"),
         (PseudoModel(most=5), "max allowed: 5", "--top"),
         (PseudoModel(longest=3), "no text fits", "shorter texts"),
     ],

@@ -7,6 +7,7 @@ session     both arms (and the reference once more) asked about every text; resu
 align       which tokens are the answer
 divergence  two arms' arrays -> Kullback-Leibler divergence, agreement and log-probabilities at every token
 summary     all tokens -> means with intervals by document, percentiles, the worst passages
+places      where: by place in the text, by the reference's entropy, and the first token at which first choices differ
 """
 
 from lm_eval_fr.analyses.fidelity.divergence import Positions, diverge

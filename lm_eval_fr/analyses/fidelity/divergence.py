@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from lm_eval_fr.analyses.fidelity.scored import MISSING, Floats, Keys, Scored
+from lm_eval_fr.analyses.fidelity.scored import MISSING, Floats, Keys, Mask, Scored
 
 # Less mass than this may be the rounding of 32-bit log-probabilities.
 ROUNDING = 1e-5
@@ -25,20 +24,23 @@ TIE = 1e-6
 class Positions:
     """Arrays of one length, a value a token.
 
-    divergence: KL(reference || candidate) in nats, a lower bound. agree: whether the most likely token is the same
+    divergence: KL(reference || candidate) in nats, reverse: KL(candidate || reference), entropy: the reference's; all
+    three are lower bounds. agree: whether the most likely token is the same
     (where several are equally likely: whether one of them is). covered: the reference's mass on tokens named by both.
     candidate, reference: log-probability of the token that stands there.
     """
 
     divergence: Floats
-    agree: npt.NDArray[np.bool_]
+    reverse: Floats
+    entropy: Floats
+    agree: Mask
     covered: Floats
     candidate: Floats
     reference: Floats
 
 
 def diverge(candidate: Scored, reference: Scored) -> Positions:
-    """Both must be of the same tokens and of one `kind`."""
+    """Both must be of the same tokens, with a number at every one of them, and of one `kind`."""
     rows = max(1, BLOCK // max(1, candidate.keys.shape[1] * reference.keys.shape[1]))
     parts = [
         _diverge(
@@ -51,26 +53,34 @@ def diverge(candidate: Scored, reference: Scored) -> Positions:
     ]
     if not parts:
         empty = np.empty(0)
-        return Positions(empty, np.empty(0, dtype=bool), empty, empty, empty)
-    divergence, agree, covered = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Positions(divergence, agree, covered, candidate.own, reference.own)
+        return Positions(empty, empty, empty, np.empty(0, dtype=bool), empty, empty, empty)
+    divergence, reverse, agree, covered = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Positions(divergence, reverse, _entropy(reference), agree, covered, candidate.own, reference.own)
 
 
 def _diverge(
     candidate_keys: Keys, candidate_logprobs: Floats, reference_keys: Keys, reference_logprobs: Floats
-) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+) -> tuple[Floats, Floats, Mask, Floats]:
     same = (reference_keys[:, :, None] == candidate_keys[:, None, :]) & (reference_keys != MISSING)[:, :, None]
     named = same.any(axis=2)
     there = np.take_along_axis(candidate_logprobs, same.argmax(axis=2), axis=1)
     p, q = (np.where(named, np.exp(logprobs), 0.0) for logprobs in (reference_logprobs, there))
     covered = p.sum(axis=1)
     rest_p, rest_q = np.maximum(1 - covered, 0.0), np.maximum(1 - q.sum(axis=1), 0.0)
-    # Where the candidate's list seems to hold all mass, its rest is taken as large as rounding could have hidden.
-    rest = _terms(rest_p, np.maximum(rest_q, ROUNDING))
-    divergence = _terms(p, q).sum(axis=1) + rest
+    # Where the other arm's list seems to hold all mass, its rest is taken as large as rounding could have hidden.
+    divergence = _terms(p, q).sum(axis=1) + _terms(rest_p, np.maximum(rest_q, ROUNDING))
+    reverse = _terms(q, p).sum(axis=1) + _terms(rest_q, np.maximum(rest_p, ROUNDING))
     top_there, top_here = _top(candidate_logprobs), _top(reference_logprobs)
     agree = (same & top_here[:, :, None] & top_there[:, None, :]).any(axis=(1, 2))
-    return np.maximum(divergence, 0.0), agree, np.minimum(covered, 1.0)
+    return np.maximum(divergence, 0.0), np.maximum(reverse, 0.0), agree, np.minimum(covered, 1.0)
+
+
+def _entropy(scored: Scored) -> Floats:
+    """In nats; the tokens that are not listed count as one, so it is a lower bound."""
+    p = np.where(scored.keys != MISSING, np.exp(scored.logprobs), 0.0)
+    rest = np.maximum(1 - p.sum(axis=1), 0.0)
+    found: Floats = np.maximum(-_terms(p, np.ones_like(p)).sum(axis=1) - _terms(rest, np.ones_like(rest)), 0.0)
+    return found
 
 
 def _terms(p: Floats, q: Floats) -> Floats:
@@ -79,8 +89,8 @@ def _terms(p: Floats, q: Floats) -> Floats:
     return np.where(some, p * np.log(np.where(some, p, 1.0) / np.maximum(np.where(some, q, 1.0), floor)), 0.0)
 
 
-def _top(logprobs: Floats) -> npt.NDArray[np.bool_]:
-    best: npt.NDArray[np.bool_] = logprobs >= logprobs.max(axis=1, keepdims=True) - TIE
+def _top(logprobs: Floats) -> Mask:
+    best: Mask = logprobs >= logprobs.max(axis=1, keepdims=True) - TIE
     return best
 
 

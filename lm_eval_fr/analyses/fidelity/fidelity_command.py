@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import msgspec
 from tqdm import tqdm
 
 from lm_eval_fr.analyses.fidelity.align import answer_start
-from lm_eval_fr.analyses.fidelity.fidelity_model import SCHEMA_VERSION, Fidelity, FidelityArm
+from lm_eval_fr.analyses.fidelity.fidelity_model import SCHEMA_VERSION, Fidelity, FidelityArm, Unscored
+from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.fidelity.fidelity_session import Obtained, check_tokens, obtain
 from lm_eval_fr.analyses.fidelity.fidelity_summary import (
@@ -21,20 +22,23 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     compare_text,
     documents_of,
     excess,
+    numbered,
     summarise,
     worst_passages,
 )
 from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
 from lm_eval_fr.analyses.fidelity.reply_store import Store
-from lm_eval_fr.analyses.fidelity.scored import Scored
+from lm_eval_fr.analyses.fidelity.scored import Mask, Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.reading import read_json_as
+from lm_eval_fr.report import words as w
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
 from lm_eval_fr.report.text_writer import render
 
+NO_NUMBERS = "no token has a log-probability in both arms: NaN, infinite, above 0, or -9999"
 FARTHEST = 20  # documents of a fidelity that a comparison's report keeps
 
 
@@ -127,6 +131,8 @@ def measure(
     compared: list[Compared] = []
     floor: list[Compared] = []
     unaligned: list[str] = []
+    without: list[str] = []
+    counts = _Counts()
     for number, passage in enumerate(texts.passages):
         replies = {role: store.get(keys[number]) for role, keys in obtained.keys.items()}
         candidate, reference = replies["candidate"], replies["reference"]
@@ -137,11 +143,16 @@ def measure(
         if start is None or start >= reference.n:
             unaligned.append(passage.id)
             continue
-        compared.append(_compared(passage, candidate, reference, start))
-        if (again := replies.get("rerun")) is not None:
-            floor.append(_compared(passage, again, reference, start))
+        parts = {role: reply.part(start) for role, reply in replies.items() if reply is not None}
+        scored = counts.add(parts)
+        if not scored.any():
+            without.append(passage.id)
+            continue
+        compared.append(_compared(passage, parts["candidate"], parts["reference"], scored))
+        if "rerun" in parts:
+            floor.append(_compared(passage, parts["rerun"], parts["reference"], scored))
     if not compared:
-        why = next(iter(obtained.refused.values()), "no answer was found among its tokens")
+        why = next(iter(obtained.refused.values()), NO_NUMBERS if without else "no answer was found among its tokens")
         raise InputError(f"no text could be compared: {why}", where=options.texts, remedy="give other texts")
     if len(floor) != len(compared):
         floor = []
@@ -160,7 +171,12 @@ def measure(
         refused=obtained.refused,
         unaligned=tuple(unaligned),
         compared_by=compared[0].reference.kind,
-        notes=_notes(texts, obtained, unaligned, compared),
+        by_position=by_position(compared, level=options.level),
+        by_entropy=by_entropy(compared, level=options.level),
+        first_divergence=first_divergence(compared, answers=texts.answers),
+        unscored={role: Unscored(no_probability=none, not_a_number=bad) for role, (none, bad) in counts.arms.items()},
+        unscored_tokens=counts.tokens,
+        notes=_notes(texts, obtained, unaligned, without, compared),
         command=options.command or None,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
@@ -173,23 +189,44 @@ def _start(passage: Passage, reference: Scored) -> int | None:
     return answer_start(reference.tokens, passage.scored)
 
 
-def _compared(passage: Passage, candidate: Scored, reference: Scored, start: int) -> Compared:
-    return compare_text(passage.id, passage.cluster, candidate.part(start), reference.part(start))
+@dataclass
+class _Counts:
+    """Tokens without a log-probability. arms: role -> how many impossible ones, how many that are not a number."""
+
+    arms: dict[str, tuple[int, int]] = field(default_factory=dict)
+    tokens: int = 0
+
+    def add(self, replies: Mapping[str, Scored]) -> Mask:
+        """Counts one text, and returns which of its tokens every reply scored."""
+        for role, reply in replies.items():
+            none, bad = self.arms.get(role, (0, 0))
+            self.arms[role] = none + int(reply.no_probability.sum()), bad + int(reply.not_a_number.sum())
+        scored = numbered(*replies.values())
+        self.tokens += int((~scored).sum())
+        return scored
+
+
+def _compared(passage: Passage, candidate: Scored, reference: Scored, scored: Mask) -> Compared:
+    return compare_text(passage.id, passage.cluster, candidate, reference, scored)
 
 
 def _described(arm: Arm, obtained: Obtained) -> FidelityArm:
     return FidelityArm(url=arm.url, model=arm.model, dialect=obtained.dialects[arm.role])
 
 
-def _notes(texts: Texts, obtained: Obtained, unaligned: Sequence[str], compared: Sequence[Compared]) -> tuple[str, ...]:
+def _notes(
+    texts: Texts, obtained: Obtained, unaligned: Sequence[str], without: Sequence[str], compared: Sequence[Compared]
+) -> tuple[str, ...]:
     notes = []
     if texts.empty:
-        notes.append(f"{texts.empty} empty texts left out.")
+        notes.append(f"{w.plural(texts.empty, 'empty text')} left out.")
     if obtained.refused:
         name, why = next(iter(obtained.refused.items()))
         notes.append(f"{len(obtained.refused)} texts were refused by a server and left out, the first {name}: {why}")
     if unaligned:
         notes.append(f"{len(unaligned)} answers were not found among the tokens and left out, first {unaligned[0]}.")
+    if without:
+        notes.append(f"{w.plural(len(without), 'text')} without any log-probability left out, first {without[0]}.")
     if compared[0].reference.kind == "text":
         notes.append("Tokens were told apart by their text: an arm gave no token numbers.")
     if obtained.resumed:

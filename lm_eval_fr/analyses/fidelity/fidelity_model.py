@@ -5,7 +5,7 @@ Divergences are in nats a token, shares are fractions, log ratios are natural lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 SCHEMA_VERSION = 1
@@ -26,9 +26,10 @@ class Estimate:
 class Distance:
     """One arm against the reference, over the same tokens.
 
-    divergence: KL(reference || arm), a lower bound. percentiles: of single tokens, by name. covered: the share of the
-    reference's probability that the tokens listed by both hold, in the mean and in the worst hundredth of tokens.
-    log_ratio: of perplexities, ln(arm / reference).
+    divergence: KL(reference || arm), reverse: KL(arm || reference), both lower bounds. percentiles: of single tokens,
+    by name. agreement_at_least: the one-sided lower bound of `agreement`, which has no upper side to test. covered: the
+    share of the reference's probability that the tokens listed by both hold, in the mean and in the worst hundredth of
+    tokens. log_ratio: of perplexities, ln(arm / reference).
     """
 
     tokens: int
@@ -42,6 +43,47 @@ class Distance:
     reference_perplexity: float
     covered: float
     covered_low: float
+    reverse: Estimate | None = None
+    agreement_at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """The tokens between two ends: shares of the text, or the reference's entropy in nats."""
+
+    low: float
+    high: float
+    tokens: int
+    divergence: Estimate
+    reverse: Estimate
+    agreement: float
+    agreement_at_least: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstDivergence:
+    """The first token of a text at which the arms' most likely tokens differ.
+
+    basis: "answers" where the texts are answers of a run; a greedy run would have gone another way there. tokens: by
+    which token a tenth, half and nine tenths of the texts have parted; None where so many were not seen to.
+    """
+
+    basis: Literal["answers", "first_choices"]
+    documents: int
+    diverged: int
+    tokens: dict[str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """Tokens to which an arm gave no log-probability: they are in no mean.
+
+    no_probability: -9999 or less, what a server writes for the logarithm of 0. not_a_number: NaN, null, infinite, or
+    above 0.
+    """
+
+    no_probability: int
+    not_a_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +114,7 @@ class DocumentDistance:
     divergence: float
     agreement: float
     log_ratio: float
+    first_divergence: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +126,10 @@ class FidelityArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
-    """floor: the reference against itself, asked twice; excess: the candidate's divergence beyond it."""
+    """floor: the reference against itself, asked twice; excess: the candidate's divergence beyond it.
+    by_position: tenths of the text; by_entropy: fifths of the tokens. unscored: by arm; unscored_tokens: in one arm or
+    more.
+    """
 
     schema_version: int = SCHEMA_VERSION
     candidate: FidelityArm
@@ -100,6 +146,11 @@ class Fidelity:
     refused: dict[str, str]
     unaligned: tuple[str, ...]
     compared_by: Literal["id", "text"]
+    by_position: tuple[Band, ...] = ()
+    by_entropy: tuple[Band, ...] = ()
+    first_divergence: FirstDivergence | None = None
+    unscored: dict[str, Unscored] = field(default_factory=dict)
+    unscored_tokens: int = 0
     notes: tuple[str, ...] = ()
     command: str | None = None
     created: str | None = None

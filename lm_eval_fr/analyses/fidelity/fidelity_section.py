@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from lm_eval_fr.analyses.fidelity.fidelity_model import Distance, Estimate, Fidelity, Likely, Worst
+from lm_eval_fr.analyses.fidelity.fidelity_model import (
+    Band,
+    Distance,
+    Estimate,
+    Fidelity,
+    FirstDivergence,
+    Likely,
+    Worst,
+)
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.sections import Part, Section, Table
+
+POSITION = "By place in the text, in tenths of what is compared."
+ENTROPY = "By the reference's entropy in nats, in fifths of the tokens: where it is sure, and where it hesitates."
 
 
 def nats(value: float | None) -> str:
@@ -64,15 +76,20 @@ def truncation(found: Fidelity) -> str:
 def fidelity_section(found: Fidelity) -> Section:
     d = found.distance
     texts = f"{w.plural(d.documents, 'text')} in {w.plural(d.clusters, 'cluster')}, {d.tokens:,} tokens"
-    header = ("arm", "KL mean", w.level_text(found.level), *d.percentiles, "same first")
+    level = w.level_text(found.level)
+    header = ("arm", "KL mean", level, *d.percentiles, "same first")
     rows = [_row("candidate", d)] + ([_row("ref. rerun", found.floor)] if found.floor else [])
-    agreement = w.interval(d.agreement.low, d.agreement.high, sign=False)
     parts: tuple[Part, ...] = (
         sentence(found),
         f"{found.candidate.model} against {found.reference.model}: {texts}, from {found.texts}.",
         Table(header, tuple(rows), caption="KL of single tokens in nats, a lower bound; mean with its interval."),
-        f"Same first choice: {w.percent(d.agreement.value, 2)} {agreement}. Perplexity on this text: "
-        f"{d.perplexity:.4g} against {d.reference_perplexity:.4g}, {perplexity_change(d.log_ratio)}.",
+        *_reverse(d),
+        f"Same first choice: {w.percent(d.agreement.value, 2)}{_at_least(d.agreement_at_least, level)}. Perplexity on "
+        f"this text: {d.perplexity:.4g} against {d.reference_perplexity:.4g}, {perplexity_change(d.log_ratio)}.",
+        *_unscored(found),
+        *_first(found.first_divergence),
+        *_bands("part of the text", found.by_position, level, _tenth, POSITION),
+        *_bands("entropy", found.by_entropy, level, _nats_between, ENTROPY),
         *(_worst(number, one) for number, one in enumerate(found.worst, 1)),
         truncation(found),
         *found.notes,
@@ -88,6 +105,70 @@ def _row(name: str, distance: Distance) -> tuple[str, ...]:
         *(nats(value) for value in distance.percentiles.values()),
         w.percent(distance.agreement.value, 2),
     )
+
+
+def _at_least(low: float | None, level: str) -> str:
+    return "" if low is None else f", at least {w.percent(low, 2)} ({level}, one-sided)"
+
+
+def _reverse(d: Distance) -> tuple[str, ...]:
+    if d.reverse is None:
+        return ()
+    found = f"{nats(d.reverse.value)} {bounds(d.reverse)}"
+    return (f"The other way, KL(candidate || reference): {found} nats a token, a lower bound too.",)
+
+
+def _unscored(found: Fidelity) -> tuple[str, ...]:
+    if not found.unscored_tokens:
+        return ()
+    said = "; ".join(
+        f"{'reference rerun' if role == 'rerun' else role} {one.no_probability} of probability 0 (-9999), "
+        f"{one.not_a_number} not a number"
+        for role, one in found.unscored.items()
+    )
+    return (f"{w.plural(found.unscored_tokens, 'token')} without a log-probability, in no mean here: {said}.",)
+
+
+def _first(found: FirstDivergence | None) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    what = "answers" if found.basis == "answers" else "texts"
+    half = found.tokens.get("p50")
+    when = f"half of them by token {half}" if half is not None else "fewer than half of them"
+    greedy = ", where greedy answers go different ways" if found.basis == "answers" else ""
+    return (
+        f"First divergence: the first choices differ somewhere in {found.diverged} of {found.documents} {what}, "
+        f"{when}{greedy}.",
+    )
+
+
+def _bands(
+    name: str, bands: tuple[Band, ...], level: str, ends: Callable[[Band], str], caption: str
+) -> tuple[Table, ...]:
+    if not bands:
+        return ()
+    header = (name, "tokens", "KL mean", level, "reverse", "same first", "at least")
+    rows = tuple(
+        (
+            ends(band),
+            f"{band.tokens:,}",
+            nats(band.divergence.value),
+            bounds(band.divergence),
+            nats(band.reverse.value),
+            w.percent(band.agreement, 2),
+            w.percent(band.agreement_at_least, 2),
+        )
+        for band in bands
+    )
+    return (Table(header, rows, caption=caption),)
+
+
+def _tenth(band: Band) -> str:
+    return f"{100 * band.low:.0f}-{100 * band.high:.0f} %"
+
+
+def _nats_between(band: Band) -> str:
+    return f"{band.low:.2f}-{band.high:.2f}"
 
 
 def _worst(number: int, one: Worst) -> str:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from lm_eval_fr.analyses.fidelity.divergence import first_difference
 from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client, GaveUp, Refused
 from lm_eval_fr.analyses.fidelity.logprob_request import DIALECTS, Dialect, NoLogprobs, body_of, path_of, read_reply
@@ -75,8 +73,8 @@ async def score(client: Client, passage: Passage, top: int, dialect: Dialect) ->
     content = await client.send(path_of(passage), body_of(passage, client.arm.model, top, dialect))
     try:
         return read_reply(content, dialect)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NoLogprobs(f"the reply cannot be read: {error}") from None
+    except OverflowError:
+        raise NoLogprobs("the reply numbers tokens beyond 64 bits") from None
 
 
 def no_logprobs(arm: Arm, said: str) -> ArmError:

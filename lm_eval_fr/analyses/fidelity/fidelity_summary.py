@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lm_eval_fr.analyses.fidelity.divergence import Positions, diverge
 from lm_eval_fr.analyses.fidelity.fidelity_model import Distance, DocumentDistance, Estimate, Likely, Worst
-from lm_eval_fr.analyses.fidelity.scored import Floats, Scored
+from lm_eval_fr.analyses.fidelity.scored import Floats, Keys, Mask, Scored
 from lm_eval_fr.stats import Interval, mean_interval, paired_difference
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
@@ -22,38 +22,63 @@ SHOWN = 3  # of the most likely tokens
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One text, both arms."""
+    """One text, both arms, at the tokens where every arm gave a number: their `places` among all `tokens`."""
 
     document: str
     cluster: str
+    tokens: tuple[str, ...]
+    places: Keys
     candidate: Scored
     reference: Scored
     positions: Positions
 
+    @property
+    def length(self) -> int:
+        return len(self.tokens)
 
-def compare_text(document: str, cluster: str, candidate: Scored, reference: Scored) -> Compared:
-    """Both of the same tokens. By token number where both arms give one, by the token's text otherwise."""
-    if candidate.kind != reference.kind:
-        candidate, reference = candidate.by_text(), reference.by_text()
-    return Compared(document, cluster, candidate, reference, diverge(candidate, reference))
+    @property
+    def first_divergence(self) -> int | None:
+        """The number of the first token, from 1, at which the arms' first choices differ."""
+        apart = np.flatnonzero(~self.positions.agree)
+        return int(self.places[apart[0]]) + 1 if apart.size else None
+
+
+def compare_text(
+    document: str, cluster: str, candidate: Scored, reference: Scored, scored: Mask | None = None
+) -> Compared:
+    """Both of the same tokens. By token number where both arms give one, by the token's text otherwise.
+
+    scored: the tokens to compare, where other replies than these two have a say in it.
+    """
+    places = np.flatnonzero(numbered(candidate, reference) if scored is None else scored)
+    one, other = candidate.at(places), reference.at(places)
+    if one.kind != other.kind:
+        one, other = one.by_text(), other.by_text()
+    return Compared(document, cluster, reference.tokens, places, one, other, diverge(one, other))
+
+
+def numbered(*replies: Scored) -> Mask:
+    """The tokens at which every reply has a log-probability."""
+    found: Mask = ~np.any([reply.not_a_number | reply.no_probability for reply in replies], axis=0)
+    return found
 
 
 def summarise(texts: Sequence[Compared], *, level: float) -> Distance:
     """At least one token in all."""
-    divergence, covered, candidate, reference = (
-        np.concatenate([getattr(one.positions, name) for one in texts])
-        for name in ("divergence", "covered", "candidate", "reference")
+    divergence, reverse, covered, candidate, reference, agree = (
+        joined(texts, name) for name in ("divergence", "reverse", "covered", "candidate", "reference", "agree")
     )
-    agree = np.concatenate([one.positions.agree for one in texts]).astype(np.float64)
-    clusters = _clusters(texts)
+    clusters = clusters_of(texts)
     gap = reference - candidate
     return Distance(
         tokens=int(divergence.size),
         documents=len(texts),
         clusters=len({one.cluster for one in texts}),
-        divergence=_estimate(mean_interval(divergence, clusters=clusters, level=level), floor=0.0),
+        divergence=mean_of(divergence, clusters, level),
+        reverse=mean_of(reverse, clusters, level),
         percentiles={name: float(np.percentile(divergence, at)) for name, at in PERCENTILES.items()},
         agreement=_agreement(agree, clusters, level),
+        agreement_at_least=at_least(agree, clusters, level),
         log_ratio=_estimate(mean_interval(gap, clusters=clusters, level=level)),
         perplexity=_perplexity(candidate),
         reference_perplexity=_perplexity(reference),
@@ -64,8 +89,8 @@ def summarise(texts: Sequence[Compared], *, level: float) -> Distance:
 
 def excess(texts: Sequence[Compared], floor: Sequence[Compared], *, level: float) -> Estimate:
     """How much farther the candidate is from the reference than the reference from itself, token by token."""
-    first, second = (np.concatenate([one.positions.divergence for one in both]) for both in (texts, floor))
-    difference = paired_difference(first, second, clusters=_clusters(texts), level=level, kind="unbounded")
+    first, second = (joined(both, "divergence") for both in (texts, floor))
+    difference = paired_difference(first, second, clusters=clusters_of(texts), level=level, kind="unbounded")
     return _estimate(difference.interval)
 
 
@@ -79,6 +104,7 @@ def documents_of(texts: Sequence[Compared]) -> tuple[DocumentDistance, ...]:
             divergence=float(one.positions.divergence.mean()),
             agreement=float(one.positions.agree.mean()),
             log_ratio=float((one.positions.reference - one.positions.candidate).mean()),
+            first_divergence=one.first_divergence,
         )
         for one in texts
     ]
@@ -103,14 +129,15 @@ def worst_passages(texts: Sequence[Compared], count: int) -> tuple[Worst, ...]:
 
 
 def _passage(one: Compared, start: int, end: int, mean: float) -> Worst:
-    tokens, divergence = one.reference.tokens, one.positions.divergence
+    divergence = one.positions.divergence
     peak = start + int(divergence[start:end].argmax())
+    first, last = int(one.places[start]), int(one.places[end - 1]) + 1
     return Worst(
         document=one.document,
-        before="".join(tokens[max(0, start - BEFORE) : start]),
-        text="".join(tokens[start:end]),
+        before="".join(one.tokens[max(0, first - BEFORE) : first]),
+        text="".join(one.tokens[first:last]),
         divergence=mean,
-        token=tokens[peak],
+        token=one.tokens[int(one.places[peak])],
         token_divergence=float(divergence[peak]),
         candidate=_likely(one.candidate, peak),
         reference=_likely(one.reference, peak),
@@ -127,13 +154,30 @@ def _likely(scored: Scored, place: int) -> tuple[Likely, ...]:
     )
 
 
-def _clusters(texts: Sequence[Compared]) -> np.ndarray:
+def joined(texts: Sequence[Compared], name: str) -> Floats:
+    """One array of `Positions`, of all texts behind each other."""
+    return np.concatenate([getattr(one.positions, name) for one in texts]).astype(np.float64)
+
+
+def clusters_of(texts: Sequence[Compared]) -> Keys:
+    """A number a token."""
     numbers: dict[str, int] = {}
     codes = [numbers.setdefault(one.cluster, len(numbers)) for one in texts]
     return np.repeat(codes, [one.positions.divergence.size for one in texts])
 
 
-def _agreement(agree: Floats, clusters: np.ndarray, level: float) -> Estimate:
+def mean_of(distances: Floats, clusters: Keys, level: float) -> Estimate:
+    """Of values that are never below 0."""
+    found = _estimate(mean_interval(distances, clusters=clusters, level=level), floor=0.0)
+    return replace(found, value=float(distances.mean()))  # known where its interval is not
+
+
+def at_least(agree: Floats, clusters: Keys, level: float) -> float | None:
+    """The one-sided lower bound of the share: the lower end of the two-sided interval at 2 level - 1."""
+    return _agreement(agree, clusters, 2 * level - 1).low if level > 0.5 else None
+
+
+def _agreement(agree: Floats, clusters: Keys, level: float) -> Estimate:
     """By the bounds for scores between 0 and 1, which also hold where nothing or next to nothing differs."""
     interval = paired_difference(agree, np.ones_like(agree), clusters=clusters, level=level, kind="bounded").interval
     low, high = (None if bound is None else min(1.0, 1 + bound) for bound in (interval.low, interval.high))

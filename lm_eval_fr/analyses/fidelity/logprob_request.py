@@ -6,13 +6,16 @@ echo             the completions endpoint of old: the prompt comes back with `lo
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, from_rows, text_key
 from lm_eval_fr.analyses.fidelity.texts import Passage
+from lm_eval_fr.io.clean import BadJson, one_line, parse_json
 
 Dialect = Literal["prompt_logprobs", "echo"]
 DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
@@ -23,7 +26,7 @@ class NoLogprobs(Exception):
 
 
 class _Entry(msgspec.Struct, gc=False):
-    logprob: float
+    logprob: float | None
     decoded_token: str | None = None
 
 
@@ -33,7 +36,7 @@ _Position = dict[int, _Entry] | None
 class _Echoed(msgspec.Struct):
     tokens: list[str] | None = None
     token_logprobs: list[float | None] | None = None
-    top_logprobs: list[dict[str, float] | None] | None = None
+    top_logprobs: list[dict[str, float | None] | None] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -73,8 +76,8 @@ def body_of(passage: Passage, model: str, top: int, dialect: Dialect) -> dict[st
 
 
 def read_reply(content: bytes, dialect: Dialect) -> Scored:
-    """Every token of the prompt but the first, which nothing precedes. Raises NoLogprobs, or msgspec.DecodeError."""
-    reply = msgspec.json.decode(content, type=_Reply)
+    """Every token of the prompt but the first, which nothing precedes. Raises NoLogprobs."""
+    reply = _decoded(content)
     if not reply.choices:
         raise NoLogprobs("the reply holds none of the prompt")
     choice = reply.choices[0]
@@ -86,6 +89,21 @@ def read_reply(content: bytes, dialect: Dialect) -> Scored:
     if not positions or not ids or len(positions) != len(ids):
         raise NoLogprobs("the reply holds none of the prompt")
     return _numbered(positions, ids)
+
+
+def _decoded(content: bytes) -> _Reply:
+    try:
+        return msgspec.json.decode(content, type=_Reply)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # as Python writes it, NaN and all, or none at all
+    try:
+        return msgspec.convert(parse_json(content), _Reply, str_keys=True)
+    except (BadJson, msgspec.ValidationError, RecursionError) as error:
+        raise NoLogprobs(f"the reply cannot be read: {one_line(str(error))}") from None
+
+
+def _number(logprob: float | None) -> float:
+    return math.nan if logprob is None else logprob
 
 
 def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
@@ -105,8 +123,8 @@ def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
         ids[1:],
         [*map(len, listed)],
         keys,
-        [entry.logprob for entry in entries],
-        [entry.logprob for entry in there],
+        [_number(entry.logprob) for entry in entries],
+        [_number(entry.logprob) for entry in there],
         dict(zip(keys, [entry.decoded_token or "" for entry in entries], strict=True)),
     )
 
@@ -123,12 +141,12 @@ def _echoed(given: _Echoed | None, generated: int) -> Scored:
     for token, logprob, listed in zip(
         given.tokens[1:end], given.token_logprobs[1:end], given.top_logprobs[1:end], strict=True
     ):
-        if logprob is None or listed is None:
-            raise NoLogprobs("the reply holds none of the prompt")
-        row = {text_key(text): value for text, value in {token: logprob, **listed}.items()}
+        row = {text_key(text): _number(value) for text, value in {token: logprob, **(listed or {})}.items()}
         row.pop(MISSING, None)
         rows.append(row)
-        names |= {text_key(text): text for text in (token, *listed)}
-        own.append(logprob)
+        names |= {text_key(text): text for text in (token, *(listed or ()))}
+        own.append(_number(logprob))
+    if own and np.isnan(own).all():
+        raise NoLogprobs("the reply holds none of the prompt")
     tokens = given.tokens[1:end]
     return from_rows("text", tokens, [text_key(token) for token in tokens], rows, own, names)

@@ -14,8 +14,11 @@ import numpy.typing as npt
 
 Keys = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 KeyKind = Literal["id", "text"]
 MISSING = -1  # no token: fills rows that are shorter than the longest
+NO_PROBABILITY = -9999.0  # what servers write for the logarithm of 0, which JSON has not
+ROUNDED_UP = 1e-3  # a logarithm of a probability may exceed 0 by rounding, and by no more
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # part of a letter: several tokens are written like this
 
 
@@ -25,7 +28,8 @@ class Scored:
 
     keys, logprobs: (n, w), the tokens listed at each position and their log-probabilities, MISSING and -inf where a
     row is shorter. own: (n,), the log-probability of the token that stands there. tokens: their texts. ids: (n,), their
-    numbers, where `kind` is "id"; where it is "text" keys are hashes of token texts. names: key -> text.
+    numbers, where `kind` is "id"; where it is "text" keys are hashes of token texts. names: key -> text. Values
+    are as the server sent them: NaN where it sent no number, -9999 where it sent that.
     """
 
     kind: KeyKind
@@ -40,17 +44,33 @@ class Scored:
     def n(self) -> int:
         return len(self.tokens)
 
+    @property
+    def not_a_number(self) -> Mask:
+        """(n,), the tokens at which some log-probability is none: NaN, infinite, above 0."""
+        listed = (self.keys != MISSING) & _no_logprob(self.logprobs)
+        found: Mask = listed.any(axis=1) | _no_logprob(self.own)
+        return found
+
+    @property
+    def no_probability(self) -> Mask:
+        """(n,), the tokens that the arm holds to be impossible (-9999 or less), where all else is a number."""
+        return (self.own <= NO_PROBABILITY) & ~self.not_a_number
+
     def part(self, start: int) -> Scored:
         """From token `start` on."""
-        if start == 0:
-            return self
+        return self if start == 0 else self.at(np.arange(start, self.n))
+
+    def at(self, places: Keys) -> Scored:
+        """The tokens at `places`. What a server lists as impossible is not listed any more."""
+        keys, logprobs = self.keys[places], self.logprobs[places]
+        impossible = logprobs <= NO_PROBABILITY
         return Scored(
             self.kind,
-            self.tokens[start:],
-            self.ids[start:],
-            self.keys[start:],
-            self.logprobs[start:],
-            self.own[start:],
+            tuple(self.tokens[place] for place in places.tolist()),
+            self.ids[places],
+            np.where(impossible, MISSING, keys),
+            np.where(impossible, -np.inf, logprobs),
+            self.own[places],
             self.names,
         )
 
@@ -68,6 +88,11 @@ class Scored:
         names = {hashes[key]: name for key, name in self.names.items()}
         ids = np.array([text_key(token) for token in self.tokens], dtype=np.int64)
         return Scored("text", self.tokens, ids, keys, self.logprobs, self.own, names)
+
+
+def _no_logprob(values: Floats) -> Mask:
+    found: Mask = np.isnan(values) | (values > ROUNDED_UP)
+    return found
 
 
 def text_key(text: str) -> int:
@@ -101,7 +126,7 @@ def from_flat(
     names: Mapping[int, str],
 ) -> Scored:
     """From all positions' keys and log-probabilities behind each other; sizes: how many each position has."""
-    width = max(sizes, default=0)
+    width = max((1, *sizes))
     inside = np.arange(width)[None, :] < np.array(sizes, dtype=np.int64)[:, None]
     grid = np.full((len(sizes), width), MISSING, dtype=np.int64)
     values = np.full((len(sizes), width), -np.inf)

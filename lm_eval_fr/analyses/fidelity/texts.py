@@ -33,11 +33,12 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """passages in order; `empty` of the source's texts had nothing to compare."""
+    """passages in order; `empty` of the source's texts had nothing to compare. answers: they are a run's own."""
 
     passages: tuple[Passage, ...]
     empty: int
     source: str
+    answers: bool = False
 
 
 def read_texts(path: Path, *, limit: int | None = None, tasks: Sequence[str] = ()) -> Texts:
@@ -61,7 +62,7 @@ def read_texts(path: Path, *, limit: int | None = None, tasks: Sequence[str] = (
             break
     if not passages:
         raise InputError("no text to compare", where=path, remedy=f"give a run's folder, or a file: {SHAPE}")
-    return Texts(tuple(passages), empty, source)
+    return Texts(tuple(passages), empty, source, path.is_dir())
 
 
 def _of_run(run: Run) -> Iterator[Passage]:
