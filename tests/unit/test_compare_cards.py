@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lm_eval_fr.compare import CompareOptions, compare
+from lm_eval_fr.compare import CompareOptions, compare, pair_cards
 from lm_eval_fr.compare.pair_cards import samples_of
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
@@ -146,7 +146,7 @@ def test_the_worst_are_named_in_the_json(tmp_path: Path) -> None:
 
 
 def test_the_file_beside_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm_eval_fr.compare.pair_cards.REST_LIMIT", 7)
+    monkeypatch.setattr(pair_cards, "REST_LIMIT", 7)
     found = collect(pairing(tmp_path, size=300), judge_dir=None, budget=500, beside=tmp_path / "x.jsonl", seed=1)
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 7
     assert "The file beside holds 7 of the others" in (found.note or "")
