@@ -37,7 +37,6 @@ class RetryPolicy:
 
     attempts: int = 6  # without a reply: server errors, dropped, hanging and cut connections
     rate_limited: int = 20  # refused for the rate, which is nobody's fault
-    asks: int = 3  # replies that hold no verdict
     first_wait: float = 0.5
     longest_wait: float = 30.0
     longest_retry_after: float = 300.0  # a server that asks for more is left alone until the next run

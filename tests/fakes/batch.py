@@ -53,6 +53,15 @@ class FakeBatches:
     refuse_file: str | None = None  # the whole batch fails with this message
     cut_content: bool = False  # half of a file, then the connection goes; once
     drop_creation: bool = False  # the batch is made, the connection goes before the reply; once
+    unnamed: bool = False  # it is completed, and its files are not named yet
+    gone: bool = False  # another project's key: no batch of ours is known
+    lost_results: bool = False  # the files of results were deleted
+    refuse_creation: dict[str, Any] | None = None  # an error body for POST /batches
+    most_lines: int | None = None  # a longer file fails for its tokens
+    answered: Callable[[dict[str, Any]], list[bytes]] | None = None  # what is written instead of a good line
+    cancelled: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     created_at: int = 2_000_000_000
     files: dict[str, FakeFile] = field(default_factory=dict)
     batches: dict[str, FakeBatch] = field(default_factory=dict)
@@ -66,6 +75,7 @@ class FakeBatches:
             web.post("/v1/batches", self._create),
             web.get("/v1/batches", self._list),
             web.get("/v1/batches/{id}", self._retrieve),
+            web.post("/v1/batches/{id}/cancel", self._cancel),
             web.post("/v1/batch/jobs", self._create),
             web.get("/v1/batch/jobs", self._list),
             web.get("/v1/batch/jobs/{id}", self._retrieve),
@@ -85,7 +95,7 @@ class FakeBatches:
         return web.json_response(_page(found, request))
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
-        file = self.files.get(request.match_info["id"])
+        file = None if self.lost_results else self.files.get(request.match_info["id"])
         if file is not None and self.cut_content:
             self.cut_content = False
             response = web.StreamResponse(headers={"Content-Length": str(len(file.content))})
@@ -97,6 +107,8 @@ class FakeBatches:
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if (refused := self._unknown_key(request)) is not None:
             return refused
+        if self.refuse_creation is not None:
+            return web.json_response({"error": self.refuse_creation}, status=400)
         body = await request.json()
         mistral = request.path.endswith("/jobs")
         file_id = body["input_files"][0] if mistral else body["input_file_id"]
@@ -118,7 +130,9 @@ class FakeBatches:
         return web.json_response(_page(found, request))
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
-        batch = self.batches.get(request.match_info["id"])
+        if (refused := self._unknown_key(request)) is not None:
+            return refused
+        batch = None if self.gone else self.batches.get(request.match_info["id"])
         if batch is None:
             return _error(404, "no such batch", "not_found")
         if batch.status == "in_progress" and not self.hold:
@@ -128,6 +142,10 @@ class FakeBatches:
     def _run(self, batch: FakeBatch) -> None:
         lines = [json.loads(line) for line in self.files[batch.file_id].content.splitlines()]
         batch.total = len(lines)
+        if self.most_lines is not None and len(lines) > self.most_lines:
+            batch.status = "failed"
+            batch.message = "Enqueued token limit reached for judge-1 in organization org. Limit: 90 enqueued tokens."
+            return
         if self.refuse_file is not None:
             batch.status, batch.message = "failed", self.refuse_file
             return
@@ -157,8 +175,19 @@ class FakeBatches:
     def _result(self, lines: list[dict[str, Any]]) -> str | None:
         if not lines:
             return None  # a batch whose lines all failed has an error file and no other
-        content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        return self._add("result.jsonl", "batch_output", content.encode()).id
+        content = b"".join(
+            part + b"\n"
+            for line in lines
+            for part in (self.answered(line) if self.answered else [json.dumps(line, ensure_ascii=False).encode()])
+        )
+        return self._add("result.jsonl", "batch_output", content).id
+
+    async def _cancel(self, request: web.Request) -> web.StreamResponse:
+        batch = None if self.gone else self.batches.get(request.match_info["id"])
+        if batch is None:
+            return _error(404, "no such batch", "not_found")
+        self.cancelled.append(batch.id)
+        return web.json_response(self._show(batch, mistral=False))
 
     def _add(self, name: str, purpose: str, content: bytes) -> FakeFile:
         file = FakeFile(f"file-{len(self.files)}", name, purpose, content)
@@ -166,6 +195,8 @@ class FakeBatches:
         return file
 
     def _unknown_key(self, request: web.Request) -> web.Response | None:
+        self.headers.append(dict(request.headers))
+        self.paths.append(request.path)
         key = self.server.api_key
         if key is None or request.headers.get("Authorization") == f"Bearer {key}":
             return None
@@ -203,8 +234,8 @@ class FakeBatches:
             "input_file_id": batch.file_id,
             "metadata": batch.metadata,
             "status": batch.status,
-            "output_file_id": batch.output,
-            "error_file_id": batch.errors,
+            "output_file_id": None if self.unnamed else batch.output,
+            "error_file_id": None if self.unnamed else batch.errors,
             "errors": {"object": "list", "data": [{"message": batch.message}]} if batch.message else None,
             "created_at": batch.created_at,
             "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
