@@ -243,7 +243,6 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
         "seed": given.pop("seed"),
     }
     own = {name: given.pop(name) for name in ("judges", "margins", "recovered_from", "gate")}
-    given["parallel"] = dict(given["parallel"])
     flags = CompareFlags(of_one={"prices": prices, **o.drop_unset(given)}, of_all=of_all, **own)
     code = compare_command(runs, flags, to, show=click.echo, say=say, colour=_colour())
     if flags.gate:

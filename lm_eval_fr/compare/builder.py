@@ -37,7 +37,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     Raises UsageError for margins or prices that fit nothing here, InputError for a judge's folder of other runs.
     """
     margins = Margins(options.margins)
-    margins.check([*pairing.groups, *pairing.tasks])
+    margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel))
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
     compared = compare_rows(pairing, margins, options)
     tasks = with_holm(compared)

@@ -79,7 +79,8 @@ def compare_command(
         raise UsageError("goes with several candidates", where="--recovered-from")
     judge = flags.judges[0] if flags.judges else None
     other = runs[1] if len(runs) == 2 else None
-    report = compare(runs[0], other, judge=judge, margins=margins, **flags.of_one, **flags.of_all)
+    of_one = {**flags.of_one, "parallel": _parallel(flags.of_one.get("parallel") or ())}
+    report = compare(runs[0], other, judge=judge, margins=margins, **of_one, **flags.of_all)
     _check_gate(flags, [report])
     deliver(
         to,
@@ -102,6 +103,12 @@ def _margins(given: Sequence[tuple[str, float]]) -> dict[str, float]:
             raise UsageError(f"{name} has two margins", where="--margin", remedy="fix one, before looking")
         margins[name] = margin
     return margins
+
+
+def _parallel(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    if twice := next((name for i, (name, _) in enumerate(given) if name in dict(given[:i])), None):
+        raise UsageError(f"{twice} has two tasks beside it", where="--parallel", remedy="name another first: B=A")
+    return dict(given)
 
 
 def _check_many(flags: CompareFlags, to: Destinations) -> None:

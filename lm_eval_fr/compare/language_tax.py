@@ -2,62 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from lm_eval_fr.compare.compare_options import CompareOptions
-from lm_eval_fr.compare.margins import TAX
+from lm_eval_fr.compare.margins import TAX, Margins
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.report.model import LanguageTax
-from lm_eval_fr.stats import assess, paired_difference
+from lm_eval_fr.stats import Assessment, difference_of_differences
 
-KEYS = ("line", "id")  # of a document: the same question has the same in both languages
+KEYS = ("id", "line", "key")  # of a document: the same question has the same in both languages
+
+
+@dataclass(frozen=True)
+class _Losses:
+    """One task's documents by their key. values: candidate - reference, turned so that below 0 is a loss."""
+
+    task: PairedTask
+    rows: Mapping[str, int]
+    values: np.ndarray
+    on_unit_scale: bool
 
 
 def language_taxes(pairing: Pairing, options: CompareOptions) -> Iterator[LanguageTax]:
     """The difference of differences by question, for each pair of tasks that `options.parallel` names.
 
-    Raises UsageError for a task that was not compared, InputError for tasks that share no questions.
+    Raises UsageError for a task that was not compared, InputError for tasks whose documents do not match.
     """
-    scored = {task.task: task for task in pairing.tasks if not task.judged}
-    margin = options.margins.get(TAX)
+    scored = {task.task: task for task in pairing.tasks if task.scored}
     for name, other in options.parallel.items():
         for wanted in (name, other):
             if wanted not in scored:
                 remedy = nearest(wanted, scored) or f"scored tasks here: {', '.join(scored)}"
                 raise UsageError(f"no scored task {wanted!r} in this comparison", where="--parallel", remedy=remedy)
-        first, second = _losses(scored[name]), _losses(scored[other])
-        common = [key for key in first if key in second]
-        if len(common) < 2:
-            what = f"{name} and {other} share {len(common)} questions by their `{'` or `'.join(KEYS)}`"
-            raise InputError(what, where="--parallel", remedy="run both tasks on the same questions")
-        paired = paired_difference(
-            np.array([first[key] for key in common]),
-            np.array([second[key] for key in common]),
-            level=options.level,
-            margin=margin,
-        )
-        yield LanguageTax(
-            task=name, parallel=other, paired=paired, assessment=None if margin is None else assess(paired, margin)
-        )
+        if name == other:
+            raise UsageError(f"{name} beside itself", where="--parallel", remedy="name two tasks: A=B")
+        yield _tax(_losses(scored[name]), _losses(scored[other]), options)
 
 
-def _losses(task: PairedTask) -> Mapping[str, float]:
-    """Candidate - reference of each question, turned so that below 0 is a loss."""
+def _tax(first: _Losses, second: _Losses, options: CompareOptions) -> LanguageTax:
+    _check_same(first, second)
+    bounded = first.on_unit_scale and second.on_unit_scale
+    name, other = first.task.task, second.task.task
+    margin = options.margins.get(TAX, Margins(options.margins).of(name, unit_scale=bounded))
+    ours = np.array([*first.rows.values()])
+    theirs = np.array([second.rows[key] for key in first.rows])
+    paired, assessment = difference_of_differences(
+        first.values[ours],
+        second.values[theirs],
+        clusters=_clusters(first.task, ours, second.task, theirs),
+        level=options.level,
+        margin=margin,
+        bounded=bounded,
+    )
+    if assessment is not None and (first.task.no_verdict or second.task.no_verdict):
+        assessment = _withheld(assessment)
+    return LanguageTax(task=name, parallel=other, paired=paired, assessment=assessment)
+
+
+def _withheld(assessment: Assessment) -> Assessment:
+    return replace(assessment, verdict="no_verdict", documents_needed=None)
+
+
+def _losses(task: PairedTask) -> _Losses:
     metric = task.metrics[0]
     sign = 1.0 if task.higher_is_better[metric] else -1.0
-    found: dict[str, float] = {}
+    candidate, reference = task.candidate[metric], task.reference[metric]
+    rows: dict[str, int] = {}
+    field = ""
     for i, pair in enumerate(task.pairs()):
         doc = pair.reference.doc
-        key = next((f"{field}={doc[field]}" for field in KEYS if field in doc), None)
-        if key is None or key in found:
-            what = "no key" if key is None else f"the key {key} twice"
-            raise InputError(
-                f"document {pair.doc_id} of {task.task} has {what}",
-                where="--parallel",
-                remedy=f"give every question its own `{KEYS[0]}` or `{KEYS[1]}`, the same in both languages",
-            )
-        found[key] = sign * float(task.candidate[metric][i] - task.reference[metric][i])
-    return found
+        field = field or next((name for name in KEYS if doc.get(name) is not None), "")
+        key = doc.get(field)
+        if key is None or str(key) in rows:
+            what = f"no `{field or KEYS[0]}`" if key is None else f"the {field} {key} twice"
+            remedy = f"give every question its own {_listed(KEYS)}, the same in both tasks"
+            raise InputError(f"document {pair.doc_id} of {task.task} has {what}", where="--parallel", remedy=remedy)
+        rows[str(key)] = i
+    scores = np.concatenate([candidate, reference])
+    inside = bool(scores.size) and bool(scores.min() >= 0) and bool(scores.max() <= 1)
+    return _Losses(task, rows, sign * (candidate - reference), inside)
+
+
+def _check_same(first: _Losses, second: _Losses) -> None:
+    for one, other in ((first, second), (second, first)):
+        missing = [key for key in one.rows if key not in other.rows]
+        if missing:
+            what = f"{len(missing)} of {len(one.rows)} questions of {one.task.task} are not in {other.task.task}"
+            remedy = f"run both tasks on the same questions, with the same {_listed(KEYS)}"
+            raise InputError(f"{what}, first {missing[0]!r}", where="--parallel", remedy=remedy)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(f'`{name}`' for name in names[:-1])} or `{names[-1]}`"
+
+
+def _clusters(first: PairedTask, ours: np.ndarray, second: PairedTask, theirs: np.ndarray) -> np.ndarray | None:
+    """Questions that share an article in either language belong together."""
+    labels = [task.clusters[rows] for task, rows in ((first, ours), (second, theirs)) if task.clusters is not None]
+    if len(labels) < 2:
+        return labels[0] if labels else None
+    one, other = (np.unique(codes, return_inverse=True)[1] for codes in labels)
+    size = int(one.max()) + int(other.max()) + 2
+    edges = coo_array((np.ones(one.size), (one, other + int(one.max()) + 1)), shape=(size, size))
+    joined: np.ndarray = connected_components(edges, directed=False)[1][one]
+    return joined

@@ -28,8 +28,11 @@ class Margins:
     def judge(self) -> float | None:
         return self.given.get(JUDGE)
 
-    def check(self, tasks: Sequence[PairedTask | PairedGroup]) -> None:
-        """UsageError for a margin that is not a loss, or that names nothing here."""
+    def check(self, tasks: Sequence[PairedTask | PairedGroup], *, parallel: bool = False) -> None:
+        """UsageError for a margin that is not a loss, or that names nothing here.
+
+        parallel: whether a language tax is measured.
+        """
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]
         for name, margin in self.given.items():
@@ -43,6 +46,6 @@ class Margins:
                     where=f"--margin {shown}",
                     remedy=f"--margin {JUDGE}={margin}",
                 )
-            if name not in (*gold, GOLD, JUDGE, TAX, ""):
+            if name not in (*gold, GOLD, JUDGE, *([TAX] if parallel else []), ""):
                 advice = nearest(name, [*gold, JUDGE, GOLD]) or f"tasks here: {', '.join([*gold, JUDGE])}"
                 raise UsageError(f"no task {name} in this comparison", where=f"--margin {shown}", remedy=advice)

@@ -7,6 +7,7 @@ overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.
 
 from .betting import Planned
 from .differences import intraclass_correlation, paired_difference
+from .double_difference import difference_of_differences
 from .estimates import (
     Assessment,
     Cumulative,
@@ -77,6 +78,7 @@ __all__ = [
     "decide",
     "decide_by_judge",
     "degradation_detected",
+    "difference_of_differences",
     "documents_for_margin",
     "documents_needed",
     "exact_match_spread",
