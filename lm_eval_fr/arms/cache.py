@@ -58,7 +58,7 @@ class AnswerCache:
     """Wraps an lm-eval model. `path` is created; two runs at once on one file are refused.
 
     slice_size: how many requests the model gets at once; None: all. Answers of a slice are safe when it is done.
-    clean: what every text passes through on its way to the disk. model_args: the arm's.
+    clean: what every answer passes through. model_args: the arm's.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class AnswerCache:
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
             self._ask(method, ask, [requests[index] for index in part], [keys[index] for index in part], answers, part)
-        return [self._cut(request, answer) for request, answer in zip(requests, answers, strict=True)]
+        return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _note(self, method: str, requests: Sequence[Any]) -> None:
         """Keeps what is sent for each task; its requests have one set of settings."""
@@ -161,10 +161,12 @@ class AnswerCache:
                 sent = sent_by(self.lm, request.args[1], self._model_args) if words else None
                 self.sent[task] = (sent, int(getattr(request, "repeats", None) or 1))
 
-    def _cut(self, request: Any, answer: Any) -> Any:
-        """A stop that is not sent ends the answer here."""
+    def _finish(self, request: Any, answer: Any) -> Any:
+        """The answer as it is scored and logged: ended here by a stop that is not sent, and without a key."""
         sent, _ = self.sent[str(getattr(request, "task_name", ""))]
-        return cut_at(answer, sent.stop_applied_here) if sent is not None and isinstance(answer, str) else answer
+        if sent is None or not isinstance(answer, str):
+            return answer
+        return self._clean(cut_at(answer, sent.stop_applied_here))
 
     def _ask(
         self,

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import json as jsonlib
 import os
+import re
 import ssl
 import time
 import urllib.request
@@ -25,7 +26,7 @@ from urllib.parse import urlsplit, urlunsplit
 from lm_eval_fr.errors import LmEvalFrError, UsageError
 from lm_eval_fr.io.clean import BadJson, one_line, parse_json
 from lm_eval_fr.io.loops import run_async
-from lm_eval_fr.io.redaction import MASK, Redactor, has_credentials
+from lm_eval_fr.io.redaction import MASK, Redactor, has_credentials, is_secret
 from lm_eval_fr.io.replies import Kind, Problem, find_problem
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Http:
                 if 300 <= response.status < 400:
                     raise self._redirected(response)
                 content = await self._read(response, most_bytes or self.most_bytes, to)
-                found = {name.lower(): value for name, value in response.headers.items()}
+                found = {name.lower(): self.redactor.exact(value) for name, value in response.headers.items()}
                 return Answer(response.status, found, content, time.monotonic() - started)
         except TimeoutError:
             raise CallFailed(Problem("transport", f"no reply within {limit:g} s", billed=True)) from None
@@ -187,7 +188,7 @@ class Http:
         unpacker = zlib.decompressobj(PACKED[packing]) if packing in PACKED else None
         if unpacker is None and packing not in ("identity", ""):
             raise ValueError(f"the reply is packed as {packing}, which was not asked for")
-        kept, size = bytearray(), 0
+        kept, size, mask = bytearray(), 0, KeyMask(self.server)
         async for chunk in response.content.iter_any():
             part = chunk if unpacker is None else unpacker.decompress(chunk, most + 1 - size)
             size += len(part)
@@ -196,12 +197,15 @@ class Http:
                 said = f"the reply is larger than {most / MEGABYTE:g} MB"
                 raise CallFailed(Problem("server", said, response.status, billed=True))
             if to is not None and response.status == 200:
-                to.write(part)
+                to.write(mask.next(part))
             else:
-                kept += part
+                kept += mask.next(part)
         if unpacker is not None and size and not unpacker.eof:
             raise EOFError("the reply ends early")
-        return bytes(kept)
+        if to is not None and response.status == 200:
+            to.write(mask.rest())
+            return b""
+        return bytes(kept + mask.rest())
 
     def _redirected(self, response: ClientResponse) -> CallFailed:
         target = response.headers.get("Location", "")
@@ -226,6 +230,29 @@ class Http:
             code = getattr(error, "errno", None)
             said = f"no server answers ({os.strerror(code) if isinstance(code, int) and code > 0 else said})"
         return CallFailed(Problem(kind, one_line(self.redactor.message(str(said))), billed=billed))
+
+
+class KeyMask:
+    """A body, part by part, without the server's own key: some repeat what they are sent, and bodies are stored."""
+
+    def __init__(self, server: Server) -> None:
+        secrets = [value.removeprefix("Bearer ") for value in server.headers.values()]
+        forms = {form.encode() for form in Redactor(filter(is_secret, secrets), learn=False).forms}
+        self._pattern = re.compile(b"|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
+        self._longest = max(map(len, forms), default=1)
+        self._held = b""
+
+    def next(self, part: bytes) -> bytes:
+        """What can be handed on: not the last bytes, which might be the beginning of the key."""
+        if self._pattern is None:
+            return part
+        whole = self._pattern.sub(MASK.encode(), self._held + part)
+        ready = max(0, len(whole) - self._longest + 1)
+        self._held = whole[ready:]
+        return whole[:ready]
+
+    def rest(self) -> bytes:
+        return self._held
 
 
 def ask(

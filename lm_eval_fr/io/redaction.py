@@ -47,7 +47,7 @@ _learned: dict[str, None] = {}  # values of the variables that this process was 
 def key_from(variable: str | None) -> str:
     """The key in an environment variable, "" where there is none. From now on every redactor here masks it."""
     key = os.environ.get(variable, "").strip() if variable else ""
-    if _is_secret(key):
+    if is_secret(key):
         _learned[key] = None
     return key
 
@@ -55,18 +55,21 @@ def key_from(variable: str | None) -> str:
 def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The values of variables whose name says that they hold a key, longest first."""
     values = {value.strip() for name, value in environment.items() if KEY_NAME.search(name)}
-    return tuple(sorted(filter(_is_secret, values), key=len, reverse=True))
+    return tuple(sorted(filter(is_secret, values), key=len, reverse=True))
 
 
-def _is_secret(value: str) -> bool:
+def is_secret(value: str) -> bool:
     return len(value) >= SHORTEST and not value.isdigit() and not value.startswith("/")
 
 
 class Redactor:
-    """Replaces known secrets, and in messages also what looks like one by its form or its place."""
+    """Replaces known secrets, and in messages also what looks like one by its form or its place.
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = dict.fromkeys(secrets)
+    learn: whether keys that are read later, with `key_from`, are known too.
+    """
+
+    def __init__(self, secrets: Iterable[str], *, learn: bool = True) -> None:
+        self._secrets, self._learns = dict.fromkeys(secrets), learn
         self._learned = -1
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
@@ -74,14 +77,14 @@ class Redactor:
     @classmethod
     def from_environment(cls, also: Iterable[str] = ()) -> Redactor:
         """Knows the environment's keys, and `also`."""
-        return cls((*secrets_in(os.environ), *filter(_is_secret, also)))
+        return cls((*secrets_in(os.environ), *filter(is_secret, also)))
 
     @property
     def forms(self) -> tuple[str, ...]:
         """Every way in which a known secret may be written, longest first; those read with `key_from` included."""
         if self._learned != len(_learned):
             forms: dict[str, None] = {}
-            for secret in {**self._secrets, **_learned}:
+            for secret in {**self._secrets, **(_learned if self._learns else {})}:
                 inner, plain = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
                 forms |= dict.fromkeys((secret, inner, plain, quote(secret, safe="")))
             self._forms = tuple(sorted(forms, key=len, reverse=True))

@@ -94,6 +94,10 @@ class HostedChat(Patient, LocalChatCompletion):
     def header(self) -> dict[str, str]:
         return self._server().headers
 
+    @property
+    def eos_string(self) -> None:
+        """A chat ends its turn by itself: no end mark is sent that the task does not name."""
+
     def create_message(self, messages: Any, generate: bool = False) -> Any:
         """Also a prompt that lm-eval has made no chat of."""
         first = messages[0]

@@ -18,6 +18,7 @@ from lm_eval_fr.models.chat_replies import Reply, read_reply
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
 REFUSED_AT_FIRST = 3  # requests turned down with none answered: it is not the documents
 OUTAGE = 3  # documents without an answer at the end: the server's failure, not theirs
+AT_FIRST = 8  # refusals for the rate by a server that has never answered: about a minute
 PROBES = 3  # tries to reach a server that has never answered
 LONG_PAUSE = 5.0  # seconds; a shorter one is not worth a word
 SAY_EVERY = 30.0
@@ -163,7 +164,8 @@ class Sender:
 
     def _count_limited(self, problem: Problem) -> None:
         self._limited_in_a_row += 1
-        if self._limited_in_a_row >= self._policy.failures_in_a_row:
+        most = self._policy.failures_in_a_row if self._answered else min(AT_FIRST, self._policy.failures_in_a_row)
+        if self._limited_in_a_row >= most:
             what = f"{self._limited_in_a_row} calls in a row were refused for their rate: {problem}"
             raise self._error(what, problem, Unfinished, "the same command resumes; or lower num_concurrent=")
 
