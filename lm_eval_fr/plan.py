@@ -95,6 +95,7 @@ class Plan(Fields, frozen=True):
     judge: JudgePlan | None = None
     guarantee: Guarantee = "default"  # worst-case: whole articles may be lost unseen
     parallel: dict[str, str] = {}  # task -> the same questions in another language, for the language tax
+    strata: dict[str, tuple[str, ...]] = {}  # task -> strata, or their field, that are claims of their own
 
     @property
     def hash(self) -> str:
@@ -122,9 +123,10 @@ class Plan(Fields, frozen=True):
 _ADDED: Mapping[str, Any] = {
     "guarantee": "default",
     "parallel": {},
+    "strata": {},
 }
 _ADDED_TO_JUDGE: Mapping[str, Any] = {"controls": None, "trust_judge": False}
-_DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "parallel")
+_DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "parallel", "strata")
 
 
 def arm_hash(plan: Plan, arm: ArmPlan) -> str:

@@ -118,6 +118,7 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
         ("margins", plan.margins, [*gold, "gold", "judge", *(["language_tax"] if plan.parallel else [])]),
         ("metrics", plan.metrics, gold),
         ("filters", plan.filters, gold),
+        ("strata", plan.strata, gold),
         ("parallel", [*plan.parallel, *plan.parallel.values()], gold),
     ):
         for name in names:

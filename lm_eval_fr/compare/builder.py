@@ -23,6 +23,7 @@ from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, version
 from lm_eval_fr.compare.ranking import rank, worst
 from lm_eval_fr.compare.rows import compare_rows, with_holm
 from lm_eval_fr.compare.sentence import conclude
+from lm_eval_fr.compare.strata import check_strata, with_strata_holm
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report.model import Arm, Extra, JudgeResult, Provenance, Report
@@ -38,9 +39,10 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     """
     margins = Margins(options.margins)
     margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel))
+    check_strata(options.strata, [*pairing.groups, *pairing.tasks])
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
     compared = compare_rows(pairing, margins, options)
-    tasks = with_holm(compared)
+    tasks = with_strata_holm(with_holm(compared))
     claim = None if judged is None else judge_claim(judged, margins.judge, options.level)
     judge = claim.result if claim else None
     answers = {task.task: answers_of(task, options) for task in pairing.tasks}

@@ -17,7 +17,8 @@ from lm_eval_fr.plan import LEVEL, SEED, EarlierPlan
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
     """judge_dir: the folder that the judge wrote. margins: task ("gold": all tasks, "judge": the net win rate) to the
-    largest loss accepted. parallel: task to the same questions in another language. prices, cost_ratio: what an answer
+    largest loss accepted. parallel: task to the same questions in another language. strata: of a task,
+    those that were preregistered as claims. prices, cost_ratio: what an answer
     costs, or a reference answer in candidate answers. claims: a published table to hold against the runs.
     earlier_plans: those whose results were seen before. created and today are the caller's clock.
     """
@@ -31,6 +32,7 @@ class CompareOptions:
     prices: PriceFlags = NO_PRICES
     cost_ratio: float | None = None
     parallel: Mapping[str, str] = field(default_factory=dict)
+    strata: Mapping[str, Sequence[str]] = field(default_factory=dict)
     claims: Published | None = None
     fidelity: Fidelity | None = None
     allow: Collection[str] = ()

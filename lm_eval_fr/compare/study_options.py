@@ -28,6 +28,7 @@ def study_options(
         prices=_prices(plan, study),
         allow=plan.allow,
         parallel=plan.parallel,
+        strata=plan.strata,
         plan_hash=plan.hash,
         plan_text=(study / "plan.yaml").read_text(encoding="utf-8"),
         earlier_plans=earlier_plans,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy as np
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
+from lm_eval_fr.compare.strata import strata_of
 from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask
-from lm_eval_fr.report.model import Health, Secondary, Series, Stratum, TaskResult
+from lm_eval_fr.report.model import Health, Secondary, Series, TaskResult
 from lm_eval_fr.stats import Assessment, Difference, Interval, assess, paired_difference, recovery_interval
 
 DRAWS = 4_000
@@ -54,7 +54,17 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
         candidate_health=health(task.candidate_health),
         reference_health=health(task.reference_health),
         secondary=tuple(_secondary(task, name) for name in task.metrics[1:]),
-        strata=tuple(_strata(task, better, worse, level)),
+        strata=tuple(
+            strata_of(
+                task,
+                better,
+                worse,
+                level=level,
+                kind=paired.kind,
+                margin=margin,
+                preregistered=options.strata.get(task.task, ()),
+            )
+        ),
         allowed=task.allowed,
         reasons=_reasons(paired, assessment, recovery, scored, without)
         | ({} if task.no_verdict is None else {"verdict": task.no_verdict}),
@@ -69,21 +79,6 @@ def _oriented(task: PairedTask | PairedGroup, metric: str) -> tuple[np.ndarray, 
     """The scores so that the first minus the second is above 0 where the candidate is better."""
     candidate, reference = task.candidate[metric], task.reference[metric]
     return (candidate, reference) if task.higher_is_better[metric] else (reference, candidate)
-
-
-def _strata(task: PairedTask | PairedGroup, better: np.ndarray, worse: np.ndarray, level: float) -> Iterator[Stratum]:
-    """A description: no claim is made of a part that was not chosen beforehand."""
-    higher = task.higher_is_better[task.metrics[0]]
-    weights = task.weights.get(task.metrics[0])
-    for strata in task.strata:
-        for code, label in enumerate(strata.labels):
-            rows = strata.codes == code
-            clusters = None if task.clusters is None else task.clusters[rows]
-            # The values hold a document's weight in the whole: in a part of it they weigh otherwise.
-            part = 1.0 if weights is None else weights.mean() / weights[rows].mean()
-            paired = paired_difference(better[rows] * part, worse[rows] * part, clusters=clusters, level=level)
-            name = label if len(task.strata) == 1 else f"{strata.name}: {label}"
-            yield Stratum(name=name, paired=paired, higher_is_better=higher)
 
 
 def _on_unit_scale(scores: np.ndarray) -> bool:

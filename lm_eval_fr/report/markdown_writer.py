@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.sections import Cell, Code, Facts, Forest, Items, Part, Section, Table, Word
+from lm_eval_fr.report.sections import Cell, Claim, Code, Facts, Forest, Items, Part, Section, Table, Word
 
 MARKS = {"non_inferior": "✅", "inferior": "❌", "inconclusive": "❔", "no_verdict": "❔", None: "❔"}
 # An underscore inside a word is no emphasis; a bullet, a heading or a numbered item only begins a line.
@@ -79,8 +79,17 @@ def _forest(forest: Forest) -> str:
         cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
         note = f"<br>{escape(claim.note)}" if claim.note else ""
         rows.append([name, *map(escape, cells), f"{_cell(Word(claim.verdict))}{note}", flips])
+        rows += [_inner(inner) for inner in claim.strata]
     last = len(forest.header) - 1
     return table([*map(escape, forest.header), "lost and gained"], rows, left=(0, last, last + 1))
+
+
+def _inner(claim: Claim) -> list[str]:
+    """Indented; without a verdict it is no claim."""
+    flips = " · ".join(escape(words) for words, _ in claim.counts)
+    cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
+    verdict = "" if claim.verdict is None else _cell(Word(claim.verdict))
+    return [f"↳ {escape(claim.name)}", *map(escape, cells), verdict, flips]
 
 
 def _cell(cell: Cell) -> str:

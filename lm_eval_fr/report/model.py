@@ -144,9 +144,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum(Measured):
-    """The documents of one kind among a task's, or one subtask of a group: a description, not a claim."""
+    """The documents of one kind among a task's: a description, or a claim where a plan named it beforehand."""
 
     name: str
+    preregistered: bool = False
+    assessment: Assessment | None = None
+    p_holm: float | None = None
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.assessment is None else self.assessment.margin
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return verdict_of(self.assessment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,9 @@ def _forest(forest: Forest, columns: int) -> Iterator[str]:
         word = w.word(claim.verdict)
         rows.append([claim.name, claim.n, claim.values, claim.difference, claim.interval, claim.margin, word])
         for inner in claim.strata:
-            rows.append([f"  {inner.name}", inner.n, inner.values, inner.difference, inner.interval, "", ""])
+            verdict = "" if inner.verdict is None else w.word(inner.verdict)
+            cells = [inner.n, inner.values, inner.difference, inner.interval, inner.margin, verdict]
+            rows.append([f"  {inner.name}", *cells])
     last = len(forest.header) - 1
     shown = [[w.printable(cell) if i else cell for i, cell in enumerate(row)] for row in rows]
     yield from (f"  {line}" for line in fit(list(forest.header), shown, columns - 2, (0, last)))

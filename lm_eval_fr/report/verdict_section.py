@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Arm, Health, JudgeResult, Measured, Report, TaskResult
+from lm_eval_fr.report.model import Arm, Health, JudgeResult, Measured, Report, Stratum, TaskResult
 from lm_eval_fr.report.sections import Claim, Facts, Forest, Items, Part, Section, Word, section
 
 
@@ -59,7 +60,23 @@ def tasks_section(report: Report) -> Section | None:
     level = w.level_text(report.level)
     header = ("task", "n", "cand. / ref.", "diff.", level, "margin", "verdict")
     legend = "In points (hundredths) unless a metric has a unit of its own; difference = candidate − reference."
-    return section("tasks", "Every claim against its margin", (Forest(claims, header), legend))
+    parts = (Forest(claims, header), legend, strata_legend(report))
+    return section("tasks", "Every claim against its margin", parts)
+
+
+def strata_legend(report: Report) -> str:
+    strata = [stratum for task in report.tasks for stratum in task.strata]
+    claimed = sum(stratum.assessment is not None for stratum in strata)
+    if not strata:
+        return ""
+    if not claimed:
+        return (
+            "The kinds of documents within a task are a description, not claims: those are made of kinds that a plan "
+            "names beforehand, with a margin."
+        )
+    others = " The other kinds are a description, not claims." if claimed < len(strata) else ""
+    named = "is a claim of its own" if claimed == 1 else "are claims of their own, after Holm's correction over all"
+    return f"{w.plural(claimed, 'kind')} of documents that the plan named beforehand {named}.{others}"
 
 
 def _claims(report: Report) -> Iterator[Claim]:
@@ -77,7 +94,7 @@ def _task(t: TaskResult, floor: float | None, subtasks: tuple[TaskResult, ...]) 
     notes += [t.reasons[key] for key in ("verdict", "ci_low") if key in t.reasons]
     low, high = t.paired.interval.low, t.paired.interval.high
     drawn = t.margin is not None and low is not None and high is not None
-    inner = [_part(stratum.name, stratum) for stratum in t.strata] + [_part(one.task, one) for one in subtasks]
+    inner = [*map(_stratum, t.strata), *(_part(one.task, one) for one in subtasks)]
     return Claim(
         t.task,
         t.metric,
@@ -92,6 +109,11 @@ def _task(t: TaskResult, floor: float | None, subtasks: tuple[TaskResult, ...]) 
         counts=_flips(t),
         strata=tuple(inner),
     )
+
+
+def _stratum(one: Stratum) -> Claim:
+    margin = w.plain(one.margin, one.scale) if one.margin is not None else ""
+    return replace(_part(one.name, one), margin=margin, verdict=one.verdict)
 
 
 def _part(name: str, measured: Measured) -> Claim:

@@ -68,6 +68,7 @@ def test_plans_of_the_first_version_keep_their_hashes(text: str, plan_hash: str,
     [
         "guarantee: worst-case",
         "parallel: {piaf_fr: piaf_fr}",
+        "strata: {piaf_fr: [length]}",
         "judge: {profile: offline, controls: 0}",
         "judge: {profile: offline, trust_judge: true}",
     ],
@@ -132,6 +133,7 @@ def test_arm_hash_depends_on_the_work_and_the_arm_only() -> None:
         (("name: test", "name: .hidden"), 1, ["not a folder's name"]),
         (("name: test", 'name: "a\\e[2J"'), 1, ["not a folder's name"]),
         (("name: test", "guarantee: worst\nname: test"), 1, ["worst"]),
+        (("name: test", "strata: {piaf: [length]}\nname: test"), 1, ["'piaf'", "did you mean 'piaf_fr'"]),
         (("name: test", "parallel: {piaf: piaf_fr}\nname: test"), 1, ["'piaf'", "did you mean 'piaf_fr'"]),
         (
             ("  model: fr-baseline", "  model: fr-baseline\n  prices: {hour: 1, output: 2, input: 1}"),

@@ -1,0 +1,101 @@
+"""A task's documents by kind: a description, and claims where a plan named them before anybody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lm_eval_fr.errors import UsageError, nearest
+from lm_eval_fr.pairing import PairedGroup, PairedTask
+from lm_eval_fr.report.model import Stratum, TaskResult
+from lm_eval_fr.stats import Assessment, Kind, Verdict, assess, holm, paired_difference
+
+WHERE = "strata of the plan"
+
+
+def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[PairedTask | PairedGroup]) -> None:
+    """UsageError for strata of a task that is not here, or that it does not have."""
+    scored = {task.task: task for task in tasks if not task.judged}
+    for name, wanted in preregistered.items():
+        task = scored.get(name)
+        if task is None:
+            remedy = nearest(name, scored) or f"scored tasks here: {', '.join(scored)}"
+            raise UsageError(f"no scored task {name} in this comparison", where=WHERE, remedy=remedy)
+        known = [known for strata in task.strata for known in (strata.name, *strata.labels)]
+        if unknown := next((one for one in wanted if one not in known), None):
+            remedy = nearest(unknown, known) or (f"it has {', '.join(known)}" if known else "it has none")
+            raise UsageError(f"{name} has no stratum {unknown!r}", where=WHERE, remedy=remedy)
+
+
+def strata_of(
+    task: PairedTask | PairedGroup,
+    better: np.ndarray,
+    worse: np.ndarray,
+    *,
+    level: float,
+    kind: Kind,
+    margin: float | None,
+    preregistered: Sequence[str],
+) -> Iterator[Stratum]:
+    """preregistered: names of strata, or of a field that has them; these are held against the task's margin."""
+    higher = task.higher_is_better[task.metrics[0]]
+    weights = task.weights.get(task.metrics[0])
+    for strata in task.strata:
+        for code, label in enumerate(strata.labels):
+            rows = strata.codes == code
+            clusters = None if task.clusters is None else task.clusters[rows]
+            # The values hold a document's weight in the whole: in a part of it they weigh otherwise.
+            part = 1.0 if weights is None else weights.mean() / weights[rows].mean()
+            claimed = strata.name in preregistered or label in preregistered
+            against = margin if claimed else None
+            paired = paired_difference(
+                better[rows] * part,
+                worse[rows] * part,
+                clusters=clusters,
+                level=level,
+                kind="unbounded" if kind == "unbounded" else None,
+                margin=against,
+            )
+            yield Stratum(
+                name=label if len(task.strata) == 1 else f"{strata.name}: {label}",
+                paired=paired,
+                higher_is_better=higher,
+                preregistered=claimed,
+                assessment=None if against is None else assess(paired, against),
+            )
+
+
+def with_strata_holm(tasks: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
+    """The preregistered strata of all tasks are one family: a verdict is what is left of it after Holm's correction.
+
+    A task of which nothing may be claimed has no stratum of which something may.
+    """
+    claims = [stratum.assessment for task in tasks for stratum in task.strata]
+    better = iter(holm([None if claim is None else claim.p_non_inferior for claim in claims]))
+    worse = iter(holm([None if claim is None else claim.p_inferior for claim in claims]))
+    return tuple(
+        replace(
+            task,
+            strata=tuple(_corrected(stratum, next(better), next(worse), task.verdict) for stratum in task.strata),
+        )
+        for task in tasks
+    )
+
+
+def _corrected(stratum: Stratum, better: float | None, worse: float | None, of_task: Verdict | None) -> Stratum:
+    found = stratum.assessment
+    if found is None:
+        return stratum
+    alpha = (1 - found.interval.level) / 2
+    stands = {"non_inferior": better, "inferior": worse}.get(found.verdict)
+    return replace(stratum, p_holm=better, assessment=_decided(found, stands, alpha, of_task))
+
+
+def _decided(found: Assessment, p_holm: float | None, alpha: float, of_task: Verdict | None) -> Assessment:
+    if of_task == "no_verdict":
+        return replace(found, verdict="no_verdict", documents_needed=None)
+    if found.verdict in ("non_inferior", "inferior") and (p_holm is None or p_holm > alpha):
+        return replace(found, verdict="inconclusive")
+    return found
