@@ -32,6 +32,7 @@ from lm_eval_fr.io.locks import Lock
 from lm_eval_fr.io.sqlite import explain, open_store
 from lm_eval_fr.judge.asking.judge_instructions import PROMPT_VERSION
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile
+from lm_eval_fr.judge.verdicts.reply_counter import ReplyCounter, check_whole, stored_replies
 
 FORMAT = "1"
 Source = Literal["live", "batch", "offline"]
@@ -155,7 +156,7 @@ class Journal:
     """One open journal. Its methods may be called from any thread; a `Future` is done when its row is on disk."""
 
     def __init__(
-        self, path: Path, lock: Lock, counter: _Counter, reader: sqlite3.Connection, writer: sqlite3.Connection
+        self, path: Path, lock: Lock, counter: ReplyCounter, reader: sqlite3.Connection, writer: sqlite3.Connection
     ) -> None:
         self.path = path
         self.salt = bytes.fromhex(reader.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0])
@@ -179,12 +180,12 @@ class Journal:
         with ExitStack() as opened:
             lock = Lock(path, kind=JournalError)
             opened.callback(lock.release)
-            counter = _Counter(path)
+            counter = ReplyCounter(path)
             opened.callback(counter.close)
             writer = open_store(path, SCHEMA, kind=JournalError)
             opened.callback(writer.close)
             try:
-                _check_whole(writer, counter, path)
+                check_whole(writer, counter, path)
                 _prepare(writer, path)
                 journal = cls(path, lock, counter, open_store(path, kind=JournalError), writer)
             except sqlite3.Error as error:
@@ -289,7 +290,7 @@ class Journal:
     def count(self) -> int:
         """How many replies there are."""
         with self._reading:
-            return _stored(self._reader)
+            return stored_replies(self._reader)
 
     def failures(self) -> list[tuple[int, str, float | None, int]]:
         """Judge, kind, dollars at most (None when any is unknown) and count of the attempts without a reply."""
@@ -357,7 +358,7 @@ class Journal:
                 if job.settles is not None:
                     self._writer.execute("DELETE FROM sending WHERE id = ?", (job.settles,))
             self._writer.execute("COMMIT")
-            self._counter.write(_stored(self._writer))
+            self._counter.write(stored_replies(self._writer))
         except sqlite3.Error as error:
             return explain(error, self.path, JournalError)
         except Exception as error:  # a thread that dies would leave its callers waiting for ever
@@ -365,45 +366,6 @@ class Journal:
         for job, row in zip(work, rows, strict=True):
             job.done.set_result(row)
         return None
-
-
-class _Counter:
-    """How many replies were stored, beside the journal and not in it: a journal that was copied or restored without its
-    log opens without a word and has fewer. Written after each commit, so it never says too much."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.with_name(f"{path.name}.count")
-        self.path.touch()
-        self._file = self.path.open("r+b", buffering=0)
-
-    def read(self) -> int:
-        said = self._file.read(40).strip()
-        return int(said) if said.isdigit() else 0
-
-    def write(self, stored: int) -> None:
-        self._file.seek(0)
-        self._file.write(b"%020d\n" % stored)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _check_whole(store: sqlite3.Connection, counter: _Counter, path: Path) -> None:
-    """JournalError where replies that were stored are not there: they would be paid again."""
-    stored, counted = _stored(store), counter.read()
-    if stored < counted:
-        log = f"{path.name}-wal"
-        raise JournalError(
-            f"holds {stored:,} replies, and {counted:,} were stored: {log} is missing, or this is an older copy",
-            where=path,
-            remedy=f"copy back both files, or give another --out; to go on without them delete {counter.path.name}",
-        )
-    counter.write(stored)
-
-
-def _stored(store: sqlite3.Connection) -> int:
-    """No reply is ever deleted."""
-    return int(store.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()[0])
 
 
 def _prepare(writer: sqlite3.Connection, path: Path) -> None:
