@@ -32,7 +32,10 @@ def main() -> None:
 
 
 def _command_line() -> str:
-    return shlex.join(["lm-eval-fr", *sys.argv[1:]])
+    """As typed, for the record: without what looks like a key."""
+    from lm_eval_fr.io.redaction import Redactor
+
+    return Redactor.from_environment().message(shlex.join(["lm-eval-fr", *sys.argv[1:]]))
 
 
 def _colour() -> bool:
