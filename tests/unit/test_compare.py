@@ -464,7 +464,7 @@ def test_the_judges_own_noise_and_controls(tmp_path: Path) -> None:
     shown = " ".join(every_format(report).split())
     assert "cannot be told from noise: between two runs of one arm the judge found 10.0" in shown
     assert "the real answer won 19 of 20" in shown
-    assert "gain +25.0 points" in shown
+    assert "gains +25.0 points" in shown
     assert "Cohen's kappa 0.61" in shown
 
 
