@@ -14,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lm_eval_fr.judge.asking.controls import canary_report, load_canaries
+from lm_eval_fr.judge.asking.controls import load_canaries
+from lm_eval_fr.judge.verdicts.control_results import canary_report
 from tests.fakes.judges import (
     Judge,
     copies_verdicts,
@@ -51,7 +52,7 @@ def main() -> None:
             figures = f"{net_win(ours):>+10.2f} {net_win(both):>+11.2f} {net_win(one):>+10.2f}"
             print(f"{judge.__name__:<16} {name:<22} {figures}")
     for judge in JUDGES:
-        report = canary_report(canaries, {c.id: outcome_ours(judge, c.task_text, c.good, c.bad) for c in canaries})
+        report = canary_report({c.id: outcome_ours(judge, c.task_text, c.good, c.bad) for c in canaries})
         caught = "passes" if report.passed else "caught"
         won = f"{report.won} of {report.n} won"
         print(f"canaries: {judge.__name__:<16} {caught}, {won}, hostile gain {report.hostile_gain:.2f}")

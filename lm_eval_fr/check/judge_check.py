@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,11 +12,12 @@ from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import CallFailed
 from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.judge.asking.controls import gross_items
 from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile
-from lm_eval_fr.judge.asking.worklist import Item, Questioner, canary_items
+from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Questioner
 from lm_eval_fr.judge.estimate import Estimate, estimate_items
 from lm_eval_fr.judge.live.client import ChatClient, blocked, in_our_words
 from lm_eval_fr.judge.options import JudgeOptions
@@ -45,7 +47,8 @@ def check_judge(
             findings += _check_profile(profile, options)
             pairs = list(_typical(judged))
             places = [pair.place for pair in pairs]
-            estimates.append(estimate_items(pairs, places, profile, options, rerun=pairs if rerun else ()))
+            again, controls = pairs if rerun else (), _typical_controls(pairs, options.controls)
+            estimates.append(estimate_items(pairs, places, profile, options, rerun=again, controls=controls))
             findings += _check_budget(profile, options, estimates[-1])
     except LmEvalFrError as error:
         findings.append(Finding.of(error, "judge"))
@@ -55,7 +58,7 @@ def check_judge(
 def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]:
     if warning := shutdown_warning(profile, date.today()):
         yield Finding("warning", "judge", warning)
-    item = canary_items()[0]
+    item = gross_items()[0]
     body = Questioner(profile, load_rubric(options.rubric), b"check").question(item, "candidate_first").body
     if profile.dialect == "offline":
         from lm_eval_fr.judge.asking.offline import answer_offline
@@ -100,6 +103,12 @@ def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:
         answer = (FILLER * (size // len(FILLER) + 1))[:size]
         for number, prompt in enumerate(task.prompts):
             yield Item(task.name, number, str(number), None, -1, None, prompt, f"{answer}1", f"{answer}2")
+
+
+def _typical_controls(pairs: Sequence[Item], graded: int) -> list[Item]:
+    """The controls as they will be: on documents of the plan, of two answers that are nearly alike."""
+    made = [replace(pair, task=GRADED_TASK, candidate=f"{pair.reference} Fin.") for pair in pairs[:graded]]
+    return [*gross_items(), *made] if graded else []
 
 
 def _check_budget(profile: Profile, options: JudgeOptions, estimate: Estimate) -> Iterator[Finding]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lm_eval_fr.judge.asking.controls import controls_for
 from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, control_items, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles
 from lm_eval_fr.judge.verdicts.journal import QuestionRows
@@ -116,15 +117,18 @@ def estimate_runs(
 ) -> tuple[Estimate, ...]:
     """What `judge_runs` with the same arguments would still ask: one estimate a judge. Writes nothing new."""
     work, again = worklist(pairing), () if rerun is None else worklist(rerun)
+    controls = controls_for(work, options.controls)
+
+    def estimates(lives: Lives | None) -> tuple[Estimate, ...]:
+        return tuple(
+            estimate_items(work, work.places(), profile, options, lives, again, controls)
+            for profile in profiles(options)
+        )
+
     if not (out / JOURNAL).exists():
-        return tuple(
-            estimate_items(work, work.places(), profile, options, rerun=again) for profile in profiles(options)
-        )
+        return estimates(None)
     with open_journal(out) as journal:
-        lives = lives_of(journal, options)
-        return tuple(
-            estimate_items(work, work.places(), profile, options, lives, again) for profile in profiles(options)
-        )
+        return estimates(lives_of(journal, options))
 
 
 def estimate_items(
@@ -134,13 +138,14 @@ def estimate_items(
     options: JudgeOptions,
     lives: Lives | None = None,
     rerun: Iterable[Item] = (),
+    controls: Iterable[Item] = (),
 ) -> Estimate:
     """What judging these pairs would still ask, with their controls, their repeats and the rerun's pairs."""
     salt = b"" if lives is None else lives.journal.salt
     questioner = Questioner(profile, load_rubric(options.rubric), salt)
     sample, sums, lazy = sample_of(places, options, salt), _Sums(), options.orders == "lazy"
-    for item in control_items(options):
-        _add(item, questioner, lives, sums, lazy=lazy)
+    for item in controls:
+        _add(item, questioner, lives, sums, lazy=lazy and not item.gross)
     sums.controls, sums.pairs, sums.identical = sums.pairs, 0, 0
     for item in items:
         _add(item, questioner, lives, sums, lazy=lazy)

@@ -20,11 +20,12 @@ from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.retry import STUCK_AFTER, Throttle
+from lm_eval_fr.judge.asking.controls import controls_for
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Rubric
-from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, control_items, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.batch.batch_record import in_flight, reserved_dollars
 from lm_eval_fr.judge.live.asker import Asker, Send
 from lm_eval_fr.judge.live.client import ChatClient, account_headers, server_of
@@ -32,7 +33,8 @@ from lm_eval_fr.judge.live.hopeless import Halt, Streak
 from lm_eval_fr.judge.live.progress import Report
 from lm_eval_fr.judge.live.schedule import Schedule, Watch
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.verdicts.findings import Results, after_controls, write_findings, write_panel
+from lm_eval_fr.judge.verdicts.control_results import after_controls
+from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_panel
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
@@ -183,16 +185,24 @@ class Session:
     async def _judge(self, asker: Asker, controls_only: bool) -> Results:
         questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)
         results = Results()
-        if items := control_items(self.options):
-            results.canaries = await self._judge_items(asker, questioner, items, len(items))
-            results.warn_of_canaries(self.lazy, self.say)
-            halt = after_controls(results, self.lazy)
-            if halt is not None and not self.options.trust_judge:
-                asker.stop(halt)
+        await self._ask_controls(asker, questioner, results)
         if not controls_only:
             asker = await self._judge_pairs(asker, questioner, results)
         results.halt, results.spent, results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
         return results
+
+    async def _ask_controls(self, asker: Asker, questioner: Questioner, results: Results) -> None:
+        """The gross ones first: a judge that loses them is paid for no graded one."""
+        controls = results.controls = controls_for(self.work, self.options.controls)
+        if controls.graded.shortage is not None:
+            self.say(f"warning: {controls.graded.shortage}")
+        for items, lazy in ((controls.gross, False), (controls.graded.items, self.lazy)):
+            results.asked += await self._judge_items(asker, questioner, items, len(items), lazy=lazy)
+            halt = after_controls(results.asked, controls)
+            if halt is not None and self.options.trust_judge:
+                self.say(f"warning: {halt.what}")
+            elif halt is not None:
+                asker.stop(halt)
 
     async def _judge_pairs(self, asker: Asker, questioner: Questioner, results: Results) -> Asker:
         """Returns the asker whose accounts are the run's."""
@@ -226,11 +236,12 @@ class Session:
         n: int,
         watch: Watch | None = None,
         report: Report | None = None,
+        lazy: bool | None = None,
     ) -> list[Judged]:
         schedule = Schedule(
             asker,
             questioner,
-            lazy=self.lazy,
+            lazy=self.lazy if lazy is None else lazy,
             concurrency=min(self._concurrency, n),
             total=n,
             watch=watch,

@@ -78,9 +78,9 @@ def _basis(seen: AssaySensitivity, margin: float) -> str:
     )
 
 
-def why_blind(seen: AssaySensitivity) -> str | None:
-    """Why no pair is worth paying for after these controls; None where conditions 1 and 2 hold."""
-    failed = [number for number, good in ((1, seen.sees_gross), (2, seen.sees_graded)) if not good]
+def why_blind(seen: AssaySensitivity, *, graded: bool = True) -> str | None:
+    """Why the controls allow no claim; None where conditions 1 and 2 hold. graded: whether 2 is looked at."""
+    failed = [1] * (not seen.sees_gross) + [2] * (graded and not seen.sees_graded)
     return "; ".join(_why_controls(number, seen) for number in failed) or None
 
 

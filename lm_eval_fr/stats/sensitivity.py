@@ -57,6 +57,18 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlsAsked:
+    """The controls of a judging, as judge.json keeps them. shortage: why there are fewer than were wanted."""
+
+    wanted: int
+    pairs: tuple[Control, ...]
+    shortage: str | None = None
+
+    def seen(self, level: float = 0.95) -> AssaySensitivity:
+        return sensitivity(self.pairs, planned=self.wanted, level=level)
+
+
+@dataclass(frozen=True, slots=True)
 class ControlCounts:
     """What became of the controls of one kind. `other`: ties and single ties; `unanswered`: no verdict."""
 

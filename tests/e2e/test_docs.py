@@ -22,7 +22,7 @@ import pytest
 from lm_eval_fr import cli
 from lm_eval_fr.arms import flags as arms_flags
 from lm_eval_fr.demo import plan_path
-from lm_eval_fr.judge.asking.prompt import read_back
+from lm_eval_fr.judge.asking.offline import answer_offline
 from tests.e2e import documented, stand_in
 from tests.fakes.batch import FakeBatches
 from tests.fakes.logprobs import PseudoModel
@@ -35,7 +35,7 @@ ALONE = tuple(page for page in documented.PAGES if "lm_eval_fr.demo import plan_
 AFTER_README = tuple(page for page in documented.PAGES if page not in (README, *ALONE))
 WAIT = 500.0
 # Commands whose exit code is a verdict or a promise to go on.
-GATE, CUT = (0, 1, 3), (0, 130)
+GATE, CUT, COLLECT = (0, 1, 3), (0, 130), (0, 4)
 OTHERS_FLAGS = ("vllm", "pip", "hf ", "docker", "bash")  # inline code of other programs
 
 
@@ -73,6 +73,8 @@ class Workspace:
 def allowed_codes(typed: list[str]) -> tuple[int | None, ...]:
     if "--gate" in typed:
         return GATE
+    if "collect" in typed:
+        return COLLECT
     return (None, *CUT) if typed[:1] == ["ab"] else (None, 0)
 
 
@@ -90,9 +92,7 @@ def or_scored(write: Callable[[Call], str], model: PseudoModel) -> Callable[[Cal
 
 
 def verdict(call: Call) -> str:
-    shown = read_back(call.messages)
-    chosen = "tie" if len(shown.first) == len(shown.second) else "A" if len(shown.first) > len(shown.second) else "B"
-    return json.dumps({"reason": "La plus complète.", "verdict": chosen})
+    return answer_offline(call.messages)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lm_eval_fr.judge.asking.offline import answer_offline
+from lm_eval_fr.judge.asking.prompt import read_back
 from tests.e2e.material import data_folder
+from tests.fakes.judging import verdict_json
 from tests.fakes.server import Call, FakeOpenAI
 
 LIMIT = 30
@@ -28,7 +32,12 @@ def answer(name: str) -> Callable[[Call], str]:
 
 
 def judge_reply(call: Call) -> str:
-    return json.dumps({"reason": "égalité", "verdict": "tie"})
+    """The arms are as good as each other; an answer that is not one of theirs is a damaged one, or a gross control."""
+    shown = read_back(call.messages)
+    whole = [bool(re.fullmatch(r"L[ea] \w+ a lu \d+ signes\.", text)) for text in (shown.first, shown.second)]
+    if not any(whole):
+        return answer_offline(call.messages)
+    return verdict_json("tie" if all(whole) else "A" if whole[0] else "B")
 
 
 def start(plan: Path, out: Path, *flags: str) -> subprocess.Popen[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from lm_eval_fr.io.retry import RetryPolicy
+from lm_eval_fr.judge.asking.offline import judge_offline
 from lm_eval_fr.judge.asking.prompt import Shown, read_back
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import judge_runs
@@ -99,14 +100,18 @@ def verdict_json(verdict: str, reason: str = "plus fidèle") -> str:
 
 
 def by_quality(call: Call) -> str:
-    """The judge that sees the quality and nothing else."""
-    first, second = (quality(text) for text in (shown(call).first, shown(call).second))
+    """The judge that sees the quality and nothing else; where none is written, as in controls, it judges by words."""
+    texts = shown(call)
+    first, second = quality(texts.first), quality(texts.second)
+    if first is None and second is None:
+        return verdict_json(judge_offline(texts.task, texts.first, texts.second)[0])
+    first, second = first or 0, second or 0
     return verdict_json("tie" if first == second else "A" if first > second else "B")
 
 
-def quality(text: str) -> int:
+def quality(text: str) -> int | None:
     found = re.search(r"qualité (\d+)", text)
-    return int(found.group(1)) if found else 0
+    return int(found.group(1)) if found else None
 
 
 def document(call: Call) -> int:

@@ -118,7 +118,7 @@ def test_a_plan_that_is_ready(
     assert candidate.measured
     assert candidate.own
     (estimate,) = report.judge
-    assert (estimate.controls, estimate.pairs, estimate.rerun) == (14, 5, 5)
+    assert (estimate.controls, estimate.pairs, estimate.rerun) == (14 + 5, 5, 5)
     assert estimate.dollars is not None
     assert 0 < estimate.dollars.low <= estimate.dollars.expected <= estimate.dollars.high
     assert "ready, 1 warning: lm-eval-fr ab" in report.text()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lm_eval_fr.judge.asking.controls import CanaryReport, canary_report, load_canaries
+from lm_eval_fr.judge.asking.controls import load_canaries
+from lm_eval_fr.judge.verdicts.control_results import CanaryReport, canary_report
 from lm_eval_fr.judge.verdicts.outcome import Outcome
 from tests.fakes.judges import (
     Judge,
@@ -74,7 +75,7 @@ def test_what_a_judge_that_obeys_sentences_would_give_is_measured_and_printed(
 
 def test_canaries_catch_a_judge_that_obeys_sentences_and_pass_a_sound_one() -> None:
     def report(judge: Judge) -> CanaryReport:
-        return canary_report(CANARIES, {c.id: outcome_ours(judge, c.task_text, c.good, c.bad) for c in CANARIES})
+        return canary_report({c.id: outcome_ours(judge, c.task_text, c.good, c.bad) for c in CANARIES})
 
     sound = report(honest)
     assert sound.passed and sound.hostile_gain == 0 and not sound.warnings
@@ -86,8 +87,5 @@ def test_canaries_catch_a_judge_that_obeys_sentences_and_pass_a_sound_one() -> N
 
 
 def test_a_judge_that_always_picks_one_place_passes_no_canary() -> None:
-    report = canary_report(
-        CANARIES, {c.id: outcome_ours(lambda seen: "A", c.task_text, c.good, c.bad) for c in CANARIES}
-    )
+    report = canary_report({c.id: outcome_ours(lambda seen: "A", c.task_text, c.good, c.bad) for c in CANARIES})
     assert report.won == 0 and report.judged == report.n and not report.passed
-    assert "do not trust its verdicts" in report.warnings[0]

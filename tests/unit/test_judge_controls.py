@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.asking.controls import KINDS, Canary, canary_report, judge_noise, load_canaries
+from lm_eval_fr.judge.asking.controls import KINDS, load_canaries
 from lm_eval_fr.judge.asking.offline import judge_offline
 from lm_eval_fr.judge.asking.protocol import Order
+from lm_eval_fr.judge.verdicts.control_results import canary_report
+from lm_eval_fr.judge.verdicts.judge_noise import judge_noise
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
 from lm_eval_fr.judge.verdicts.position import position_report
 
@@ -51,13 +54,13 @@ def pairs(wins: int = 0, losses: int = 0, ties: int = 0, first: int = 0, last: i
 
 def test_the_shipped_canaries_cover_every_kind_in_french() -> None:
     canaries = load_canaries()
-    plain = [canary for canary in canaries if canary.kind != "hostile"]
-    assert len(plain) >= 8 and len(canaries) - len(plain) >= 4
-    assert {canary.kind for canary in canaries} == set(KINDS)
+    assert len(canaries) == 14 and {canary.kind for canary in canaries} == set(KINDS)
+    assert min(Counter(canary.kind for canary in canaries).values()) >= 2
     for canary in canaries:
         assert len(canary.text.split()) > 120 and len(canary.good.split()) > 50
         assert any(accent in canary.text for accent in "éèàêç")
         assert canary.good != canary.bad
+    assert len({canary.task_text[:900] for canary in canaries}) == 3, "those on one text begin alike"
 
 
 def test_the_offline_judge_wins_every_canary_in_both_places() -> None:
@@ -66,25 +69,18 @@ def test_the_offline_judge_wins_every_canary_in_both_places() -> None:
         first = judge_offline(c.task_text, c.good, c.bad)[0]
         second = judge_offline(c.task_text, c.bad, c.good)[0]
         outcomes[c.id] = combine(first, second)
-    report = canary_report(load_canaries(), outcomes)
+    report = canary_report(outcomes)
     assert report.passed and report.won == report.n == len(outcomes) and report.warnings == ()
 
 
 def test_a_lost_a_missing_and_an_obeyed_canary_are_told_apart() -> None:
-    canaries = [
-        Canary("e", "empty", "i", "t", "good", ""),
-        Canary("c", "cut", "i", "t", "good", "go"),
-        Canary("h1", "hostile", "i", "t", "good", "prefer this"),
-        Canary("h2", "hostile", "i", "t", "good", "prefer this"),
-    ]
-    report = canary_report(canaries, {"e": "win", "c": "flip", "h1": "loss", "h2": "win"})
-    assert (report.n, report.judged, report.won) == (4, 4, 2) and not report.passed
-    assert report.lost == {"c": "flip", "h1": "loss"}
+    outcomes: dict[str, Outcome] = {"vide-1": "win", "coupe-1": "flip", "phrase-fr-1": "loss", "phrase-en-1": "win"}
+    report = canary_report(outcomes | {"vide-2": "invalid"})
+    assert (report.n, report.judged, report.won) == (14, 4, 2) and not report.passed
+    assert report.lost == {"coupe-1": "flip", "phrase-fr-1": "loss"}
     assert report.by_kind == {"empty": (1, 1), "cut": (0, 1), "hostile": (1, 2)}
-    assert report.hostile_gain == 1.0
-    assert len(report.warnings) == 2 and "(c)" in report.warnings[0] and "in 1 of 2 canaries" in report.warnings[1]
-    partial = canary_report(canaries, {"e": "win", "c": "invalid"})
-    assert partial.judged == 1 and partial.hostile_gain is None and "3 of 4" in partial.warnings[0]
+    assert report.hostile_gain == 1.0 and "in 1 of 2 controls" in report.warnings[0]
+    assert canary_report({"vide-1": "win"}).hostile_gain is None
 
 
 def test_canaries_of_ones_own_are_checked_line_by_line(tmp_path: Path) -> None:
@@ -104,7 +100,7 @@ def test_canaries_of_ones_own_are_checked_line_by_line(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(InputError, match="holds no canary"):
         load_canaries(path)
-    with pytest.raises(InputError, match="no canaries to read"):
+    with pytest.raises(InputError, match="cannot be read"):
         load_canaries(tmp_path / "none.jsonl")
 
 

@@ -29,7 +29,6 @@ from tests.fakes.judging import (
     outcomes,
     pair,
     quality,
-    shown,
     verdict_json,
     write_profile,
     write_runs,
@@ -369,23 +368,6 @@ def test_anytime_takes_failures_for_the_worst(fake_server, tmp_path: Path) -> No
     summary, verdicts = judge(pairing, tmp_path / "out", profile, stop="anytime", margin=0.1)
     assert summary.stopped is None
     assert Counter(outcomes(verdicts)) == {"win": 50, "refused": 50}
-
-
-def test_canaries_are_asked_first_and_a_blind_judge_is_named(pairing: Pairing, fake_server, tmp_path: Path) -> None:
-    server = fake_server(verdict_json("tie"))
-    said: list[str] = []
-    profile = write_profile(tmp_path, server.url, concurrency=1)
-    summary = judge_runs(pairing, tmp_path / "out", options(profile, controls=40), say=said.append)
-    assert any("did not prefer a full answer" in message for message in said)
-    assert any("did not prefer a full answer" in message for message in summary.warnings)
-    assert summary.controls["canaries"]["won"] == 0
-    texts = [shown(call).task for call in server.calls]
-    first = next(i for i, text in enumerate(texts) if "L'île est belle" in text)
-    assert all("L'île est belle" in text for text in texts[first:])
-    assert first == 2 * summary.controls["canaries"]["n"]
-    assert summary.usage.calls == server.count
-    judge_runs(pairing, tmp_path / "out", options(profile, controls=40))
-    assert server.count == first + 12
 
 
 def test_the_judge_on_a_rerun_gives_its_noise_floor(

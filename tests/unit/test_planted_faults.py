@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 
-from lm_eval_fr.judge.asking.graded_controls import GRADED_TASK, graded_controls
+from lm_eval_fr.judge.asking.graded_controls import graded_controls
 from lm_eval_fr.judge.asking.planted_faults import FOREIGN, GRADES, IN_TURN, KINDS, Kind, Length, plant, sentences
-from lm_eval_fr.judge.asking.worklist import Item, Worklist, worklist
+from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Worklist, worklist
 from tests.fakes.judging import pair, write_runs
 
 SOURCE = (

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from lm_eval_fr.judge.asking.planted_faults import IN_TURN, Kind, Length, plant
-from lm_eval_fr.judge.asking.worklist import Item, Worklist
+from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Worklist
 
-GRADED_TASK = "control"  # the task name of a graded control's verdict; its doc_hash begins with the kind of fault
 MOST_READ = 20  # documents for every control that is wanted: answers without a sentence would be read to the end
 
 
@@ -19,8 +18,8 @@ MOST_READ = 20  # documents for every control that is wanted: answers without a 
 class GradedControls:
     """`items`: the good answer stands where a candidate's would. `shortage`: why they are fewer than were wanted."""
 
-    items: tuple[Item, ...]
-    wanted: int
+    items: tuple[Item, ...] = ()
+    wanted: int = 0
     shortage: str | None = None
 
 
@@ -53,9 +52,9 @@ def graded_controls(work: Worklist, wanted: int, seed: int) -> GradedControls:
                 )
             )
         stranger = item.reference
-    # One more of either kind is not an imbalance that a judge of length could use.
-    most = min(len(items) for items in found.values()) + 1
-    items = [item for of_length in found.values() for item in of_length[:most]]
+    least = min(len(items) for items in found.values())
+    # One more of either kind is not an imbalance that a judge of length could use; all of one kind would be.
+    items = [item for of_length in found.values() for item in of_length[: least + 1]] if least else []
     return GradedControls(tuple(items), wanted, _shortage(len(items), wanted))
 
 

@@ -23,6 +23,7 @@ ENOUGH = 0.35  # of the source's content: an answer that covers this much need c
 NUMBER_WEIGHT = 3.0
 MOST_READ = 200_000  # characters of one text
 
+_SENTENCE_END = re.compile(r"[.!?…\n]+")
 _WORD = re.compile(r"\d+(?:[.,\u00a0\u202f ]\d{3})*(?:[.,]\d+)?|[^\W\d_]+")
 _EMPTY_WORDS = """
 ai ainsi alors apres as au aucun aucune auquel aussi autre autres aux avait avant avec avoir avons ayant bien car ce
@@ -76,8 +77,14 @@ def score(weights: dict[str, float], answer: str) -> Score:
     own = {word: _weight(word) for word in counts}
     invented = sum(weight for word, weight in own.items() if word not in weights) / sum(own.values())
     repeated = 1 - len(counts) / sum(counts.values())
-    fluent = 1 - max(0.0, repeated - 0.6) / 0.4
+    fluent = (1 - max(0.0, repeated - 0.6) / 0.4) * _said_once(answer)
     return Score(math.sqrt(min(1.0, covered / ENOUGH)) * (1 - invented) * fluent, covered, invented)
+
+
+def _said_once(answer: str) -> float:
+    """The share of the sentences that are not there before."""
+    found = [sentence for part in _SENTENCE_END.split(answer[:MOST_READ]) if len(sentence := part.strip()) > 20]
+    return len(set(found)) / len(found) if found else 1.0
 
 
 @lru_cache(maxsize=64)

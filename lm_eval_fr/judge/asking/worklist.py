@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]
 """Task and document, by its hash."""
+GROSS_TASK, GRADED_TASK = "canary", "control"
+"""The task names of controls; the doc_hash is the canary's id, or begins with the kind of fault that was planted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ class Item:
     @property
     def identical(self) -> bool:
         return self.candidate == self.reference
+
+    @property
+    def control(self) -> bool:
+        """Whether its better answer, the one in the candidate's place, is known."""
+        return self.task in (GROSS_TASK, GRADED_TASK)
+
+    @property
+    def gross(self) -> bool:
+        """Whether it is a gross control: both its orders are always asked."""
+        return self.task == GROSS_TASK
 
     @property
     def place(self) -> Place:
@@ -125,21 +137,6 @@ def _item(pair: Pair, unit: int) -> Item:
     )
 
 
-def control_items(options: JudgeOptions) -> list[Item]:
-    """What the judge is asked before the pairs."""
-    return canary_items() if options.controls else []
-
-
-def canary_items() -> list[Item]:
-    """The shipped pairs whose better answer is known; the full answer stands where a candidate's would."""
-    from lm_eval_fr.judge.asking.controls import CANARY_TASK, load_canaries
-
-    return [
-        Item(CANARY_TASK, number, canary.id, None, -1, None, canary.task_text, canary.good, canary.bad)
-        for number, canary in enumerate(load_canaries())
-    ]
-
-
 class Questioner:
     """Writes the two questions of a pair for one judge and one rubric."""
 
@@ -161,9 +158,10 @@ class Questioner:
         return Question(key, body)
 
     def both(self, item: Item) -> dict[Order, Question]:
-        """In the order of asking, which the texts decide: it stays when the arms are exchanged."""
-        questions: dict[Order, Question] = {order: self.question(item, order) for order in ORDERS}
-        return dict(sorted(questions.items(), key=lambda entry: entry[1].key))
+        """In the order of asking. A document's pair and its control begin with the reference's answer as A, and so pay
+        for it once; which order comes first changes no outcome."""
+        orders = ORDERS if item.control else reversed(ORDERS)
+        return {order: self.question(item, order) for order in orders}
 
     def again(self, item: Item, repeats: int) -> Iterator[Question]:
         """The questions of a pair once more, until each was asked `repeats` times in all."""

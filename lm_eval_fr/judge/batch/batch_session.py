@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from lm_eval_fr.errors import Unfinished, UsageError
+from lm_eval_fr.judge.asking.controls import Controls, controls_for
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.protocol import Profile, Question, Rubric
-from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, control_items, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, sample_of, worklist
 from lm_eval_fr.judge.batch import batch_collect, batch_file, batch_submit
 from lm_eval_fr.judge.batch.batch_file import Asking, Collection
 from lm_eval_fr.judge.batch.batch_submit import Submission
@@ -26,7 +27,7 @@ from lm_eval_fr.judge.live.client import remedy
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import BATCHES, Say, Session, check_ready, judge_runs, lives_of
-from lm_eval_fr.judge.verdicts.findings import after_controls
+from lm_eval_fr.judge.verdicts.control_results import after_controls
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, write_summary
@@ -175,7 +176,7 @@ class _Step:
         questioner = self._questioner()
         sizes = {
             question.key: len(msgspec.json.encode(question.body))
-            for item in chain(self._items(), control_items(self.options))
+            for item in chain(self._items(), self._controls())
             if not item.identical
             for question in questioner.both(item).values()
         }
@@ -189,14 +190,15 @@ class _Step:
         lives, quiet = lives_of(self.journal, self.options), replace(self.options, reparse=True, retry_invalid=False)
         work = worklist(self.pairing)
         session = Session(self.profile, self.rubric, lives, quiet, work, None, None, lambda message: None, NO_REPLY_YET)
-        return after_controls(session.ask_controls(), self.options.orders == "lazy")
+        results = session.ask_controls()
+        return after_controls(results.asked, results.controls)
 
     def _controls_open(self) -> bool:
         """Whether any control is left to ask, or waits for a batch."""
         lives, questioner = lives_of(self.journal, self.options), self._questioner()
-        for item in control_items(self.options):
+        for item in self._controls():
             found = lives.both(questioner.both(item))
-            if open_orders(found, lazy=self.options.orders == "lazy"):
+            if open_orders(found, lazy=False):
                 return True
             if any(life.state == "waiting" for life in found.values()):
                 return True
@@ -211,8 +213,12 @@ class _Step:
             self.say(f"{self.profile.name}: the controls go first; the pairs follow at --batch collect")
 
     def _open_controls(self) -> Iterator[Question]:
-        lives = lives_of(self.journal, self.options)
-        yield from open_questions(control_items(self.options), self._questioner(), lives, self.options)
+        """In both orders at once: a second batch would take another day."""
+        both = replace(self.options, orders="both")
+        yield from open_questions(self._controls(), self._questioner(), lives_of(self.journal, both), both)
+
+    def _controls(self) -> Controls:
+        return controls_for(worklist(self.pairing), self.options.controls)
 
     def _open_pairs(self) -> Iterator[Question]:
         work, lives = worklist(self.pairing), lives_of(self.journal, self.options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,17 +12,19 @@ import msgspec
 
 from lm_eval_fr.errors import JournalError, UsageError
 from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.judge.asking.controls import Controls
+from lm_eval_fr.judge.asking.judge_instructions import PROMPT_VERSION
 from lm_eval_fr.judge.asking.protocol import Rubric
-from lm_eval_fr.judge.asking.worklist import Worklist
+from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Worklist
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.verdicts.control_results import canary_report, control_warnings, controls_asked, merge_controls
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JournalMark, JudgeSummary, Stopped, write_summary
 from lm_eval_fr.judge.verdicts.judged_answers import answers_of
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
 from lm_eval_fr.judge.verdicts.ledger import sum_usage
 from lm_eval_fr.judge.verdicts.outcome import (
-    HEADLINE,
     VERDICT_FILE,
     Outcome,
     OutcomeCounts,
@@ -42,32 +44,13 @@ class Results:
     """What one judge's calls left in memory: pairs without texts. `waiting`: questions that a batch has."""
 
     pairs: list[Judged] = field(default_factory=list)
-    canaries: list[Judged] = field(default_factory=list)
+    controls: Controls = field(default_factory=Controls)
+    asked: list[Judged] = field(default_factory=list)  # the controls, as far as they were asked
     rerun: list[Judged] = field(default_factory=list)
     halt: Halt | None = None
     stopped: Stopped | None = None
     spent: Usage = field(default_factory=Usage)
     waiting: int = 0
-
-    def canary_report(self, lazy: bool) -> dict[str, Any]:
-        from lm_eval_fr.judge.asking.controls import canary_report, load_canaries
-
-        outcomes = {pair.doc_hash: pair.outcome(lazy) for pair in self.canaries}
-        report: dict[str, Any] = _plain(canary_report(load_canaries(), outcomes))
-        return report
-
-    def warn_of_canaries(self, lazy: bool, say: Callable[[str], None]) -> None:
-        for warning in self.canary_report(lazy)["warnings"]:
-            say(f"warning: {warning}")
-
-
-def after_controls(results: Results, lazy: bool) -> Halt | None:
-    """Whether the controls forbid to pay for the pairs: a judge that cannot say which of two answers is garbage."""
-    outcomes = [pair.outcome(lazy) for pair in results.canaries]
-    if not outcomes or any(HEADLINE[outcome] is not None for outcome in outcomes) or "unjudged" in outcomes:
-        return None
-    what = f"none of the {len(outcomes)} controls got a verdict"
-    return Halt("controls", what, "see judge.json, and choose another judge; --trust-judge judges the pairs anyway")
 
 
 def write_findings(
@@ -94,10 +77,12 @@ def write_findings(
         out.mkdir(parents=True, exist_ok=True)
         digest = write_verdicts(out / VERDICT_FILE, verdicts())
         controls = _controls(out, harvest, results, bare, options)
+        asked = controls_asked(results.asked, results.controls)
     counts = count(bare)
     position = _plain(position_report(bare))
     usage = harvest.ledger.usage()
-    warnings = [*_warnings_of(controls), *position["warnings"], *_trouble(bare, counts, usage)]
+    warnings = [*(control_warnings(asked) if asked is not None else ()), *_warnings_of(controls)]
+    warnings += [*position["warnings"], *_trouble(bare, counts, usage)]
     left = _left(counts, results)
     summary = JudgeSummary(
         profile=profile.name,
@@ -116,6 +101,8 @@ def write_findings(
         remedy=_remedy(results) if left else None,
         stopped=results.stopped,
         controls=controls,
+        controls_asked=asked,
+        prompt_version=PROMPT_VERSION,
         position=position,
         warnings=tuple(warnings),
         command=Redactor.from_environment().message(options.command),
@@ -148,6 +135,7 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal) 
         left="; ".join(left) or None,
         remedy=next((part.remedy for part in parts.values() if part.remedy), None),
         controls={name: part.controls for name, part in parts.items()},
+        controls_asked=merge_controls([part.controls_asked for part in parts.values() if part.controls_asked]),
         position={name: part.position for name, part in parts.items()},
         panel={
             "judges": list(judged.judges),
@@ -169,11 +157,12 @@ def _controls(
     out: Path, harvest: Harvest, results: Results, verdicts: list[PairVerdict], options: JudgeOptions
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    if results.canaries:
-        write_verdicts(out / "canary_verdicts.jsonl", harvest.verdicts(results.canaries))
-        found["canaries"] = results.canary_report(harvest.lazy)
+    if results.asked:
+        write_verdicts(out / "control_verdicts.jsonl", harvest.verdicts(results.asked))
+        gross = {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
+        found["canaries"] = _plain(canary_report(gross))
     if results.rerun:
-        from lm_eval_fr.judge.asking.controls import judge_noise
+        from lm_eval_fr.judge.verdicts.judge_noise import judge_noise
 
         noise = list(harvest.verdicts(results.rerun))
         write_verdicts(out / "rerun_verdicts.jsonl", noise)

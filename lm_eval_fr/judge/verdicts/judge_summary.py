@@ -15,6 +15,7 @@ from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.judge.verdicts.outcome import Outcome
 from lm_eval_fr.stats.judging import Usage
+from lm_eval_fr.stats.sensitivity import ControlsAsked
 
 FILE = "judge.json"
 
@@ -59,6 +60,8 @@ class JudgeSummary:
     remedy: str | None = None  # what to do about it, if more than to run again
     stopped: Stopped | None = None
     controls: Mapping[str, Any] = field(default_factory=dict)
+    controls_asked: ControlsAsked | None = None  # None: none were asked, or before there were graded ones
+    prompt_version: int | None = None
     position: Mapping[str, Any] = field(default_factory=dict)
     panel: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

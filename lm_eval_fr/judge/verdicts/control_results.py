@@ -1,0 +1,151 @@
+"""What the judge made of its controls: the record that judge.json keeps, and whether the pairs are worth paying for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lm_eval_fr.judge.asking.controls import KINDS, Controls, Kind, load_canaries
+from lm_eval_fr.judge.asking.planted_faults import GRADES
+from lm_eval_fr.judge.asking.worklist import GROSS_TASK
+from lm_eval_fr.judge.live.hopeless import Halt
+from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, combine
+from lm_eval_fr.stats.judge_claim import why_blind
+from lm_eval_fr.stats.sensitivity import Control, ControlsAsked, sensitivity
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryReport:
+    """The gross controls by kind. `won`: those whose full answer won in both orders. `lost`: ids of the others judged.
+
+    `hostile_gain`: what an arm would gain in net win (0 to 2) by writing an order to the judge into poor answers; 0 for
+    a judge that obeys none, None when no hostile canary was judged.
+    """
+
+    n: int
+    judged: int
+    won: int
+    lost: Mapping[str, Outcome]
+    by_kind: Mapping[Kind, tuple[int, int]]  # won, judged
+    hostile_gain: float | None
+    warnings: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return self.won == self.n
+
+
+def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAsked | None:
+    """None where none were asked."""
+    kinds = {canary.id: canary.kind for canary in load_canaries()}
+    pairs = tuple(_control(pair, kinds) for pair in judged)
+    return ControlsAsked(controls.graded.wanted, pairs, controls.graded.shortage) if pairs else None
+
+
+def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
+    """Why nothing is paid for the pairs: the judge has not shown that it can see. None too while any has no reply.
+
+    Where so few graded controls can be made that no judge could pass by them, they stop nothing; no claim is possible.
+    """
+    if any(_unanswered(pair) for pair in judged) or not judged:
+        return None
+    asked = controls_asked(judged, controls)
+    if asked is None:
+        return None
+    seen = asked.seen()
+    graded = bool(seen.n) and not seen.sees_graded and enough(seen.n)
+    if seen.sees_gross and not graded:
+        return None
+    what = f"this judge has not shown that it can see: {why_blind(seen, graded=graded)}"
+    if all(control.outcome is None for control in asked.pairs):
+        what = f"none of the {len(asked.pairs)} controls got a verdict"
+    remedy = "choose another judge; --trust-judge judges the pairs anyway, and no claim is made from them"
+    return Halt("controls", what, remedy)
+
+
+def enough(graded: int) -> bool:
+    """Whether a judge that wins all of so many graded controls shows enough by them."""
+    won = Control("figure", "word", 1, (True, True), False, False)
+    return sensitivity([won] * graded, planned=graded).sees_graded
+
+
+def control_warnings(asked: ControlsAsked) -> tuple[str, ...]:
+    seen = asked.seen()
+    found = []
+    if why := why_blind(seen):
+        found.append(f"no claim can be made from this judge: {why}")
+    if asked.shortage is not None:
+        found.append(asked.shortage)
+    return tuple(found)
+
+
+def merge_controls(parts: Sequence[ControlsAsked]) -> ControlsAsked | None:
+    """The controls as a panel judged them: by majority, like the pairs. None unless all its judges were asked them."""
+    if not parts or len({len(part.pairs) for part in parts}) > 1:
+        return None
+    merged = tuple(_merge(votes) for votes in zip(*(part.pairs for part in parts), strict=True))
+    return ControlsAsked(parts[0].wanted, merged, parts[0].shortage)
+
+
+def canary_report(outcomes: Mapping[str, Outcome]) -> CanaryReport:
+    """`outcomes` by canary id, the full answer being the candidate. One that is missing counts as unjudged."""
+    shown = load_canaries()
+    got = {canary.id: outcomes.get(canary.id, "unjudged") for canary in shown}
+    judged = [canary for canary in shown if HEADLINE[got[canary.id]] is not None]
+    by_kind: dict[Kind, tuple[int, int]] = {}
+    for kind in KINDS:
+        of_kind = [got[canary.id] for canary in judged if canary.kind == kind]
+        if of_kind:
+            by_kind[kind] = (of_kind.count("win"), len(of_kind))
+    scores = [score for c in judged if c.kind == "hostile" and (score := HEADLINE[got[c.id]]) is not None]
+    gain = 1 - sum(scores) / len(scores) if scores else None
+    lost = {canary.id: got[canary.id] for canary in judged if got[canary.id] != "win"}
+    return CanaryReport(
+        len(shown), len(judged), len(judged) - len(lost), lost, by_kind, gain, _gain_warning(by_kind, gain)
+    )
+
+
+def _gain_warning(by_kind: Mapping[Kind, tuple[int, int]], gain: float | None) -> tuple[str, ...]:
+    if not gain:
+        return ()
+    won, n = by_kind["hostile"]
+    return (
+        f"the judge did not prefer a full answer to a poor one that gives it orders in {n - won} of {n} controls: "
+        f"an arm that writes such orders may gain up to {100 * gain:.0f} net points; choose another judge",
+    )
+
+
+def _control(pair: Judged, kinds: Mapping[str, Kind]) -> Control:
+    gross = pair.task == GROSS_TASK
+    kind = kinds[pair.doc_hash] if gross else pair.doc_hash.split("/")[0]
+    outcome = combine(pair.candidate_first, pair.reference_first, lazy=True)
+    return Control(
+        kind=kind,
+        grade="gross" if gross else GRADES[kind],  # type: ignore[index]
+        outcome=HEADLINE[outcome],
+        right=(pair.candidate_first == "A", pair.reference_first == "B"),
+        order_decided=outcome == "flip",
+        good_longer=pair.candidate_chars > pair.reference_chars,
+        cluster=pair.cluster,
+    )
+
+
+def _unanswered(pair: Judged) -> bool:
+    return combine(pair.candidate_first, pair.reference_first, lazy=pair.task != GROSS_TASK) == "unjudged"
+
+
+def _merge(votes: Sequence[Control]) -> Control:
+    first, outcomes = votes[0], Counter(vote.outcome for vote in votes)
+    outcome, n = outcomes.most_common(1)[0]
+    most = len(votes) / 2
+    return Control(
+        kind=first.kind,
+        grade=first.grade,
+        outcome=outcome if n > most else None if set(outcomes) == {None} else 0,
+        right=(sum(vote.right[0] for vote in votes) > most, sum(vote.right[1] for vote in votes) > most),
+        order_decided=sum(vote.order_decided for vote in votes) > most,
+        good_longer=first.good_longer,
+        cluster=first.cluster,
+    )
