@@ -264,10 +264,19 @@ power_options = apply(
     ),
     click.option("--judge", "judged", type=EXISTING, metavar="DIR", help="With --pilot: the judge's folder."),
     click.option("--cluster-size", type=click.FloatRange(1), default=1.0, help="Documents per article [1]."),
+    click.option("--weighted-size", type=click.FloatRange(1), help="Of a random document's article, sum m^2 / sum m."),
     click.option("--icc", type=Percent(), default=0.0, help="How alike an article's documents are, 0 to 1 [0]."),
     click.option("--difference", type=Percent(), default=0.0, help="The true difference to plan for [0]."),
     LEVEL,
-    click.option("--power", type=Percent(), default=0.8, help="Probability of a verdict [0.8]."),
+    click.option("--power", type=Percent(), default=0.8, help="Probability of a verdict on all claims [0.8]."),
+    click.option("--claims", type=click.IntRange(1), default=1, help="Claims like this one, all to be shown [1]."),
+    click.option(
+        "--repeats", type=click.IntRange(1), default=1, help="Documents against answers, up to this many [1]."
+    ),
+    click.option(
+        "--unstable", type=Percent(), default=0.5, help="Part of the variance that repeats average out [0.5]."
+    ),
+    click.option("--guarantee", type=click.Choice(["default", "worst-case"]), default="default", help="As in a plan."),
 )
 # What an answer costs; each for all arms, or one an arm in their order.
 price_options = apply(

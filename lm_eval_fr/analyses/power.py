@@ -11,11 +11,12 @@ from lm_eval_fr.errors import InputError
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
-    from lm_eval_fr.stats import Plan, Spread
+    from lm_eval_fr.stats import Guarantee, Plan, Spread
 
 DEFAULT_SPREADS = (0.15, 0.25)  # paired SD of F1-like scores
 DEFAULT_FLIPS = (0.03, 0.05, 0.10)
 DEFAULT_TIES = (0.6, 0.4, 0.2)
+UNSTABLE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Question:
     """What the user asked: margins or documents (neither: both tables), and what is known of the tasks.
 
     sd, flips, ties: paired SD of a graded score, share of documents on which just one arm is right, share of pairs
-    that the judge does not decide. cluster_size, icc: documents an article, and how alike their differences are.
+    that the judge does not decide. cluster_size, weighted_size, icc: documents an article on average, those of the
+    article of a random document, and how alike their differences are. claims: so many claims like this one are made,
+    and all must stand. repeats: answers of each arm to each document, up to so many; unstable: the part of a single
+    answer's variance that another answer to the same document averages out.
     """
 
     margins: Sequence[float] = ()
@@ -32,10 +36,15 @@ class Question:
     flips: Sequence[float] = ()
     ties: Sequence[float] = ()
     cluster_size: float = 1.0
+    weighted_size: float | None = None
     icc: float = 0.0
     difference: float = 0.0
     level: float = 0.95
     power: float = 0.8
+    claims: int = 1
+    repeats: int = 1
+    unstable: float = UNSTABLE
+    guarantee: Guarantee = "default"
 
 
 def spreads_of(question: Question) -> list[Spread]:
@@ -49,7 +58,7 @@ def spreads_of(question: Question) -> list[Spread]:
         (judge_spread, question.ties, DEFAULT_TIES),
     )
     return [
-        make(value, cluster_size=question.cluster_size, icc=question.icc)
+        make(value, cluster_size=question.cluster_size, weighted_size=question.weighted_size, icc=question.icc)
         for make, given, usual in kinds
         for value in (given if named else usual)
     ]
@@ -80,29 +89,74 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
 
 def answer(question: Question, spreads: Sequence[tuple[str, Spread]] = ()) -> str:
     """The tables as text. spreads: of a pilot, with their names; empty: what the question names, or the usual ones."""
-    from lm_eval_fr.stats import documents_for_margin, margin_for_documents
-
     rows = [(f"{name}: {s.label}" if name else f"{_WORDS[s.kind]}, {s.label}", s) for name, s in spreads] or [
         (f"{_WORDS[s.kind]}, {s.label}", s) for s in spreads_of(question)
     ]
-    settings = {"difference": question.difference, "level": question.level, "power": question.power}
     nothing = not (question.margins or question.documents)
     blocks = [_heading(question)]
     if margins := question.margins or ((0.01, 0.02, 0.05, 0.10) if nothing else ()):
-        cells = [[_documents(documents_for_margin(m, spread, **settings)) for m in margins] for _, spread in rows]
+        cells = [[_documents(_plan_for(question, m, spread)) for m in margins] for _, spread in rows]
         header = [f"{100 * m:g} points" for m in margins]
         blocks.append(_table("documents needed for a margin of", header, [row[0] for row in rows], cells))
     if counts := question.documents or ((50, 150, 500, 1000, 2000) if nothing else ()):
-        cells = [[_margin(margin_for_documents(n, spread, **settings)) for n in counts] for _, spread in rows]
+        cells = [[_margin(_plan_with(question, n, spread)) for n in counts] for _, spread in rows]
         header = [f"{n:,}" for n in counts]
         blocks.append(
             _table("margin (points) that N documents establish, N =", header, [row[0] for row in rows], cells)
         )
+    if question.repeats > 1:
+        blocks += [_repeats(question, margin, rows) for margin in question.margins or (0.02,)]
     blocks.append(
         "In brackets: for the verdict's own interval, which also allows for losses too rare to have been seen.\n"
         "Judge margins are points of net win rate; one document is one pair, judged in both orders."
     )
     return "\n\n".join(blocks)
+
+
+def _plan_for(question: Question, margin: float, spread: Spread) -> Plan:
+    from lm_eval_fr.stats import documents_for_margin
+
+    return documents_for_margin(
+        margin,
+        spread,
+        difference=question.difference,
+        level=question.level,
+        power=question.power,
+        claims=question.claims,
+        guarantee=question.guarantee,
+    )
+
+
+def _plan_with(question: Question, documents: int, spread: Spread) -> Plan:
+    from lm_eval_fr.stats import margin_for_documents
+
+    return margin_for_documents(
+        documents,
+        spread,
+        difference=question.difference,
+        level=question.level,
+        power=question.power,
+        claims=question.claims,
+        guarantee=question.guarantee,
+    )
+
+
+def _repeats(question: Question, margin: float, rows: Sequence[tuple[str, Spread]]) -> str:
+    """Documents against answers: what several answers a document save, and what they cost."""
+    from lm_eval_fr.stats import repeated
+
+    counts = sorted({question.repeats, *(k for k in (1, 2, 4, 8, 16) if k < question.repeats)})
+    cells = []
+    for _, spread in rows:
+        needed = [_plan_for(question, margin, repeated(spread, k, question.unstable)).documents_guarded for k in counts]
+        cells.append(
+            ["out of reach" if n is None else f"{n:,} ({2 * k * n:,})" for k, n in zip(counts, needed, strict=True)]
+        )
+    title = (
+        f"documents (answers of both arms) for a margin of {100 * margin:g} points, {100 * question.unstable:g} % of a "
+        "single answer's variance within documents; answers a document ="
+    )
+    return _table(title, [f"{k}" for k in counts], [name for name, _ in rows], cells)
 
 
 _WORDS = {"score": "F1-like score", "exact_match": "exact match", "judge": "judge"}
@@ -121,8 +175,12 @@ def _heading(question: Question) -> str:
         f"Non-inferiority, one-sided {100 * alpha:g} % (the {100 * question.level:g} % interval), "
         f"power {100 * question.power:g} %, true difference {100 * question.difference:g} points"
     ]
+    if question.claims > 1:
+        lines.append(f"{question.claims} claims like this one, and the power is that of all of them together")
+    if question.guarantee == "worst-case":
+        lines.append("Guarantee worst-case: whole articles may be lost unseen")
     if question.cluster_size > 1:
-        factor = 1 + (question.cluster_size - 1) * question.icc
+        factor = 1 + ((question.weighted_size or question.cluster_size) - 1) * question.icc
         lines.append(
             f"Clusters of {question.cluster_size:g} documents with an ICC of {question.icc:g}: "
             f"{factor:.2f} times the independent documents"

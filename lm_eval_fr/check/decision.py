@@ -10,15 +10,15 @@ from typing import Literal
 
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.plan import Plan
-from lm_eval_fr.stats.estimates import Spread
-from lm_eval_fr.stats.planning import (
-    attained,
+from lm_eval_fr.stats import (
     documents_for_margin,
     exact_match_spread,
     judge_spread,
     margin_for_documents,
     score_spread,
+    verdict_power,
 )
+from lm_eval_fr.stats.estimates import Spread
 
 POWER = 0.8
 # What two precisions of one model usually differ by, where nothing has been measured yet.
@@ -155,9 +155,7 @@ def _prospect(claim: PlannedClaim, level: float) -> Prospect:
     if claim.margin is None or claim.margin >= 1:
         return Prospect(claim, smallest, None, None)
     needed = documents_for_margin(claim.margin, spread, level=level, power=POWER).documents_guarded
-    power = attained(claim.documents, spread, 0.0, -claim.margin, (1 - level) / 2)
-    if smallest is None or smallest > claim.margin:
-        power = min(power, math.nextafter(POWER, 0))
+    power = verdict_power(claim.documents, claim.margin, spread, level=level)
     return Prospect(claim, smallest, needed, power)
 
 

@@ -13,7 +13,7 @@ from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult
-from lm_eval_fr.stats.differences import FEW_CLUSTERS
+from lm_eval_fr.stats.guard import FEW_CLUSTERS
 
 SHUTDOWN_DAYS = 60
 UNHEALTHY = 0.01

@@ -36,7 +36,6 @@ from lm_eval_fr.logs.ingredients import (
     bits,
     brier,
     finite,
-    number_of,
     pairs,
     responses,
     truths,
@@ -91,10 +90,7 @@ class DocumentScores:
 
 @dataclass(frozen=True)
 class NoScores:
-    """Why a metric has no score for each document. broken: because the files contradict each other or themselves.
-
-    Else it is in the metric's nature, and another metric of the task may count in its place.
-    """
+    """Why a metric has no score for each document. broken: because the files contradict each other or themselves."""
 
     metric: str
     reason: str
@@ -143,10 +139,8 @@ def document_scores(
             return DocumentScores(rule.name(metric), metric, rule.key, direction, values, weights, rule.ends)
     own = aggregation not in _RULES
     if found is None:
-        scored = [value for value in held if value is not None and number_of(value) is not None]
-        if own and not scored:
-            return NoScores(metric, f"a function of the task's own over all documents: {strange}")
-        return NoScores(metric, strange, broken=True)
+        what = f"a function of the task's own over all documents: {strange}" if own else strange
+        return NoScores(metric, what, broken=not own)
     if own:
         return NoScores(metric, "printed by a function of the task's own, which the mean over documents does not give")
     rule, values, weights = found

@@ -231,11 +231,6 @@ class _Arguments(msgspec.Struct, gc=False):
     gen_args_0: _Sent
 
 
-def is_key(name: str) -> bool:
-    """Whether a field of this name can be read: msgspec knows none whose name JSON would have to escape."""
-    return not re.search(r"[\x00-\x1f\"\\\ud800-\udfff]", name)
-
-
 _Hash = Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
 _Number = float | bool | str | None
 

@@ -34,7 +34,7 @@ class TaskScores:
 
 def is_read(metric: Metric) -> bool:
     """Whether a document's score can come of what its sample holds: texts and corpus metrics are not even read."""
-    return metric.aggregation not in CORPUS and (metric.shape != "other" or metric.aggregation is not None)
+    return metric.aggregation not in CORPUS and metric.shape != "other"
 
 
 def task_scores(

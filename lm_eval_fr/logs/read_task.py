@@ -15,7 +15,6 @@ from lm_eval_fr.logs.aggregates import (
     HIGHER_IS_BETTER,
     LOWER_IS_BETTER,
 )
-from lm_eval_fr.logs.column_reader import is_key
 from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.logged_prompts import Rendering
 from lm_eval_fr.logs.results import RUN_AGAIN, Results, arguments_of, filters_of, line_count, metrics_of, token_of
@@ -110,8 +109,7 @@ def _metrics(results: Results, task: str, rows: Sequence[Mapping[str, Any]]) -> 
     logged = dict.fromkeys(
         name
         for row in rows
-        for name in ([key for key in row if key in printed] if row.get("metrics") is None else row["metrics"])
-        if is_key(name)
+        for name in (row["metrics"] if "metrics" in row else [key for key in row if key in printed])
     )
     for name in dict.fromkeys([*declared, *usual, *logged]):
         if name in logged and name != UNSCORED:
@@ -127,8 +125,8 @@ def _metrics(results: Results, task: str, rows: Sequence[Mapping[str, Any]]) -> 
 
 def _aggregation(name: str, item: Mapping[str, Any], *, known: bool) -> str | None:
     given = item.get("aggregation")
-    if given is not None:
-        return given if isinstance(given, str) and given in AGGREGATIONS else None  # a function is logged as its source
+    if isinstance(given, str):
+        return given if given in AGGREGATIONS else None  # a function is logged as its source text
     return DEFAULT_AGGREGATION.get(name, "mean") if known else None
 
 
@@ -142,11 +140,10 @@ def _direction(name: str, item: Mapping[str, Any], printed: Mapping[str, Any]) -
 
 
 def _shape(values: Sequence[Any]) -> Shape:
-    """One number among them says that the others should be numbers too; else what all of them are."""
-    if not values or any(number_of(value) is not None for value in values):
+    if all(number_of(value) is not None for value in values):
         return "number"
-    lists = [value for value in values if isinstance(value, list)]
-    return "list" if len(lists) == len(values) and not any(map(_texts, lists)) else "other"
+    lists = (value for value in values if isinstance(value, list))
+    return "list" if all(isinstance(value, list) for value in values) and not any(map(_texts, lists)) else "other"
 
 
 def _texts(value: list[Any]) -> bool:
@@ -169,7 +166,7 @@ def _named_fields(what: str, task: str, config: Mapping[str, Any], doc: Any, not
     metadata = config.get("metadata")
     given = metadata.get(what) if isinstance(metadata, dict) else None
     for name in [given] if isinstance(given, str) else given if isinstance(given, list) else []:
-        if isinstance(name, str) and is_key(name) and isinstance(doc, dict) and name in doc:
+        if isinstance(name, str) and isinstance(doc, dict) and name in doc:
             yield name
         else:
             about = "their cluster" if what == "cluster" else "a stratum"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -79,8 +79,6 @@ def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
         return f"only the {'reference' if mine is None else 'candidate'} has it"
     if mine.rule != theirs.rule:
         return f"lm-eval printed the {mine.rule} for the candidate, the {theirs.rule} for the reference"
-    if mine.higher_is_better != theirs.higher_is_better:
-        return "the arms' results say different things of whether more or less of it is better"
     weights = None
     if mine.weights is not None and theirs.weights is not None:
         weights = theirs.weights[reference[2]]
@@ -100,24 +98,17 @@ def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
 
 
 def _without_scores(candidate: Arm, reference: Arm, found: Mapping[str, _Both | str]) -> dict[str, NoScores]:
-    """By lm-eval's metric: why it has no score for each document that can be compared.
-
-    That a metric has none by its nature must hold in both arms.
-    """
-    mine, theirs = ({none.metric: none for none in columns.unscored} for columns in (candidate[1], reference[1]))
+    """By lm-eval's metric: why it has no score for each document that can be compared."""
     without: dict[str, NoScores] = {}
-    for name in {**theirs, **mine}:
-        both = [("candidate", mine.get(name)), ("reference", theirs.get(name))]
-        broken = [f"{arm}: {none.reason}" for arm, none in both if none is not None and none.broken]
-        known = [none for _, none in both if none is not None]
-        if broken or len(known) < len(both):
-            without[name] = NoScores(name, broken[0] if broken else known[0].reason, broken=True)
-        else:
-            without[name] = known[0]
+    for arm, columns in (("candidate", candidate[1]), ("reference", reference[1])):
+        for none in columns.unscored:
+            said = replace(none, reason=f"{arm}: {none.reason}") if none.broken else none
+            if none.metric not in without or none.broken > without[none.metric].broken:
+                without[none.metric] = said
     for name, reason in found.items():
         scores = reference[1].scores.get(name) or candidate[1].scores[name]
         if isinstance(reason, str):
-            without.setdefault(scores.metric, NoScores(scores.metric, reason, broken=True))
+            without.setdefault(scores.metric, NoScores(scores.metric, reason))
     return without
 
 

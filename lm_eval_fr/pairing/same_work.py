@@ -131,26 +131,19 @@ class TaskDraft:
         return name
 
     def _check_metrics(self) -> None:
-        """Both arms must have been scored by the metric that counts, which is the first one of both."""
+        """Both arms must have been scored by the metric that counts."""
         ours, theirs = self.candidate.metric_names, self.reference.metric_names
-        if self.metric is not None:
-            return
+        primary = self.metric or next(iter(theirs), next(iter(ours), None))
         common = ", ".join(name for name in theirs if name in ours) or "none is common to both arms"
-        primary = next(iter(theirs), next(iter(ours), None))
         for has, log, names in (("candidate", self.candidate, ours), ("reference", self.reference, theirs)):
-            if primary is not None and primary not in names:
+            if primary is not None and self.metric is None and primary not in names:
                 raise InputError(
                     f"the {has}'s samples of {self.task} have no metric {primary!r}",
                     where=log.paths[0],
                     remedy=f"choose one of those that both arms log: {common}",
                 )
-        if ours[:1] != theirs[:1]:
-            raise InputError(
-                f"the first metric of {self.task} is {ours[0]} in the candidate, {theirs[0]} in the reference",
-                where=self.candidate.paths[0],
-                remedy=f"say which one counts: --metric {self.task}=NAME, one of {common}",
-            )
-        if left := [name for name in dict.fromkeys([*theirs, *ours]) if name not in ours or name not in theirs]:
+        left = [name for name in dict.fromkeys([*theirs, *ours]) if name not in ours or name not in theirs]
+        if self.metric is None and left:
             self.notes.append(f"{self.task}: only one arm has {', '.join(left)}; left out")
 
     def _metrics(self, log: TaskLog) -> tuple[Metric, ...]:

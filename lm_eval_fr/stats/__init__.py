@@ -5,15 +5,19 @@ assessment = assess(difference, 0.02)
 overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.10).net_win, 0.10)})
 """
 
+from .assay import F1_CHANCE, assay_of, label_chance, most_frequent_chance
 from .betting import Planned
 from .differences import intraclass_correlation, paired_difference
 from .double_difference import difference_of_differences
 from .estimates import (
+    Assay,
     Assessment,
+    Components,
     Cumulative,
     Difference,
     DocumentsNeeded,
     Flips,
+    Guarantee,
     Interval,
     Kind,
     NoiseComparison,
@@ -25,44 +29,40 @@ from .estimates import (
     Spread,
     Verdict,
 )
-from .judge_claim import JudgeClaim, decide_by_judge
+from .guard import ASSUMPTIONS
 from .net_win import net_win_rate
-from .planning import (
-    documents_for_margin,
-    exact_match_spread,
-    judge_pilot_spread,
-    judge_spread,
-    margin_for_documents,
-    margin_table,
-    pilot_spread,
-    planning_table,
-    score_spread,
-    win_share_power,
-)
+from .over_tasks import ONE_MAY_LOSE_MORE, OverTasks, mean_over_tasks
+from .planning import documents_for_margin, margin_for_documents, repeated, verdict_power, win_share_power
 from .proportions import binomial_share, mcnemar_exact, tango_interval
 from .ratios import mean_interval, recovered_share, recovery_interval
+from .repeats import mean_scores, variance_components
 from .rerun_noise import exceeds_noise, noise_floor
-from .sensitivity import AssaySensitivity, Control, OrderDecided, order_decided, sensitivity
 from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
-from .value_ratio import share_interval, success_rate_per_cost, value_ratio
-from .verdict import assess, decide, degradation_detected, documents_needed, holm, mde, overall
+from .settle import documents_needed, mde
+from .shares import share_interval, share_of
+from .spreads import exact_match_spread, judge_pilot_spread, judge_spread, pilot_spread, score_spread
+from .value_ratio import success_rate_per_cost, value_ratio
+from .verdict import assess, decide, degradation_detected, holm, overall, without_verdict
 
 __all__ = [
-    "AssaySensitivity",
+    "ASSUMPTIONS",
+    "F1_CHANCE",
+    "ONE_MAY_LOSE_MORE",
+    "Assay",
     "Assessment",
-    "Control",
+    "Components",
     "Cumulative",
     "Difference",
     "DocumentsNeeded",
     "EProcess",
     "EState",
     "Flips",
+    "Guarantee",
     "Interval",
-    "JudgeClaim",
     "Kind",
     "NoiseComparison",
     "NoiseFloor",
-    "OrderDecided",
+    "OverTasks",
     "Overall",
     "Plan",
     "Planned",
@@ -70,13 +70,13 @@ __all__ = [
     "Proportion",
     "Spread",
     "Verdict",
+    "assay_of",
     "assess",
     "betting_interval",
     "betting_p_value",
     "binomial_share",
     "confidence_sequence",
     "decide",
-    "decide_by_judge",
     "degradation_detected",
     "difference_of_differences",
     "documents_for_margin",
@@ -87,25 +87,30 @@ __all__ = [
     "intraclass_correlation",
     "judge_pilot_spread",
     "judge_spread",
+    "label_chance",
     "margin_for_documents",
-    "margin_table",
     "mcnemar_exact",
     "mde",
     "mean_interval",
+    "mean_over_tasks",
+    "mean_scores",
+    "most_frequent_chance",
     "net_win_rate",
     "noise_floor",
-    "order_decided",
     "overall",
     "paired_difference",
     "pilot_spread",
-    "planning_table",
     "recovered_share",
     "recovery_interval",
+    "repeated",
     "score_spread",
-    "sensitivity",
     "share_interval",
+    "share_of",
     "success_rate_per_cost",
     "tango_interval",
     "value_ratio",
+    "variance_components",
+    "verdict_power",
     "win_share_power",
+    "without_verdict",
 ]

@@ -1,12 +1,10 @@
 """The mean paired difference: which method for which data, and everything the report says about it.
 
-| scores | every document its own | in 20 clusters or more | fewer clusters |
-|---|---|---|---|
-| 0 or 1 | Tango score | augmented CR1 t or Dirichlet, the wider | betting |
-| in [0, 1], 15 non-zero differences or more | augmented t or Dirichlet, the wider | the same as above | betting |
-| in [0, 1], fewer | betting | the same as above | betting |
-| the judge's +1 / 0 / -1 | t or Tango score, the wider | the same as above | betting |
-| without known ends | t | CR1 t | CR1 t |
+| scores | every document its own | in clusters |
+|---|---|---|
+| 0 or 1, and the judge's +1 / 0 / -1 | t or Tango score, the wider | Dirichlet on cluster sums |
+| in [0, 1] | Dirichlet | Dirichlet on cluster sums |
+| without known ends | t | CR1 t |
 
 tests/properties/test_calibration.py shows that each cell keeps its level, and what fails in its place.
 """
@@ -21,13 +19,12 @@ import numpy.typing as npt
 
 from ..errors import UsageError
 from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
-from .betting import Betting, Planned
-from .bounds import Bound, Wider, augmented, dirichlet, guard_size, standard_error, student
-from .estimates import Array, Difference, Flips, Interval, Kind
+from .bounds import Bound, CountedStudent, Wider, standard_error, student
+from .dirichlet import Dirichlet, dirichlet
+from .estimates import Array, Difference, Flips, Guarantee, Interval, Kind
+from .guard import guard_of
 from .proportions import Tango, mcnemar_exact
 
-FEW_NON_ZERO = 15  # below: a t interval has nothing to stand on
-FEW_CLUSTERS = 20  # below: nor has a CR1 standard error (Cameron and Miller 2015, section VI)
 LARGE = 0.5  # a difference that a reader would call lost or gained
 
 
@@ -39,12 +36,13 @@ def paired_difference(
     level: float = 0.95,
     kind: Kind | None = None,
     margin: float | None = None,
+    guarantee: Guarantee = "default",
 ) -> Difference:
     """Mean of candidate - reference over documents, by the method that fits the scores (see the module).
 
-    candidate, reference: aligned scores, one per document, in the plan's order (the betting bound reads them
-    in that order). clusters: a label per document. kind: found from the scores if not given. With a margin,
-    the one-sided p-values for and against a loss of that size are filled in.
+    candidate, reference: aligned scores, one per document. clusters: a label per document. kind: found from the scores
+    if not given. With a margin, the one-sided p-values for and against a loss of that size are filled in. guarantee:
+    what may hide in the clusters that the sample does not hold (guard.py).
     """
     first, second = paired(candidate, reference)
     check_level(level)
@@ -52,7 +50,7 @@ def paired_difference(
     kind = checked_kind(first, second, kind) if reason is None else kind or "unbounded"
     flips = None if reason else count_flips(first, second, kind)
     means = (None, None) if reason else (float(first.mean()), float(second.mean()))
-    return summarise(first - second, kind, means, flips, clusters, level, margin, reason)
+    return summarise(first - second, kind, means, flips, clusters, level, margin, guarantee, reason)
 
 
 def checked_kind(candidate: Array, reference: Array, kind: Kind | None) -> Kind:
@@ -87,6 +85,7 @@ def summarise(
     clusters: npt.ArrayLike | None,
     level: float,
     margin: float | None,
+    guarantee: Guarantee,
     reason: str | None,
 ) -> Difference:
     n = int(differences.size)
@@ -96,25 +95,17 @@ def summarise(
     count = None if codes is None else int(codes.max()) + 1
     units = None if reason else units_of(differences, codes)
     reason = reason or too_little(n, count)
-    estimate = None if units is None else units.mean
     if units is None or reason:
-        interval = Interval(estimate, None, None, level, "none", n, count, reason=reason)
-        return Difference(interval, kind, n, count, *means, None, None, None, None, None, None, "none", flips, margin)
-    alpha = (1 - level) / 2
-    icc = None if codes is None else intraclass_correlation(differences, codes)
-    bound, note = choose(units, differences, kind, icc, alpha)
+        none = interval_of(units, None, reason, level, n, count)
+        return Difference(none, kind, n, count, *means, None, None, None, None, None, None, "none", flips, margin)
+    bound, note = choose(units, kind, guarantee)
+    other = choose(units, kind, "default" if guarantee == "worst-case" else "worst-case")
+    guarded = isinstance(bound, Dirichlet)
     sd, error = float(differences.std(ddof=1)), standard_error(units)
-    if bound is None:
-        interval = Interval(estimate, None, None, level, "none", n, count, reason=note)
-    else:
-        low, high = bound.interval(level)
-        if kind != "unbounded":
-            low, high = max(low, -1.0), min(high, 1.0)
-        interval = Interval(estimate, low, high, level, bound.name, n, count, reason=note)
     effect = None if codes is None or sd == 0 or error is None else (error / sd) ** 2 * n
     p_value, p_method = two_sided(bound, kind, flips, codes is not None)
     return Difference(
-        interval=interval,
+        interval=interval_of(units, bound, note, level, n, count),
         kind=kind,
         n=n,
         clusters=count,
@@ -122,7 +113,7 @@ def summarise(
         reference_mean=means[1],
         sd=sd,
         standard_error=error,
-        icc=icc,
+        icc=None if codes is None else intraclass_correlation(differences, codes),
         design_effect=effect,
         effective_n=n / effect if effect else None if codes is not None else float(n),
         p_value=p_value,
@@ -131,8 +122,22 @@ def summarise(
         margin=margin,
         p_non_inferior=None if margin is None or bound is None else bound.p_above(-margin),
         p_inferior=None if margin is None or bound is None else bound.p_below(-margin),
-        unseen=1 - alpha ** (1 / units.count),
+        guarantee=guarantee,
+        guard_documents=bound.lost if isinstance(bound, Dirichlet) else None,
+        other_guarantee=interval_of(units, *other, level, n, count) if guarded and units.clustered else None,
+        units=units,
     )
+
+
+def interval_of(
+    units: Units | None, bound: Bound | None, note: str | None, level: float, n: int, clusters: int | None
+) -> Interval:
+    """note: why there is no bound, or what a reader must know of it."""
+    estimate = None if units is None else units.mean
+    if bound is None:
+        return Interval(estimate, None, None, level, "none", n, clusters, reason=note)
+    low, high = bound.interval(level)
+    return Interval(estimate, low, high, level, bound.name, n, clusters, reason=note)
 
 
 def too_little(n: int, clusters: int | None) -> str | None:
@@ -143,35 +148,19 @@ def too_little(n: int, clusters: int | None) -> str | None:
     return None
 
 
-def choose(
-    units: Units, differences: Array, kind: Kind, icc: float | None, alpha: float
-) -> tuple[Bound | None, str | None]:
+def choose(units: Units, kind: Kind, guarantee: Guarantee) -> tuple[Bound | None, str | None]:
     """The method, and what a reader must know of it."""
     if kind == "unbounded":
         if standard_error(units) == 0:
             return None, "no variance: all differences are equal, and the metric has no known ends"
         return student(units), "the metric has no known ends: no guard against rare large losses"
-    if units.clustered:
-        if units.count < FEW_CLUSTERS:
-            return Betting(
-                units, alpha, Planned.of(units.sizes)
-            ), f"{units.count} clusters, too few for a cluster-robust error"
-        return guarded(units, icc), None
-    lost, gained = int((differences < 0).sum()), int((differences > 0).sum())
-    if kind == "binary":
-        return Tango(lost, gained, units.count), None
-    if kind == "outcome":
-        return Wider(student(units), Tango(lost, gained, units.count)), None
-    if lost + gained < FEW_NON_ZERO:
-        return Betting(
-            units, alpha, Planned.of(units.sizes)
-        ), f"{lost + gained} non-zero differences, too few for a t interval"
-    return guarded(units, None), None
-
-
-def guarded(units: Units, icc: float | None) -> Wider:
-    guard = guard_size(units, icc)
-    return Wider(augmented(units, guard), dirichlet(units, guard))
+    if kind != "bounded" and not units.clustered:
+        lost, gained = int((units.sums < 0).sum()), int((units.sums > 0).sum())
+        return Wider(
+            CountedStudent(lost, gained, units.count), Tango(lost, gained, units.count), ends=(-1.0, 1.0)
+        ), None
+    guard = guard_of(units, guarantee)
+    return dirichlet(units, guard.lost, guard.gained), None
 
 
 def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: bool) -> tuple[float | None, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from .arrays import Units
+
 Array = npt.NDArray[np.float64]
 Kind = Literal["binary", "bounded", "unbounded", "outcome"]
 Verdict = Literal["non_inferior", "inferior", "inconclusive", "no_verdict"]
+Guarantee = Literal["default", "worst-case"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,9 @@ class Difference:
     "the loss is the margin or more", p_inferior for "the loss is the margin or less"; both belong to the
     interval's own method, and exist where a margin was given. sd is that of the single differences;
     standard_error is CR1 where there are clusters. design_effect is (standard_error / its value without
-    clusters)^2, effective_n is n / design_effect. unseen is the share of units (clusters, or documents) that may be
-    unlike all those seen: with C of them, 1 - alpha^(1/C).
+    clusters)^2, effective_n is n / design_effect. guard_documents is how many lost documents the lower limit adds to
+    those seen (guard.py); None where the method adds none. other_guarantee is the interval under the guarantee that
+    was not chosen; None where there are no clusters, since both are one then.
     """
 
     interval: Interval
@@ -73,7 +78,10 @@ class Difference:
     margin: float | None = None
     p_non_inferior: float | None = None
     p_inferior: float | None = None
-    unseen: float | None = None
+    guarantee: Guarantee = "default"
+    guard_documents: float | None = None
+    other_guarantee: Interval | None = None
+    units: Units | None = field(default=None, compare=False, repr=False)  # what MDE and documents needed are asked of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,10 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class DocumentsNeeded:
-    """Documents in all (not on top) for `power` to reach `towards`, if the difference stays `difference`."""
+    """Documents in all (not on top) for `power` to reach `towards`, if the difference stays `difference`.
+
+    reason: why there is no number, or why that many cannot be had.
+    """
 
     documents: int | None
     towards: Verdict | None
@@ -118,7 +129,10 @@ class DocumentsNeeded:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One difference held against its margin."""
+    """One difference held against its margin. reason: why there is no verdict.
+
+    other_verdict is what the guarantee that was not chosen would say; None where both are one.
+    """
 
     verdict: Verdict
     margin: float
@@ -129,15 +143,33 @@ class Assessment:
     mde_reason: str | None
     p_non_inferior: float | None
     p_inferior: float | None
+    reason: str | None = None
+    assay: Assay | None = None
+    guarantee: Guarantee = "default"
+    other_verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assay:
+    """Whether a loss as large as the margin could have shown: the margin is at most half of what the reference has
+    above chance.
+
+    reference_above_chance is the lower end of its interval. holds is None where there is nothing to compare with, and
+    `reason` says why; it also says why it does not hold.
+    """
+
+    chance: float | None
+    reference_above_chance: float | None
+    holds: bool | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """The verdict over all tasks and the judge, with the one sentence that states it."""
+    """The verdict over all tasks and the judge."""
 
     verdict: Verdict
     level: float
-    sentence: str
     undecided: tuple[str, ...]
     inferior: tuple[str, ...]
     method: str
@@ -145,22 +177,45 @@ class Overall:
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
-    """How far an arm moves from itself: rerun - run."""
+    """How far an arm moves from itself: the mean of its reruns - the first run."""
 
     movement: Interval
     mean_absolute: float | None
     score_churn: float | None
     answer_churn: float | None
     n: int
+    reruns: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseComparison:
-    """Whether a difference exceeds the noise floor: None where that cannot be told."""
+    """Whether a difference exceeds the noise: None where that cannot be told.
+
+    floor: the largest mean move of an arm from itself. most: the largest that its interval allows.
+    """
 
     floor: float | None
+    most: float | None
     exceeds: bool | None
-    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Variance of the paired differences: of the documents (between), and of the answers to one document (within).
+
+    candidate_answers, reference_answers: answers a document. unstable: the part of a single answer's variance that is
+    within documents. unstable_documents: share of documents whose answers do not all score the same.
+    """
+
+    candidate_answers: int
+    reference_answers: int
+    n: int
+    between: float | None
+    within_candidate: float | None
+    within_reference: float | None
+    unstable: float | None
+    unstable_documents: float | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +241,26 @@ class Cumulative:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What planning must know of a task: the paired SD, and where it comes from."""
+    """What planning must know of a task: the paired SD, and where it comes from.
+
+    cluster_size: documents of an article on average. weighted_size: of the article of a random document,
+    sum m^2 / sum m, where articles differ in size.
+    """
 
     kind: Literal["score", "exact_match", "judge"]
     sd: float
     label: str
     cluster_size: float = 1.0
     icc: float = 0.0
+    weighted_size: float | None = None
+
+    @property
+    def weighted(self) -> float:
+        return self.cluster_size if self.weighted_size is None else self.weighted_size
 
     @property
     def design_effect(self) -> float:
-        return 1 + (self.cluster_size - 1) * self.icc
+        return 1 + (self.weighted - 1) * self.icc
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ..errors import UsageError
 from .arrays import check_level, cluster_codes, vector
+from .distributions import t_point
 from .estimates import Array, Interval
 
 METHOD = "PPI++, t"
@@ -87,7 +87,7 @@ def _estimate(
         reason = "the labelled pairs are of one cluster"
         return Interval(estimate, None, None, level, METHOD, labels.size, labelled_units, reason=reason)
     error = float(np.sqrt(units / (units - 1) * (influence @ influence)))
-    reach = float(stats.t.ppf((1 + level) / 2, labelled_units - 1)) * error
+    reach = t_point((1 - level) / 2, labelled_units - 1) * error
     low, high = max(-1.0, estimate - reach), min(1.0, estimate + reach)
     clusters = None if codes is None else labelled_units
     return Interval(max(-1.0, min(1.0, estimate)), low, high, level, METHOD, labels.size, clusters)

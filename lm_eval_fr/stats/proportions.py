@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ..errors import UsageError
 from .arrays import check_level
 from .bounds import lower_limit, upper_limit
+from .distributions import clopper_pearson, even_binomial_p, normal_tail
 from .estimates import Array, Interval, Proportion
 
 
@@ -32,10 +32,10 @@ class Tango:
         return float(tango_score(np.array(self.lost), np.array(self.gained), self.n, c))
 
     def p_above(self, c: float) -> float:
-        return float(stats.norm.sf(self.score(c)))
+        return normal_tail(self.score(c))
 
     def p_below(self, c: float) -> float:
-        return float(stats.norm.cdf(self.score(c)))
+        return normal_tail(-self.score(c))
 
     def interval(self, level: float) -> tuple[float, float]:
         alpha, mean = (1 - level) / 2, (self.gained - self.lost) / self.n
@@ -67,7 +67,7 @@ def mcnemar_exact(lost: int, gained: int) -> float:
     """Two-sided exact p of McNemar's test: binomial over the discordant documents. 1 if there are none."""
     check_counts(lost, gained, lost + gained)
     decided = lost + gained
-    return float(stats.binomtest(gained, decided).pvalue) if decided else 1.0
+    return even_binomial_p(gained, decided)
 
 
 def binomial_share(count: int, of: int, level: float = 0.95) -> Proportion:
@@ -77,9 +77,8 @@ def binomial_share(count: int, of: int, level: float = 0.95) -> Proportion:
     method = "exact binomial, Clopper-Pearson"
     if of == 0:
         return Proportion(count, of, None, None, None, None, level, method, "nothing to take a share of")
-    test = stats.binomtest(count, of)
-    limits = test.proportion_ci(level, method="exact")
-    return Proportion(count, of, count / of, float(limits.low), float(limits.high), float(test.pvalue), level, method)
+    low, high = clopper_pearson(count, of, level)
+    return Proportion(count, of, count / of, low, high, even_binomial_p(count, of), level, method)
 
 
 def check_counts(first: int, second: int, n: int) -> None:

@@ -6,16 +6,15 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from .arrays import check_level, cluster_codes, paired, units_of, unusable, vector
-from .bounds import guard_size, student
-from .differences import checked_kind, intraclass_correlation, too_little
+from .arrays import cell_starts, check_level, cluster_codes, paired, units_of, unusable, vector
+from .bounds import student
+from .differences import checked_kind, too_little
+from .distributions import t_point
 from .estimates import Array, Interval, Kind
+from .guard import NO_GUARD, guard_of
 
 EXACT_UNITS = 10_000  # up to here every unit gets its own weight in every draw
-CELLS = 1024
-SINGLES = 128  # the most influential units of each side keep weights of their own
 
 
 def recovery_interval(
@@ -31,7 +30,7 @@ def recovery_interval(
     """Candidate mean / reference mean (1.0: nothing lost), by Bayesian cluster bootstrap.
 
     Rubin 1981, Annals of Statistics 9:130-134, with clusters as the units. For scores that end at 0 and 1 each
-    limit also weighs one worst-case pseudo-unit (see bounds.guard_size), without which arms that agree on every
+    limit also weighs one worst-case pseudo-unit (see guard.py), without which arms that agree on every
     document would get the interval [1, 1]. None where the reference's mean may be 0.
     """
     first, second = paired(candidate, reference)
@@ -47,12 +46,12 @@ def recovery_interval(
     if student(below).interval(level)[0] <= 0:
         reason = f"the reference's mean, {below.mean:.4g}, is not clearly above 0: no share of it can be taken"
         return Interval(None, None, None, level, method, n, count, seed, reason)
-    icc = None if codes is None else intraclass_correlation(first - second, codes)
-    guard = 0.0 if checked_kind(first, second, kind) == "unbounded" else guard_size(below, icc)
+    unbounded = checked_kind(first, second, kind) == "unbounded"
+    guard = NO_GUARD if unbounded else guard_of(units_of(first - second, codes))
     tops, bottoms, extra = bootstrap_sums(above.sums, below.sums, draws, seed)
     tails = ((1 - level) / 2, (1 + level) / 2)
-    low = float(np.quantile(tops / (bottoms + guard * extra), tails[0]))
-    high = float(np.quantile((tops + guard * extra) / bottoms, tails[1]))
+    low = float(np.quantile(tops / (bottoms + guard.lost * extra), tails[0]))
+    high = float(np.quantile((tops + guard.gained * extra) / bottoms, tails[1]))
     return Interval(above.mean / below.mean, low, high, level, method, n, count, seed)
 
 
@@ -84,8 +83,7 @@ def cells(data: Array) -> tuple[Array, Array, Array]:
     ratio = data[:, 0].sum() / data[:, 1].sum()
     order = np.argsort(data[:, 0] - ratio * data[:, 1], kind="stable")
     data = data[order]
-    inner = np.linspace(SINGLES, len(data) - SINGLES, CELLS - 2 * SINGLES + 1).astype(int)
-    starts = np.concatenate([np.arange(SINGLES), inner[:-1], np.arange(len(data) - SINGLES, len(data))])
+    starts = cell_starts(len(data))
     counts = np.diff(np.append(starts, len(data))).astype(float)
     means = np.add.reduceat(data, starts, axis=0) / counts[:, None]
     deviations = data - np.repeat(means, counts.astype(int), axis=0)
@@ -135,7 +133,7 @@ def fieller(residuals: Array, top: float, bottom: float, level: float) -> tuple[
     """The ratios r for which top - r bottom is within t standard errors of 0; bottom must be clear of 0."""
     count = residuals.shape[1]
     covariance = residuals @ residuals.T * count / (count - 1)
-    squared = float(stats.t.ppf((1 + level) / 2, count - 1)) ** 2
+    squared = t_point((1 - level) / 2, count - 1) ** 2
     a = bottom * bottom - squared * covariance[1, 1]
     b = top * bottom - squared * covariance[0, 1]
     c = top * top - squared * covariance[0, 0]

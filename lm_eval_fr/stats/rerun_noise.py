@@ -8,52 +8,55 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UsageError
-from .arrays import paired
 from .differences import paired_difference
 from .estimates import Difference, Interval, NoiseComparison, NoiseFloor
+from .repeats import answers_of, mean_scores
 
 
 def noise_floor(
     run: npt.ArrayLike,
-    rerun: npt.ArrayLike,
+    reruns: npt.ArrayLike,
     *,
     clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
     answers_changed: npt.ArrayLike | None = None,
 ) -> NoiseFloor:
-    """An arm against its own second run: mean movement with its interval, and how much changed underneath.
+    """An arm against its own reruns, one or several, aligned: how far their mean lies from the first run.
 
-    score_churn is the share of documents whose score moved; answer_churn that of documents whose answer's text
-    did (None unless answers_changed, a flag per document, is given).
+    score_churn is the share of answers whose score is not the first run's; answer_churn that of documents whose
+    answer's text changed (None unless answers_changed, a flag per document, is given).
     """
-    first, second = paired(run, rerun)
-    difference = paired_difference(second, first, clusters=clusters, level=level)
-    if difference.interval.estimate is None:
-        return NoiseFloor(difference.interval, None, None, None, int(first.size))
+    first, again = answers_of(run, "run")[0], answers_of(reruns, "reruns")
+    movement = paired_difference(mean_scores(again), first, clusters=clusters, level=level).interval
+    count, n = again.shape
+    if movement.estimate is None:
+        return NoiseFloor(movement, None, None, None, n, count)
     churn = None
     if answers_changed is not None:
         flags = np.asarray(answers_changed)
         if flags.shape != first.shape:
             raise UsageError(f"{flags.size} flags of changed answers for {first.size} documents")
         churn = float(flags.astype(bool).mean())
-    moved = np.abs(second - first)
-    return NoiseFloor(difference.interval, float(moved.mean()), float((moved > 0).mean()), churn, int(first.size))
+    moved = np.abs(again - first)
+    return NoiseFloor(movement, float(moved.mean()), float((moved > 0).mean()), churn, n, count)
 
 
 def exceeds_noise(difference: Difference | Interval, floors: Sequence[NoiseFloor]) -> NoiseComparison:
-    """Whether the whole interval of a difference lies beyond the largest mean movement of an arm from itself."""
+    """Whether a difference is more than what an arm moves from itself.
+
+    It exceeds the noise if its whole interval lies beyond all that the reruns' intervals allow; it is noise if its
+    whole interval lies within what they show at least, which is nothing where they hold 0. Else it cannot be told.
+    """
     interval = difference.interval if isinstance(difference, Difference) else difference
-    moves = [abs(floor.movement.estimate) for floor in floors if floor.movement.estimate is not None]
-    if not moves:
-        return NoiseComparison(None, None, "No arm was run twice: how much it moves from itself is not known.")
-    floor = max(moves)
-    if interval.low is None or interval.high is None or interval.estimate is None:
-        return NoiseComparison(floor, None, f"The difference has no interval: {interval.reason}.")
-    said = f"an arm's own rerun moved the mean by {floor:.4f}"
-    if interval.high < -floor or interval.low > floor:
-        return NoiseComparison(floor, True, f"The difference exceeds the noise: {said}, and the interval lies beyond.")
-    if -floor <= interval.low and interval.high <= floor:
-        return NoiseComparison(floor, False, f"The difference is within the noise: {said}.")
-    return NoiseComparison(
-        floor, None, f"The difference cannot be told from noise: {said}, and the interval reaches into that range."
-    )
+    known = [floor.movement for floor in floors if floor.movement.estimate is not None]
+    if not known:
+        return NoiseComparison(None, None, None)
+    floor = max(abs(movement.estimate or 0.0) for movement in known)
+    ends = [(m.low, m.high) for m in known if m.low is not None and m.high is not None]
+    if len(ends) < len(known) or interval.low is None or interval.high is None:
+        return NoiseComparison(floor, None, None)
+    most = max(max(abs(low), abs(high)) for low, high in ends)
+    least = max(max(low, -high, 0.0) for low, high in ends)
+    if interval.high < -most or interval.low > most:
+        return NoiseComparison(floor, most, True)
+    return NoiseComparison(floor, most, False if -least <= interval.low and interval.high <= least else None)

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ..errors import UsageError
 from .arrays import check_level, cluster_codes, units_of, unusable, vector
-from .bounds import guard_size
-from .differences import intraclass_correlation, too_little
+from .differences import too_little
+from .distributions import t_point
 from .estimates import Array, Interval
-from .proportions import binomial_share
-from .ratios import mean_interval
+from .guard import guard_of
 
 _METHOD = "worst-case-augmented t on the log scale"
-
-
-def share_interval(scores: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95) -> Interval:
-    """The mean of scores in [0, 1], as `mean_interval`, cut to [0, 1].
-
-    Where no score differs from the others a t interval has no width: then it is the exact binomial one, over the
-    clusters, if all are 0 or all are 1, and None for any other value.
-    """
-    values = vector(scores, "scores")
-    found = mean_interval(values, clusters=clusters, level=level)
-    if found.low is None or found.high is None:
-        return found
-    if found.high > found.low:
-        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
-    if values[0] not in (0.0, 1.0):
-        return replace(found, low=None, high=None, reason=f"every score is {values[0]:.4g}")
-    units = found.clusters or found.n
-    exact = binomial_share(units if values[0] else 0, units, level)
-    return replace(found, low=exact.low, high=exact.high, method=exact.method)
 
 
 def success_rate_per_cost(
@@ -86,13 +64,13 @@ def _interval(successes: list[Array], costs: list[Array], clusters: npt.ArrayLik
         return Interval(estimate, None, None, level, _METHOD, n, count, reason=reason)
     units = [units_of(values, codes) for values in (*successes, *costs)]
     gap = successes[0] - successes[1] if len(successes) == 2 else successes[0]
-    guard = guard_size(units[0], None if codes is None else intraclass_correlation(gap, codes))
+    guard = guard_of(units_of(gap, codes))
     sums = np.stack([unit.sums for unit in units])
     means = [total / n for total in totals[len(successes) :]]
     worst = [0.0, 1.0] if len(successes) == 2 else [0.0]
-    low = _limit(np.column_stack([sums, guard * np.array([*worst, *means])]), level, -1.0)
+    low = _limit(np.column_stack([sums, guard.lost * np.array([*worst, *means])]), level, -1.0)
     best = [1.0 - value for value in worst]
-    high = _limit(np.column_stack([sums, guard * np.array([*best, *means])]), level, 1.0)
+    high = _limit(np.column_stack([sums, guard.gained * np.array([*best, *means])]), level, 1.0)
     return Interval(estimate, low, high, level, _METHOD, n, count)
 
 
@@ -114,5 +92,5 @@ def _limit(sums: Array, level: float, side: float) -> float:
     # What each unit adds to the logarithm, to first order; these sum to 0.
     influence = (signs[:, None] * sums / totals[:, None]).sum(axis=0)
     error = math.sqrt(units / (units - 1) * float(influence @ influence))
-    reach = float(stats.t.ppf((1 + level) / 2, units - 1)) * error
+    reach = t_point((1 - level) / 2, units - 1) * error
     return float(math.exp(float(signs @ np.log(totals)) + side * reach))

@@ -1,33 +1,24 @@
-"""Difference and margin -> verdict; verdicts -> one verdict and the sentence that states it."""
+"""Difference and margin -> verdict; verdicts -> one verdict over all."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-
-from scipy import stats
+from dataclasses import replace
 
 from ..errors import UsageError
 from .arrays import check_margin
-from .betting import CAUTION
-from .differences import FEW_CLUSTERS
-from .estimates import Assessment, Difference, DocumentsNeeded, Interval, Overall, Spread, Verdict
-from .planning import attained, guarded_documents, smallest
-
-CLAIMED_NOT = (
-    "Not claimed: that the arms are equal, or that it holds for other tasks, prompts or settings than those compared."
-)
+from .estimates import Assay, Assessment, Difference, Interval, Overall, Verdict
+from .settle import documents_needed, mde
 
 
 def decide(interval: Interval, margin: float) -> Verdict:
     """non_inferior if the whole interval is above -margin, inferior if it is below, else inconclusive.
 
-    With a two-sided 95 % interval each claim is tested one-sided at 2.5 %. An interval that is undefined decides
-    nothing.
+    With a two-sided 95 % interval each claim is tested one-sided at 2.5 %. Without an interval there is no verdict.
     """
     check_margin(margin)
     if interval.low is None or interval.high is None:
-        return "inconclusive"
+        return "no_verdict"
     if interval.low > -margin:
         return "non_inferior"
     return "inferior" if interval.high < -margin else "inconclusive"
@@ -38,79 +29,49 @@ def degradation_detected(interval: Interval) -> bool | None:
     return None if interval.high is None else interval.high < 0
 
 
-def assess(difference: Difference, margin: float, *, power: float = 0.8) -> Assessment:
-    """One difference against its margin. p-values are those of `difference` if it was computed with this margin."""
+def assess(
+    difference: Difference,
+    margin: float,
+    *,
+    power: float = 0.8,
+    available: int | None = None,
+    assay: Assay | None = None,
+) -> Assessment:
+    """One difference against its margin. p-values are those of `difference` if it was computed with this margin.
+
+    available: documents that the data set has. assay: whether a loss of the margin could have shown (`assay_of`);
+    where it could not, `non_inferior` becomes `no_verdict`, and nothing else changes.
+    """
     check_margin(margin, largest=None if difference.kind == "unbounded" else 1.0)
-    interval = difference.interval
-    verdict = decide(interval, margin)
-    effect, reason = mde(difference, power=power)
+    interval, other = difference.interval, difference.other_guarantee
+    verdict, reason = decide(interval, margin), None if interval.defined else interval.reason
+    effect, mde_reason = mde(difference, power=power)
     same = difference.margin == margin
+    needed = None
+    if verdict == "inconclusive":
+        needed = documents_needed(difference, margin, power=power, available=available)
+    if verdict == "non_inferior" and assay is not None and assay.holds is False:
+        verdict, reason = "no_verdict", assay.reason
     return Assessment(
         verdict=verdict,
         margin=margin,
         interval=interval,
         degradation_detected=degradation_detected(interval),
-        documents_needed=documents_needed(difference, margin, power=power) if verdict == "inconclusive" else None,
+        documents_needed=needed,
         mde=effect,
-        mde_reason=reason,
+        mde_reason=mde_reason,
         p_non_inferior=difference.p_non_inferior if same else None,
         p_inferior=difference.p_inferior if same else None,
+        reason=reason,
+        assay=assay,
+        guarantee=difference.guarantee,
+        other_verdict=None if other is None else decide(other, margin),
     )
 
 
-def mde(difference: Difference, *, power: float = 0.8) -> tuple[float | None, str | None]:
-    """The smallest true difference that such data would have shown with probability `power`, or why not.
-
-    (t + z_power) standard errors; Bloom 1995, Evaluation Review 19:547-556.
-    """
-    error, level = difference.standard_error, difference.interval.level
-    if error is None:
-        return None, difference.interval.reason or "no standard error"
-    if error == 0:
-        return None, "no variance: what could have been detected is unknown"
-    units = difference.clusters or difference.n
-    reach = float(stats.t.ppf((1 + level) / 2, units - 1)) + float(stats.norm.ppf(power))
-    return reach * error, None
-
-
-def documents_needed(difference: Difference, margin: float, *, power: float = 0.8) -> DocumentsNeeded:
-    """Documents in all with which the verdict would be settled, if difference and spread stay as observed."""
-    estimate, error = difference.interval.estimate, difference.standard_error
-    if estimate is None or error is None or not difference.interval.defined:
-        return DocumentsNeeded(None, None, None, power, difference.interval.reason or "no interval")
-    room = estimate + margin
-    towards: Verdict = "non_inferior" if room > 0 else "inferior"
-    if abs(room) < 1e-3 * margin:
-        return DocumentsNeeded(None, None, estimate, power, "the difference is the margin: no number settles it")
-    alpha = (1 - difference.interval.level) / 2
-    size = difference.n / difference.clusters if difference.clusters else 1.0
-    sd = error * math.sqrt(difference.n)
-    counted = difference.kind == "binary" and difference.clusters is None and difference.flips is not None
-    guarded = counted or difference.kind == "bounded" or (size > 1 and difference.kind != "unbounded")
-    spread = Spread("score" if guarded else "judge", sd, "as observed", size)
-    if counted and difference.flips is not None:  # Tango's interval has a width even where nothing flipped
-        flipped = (difference.flips.lost + difference.flips.gained) / difference.n
-        spread = Spread("exact_match", math.sqrt(flipped), "as observed")
-    mean, threshold = (estimate, -margin) if room > 0 else (-estimate, margin)
-    documents = smallest(lambda n: attained(n, spread, mean, threshold, alpha) >= power)
-    if guarded:
-        documents = guarded_documents(documents, spread, mean, threshold, alpha, power)
-    if documents is not None and difference.interval.method.startswith("betting"):
-        few = difference.clusters is not None
-        documents = max(
-            documents, math.ceil(FEW_CLUSTERS * size) if few else betting_documents(mean, threshold, sd, alpha)
-        )
-    if documents is None:
-        return DocumentsNeeded(None, towards, estimate, power, "more than can be had")
-    return DocumentsNeeded(max(documents, difference.n + 1), towards, estimate, power)
-
-
-def betting_documents(mean: float, threshold: float, sd: float, alpha: float) -> int:
-    """Documents until the bettor's capital is expected to reach 1 / alpha, at the best constant bet allowed."""
-    room, cap = mean - threshold, CAUTION / (1 + threshold)
-    bet = min(cap, room / max(sd * sd + room * room, 1e-12))
-    growth = math.log1p(bet * room) - bet * bet * sd * sd / 2
-    return math.ceil(math.log(1 / alpha) / max(growth, 1e-9))
+def without_verdict(assessment: Assessment, reason: str) -> Assessment:
+    """The same, where something else than its interval forbids a claim."""
+    return replace(assessment, verdict="no_verdict", reason=reason, documents_needed=None)
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
@@ -153,52 +114,7 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
     return Overall(
         verdict=verdict,
         level=level,
-        sentence=sentence(assessments, verdict, worse, undecided, level),
         undecided=undecided,
         inferior=worse,
         method="intersection-union for non-inferior, Holm for inferior",
     )
-
-
-def sentence(
-    assessments: Mapping[str, Assessment],
-    verdict: Verdict,
-    worse: Sequence[str],
-    undecided: Sequence[str],
-    level: float,
-) -> str:
-    """What is ruled out, at which level, and what is not claimed."""
-    certain = f"at {100 * level:g} % confidence"
-    if verdict == "non_inferior":
-        parts = [f"{name} loses less than {a.margin:g} (at most {worst_loss(a)})" for name, a in assessments.items()]
-        return f"Non-inferior, {certain}: {'; '.join(parts)}. {CLAIMED_NOT}"
-    if verdict == "inferior":
-        parts = [
-            f"{name} loses more than {assessments[name].margin:g} (at least {least_loss(assessments[name])})"
-            for name in worse
-        ]
-        return f"Inferior, {certain}: {'; '.join(parts)}. {CLAIMED_NOT}"
-    parts = [not_ruled_out(name, assessments[name]) for name in undecided]
-    return (
-        f"Inconclusive, {certain}: {'; '.join(parts)}. "
-        "This is neither evidence of a loss nor of its absence; more documents are needed."
-    )
-
-
-def worst_loss(assessment: Assessment) -> str:
-    low = assessment.interval.low
-    return "unknown" if low is None else f"{max(-low, 0.0):.4f}"
-
-
-def least_loss(assessment: Assessment) -> str:
-    high = assessment.interval.high
-    return "unknown" if high is None else f"{-high:.4f}"
-
-
-def not_ruled_out(name: str, assessment: Assessment) -> str:
-    interval = assessment.interval
-    if interval.low is None:
-        return f"nothing can be said of {name} ({interval.reason})"
-    if assessment.verdict == "inferior":
-        return f"{name} on its own loses more than {assessment.margin:g}, but not after Holm's correction"
-    return f"on {name} a loss of up to {-interval.low:.4f} cannot be ruled out, and the margin is {assessment.margin:g}"

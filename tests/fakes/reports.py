@@ -245,7 +245,7 @@ def a_noise() -> Noise:
 
 def a_conclusion(verdict: Verdict = "inconclusive") -> Conclusion:
     return Conclusion(
-        found=Overall(verdict, LEVEL, "", (), (), ""),
+        found=Overall(verdict, LEVEL, (), (), ""),
         sentence="Inconclusive: the data neither rule out a loss as large as the margin nor prove one on "
         "massive_scenario_fr. This is not evidence that nothing was lost.",
         ruled_out=(

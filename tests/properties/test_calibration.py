@@ -14,13 +14,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lm_eval_fr.stats import EProcess, Planned, betting_interval, paired_difference, recovery_interval
+from lm_eval_fr.stats import (
+    EProcess,
+    Planned,
+    betting_interval,
+    paired_difference,
+    recovery_interval,
+    share_of,
+)
 from lm_eval_fr.stats.arrays import Units
 from lm_eval_fr.stats.differences import choose
+from lm_eval_fr.stats.proportions import Tango
 from tests.properties import worlds as w
 
-DRAWN = 800_000  # differences per cell
+DRAWN = 400_000  # differences per cell
 CELLS = [(30, 0.10), (100, 0.05), (150, 0.02), (300, 0.02), (1000, 0.02)]
+MOST = 0.030  # the level of every family but the harsh ones, at a nominal 0.025
 
 
 def allowance(studies: int, rate: float = w.ALPHA) -> float:
@@ -39,30 +48,47 @@ def drawn(world: w.World, n: int, margin: float) -> np.ndarray:
 @pytest.mark.parametrize("world", w.WORLDS, ids=lambda world: world.name)
 def test_bounded_scores(world: w.World, n: int, margin: float) -> None:
     d = drawn(world, n, margin)
-    too_high, too_low = w.p_above(d, -margin) <= w.ALPHA, w.p_below(d, -margin) <= w.ALPHA
+    too_high, too_low = w.dirichlet_p(d, -margin) <= w.ALPHA, w.dirichlet_p(-d, margin) <= w.ALPHA
     assert too_high.mean() <= w.ALPHA + allowance(len(d)), "called non-inferior at a loss of the margin"
-    assert 1 - (too_high | too_low).mean() >= 0.95 - allowance(len(d), 0.05), "does not cover"
+    assert too_low.mean() <= w.ALPHA + allowance(len(d)), "called inferior at a loss of the margin"
 
 
-@pytest.mark.parametrize(("clusters", "margin"), [(20, 0.10), (60, 0.05), (150, 0.02), (300, 0.02)])
-@pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
-@pytest.mark.parametrize("world", w.CLUSTER_WORLDS, ids=lambda world: world.name)
-def test_clusters(world: w.ClusterWorld, uneven: bool, clusters: int, margin: float) -> None:
-    g = generator(world.name, uneven, clusters)
-    sizes = w.sizes_of(g, DRAWN // clusters // (30 if uneven else 5), clusters, uneven)
-    sums, squares = world.draw(g, sizes, -margin)
-    too_high = w.cluster_p_above(sums, squares, sizes, -margin) <= w.ALPHA
-    too_low = w.cluster_p_above(-sums, squares, sizes, margin) <= w.ALPHA
-    assert too_high.mean() <= w.ALPHA + allowance(len(sizes))
-    assert 1 - (too_high | too_low).mean() >= 0.95 - allowance(len(sizes), 0.05)
+@pytest.mark.parametrize(("clusters", "margin"), [(10, 0.10), (20, 0.10), (60, 0.05), (150, 0.02)])
+@pytest.mark.parametrize(
+    "world",
+    [world for world in w.CLUSTER_WORLDS if world.family not in w.HARSH],
+    ids=lambda world: f"{world.family}, {world.name}",
+)
+def test_clusters(world: w.ClusterWorld, clusters: int, margin: float) -> None:
+    """The sizes take turns over the cells; the benchmark has all of them."""
+    sizes = world.sizes[clusters // 10 % len(world.sizes)]
+    stack = world.study(generator(world.name, clusters), 1500, clusters, sizes, -margin)
+    mirror = w.Stack(-stack.sums, stack.squares, stack.sizes)
+    assert (w.cluster_p_above(stack, -margin) <= w.ALPHA).mean() <= MOST + allowance(1500, MOST)
+    assert (w.cluster_p_above(mirror, margin) <= w.ALPHA).mean() <= MOST + allowance(1500, MOST)
+
+
+def test_what_the_default_guarantee_does_not_promise() -> None:
+    """Whole articles lost, and none in the sample: it errs, and `worst-case` does not."""
+    world = w.ClusterWorld("", "", w.hit_articles(1.0, 0.0))
+    stack = world.study(generator("whole articles"), 3000, 100, "1 to 10", -0.03)
+    assert (w.cluster_p_above(stack, -0.03) <= w.ALPHA).mean() > 0.04
+    assert (w.cluster_p_above(stack, -0.03, "worst-case") <= w.ALPHA).mean() <= w.ALPHA + allowance(3000)
 
 
 @pytest.mark.parametrize("n", [30, 50, 100, 200, 500, 1000])
 @pytest.mark.parametrize(("margin", "flips"), [(0.02, 0.02), (0.02, 0.03), (0.02, 0.1), (0.1, 0.1), (0.1, 0.2)])
 def test_exact_match(n: int, margin: float, flips: float) -> None:
     """Summed over all counts of lost and gained: exact. Score intervals wobble about their level, by a tenth of it."""
-    rate = exact_rate("binary", n, margin, flips)
-    assert rate <= w.ALPHA * 1.1
+    assert exact_rate("binary", n, margin, flips) <= w.ALPHA * 1.1
+    assert exact_rate("binary", n, margin, flips, inferior=True) <= MOST
+
+
+def test_inferior_of_exact_match_at_few_flips() -> None:
+    """Tango alone says `inferior` in 5 % here, at a true loss of just the margin."""
+    alone = w.exact_rate(400, 0.0125, 0.0025, lambda lost, gained: Tango(lost, gained, 400).p_below(-0.01) <= w.ALPHA)
+    assert alone == pytest.approx(0.051, abs=0.001)
+    assert exact_rate("binary", 400, 0.01, 0.015, inferior=True) < 0.01
 
 
 @pytest.mark.parametrize("n", [30, 100, 150, 500])
@@ -71,18 +97,18 @@ def test_judge(n: int, margin: float, decided: float) -> None:
     assert exact_rate("outcome", n, margin, decided) <= w.ALPHA * 1.1
 
 
-def exact_rate(kind: str, n: int, margin: float, flips: float, alpha: float = w.ALPHA) -> float:
-    """P(non-inferior) with `flips` of the documents discordant and a true loss of the margin."""
+def exact_rate(kind: str, n: int, margin: float, changed: float, *, inferior: bool = False) -> float:
+    """P(claim) with `changed` of the documents discordant and a true loss of the margin."""
 
     def decide(lost: int, gained: int) -> bool:
-        if (gained - lost) / n <= -margin:
+        if ((gained - lost) / n <= -margin) is not inferior:
             return False
         d = np.repeat([-1.0, 1.0, 0.0], [lost, gained, n - lost - gained])
-        bound, _ = choose(Units(d, np.ones(n), False), d, kind, None, alpha)  # type: ignore[arg-type]
+        bound, _ = choose(Units(d, np.ones(n), False), kind, "default")  # type: ignore[arg-type]
         assert bound is not None
-        return bound.p_above(-margin) <= alpha
+        return (bound.p_below(-margin) if inferior else bound.p_above(-margin)) <= w.ALPHA
 
-    return w.exact_rate(n, (flips + margin) / 2, (flips - margin) / 2, decide)
+    return w.exact_rate(n, (changed + margin) / 2, (changed - margin) / 2, decide)
 
 
 @pytest.mark.parametrize("n", [30, 184, 260, 1000])
@@ -108,9 +134,8 @@ def test_stopping_early(world: w.World, n: int, margin: float) -> None:
 
 def test_stopping_early_by_cluster() -> None:
     g = generator("stop")
-    sizes = w.sizes_of(g, 3000, 80, uneven=False)
-    sums, _ = w.CLUSTER_WORLDS[0].draw(g, sizes, -0.05)
-    assert (w.betting_p(sums, -0.05, sizes=sizes) <= w.ALPHA).mean() <= w.ALPHA + allowance(3000)
+    stack = w.CLUSTER_WORLDS[1].study(g, 3000, 80, "1 to 10", -0.05)
+    assert (w.betting_p(stack.sums, -0.05, sizes=stack.sizes) <= w.ALPHA).mean() <= w.ALPHA + allowance(3000)
 
 
 def test_stopping_early_where_long_articles_lose() -> None:
@@ -157,27 +182,28 @@ def test_recovery_covers() -> None:
 @pytest.mark.parametrize("n", [60, 300])
 def test_stacked_studies_are_single_studies(world: w.World, n: int) -> None:
     d = world.draw(generator("same", world.name), 4, n, -0.02)
-    above, below = w.p_above(d, -0.02), w.p_below(d, -0.02)
-    for row, p, q in zip(d, above, below, strict=True):
+    for row, p, q in zip(d, w.dirichlet_p(d, -0.02), w.dirichlet_p(-d, 0.02), strict=True):
         candidate, reference = np.maximum(row, 0), np.maximum(-row, 0)  # scores with these differences
         found = paired_difference(candidate, reference, kind="bounded", margin=0.02)
-        assert (found.p_non_inferior, found.p_inferior) == (pytest.approx(p), pytest.approx(q))
+        assert (found.p_non_inferior, found.p_inferior) == (pytest.approx(p, rel=0.04), pytest.approx(q, rel=0.04))
 
 
-@pytest.mark.parametrize("uneven", [False, True])
-def test_stacked_clusters_are_single_studies(uneven: bool) -> None:
-    g = generator("same clusters", uneven)
-    sizes = w.sizes_of(g, 6, 40, uneven)
-    largest = int(sizes.max())
-    exists = np.arange(largest) < sizes[..., None]
-    d = np.clip(w.alike(0.4, 0.2)(g, (6, 40, largest), -0.02), -1, 1) * exists
-    p = w.cluster_p_above(d.sum(axis=2), (d**2).sum(axis=2), sizes, -0.02)
-    for row, there, expected in zip(d, exists, p, strict=True):
+@pytest.mark.parametrize("sizes", w.SIZES)
+def test_stacked_clusters_are_single_studies(sizes: str) -> None:
+    g = generator("same clusters", sizes)
+    documents = w.SIZES[sizes](g, (6, 40))
+    exists = np.arange(documents.max()) < documents[..., None]
+    d = w.alike(0.4, 0.1)(g, documents, -0.02) * exists
+    stack = w.Stack(d.sum(axis=2), (d**2).sum(axis=2), documents.astype(float))
+    for row, there, p in zip(d, exists, w.cluster_p_above(stack, -0.1), strict=True):
         values, labels = row[there], np.broadcast_to(np.arange(40)[:, None], there.shape)[there]
         found = paired_difference(
-            np.maximum(values, 0), np.maximum(-values, 0), clusters=labels, kind="bounded", margin=0.02
+            np.maximum(values, 0), np.maximum(-values, 0), clusters=labels, kind="bounded", margin=0.1
         )
-        assert found.p_non_inferior == pytest.approx(expected)
+        if p <= w.ALPHA:
+            assert found.p_non_inferior == pytest.approx(p, rel=0.04)
+        assert found.p_non_inferior is not None
+        assert (found.p_non_inferior <= w.ALPHA) is bool(p <= w.ALPHA)
 
 
 def test_the_e_process_is_the_simulated_one() -> None:
@@ -201,13 +227,6 @@ def test_naive_t_fails_on_rare_large_losses() -> None:
     assert (w.student_p(d, -0.02) <= w.ALPHA).mean() > 0.10
 
 
-def test_one_pseudo_document_and_a_t_quantile_is_not_enough() -> None:
-    """Why the Dirichlet bound stands beside the augmented t."""
-    d = w.rare_losses(0.001, 0.0, 1.0)(generator("one"), 20_000, 150, -0.02)
-    assert (w.augmented_p(d, -0.02) <= w.ALPHA).mean() > w.ALPHA + allowance(len(d))
-    assert (w.p_above(d, -0.02) <= w.ALPHA).mean() <= w.ALPHA
-
-
 def test_wald_fails_on_few_flips() -> None:
     z = stats.norm.isf(w.ALPHA)
 
@@ -218,12 +237,56 @@ def test_wald_fails_on_few_flips() -> None:
     assert w.exact_rate(50, 0.025, 0.005, wald) > 0.2
 
 
+def test_one_lost_document_is_not_enough_where_articles_lose() -> None:
+    """Why the guard is part of an article: with one document the bound errs twice as often as it says."""
+    world = next(world for world in w.CLUSTER_WORLDS if world.family.startswith("a quarter"))
+    stack = world.study(generator("one"), 2000, 40, "1 to 30", -0.05)
+    p = w.guarded_p(stack.sums, stack.sizes, -0.05, np.ones(2000))
+    assert (p <= w.ALPHA).mean() > 0.045
+    assert (w.cluster_p_above(stack, -0.05) <= w.ALPHA).mean() <= MOST + allowance(2000, MOST)
+
+
 @pytest.mark.parametrize("clusters", [60, 150])
 def test_ignoring_clusters_fails(clusters: int) -> None:
-    g = generator("ignore", clusters)
-    sizes = w.sizes_of(g, 3000, clusters, uneven=False)
-    sums, squares = w.CLUSTER_WORLDS[0].draw(g, sizes, -0.02)
-    assert (w.ignoring_clusters_p(sums, squares, sizes, -0.02) <= w.ALPHA).mean() > 0.08
+    world = w.ClusterWorld("", "", w.alike(0.4, 0.2))
+    stack = world.study(generator("ignore", clusters), 3000, clusters, "5", -0.02)
+    assert (w.ignoring_clusters_p(stack, -0.02) <= w.ALPHA).mean() > 0.08
+
+
+def judged_articles(studies: int, icc: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Outcomes and labels of 30 articles of five prompts each, no true difference."""
+    g = generator("judged articles", icc)
+    d = w.judged(0.6, icc)(g, np.full((studies, 30), 5), 0.0)
+    return [(row.reshape(-1), np.repeat(np.arange(30), 5)) for row in d]
+
+
+def test_clustered_verdicts_have_clustered_p_values() -> None:
+    """The exact binomial test takes five prompts on one article for five: p < 0.05 in one study in six."""
+    studies = judged_articles(150, 0.3)
+    decided = [(outcomes[outcomes != 0] > 0, labels[outcomes != 0]) for outcomes, labels in studies]
+    exact = [share_of(wins).p_value for wins, _ in decided]
+    clustered = [share_of(wins, clusters=labels).p_value for wins, labels in decided]
+    assert np.mean([p is not None and p < 0.05 for p in exact]) > 0.10
+    assert np.mean([p is not None and p < 0.05 for p in clustered]) <= 0.05 + allowance(150, 0.05)
+
+
+def test_shares_cover() -> None:
+    """A share of 0.97 in 100 documents, and one over articles: a t interval covers the first in 85 %."""
+    g, covered = generator("shares"), 0
+    for _ in range(300):
+        found = share_of(g.random(100) < 0.97)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.97 <= found.high
+    assert covered / 300 >= 0.95 - allowance(300, 0.05)
+    covered = 0
+    for _ in range(150):
+        right = g.random(200) < np.repeat(g.beta(0.9 * 4, 0.1 * 4, 40), 5)
+        found = share_of(right, clusters=np.repeat(np.arange(40), 5))
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.9 <= found.high
+    assert covered / 150 >= 0.95 - allowance(150, 0.05)
 
 
 def test_peeking_fails() -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.stats import Difference, net_win_rate, paired_difference
-from lm_eval_fr.stats.arrays import units_of
-from lm_eval_fr.stats.bounds import augmented, guard_size
+from lm_eval_fr.stats import ASSUMPTIONS, Difference, Guarantee, net_win_rate, paired_difference
+from lm_eval_fr.stats.arrays import Units
+from lm_eval_fr.stats.guard import Guard, guard_of
 
 RNG = np.random.default_rng(20)
 REFERENCE = RNG.random(300)
@@ -32,25 +31,13 @@ def limits(found: Difference) -> tuple[float, float, float]:
 @pytest.mark.parametrize(
     ("candidate", "reference", "clusters", "kind", "method"),
     [
-        (FLIPPED, RIGHT, None, "binary", "Tango score"),
-        (FLIPPED.astype(bool), RIGHT.astype(bool), None, "binary", "Tango score"),
-        (CANDIDATE, REFERENCE, None, "bounded", "worst-case-augmented t or Dirichlet bound, the wider"),
-        (
-            np.where(np.arange(300) < 14, 0.5, REFERENCE),
-            REFERENCE,
-            None,
-            "bounded",
-            "betting bound",
-        ),
-        (FLIPPED, RIGHT, np.arange(300) // 5, "binary", "worst-case-augmented CR1 t or Dirichlet bound, the wider"),
-        (
-            CANDIDATE,
-            REFERENCE,
-            np.arange(300) % 20,
-            "bounded",
-            "worst-case-augmented CR1 t or Dirichlet bound, the wider",
-        ),
-        (CANDIDATE, REFERENCE, np.arange(300) % 19, "bounded", "betting bound on cluster means"),
+        (FLIPPED, RIGHT, None, "binary", "t(299) or Tango score, the wider"),
+        (FLIPPED.astype(bool), RIGHT.astype(bool), None, "binary", "t(299) or Tango score, the wider"),
+        (CANDIDATE, REFERENCE, None, "bounded", "Dirichlet bound"),
+        (np.where(np.arange(300) < 4, 0.5, REFERENCE), REFERENCE, None, "bounded", "Dirichlet bound"),
+        (FLIPPED, RIGHT, np.arange(300) // 5, "binary", "Dirichlet bound on cluster sums"),
+        (CANDIDATE, REFERENCE, np.arange(300) % 20, "bounded", "Dirichlet bound on cluster sums"),
+        (CANDIDATE, REFERENCE, np.arange(300) % 5, "bounded", "Dirichlet bound on cluster sums"),
         (100 * CANDIDATE, 100 * REFERENCE, None, "unbounded", "t(299)"),
         (100 * CANDIDATE, 100 * REFERENCE, np.arange(300) % 19, "unbounded", "CR1 t(18)"),
     ],
@@ -73,7 +60,7 @@ def test_what_surrounds_the_interval() -> None:
     assert found.sd == pytest.approx(difference.std(ddof=1))
     assert found.standard_error == pytest.approx(difference.std(ddof=1) / 300**0.5)
     assert (found.icc, found.design_effect, found.effective_n) == (None, None, 300)
-    assert found.unseen == pytest.approx(1 - 0.025 ** (1 / 300))
+    assert (found.guarantee, found.guard_documents, found.other_guarantee) == ("default", 1, None)
     assert found.flips is not None
     assert (found.flips.lost, found.flips.gained) == (int((difference < -0.5).sum()), int((difference > 0.5).sum()))
 
@@ -134,21 +121,48 @@ def test_identical_arms_on_the_clusters_of_piaf_are_non_inferior(shared_data: Pa
     assert -0.02 < limits(found)[0] < -0.01
 
 
-def test_guard_grows_with_likeness() -> None:
-    units = units_of(np.zeros(100), np.arange(100) // 5)
-    assert guard_size(units_of(np.zeros(100), None), None) == 1
-    assert guard_size(units, None) == guard_size(units, -0.1) == guard_size(units, 0.5) == 3
-    assert guard_size(units, 0.75) == 4
-    assert guard_size(units, 1.0) == 5
-    uneven = units_of(np.zeros(12), np.array([0] * 10 + [1, 2]))
-    assert guard_size(uneven, 1.0) == pytest.approx(102 / 12)
+def lost(*sums: float, size: int = 5, guarantee: Guarantee = "default") -> float:
+    """The guard of the lower limit for articles of one size with these sums of differences."""
+    return guard_of(Units(np.array(sums), np.full(len(sums), float(size)), clustered=True), guarantee).lost
 
 
-def test_augmented_t_is_the_t_interval_after_appending_a_worst_case() -> None:
-    difference = CANDIDATE - REFERENCE
-    low, high = augmented(units_of(difference, None), 1.0).interval(0.95)
-    assert low == pytest.approx(stats.ttest_1samp(np.append(difference, -1), 0).confidence_interval(0.95).low)
-    assert high == pytest.approx(stats.ttest_1samp(np.append(difference, 1), 0).confidence_interval(0.95).high)
+def test_guard_without_articles_is_one_document() -> None:
+    units = Units(np.zeros(50), np.ones(50), clustered=False)
+    assert guard_of(units) == guard_of(units, "worst-case") == Guard(1, 1)
+
+
+def test_guard_of_articles() -> None:
+    assert lost(*[0.0] * 20) == pytest.approx(1 + 0.3 * 4)  # nothing seen
+    assert lost(*[-1.0] * 3, *[0.0] * 17) == pytest.approx(2.2 - 0.2 * 3)  # three seen, each alone
+    assert lost(*[-1.0] * 30, *[0.0] * 30) == pytest.approx(1 + 0.05 * 4)  # many seen, each alone
+    assert lost(-4.0, *[-1.0] * 30, *[0.0] * 30) == 4  # an article that lost four
+    assert lost(-4.0, -2.5, *[-1.0] * 30, *[0.0] * 150) == 2.5  # which one in 151 may pass
+    assert lost(*[0.0] * 20, guarantee="worst-case") == 5
+    assert lost(*[-1.0] * 30, *[0.0] * 30, guarantee="worst-case") == 5
+
+
+def test_guard_of_the_upper_limit_is_of_gains() -> None:
+    sums = np.array([-4.0, 1.0, *[0.0] * 30])
+    units, mirror = (Units(side, np.full(32, 5.0), clustered=True) for side in (sums, -sums))
+    assert guard_of(units) == Guard(4, guard_of(mirror).lost)
+    assert guard_of(units).gained < 4
+
+
+def test_guard_of_uneven_articles_is_of_a_random_document_s() -> None:
+    units = Units(np.zeros(3), np.array([10.0, 1.0, 1.0]), clustered=True)
+    assert guard_of(units, "worst-case").lost == pytest.approx(102 / 12)
+    assert guard_of(units).lost == pytest.approx(1 + 0.3 * (1002 / 102 - 1))
+
+
+def test_both_guarantees_are_given() -> None:
+    labels = np.arange(300) // 5
+    default = paired_difference(CANDIDATE, REFERENCE, clusters=labels)
+    worst = paired_difference(CANDIDATE, REFERENCE, clusters=labels, guarantee="worst-case")
+    assert (default.other_guarantee, worst.other_guarantee) == (worst.interval, default.interval)
+    assert limits(worst)[0] < limits(default)[0]
+    assert (default.guard_documents or 0) < 5
+    assert worst.guard_documents == 5
+    assert set(ASSUMPTIONS) == {"default", "worst-case"}
 
 
 def test_unbounded_scores_say_what_is_missing() -> None:

@@ -24,8 +24,20 @@ from lm_eval_fr.stats import (
     score_spread,
     tango_interval,
 )
-from lm_eval_fr.stats.arrays import cluster_codes, units_of
-from lm_eval_fr.stats.bounds import dirichlet, dirichlet_tail, student
+from lm_eval_fr.stats.arrays import CELLS, cluster_codes, gathered, units_of
+from lm_eval_fr.stats.bounds import student
+from lm_eval_fr.stats.dirichlet import dirichlet, tail
+from lm_eval_fr.stats.distributions import (
+    binomial_mass,
+    clopper_pearson,
+    even_binomial_p,
+    noncentral_t_tail,
+    normal_point,
+    normal_tail,
+    root,
+    t_point,
+    t_tail,
+)
 
 
 def clustered(seed: int, clusters: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -111,10 +123,16 @@ def test_tango_is_the_score_test_of_the_restricted_likelihood(lost: int, gained:
 def test_dirichlet_is_clopper_pearson_for_two_values(ones: int, n: int) -> None:
     """With c losses of 1 among n, the lower limit is one minus Clopper-Pearson's upper one."""
     differences = np.concatenate([np.zeros(ones), -np.ones(n - ones)])
-    low, _ = dirichlet(units_of(differences, None), 1.0).interval(0.95)
+    low, _ = dirichlet(units_of(differences, None)).interval(0.95)
     expected = -float(stats.beta.ppf(0.975, n - ones + 1, ones)) if ones else -1.0
-    assert low <= expected + 1e-3  # the saddlepoint errs on the cautious side
-    assert low == pytest.approx(expected, rel=0.01)
+    assert low == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 100, 3000])
+def test_dirichlet_tail_is_exact_for_equal_units(n: int) -> None:
+    """P(0.2 x Gamma(n) <= 1 x exponential) = 1.2^-n."""
+    found = tail(np.array([0.2, -1.0]), np.array([float(n), 1.0]))
+    assert found == pytest.approx(1.2**-n, rel=1e-9, abs=1e-15)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -123,21 +141,73 @@ def test_dirichlet_tail_is_the_monte_carlo_one(seed: int) -> None:
     z = generator.normal(0.1, 1, 12) + np.append(np.zeros(11), -1.0)
     weights = generator.standard_exponential((400_000, 12))
     simulated = float((weights @ z <= 0).mean())
-    assert float(dirichlet_tail(z)) == pytest.approx(simulated, rel=0.02, abs=0.002)
+    assert tail(z, np.ones(12)) == pytest.approx(simulated, rel=0.02, abs=0.002)
+
+
+@pytest.mark.parametrize("n", [3, 10, 60])
+def test_dirichlet_tail_is_the_sum_of_exponentials(n: int) -> None:
+    """For unlike values: sum over the negative ones of prod z_i / (z_i - z_j)."""
+    z = np.linspace(-1.0, 1.5, n) + 0.01
+    negative = np.flatnonzero(z < 0)
+    if n > 10:  # the closed form cancels itself out; a single negative value leaves one product
+        z[negative[1:]] *= -1
+        negative = negative[:1]
+    exact = sum(float(np.prod(z[i] / (z[i] - np.delete(z, i)))) for i in negative)
+    assert tail(z, np.ones(n)) == pytest.approx(exact, rel=1e-8)
 
 
 def test_dirichlet_tail_passes_smoothly_through_one_half() -> None:
     z = np.random.default_rng(0).normal(0, 1, 30)
     z -= z.mean()
-    around = [float(dirichlet_tail(z + shift)) for shift in np.linspace(-0.01, 0.01, 101)]
+    around = [tail(z + shift, np.ones(30)) for shift in np.linspace(-0.01, 0.01, 101)]
     steps = np.diff(around)
     assert (steps < 0).all()
-    assert steps.min() > 1.5 * steps.max()  # no jump where the formula changes
+    assert steps.min() > 1.5 * steps.max()  # no jump where the contour changes sides
 
 
 def test_copies_are_repeats() -> None:
     z, copies = np.array([0.3, -0.2, 0.05]), np.array([7.0, 9.0, 4.0])
-    assert dirichlet_tail(z, copies) == pytest.approx(dirichlet_tail(np.repeat(z, copies.astype(int))))
+    assert tail(z, copies) == pytest.approx(tail(np.repeat(z, copies.astype(int)), np.ones(20)))
+
+
+def test_many_unlike_documents_are_gathered_without_a_trace() -> None:
+    differences = np.clip(np.random.default_rng(4).normal(-0.01, 0.2, 4000), -1, 1)
+    units = units_of(differences, None)
+    few, copies = gathered(units)
+    assert few.count == CELLS
+    assert copies @ few.sums == pytest.approx(differences.sum())
+    z = np.append(differences + 0.02, -0.98)
+    together = np.append(few.sums + 0.02 * few.sizes, -0.98)
+    assert tail(together, np.append(copies, 1.0)) == pytest.approx(tail(z, np.ones(4001)), rel=1e-4)
+
+
+@pytest.mark.parametrize("df", [1, 7.5, 99, 1e6])
+def test_distributions_are_scipy_s(df: float) -> None:
+    for p in (0.001, 0.025, 0.3, 0.9):
+        assert normal_point(p) == pytest.approx(stats.norm.isf(p))
+        assert t_point(p, df) == pytest.approx(stats.t.isf(p, df))
+        x = t_point(p, df)
+        assert t_tail(x, df) == pytest.approx(p)
+        assert normal_tail(x) == pytest.approx(stats.norm.sf(x))
+        assert noncentral_t_tail(2.0, df, 3 * p) == pytest.approx(stats.nct.sf(2.0, df, 3 * p))
+    for n, rate in ((1, 0.5), (60, 0.02), (1000, 0.3)):
+        k = np.arange(-1, n + 2)
+        assert binomial_mass(k, n, rate) == pytest.approx(stats.binom.pmf(k, n, rate))
+        for count in (0, n // 3, n):
+            test = stats.binomtest(count, n)
+            assert even_binomial_p(count, n) == pytest.approx(test.pvalue)
+            assert clopper_pearson(count, n, 0.9) == pytest.approx(tuple(test.proportion_ci(0.9)))
+
+
+def test_root_is_found_on_flat_sides_too() -> None:
+    for f, low, high in (
+        (math.sin, 2.0, 4.0),
+        (lambda x: x**9 - 1e-6, 0.0, 1.0),
+        (lambda x: math.atan(50 * (x - 0.9)), 0.0, 1.0),
+    ):
+        assert root(f, low, high) == pytest.approx(optimize.brentq(f, low, high), abs=1e-8)
+    with pytest.raises(ValueError, match="no change of sign"):
+        root(math.cosh, 0.0, 1.0)
 
 
 def test_icc_is_the_textbook_s_for_equal_sizes() -> None:
@@ -171,4 +241,4 @@ def test_student_of_units_is_the_ratio_estimator() -> None:
     differences, labels = clustered(3)
     units = units_of(differences, cluster_codes(labels, 300))
     assert units.mean == pytest.approx(differences.mean())
-    assert student(units).freedom == units.count - 1
+    assert student(units).df == units.count - 1

@@ -1,38 +1,27 @@
-"""Verdicts, their sentence, the documents still needed, and planning that keeps its promise."""
+"""Verdicts from intervals, whether a loss could have shown, and the verdict over all."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
 
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.stats import (
+    ONE_MAY_LOSE_MORE,
+    Assay,
     Assessment,
     Interval,
+    assay_of,
     assess,
     decide,
     degradation_detected,
-    documents_for_margin,
-    documents_needed,
-    exact_match_spread,
-    intraclass_correlation,
-    judge_pilot_spread,
-    judge_spread,
-    margin_for_documents,
-    margin_table,
-    mde,
-    net_win_rate,
+    label_chance,
+    mean_over_tasks,
+    most_frequent_chance,
     overall,
     paired_difference,
-    pilot_spread,
-    planning_table,
-    score_spread,
-    tango_interval,
+    without_verdict,
 )
-from lm_eval_fr.stats.arrays import units_of
-from lm_eval_fr.stats.differences import guarded
-from lm_eval_fr.stats.planning import attained, guarded_p, tango_power
-from lm_eval_fr.stats.proportions import tango_score
 
 RNG = np.random.default_rng(50)
 
@@ -64,215 +53,142 @@ def test_rule(low: float, high: float, verdict: str, worse: bool) -> None:
     assert degradation_detected(interval(low, high)) is worse
 
 
+def test_without_an_interval_there_is_no_verdict() -> None:
+    assert decide(Interval(0.0, None, None, 0.95, "none", 1, reason="one document"), 0.02) == "no_verdict"
+
+
 def test_all_must_be_non_inferior() -> None:
     good = assessment(-0.008, 0.01)
-    found = overall({"piaf_fr": good, "the judge": assessment(-0.06, 0.1, 0.10)})
-    assert found.verdict == "non_inferior"
-    assert found.sentence == (
-        "Non-inferior, at 95 % confidence: piaf_fr loses less than 0.02 (at most 0.0080); "
-        "the judge loses less than 0.1 (at most 0.0600). Not claimed: that the arms are equal, "
-        "or that it holds for other tasks, prompts or settings than those compared."
-    )
+    assert overall({"piaf_fr": good, "the judge": assessment(-0.06, 0.1, 0.10)}).verdict == "non_inferior"
     mixed = overall({"piaf_fr": good, "sib200_fr": assessment(-0.03, 0.01)})
     assert (mixed.verdict, mixed.undecided) == ("inconclusive", ("sib200_fr",))
-    assert mixed.sentence.startswith(
-        "Inconclusive, at 95 % confidence: on sib200_fr a loss of up to 0.0300 cannot be ruled out, "
-        "and the margin is 0.02."
-    )
-    assert "neither evidence of a loss nor of its absence" in mixed.sentence
+
+
+def test_no_verdict_on_one_is_no_verdict_over_all_unless_another_is_inferior() -> None:
+    good, bad = assessment(-0.008, 0.01, p_inferior=0.9), assessment(-0.08, -0.03, p_inferior=0.001)
+    broken = without_verdict(good, "the scores do not reproduce the aggregate")
+    assert (broken.verdict, broken.reason) == ("no_verdict", "the scores do not reproduce the aggregate")
+    unsure = assessment(-0.03, 0.01)
+    assert overall({"a": good, "b": broken, "c": unsure}).verdict == "no_verdict"
+    assert overall({"a": bad, "b": broken}).verdict == "inferior"
 
 
 def test_one_inferior_task_is_enough_if_it_survives_holm() -> None:
     good, bad = assessment(-0.008, 0.01, p_inferior=0.9), assessment(-0.08, -0.03, p_inferior=0.001)
     found = overall({"piaf_fr": good, "sib200_fr": bad})
     assert (found.verdict, found.inferior) == ("inferior", ("sib200_fr",))
-    assert "sib200_fr loses more than 0.02 (at least 0.0300)" in found.sentence
     assert overall({"sib200_fr": bad}).verdict == "inferior"
 
 
 def test_one_inferior_task_by_chance_among_many_is_not() -> None:
     lucky = assessment(-0.08, -0.0201, p_inferior=0.02)
     tasks = {f"task{i}": assessment(-0.03, 0.03, p_inferior=0.5) for i in range(4)}
-    found = overall({**tasks, "unlucky": lucky})
-    assert found.verdict == "inconclusive"
-    assert "unlucky on its own loses more than 0.02, but not after Holm's correction" in found.sentence
+    assert overall({**tasks, "unlucky": lucky}).verdict == "inconclusive"
     assert overall({"unlucky": lucky}).verdict == "inferior"
 
 
-def test_mde_is_about_what_planning_says() -> None:
-    candidate = RNG.normal(0, 0.15, 444)
-    difference = paired_difference(candidate - candidate.mean(), np.zeros(444), kind="unbounded")
-    found, reason = mde(difference)
-    assert reason is None
-    planned = margin_for_documents(444, score_spread(difference.sd or 0)).margin
-    assert found == pytest.approx(planned, rel=0.01)
+# --- assay sensitivity ---
 
 
-def test_documents_needed_settle_it() -> None:
-    """Simulated anew with so many documents, four in five studies are settled."""
-    generator = np.random.default_rng(7)
-    reference = np.full(200, 0.5)
-    candidate = reference + generator.normal(0, 0.15, 200).clip(-0.5, 0.5)
-    candidate += 0.5 - candidate.mean()
-    difference = paired_difference(candidate.clip(0, 1), reference)
-    needed = documents_needed(difference, 0.02)
-    assert needed.towards == "non_inferior"
-    assert needed.documents is not None
-    assert needed.documents > 200
-    settled = 0
-    for _ in range(100):
-        fresh = 0.5 + generator.choice(candidate - 0.5, needed.documents)
-        again = paired_difference(fresh.clip(0, 1), np.full(needed.documents, 0.5))
-        settled += decide(again.interval, 0.02) == "non_inferior"
-    assert 0.66 < settled / 100 < 0.95
+def right(rate: float, n: int = 1000) -> np.ndarray:
+    return (np.arange(n) < rate * n).astype(float)
 
 
-@pytest.mark.parametrize(
-    ("n", "lost", "gained", "towards"),
-    [(72, 0, 0, "non_inferior"), (300, 3, 3, "non_inferior"), (72, 12, 2, "inferior")],
-)
-def test_documents_needed_of_few_flips_settle_it(n: int, lost: int, gained: int, towards: str) -> None:
-    candidate, reference = np.ones(n), np.ones(n)
-    candidate[:lost], reference[lost : lost + gained] = 0, 0
-    needed = documents_needed(paired_difference(candidate, reference), 0.02)
-    assert needed.towards == towards
-    assert needed.documents is not None
-    rates = [lost / n, gained / n, 1 - (lost + gained) / n]
-    fresh = np.random.default_rng(5).multinomial(needed.documents, rates, size=200)
-    verdicts = [decide(tango_interval(int(one), int(two), needed.documents), 0.02) for one, two, _ in fresh]
-    assert verdicts.count(needed.towards) / len(verdicts) > 0.7
+def test_a_reference_that_knows_nothing_can_lose_nothing() -> None:
+    """A reference of 3 points and a margin of 5; an arm of empty answers against 22.5 with a margin of 40."""
+    for reference, margin in ((right(0.03), 0.05), (right(0.225), 0.40)):
+        candidate = np.zeros(1000)
+        found = paired_difference(candidate, reference)
+        seen = assay_of(reference, margin, 0.0)
+        assert seen.holds is False
+        assert assess(found, margin).verdict == "non_inferior"
+        held = assess(found, margin, assay=seen)
+        assert held.verdict == "no_verdict"
+        assert held.reason == seen.reason
+        assert "more than half of that: a loss could not have shown" in (held.reason or "")
 
 
-def test_documents_needed_towards_inferior_and_nowhere() -> None:
-    losing = net_win_rate([-1] * 30 + [0] * 60 + [1] * 10).net_win
-    needed = documents_needed(losing, 0.10)
-    assert needed.towards == "inferior"
-    assert needed.documents is not None
-    assert needed.documents > 100
-    on_it = net_win_rate([-1] * 20 + [0] * 70 + [1] * 10).net_win
-    nowhere = documents_needed(on_it, 0.10)
-    assert nowhere.documents is None
-    assert nowhere.reason == "the difference is the margin: no number settles it"
-    settled = assess(net_win_rate([0] * 100).net_win, 0.2)
-    assert settled.documents_needed is None
+def test_assay_by_hand() -> None:
+    """Half of (lower limit - chance): 500 of 1,000 are right, one label in four."""
+    seen = assay_of(right(0.5), 0.1, label_chance(4))
+    low = 0.46855  # Clopper-Pearson
+    assert seen == Assay(0.25, pytest.approx(low - 0.25, abs=1e-4), True)
+    assert assay_of(right(0.5), 0.109, 0.25).holds is True
+    assert assay_of(right(0.5), 0.110, 0.25).holds is False
 
 
-def test_few_clusters_need_twenty_of_them() -> None:
-    """Far inside the margin, yet with 12 articles nothing is decided: 20 of 10 questions would."""
-    values = np.full(120, 0.5) + RNG.normal(0, 0.01, 120)
-    found = paired_difference(values, np.full(120, 0.5), clusters=np.arange(120) % 12)
-    needed = documents_needed(found, 0.5)
-    assert needed.documents == 200
-    assert (documents_needed(found, 0.05).documents or 0) > 300
+def test_assay_changes_nothing_but_non_inferior() -> None:
+    reference, seen = right(0.5), assay_of(right(0.5), 0.4, 0.0)
+    assert seen.holds is False
+    for candidate, verdict in ((right(0.02), "inferior"), (right(0.12), "inconclusive"), (right(0.5), "no_verdict")):
+        assert assess(paired_difference(candidate, reference), 0.4, assay=seen).verdict == verdict
 
 
-@pytest.mark.parametrize(
-    "spread",
-    [
-        score_spread(0.15),
-        score_spread(0.25, cluster_size=5, icc=0.2),
-        exact_match_spread(0.05),
-        exact_match_spread(0.05, cluster_size=4, icc=0.3),
-        judge_spread(0.4),
-    ],
-)
-def test_both_ways_of_planning_are_inverse(spread: object) -> None:
-    plan = documents_for_margin(0.05, spread)  # type: ignore[arg-type]
-    assert plan.documents is not None
-    assert plan.documents_guarded is not None
-    assert plan.documents_guarded >= plan.documents
-    back = margin_for_documents(plan.documents, spread)  # type: ignore[arg-type]
-    assert back.margin == pytest.approx(0.05, rel=0.03)
-    guarded = margin_for_documents(plan.documents_guarded, spread)  # type: ignore[arg-type]
-    assert guarded.margin_guarded == pytest.approx(0.05, rel=0.03)
+def test_assay_that_does_not_apply_says_so() -> None:
+    seen = assay_of(right(0.5), 0.4, None)
+    assert (seen.holds, seen.chance) == (None, None)
+    assert "not checked" in (seen.reason or "")
+    assert assess(paired_difference(right(0.5), right(0.5)), 0.4, assay=seen).verdict == "non_inferior"
+    assert assay_of([1.0], 0.1, 0.0).reason == "one document: nothing is known of the spread"
 
 
-def test_guarded_power_is_what_the_verdict_has() -> None:
-    """By simulation of whole verdicts, with and without clusters."""
-    generator = np.random.default_rng(11)
-    for sd, size, icc in ((0.15, 1, 0.0), (0.03, 1, 0.0), (0.15, 5, 0.3)):
-        spread = score_spread(sd, cluster_size=size, icc=icc)
-        n = documents_for_margin(0.03, spread).documents_guarded
-        assert n is not None
-        n += -n % size
-        count, shown = n // size, 0
-        labels = None if size == 1 else np.repeat(np.arange(count), size)
-        for _ in range(400):
-            alike = generator.normal(0, sd * icc**0.5, (count, 1))
-            values = (alike + generator.normal(0, sd * (1 - icc) ** 0.5, (count, size))).reshape(-1)
-            found = None if labels is None else intraclass_correlation(values, labels)
-            shown += guarded(units_of(values, labels), found).p_above(-0.03) < 0.025
-        assert shown / 400 == pytest.approx(0.8, abs=0.06)
+def test_chance() -> None:
+    assert label_chance(18) == pytest.approx(1 / 18)
+    assert most_frequent_chance(["a", "b", "a", "c"]) == 0.5
+    with pytest.raises(UsageError, match="nothing to guess"):
+        label_chance(1)
+    with pytest.raises(UsageError, match="no gold labels"):
+        most_frequent_chance([])
+    with pytest.raises(UsageError, match="not a share below 1"):
+        assay_of(right(0.5), 0.1, 1.5)
 
 
-@pytest.mark.parametrize(("flips", "margin"), [(0.03, 0.02), (0.05, 0.02), (0.05, 0.10)])
-def test_exact_match_power_is_what_the_verdict_has(flips: float, margin: float) -> None:
-    """The textbook's normal number falls short where few flips are expected; the guarded one holds in simulation."""
-    plan = documents_for_margin(margin, exact_match_spread(flips))
-    assert plan.documents is not None
-    assert plan.documents_guarded is not None
-    assert plan.documents_guarded > plan.documents
-    for n, least in ((plan.documents_guarded, 0.77), (plan.documents, 0.3)):
-        half = flips / 2
-        lost, gained = np.random.default_rng(12).multinomial(n, [half, half, 1 - flips], 3000)[:, :2].T
-        share = np.mean(tango_score(lost, gained, n, -margin) > scipy_stats.norm.isf(0.025))
-        assert share == pytest.approx(tango_power(n, exact_match_spread(flips), 0.0, -margin, 0.025), abs=0.03)
-        assert share > least
-    assert share < 0.79
+# --- one claim about the mean over tasks ---
 
 
-def test_without_a_flip_tango_still_needs_documents() -> None:
-    plan = documents_for_margin(0.02, exact_match_spread(0.0))
-    assert plan.documents is not None
-    same = np.ones(plan.documents)
-    assert decide(paired_difference(same, same).interval, 0.02) == "non_inferior"
-    assert decide(paired_difference(same[2:], same[2:]).interval, 0.02) == "inconclusive"
+def three_tasks(generator: np.random.Generator, loss: float = 0.0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    reference = np.full(500, 0.5)
+    return {
+        name: ((reference + generator.normal(-loss, 0.2, 500)).clip(0, 1), reference)
+        for name in ("one", "two", "three")
+    }
 
 
-def test_a_loss_as_large_as_the_margin_is_never_shown_to_be_smaller() -> None:
-    plan = documents_for_margin(0.02, score_spread(0.2), difference=-0.02)
-    assert plan.documents is None
-    assert plan.reason == "a true loss of the margin or more is never shown to be smaller"
-    nearly = documents_for_margin(0.02, score_spread(0.2), difference=-0.0199999)
-    assert nearly.documents is None
-    assert nearly.reason == "more than 100,000,000 documents"
+def test_the_mean_over_tasks_needs_fewer_documents() -> None:
+    """Three tasks of 500, SD 0.2, margin 2: the mean is shown where all three seldom are."""
+    generator, mean, all_three = np.random.default_rng(1), 0, 0
+    for _ in range(40):
+        differences = {name: paired_difference(*scores) for name, scores in three_tasks(generator).items()}
+        found = mean_over_tasks(differences, 0.02)
+        assert found.difference.interval.low is not None
+        mean += found.difference.interval.low > -0.02
+        all_three += all(decide(one.interval, 0.02) == "non_inferior" for one in differences.values())
+    assert mean / 40 > 0.9
+    assert all_three / 40 < 0.45
+    assert found.says == ONE_MAY_LOSE_MORE
 
 
-def test_few_documents_establish_no_margin() -> None:
-    plan = margin_for_documents(2, score_spread(0.9))
-    assert plan.margin is None
-    assert plan.reason is not None
+def test_the_mean_over_tasks_keeps_its_level() -> None:
+    generator, wrong = np.random.default_rng(2), 0
+    for _ in range(80):
+        differences = {name: paired_difference(*scores) for name, scores in three_tasks(generator, 0.02).items()}
+        low = mean_over_tasks(differences).difference.interval.low
+        wrong += low is not None and low > -0.02
+    assert wrong / 80 < 0.025 + 3.3 * (0.025 * 0.975 / 80) ** 0.5
 
 
-def test_pilots_are_planned_from() -> None:
-    reference = RNG.random(200)
-    candidate = np.clip(reference + RNG.normal(0, 0.2, 200), 0, 1)
-    spread = pilot_spread(candidate, reference, clusters=np.arange(200) // 4)
-    assert (spread.kind, spread.cluster_size) == ("score", 4)
-    assert spread.sd == pytest.approx((candidate - reference).std(ddof=1))
-    assert 0 <= spread.icc < 0.3
-    flips = pilot_spread([1, 1, 0, 1], [1, 0, 0, 1])
-    assert (flips.kind, flips.sd, flips.label) == ("exact_match", 0.5, "25 % flips in 4 documents")
-    ties = judge_pilot_spread([1] * 50 + [0] * 60 + [-1] * 40)
-    assert (ties.kind, ties.label) == ("judge", "40 % ties in 150 pairs")
-    assert ties.sd == pytest.approx(0.6**0.5)
-
-
-def test_tables() -> None:
-    table = planning_table(margins=(0.02,), spreads=(score_spread(0.15), exact_match_spread(0.05)))
-    assert [[plan.documents for plan in row] for row in table] == [[444], [982]]
-    margins = margin_table(documents=(150, 300), spreads=(judge_spread(0.4),))
-    assert [round(plan.margin or 0, 3) for plan in margins[0]] == [0.178, 0.126]
-    assert len(planning_table()) == len(margin_table()) == 8
-
-
-def test_power_grows_with_documents() -> None:
-    for spread in (score_spread(0.2), exact_match_spread(0.05), judge_spread(0.4), score_spread(0.2, cluster_size=5)):
-        counts = range(10, 3000, 37)
-        assert (np.diff([attained(n, spread, 0.0, -0.03, 0.025) for n in counts]) > -1e-9).all()
-        assert (np.diff([guarded_p(n, spread, 0.0, -0.03, 0.8) for n in counts]) < 1e-9).all()
-
-
-def test_score_power_is_the_noncentral_t() -> None:
-    expected = scipy_stats.nct.sf(scipy_stats.t.isf(0.025, 99), 99, 0.05 * 10 / 0.2)
-    assert attained(100, score_spread(0.2), 0.0, -0.05, 0.025) == pytest.approx(expected)
+def test_each_task_counts_the_same_in_the_mean() -> None:
+    small = paired_difference(right(0.5, 40), right(0.6, 40))
+    large = paired_difference(right(0.62), right(0.62), clusters=np.arange(1000) // 10)
+    points = paired_difference(100 * RNG.random(50), 100 * RNG.random(50))
+    found = mean_over_tasks({"small": small, "large": large, "points": points}, 0.1)
+    assert found.tasks == ("small", "large")
+    assert found.left_out == {"points": "its metric is not on a scale from 0 to 1"}
+    difference = found.difference
+    assert difference.interval.estimate == pytest.approx((-0.1 + 0.0) / 2)
+    assert (difference.candidate_mean, difference.reference_mean) == (pytest.approx(0.56), pytest.approx(0.61))
+    assert difference.guard_documents is not None
+    assert difference.guard_documents >= 1040 / (2 * 40)  # one lost document of the small task weighs so many
+    assert assess(difference, 0.1).verdict == "inconclusive"
+    with pytest.raises(UsageError, match="needs two on a scale from 0 to 1, and there are 1"):
+        mean_over_tasks({"small": small, "points": points})

@@ -407,7 +407,12 @@ def test_a_share_without_variance_is_not_certain() -> None:
     assert found.low == pytest.approx(0.025 ** (1 / 93))
     assert found.high == 1.0
     few = share_interval(np.zeros(90), clusters=np.arange(90) // 9)
-    assert few.high == pytest.approx(1 - 0.025**0.1)
-    same = share_interval(np.full(5, 0.5))
-    assert (same.estimate, same.low, same.reason) == (0.5, None, "every score is 0.5")
-    assert share_interval([1.0, 1.0, 1.0, 0.9]).high == 1.0
+    assert few.high is not None
+    assert (
+        1 - 0.025 ** (1 / 90) < few.high < 1 - 0.025**0.1
+    )  # nine on an article are fewer than nine, and more than one
+    same = share_interval(np.full(5, 0.5))  # every score is one half, and the next one may be anything
+    assert same.low is not None
+    assert same.high is not None
+    assert 0 < same.low < 0.5 < same.high < 1
+    assert 0.9 < (share_interval([1.0, 1.0, 1.0, 0.9]).high or 0.0) <= 1.0

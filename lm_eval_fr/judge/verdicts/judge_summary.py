@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.judge.verdicts.outcome import Outcome
@@ -83,9 +81,4 @@ def read_summary(path: Path) -> JudgeSummary:
     """judge.json, or the one in the folder that `judge` wrote."""
     file = path / FILE if path.is_dir() else path
     remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
-    found = read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)
-    try:
-        date.fromisoformat(found.shutdown or "2000-01-01")
-    except ValueError:
-        raise InputError(f"`shutdown` is no date: {found.shutdown!r}", where=file, remedy=remedy) from None
-    return found
+    return read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)

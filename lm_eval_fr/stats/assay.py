@@ -1,0 +1,60 @@
+"""Assay sensitivity: "no loss" is said only where a loss could have shown.
+
+A trial that compares two treatments which both do nothing finds them alike (ICH E10, 2000). Here: an arm that answers
+at chance cannot lose, and a margin that leaves little of the reference accepts an arm that can do nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .estimates import Assay
+from .shares import share_interval
+
+MOST = 0.5  # of what the reference has above chance
+F1_CHANCE = 0.0  # an answer by chance shares next to no word with the gold
+NO_CHANCE = "what chance alone would score is not known for this metric: whether a loss could have shown is not checked"
+NO_ENDS = "the metric has no known ends: whether a loss could have shown is not checked"
+
+
+def label_chance(labels: int) -> float:
+    """Of guessing one of so many labels."""
+    if labels < 2:
+        raise UsageError(f"{labels} labels leave nothing to guess", remedy="give the number of labels, two or more")
+    return 1 / labels
+
+
+def most_frequent_chance(golds: Iterable[Hashable]) -> float:
+    """Of always giving the most frequent gold label."""
+    counts = Counter(golds)
+    if not counts:
+        raise UsageError("no gold labels", remedy="give the gold label of every document")
+    return max(counts.values()) / counts.total()
+
+
+def assay_of(
+    reference: npt.ArrayLike,
+    margin: float,
+    chance: float | None,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+) -> Assay:
+    """reference: its scores in [0, 1], one a document. chance: None where it is not known."""
+    if chance is None:
+        return Assay(None, None, None, NO_CHANCE)
+    if not 0 <= chance < 1:
+        raise UsageError(f"a chance of {chance} is not a share below 1", remedy="metadata.chance is one label in k")
+    found = share_interval(reference, clusters=clusters, level=level)
+    if found.low is None:
+        return Assay(chance, None, None, found.reason)
+    above = found.low - chance
+    if margin <= MOST * above:
+        return Assay(chance, above, True)
+    held = f"the reference is {max(100 * above, 0.0):.1f} points above chance ({100 * chance:.1f}) at least"
+    why = f"{held}, and a margin of {100 * margin:g} points is more than half of that: a loss could not have shown"
+    return Assay(chance, above, False, why)

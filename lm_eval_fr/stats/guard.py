@@ -1,0 +1,82 @@
+"""How many lost documents the Dirichlet bound adds to those seen: the article that the sample happens not to hold.
+
+A bound for a mean must allow for a loss that is too rare to be in the sample. Of single documents that is one
+document. Of articles it is one article, and the question is how much of it is lost. The default assumes that losses
+not seen gather in an article no more than those seen. With sizes m, m2 = sum m^2 / sum m (the article of a random
+document) and m3 = sum m^3 / sum m^2, the guard is the largest of
+
+- 1 + (m2 - 1) / 20,
+- the largest net loss seen in one article (the second largest from 151 articles on, the third from 302: one in 151
+  may be passed),
+- 1 + 0.3 (m3 - 1) - k x all net losses seen, k the smaller of 0.2 and 1.2 / (m3 - 1): as long as few losses have been
+  seen, little is known of how they gather.
+
+No part shrinks by more than a fifth of a document for each document lost, which is less than what that loss itself
+takes from the lower limit: one more loss never makes a verdict better. docs/method.md has the level and the price.
+`worst-case` takes the whole article of a random document, m2, if that is more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import Units
+from .estimates import Array, Guarantee
+
+LEAST = 0.05  # share of the other documents of an article that are lost with one, at least
+UNSEEN = 0.3  # and as long as no loss has been seen
+LESSON = 0.2  # documents by which the guard shrinks for each document lost
+PASSED = 151  # of so many articles one may lose more than the guard
+FEW_CLUSTERS = 10  # fewer decide next to nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Documents in the pseudo-unit of the lower limit (lost) and of the upper limit (gained)."""
+
+    lost: float
+    gained: float
+
+
+ASSUMPTIONS: Mapping[Guarantee, str] = {
+    "default": "losses not seen in the sample gather in an article no more than those seen",
+    "worst-case": "nothing is assumed of losses not seen: a whole article may be lost",
+}
+NO_GUARD = Guard(0.0, 0.0)
+
+
+def guard_of(units: Units, guarantee: Guarantee = "default", *, ends: tuple[float, float] = (-1.0, 1.0)) -> Guard:
+    """ends: the lowest and the highest score. A loss is what lies below 0, or, if no score does, below the highest."""
+    if not units.clustered:
+        return Guard(1.0, 1.0)
+    losses = ends[1] * units.sizes - units.sums if ends[0] >= 0 else -units.sums
+    copies, sizes = np.ones(units.count), moments(units.sizes)
+    lost, gained = (
+        guard_documents(sizes, largest(side, copies), float(np.maximum(side, 0.0).sum()), guarantee)
+        for side in (losses, units.sums)
+    )
+    return Guard(lost, gained)
+
+
+def moments(sizes: Array) -> tuple[float, float]:
+    """sum m^2 / sum m and sum m^3 / sum m^2."""
+    squares = sizes**2
+    return float(squares.sum() / sizes.sum()), float((squares * sizes).sum() / squares.sum())
+
+
+def largest(losses: Array, copies: Array) -> float:
+    """The largest, or with many articles the one that one in PASSED passes; losses[i] occurs copies[i] times."""
+    order = np.argsort(-losses)
+    reached = np.cumsum(copies[order])
+    return float(losses[order[np.searchsorted(reached, reached[-1] // PASSED + 0.5)]])
+
+
+def guard_documents(sizes: tuple[float, float], largest_loss: float, losses: float, guarantee: Guarantee) -> float:
+    """sizes: as `moments` gives them. losses: all net losses of articles, in documents."""
+    second, third = sizes
+    lesson = min(LESSON, 1.2 / max(third - 1, 1e-9))
+    default = max(1 + LEAST * (second - 1), largest_loss, 1 + UNSEEN * (third - 1) - lesson * losses)
+    return max(default, second) if guarantee == "worst-case" else default

@@ -1,0 +1,57 @@
+"""Several answers to one document: their mean is its score, and their spread is not the document's."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .arrays import unusable
+from .estimates import Array, Components
+
+
+def mean_scores(answers: npt.ArrayLike) -> Array:
+    """The score of every document: the mean over its answers. answers: one row an answer, one column a document."""
+    return np.asarray(answers_of(answers, "answers").mean(axis=0), dtype=np.float64)
+
+
+def variance_components(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> Components:
+    """Where the variance of the paired differences comes from: the documents, or the answers to one document.
+
+    candidate, reference: one row an answer, one column a document, aligned; the arms may have different numbers of
+    answers. One-way analysis of variance; a negative part between documents is 0.
+    """
+    first, second = answers_of(candidate, "candidate"), answers_of(reference, "reference")
+    if first.shape[1] != second.shape[1]:
+        raise UsageError(
+            f"{first.shape[1]} candidate documents cannot be paired with {second.shape[1]} reference documents",
+            remedy="pair the documents first",
+        )
+    counts = len(first), len(second)
+    n = first.shape[1]
+    reason = unusable(*first, *second) or (None if n > 1 else "one document: nothing is known of the spread")
+    if reason is None and min(counts) < 2:
+        reason = "an arm answered each document once: how far its answers differ among themselves is not known"
+    if reason:
+        return Components(*counts, n, None, None, None, None, None, reason)
+    within = float(first.var(axis=0, ddof=1).mean()), float(second.var(axis=0, ddof=1).mean())
+    means = first.mean(axis=0) - second.mean(axis=0)
+    noise = within[0] / counts[0] + within[1] / counts[1]
+    between = max(float(means.var(ddof=1)) - noise, 0.0)
+    total = between + sum(within)
+    moved = (np.ptp(first, axis=0) > 0) | (np.ptp(second, axis=0) > 0)
+    unstable = sum(within) / total if total > 0 else None
+    return Components(*counts, n, between, *within, unstable, float(moved.mean()))
+
+
+def answers_of(scores: npt.ArrayLike, name: str) -> Array:
+    """One row an answer; a single list of scores is one answer to each document."""
+    try:
+        array = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is not numeric: {error}") from None
+    if array.ndim == 1:
+        array = array[None, :]
+    if array.ndim != 2 or not len(array):
+        raise UsageError(f"{name} has no row of scores for each answer", remedy="give one row an answer")
+    return array

@@ -1,0 +1,57 @@
+"""Shares: exact binomial where every document is its own, the Dirichlet bound where articles are."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UsageError
+from .arrays import check_level, cluster_codes, units_of, unusable, vector
+from .differences import too_little
+from .dirichlet import Dirichlet, dirichlet
+from .estimates import Array, Interval, Proportion
+from .guard import guard_of
+from .proportions import binomial_share
+
+ENDS = (0.0, 1.0)
+
+
+def share_interval(scores: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95) -> Interval:
+    """The mean of scores in [0, 1]: Clopper-Pearson for independent yes-or-no scores, else the Dirichlet bound."""
+    values = vector(scores, "scores")
+    check_level(level)
+    n = int(values.size)
+    reason = unusable(values)
+    if reason is None and not ((values >= 0) & (values <= 1)).all():
+        raise UsageError(f"scores from {values.min():g} to {values.max():g} are no shares")
+    codes = cluster_codes(clusters, n) if n else None
+    count = None if codes is None else int(codes.max()) + 1
+    if reason := reason or too_little(n, count):
+        return Interval(None, None, None, level, "none", n, count, reason=reason)
+    if codes is None and np.isin(values, ENDS).all():
+        exact = binomial_share(int(values.sum()), n, level)
+        return Interval(exact.share, exact.low, exact.high, level, "Clopper-Pearson", n)
+    bound = _bound(values, codes)
+    low, high = bound.interval(level)
+    return Interval(bound.mean, low, high, level, bound.name, n, count)
+
+
+def share_of(yes: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95) -> Proportion:
+    """The share of `yes` (one yes or no a document), with the two-sided p against one half by the same method."""
+    values = vector(yes, "yes")
+    count, n = int(values.sum()), int(values.size)
+    codes = cluster_codes(clusters, n) if n else None
+    if codes is None:
+        return binomial_share(count, n, level)
+    if reason := too_little(n, int(codes.max()) + 1):
+        return Proportion(count, n, count / n, None, None, None, level, "none", reason)
+    bound = _bound(values, codes)
+    low, high = bound.interval(level)
+    p_value = min(1.0, 2 * min(bound.p_above(0.5), bound.p_below(0.5)))
+    return Proportion(count, n, count / n, low, high, p_value, level, bound.name)
+
+
+def _bound(values: Array, codes: npt.NDArray[np.int64] | None) -> Dirichlet:
+    units = units_of(values, codes)
+    guard = guard_of(units, ends=ENDS)
+    return dirichlet(units, guard.lost, guard.gained, ends=ENDS)
