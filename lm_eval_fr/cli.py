@@ -97,8 +97,11 @@ def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool
     tell: Callable[[str], None] = (lambda _: None) if quiet else say
     result = run_study(plan_file, out=out, say=tell, command=_command_line(), quiet=quiet, **given)
     if not quiet:
-        click.echo(result.report.to_text(colour=_colour()))
-        click.echo(f"report: {result.out / 'report.html'}")
+        page = result.out / "report.html"
+        full = given.get("full", False)
+        click.echo(result.report.on_terminal(sys.stdout, full=full, rest=f"{page}, report.txt beside it, or --full"))
+        if full or not sys.stdout.isatty():
+            click.echo(f"report: {page}")
     if result.unfinished:
         raise Unfinished(result.unfinished, where=result.out, remedy=result.remedy)
     if gate:
@@ -222,7 +225,7 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
 @o.apply(o.JSON, o.MARKDOWN, o.HTML)
 @click.option("--junit", "junit_file", type=o.FILE, help="Write JUnit XML: a test case per claim.")
 @click.option("--badge", "badge_file", type=o.FILE, help="Write the verdict as an SVG badge.")
-@o.apply(o.GATE, o.NO_TABLE, o.SUCCESS, o.COST_RATIO)
+@o.apply(o.GATE, o.NO_TABLE, o.WHOLE, o.SUCCESS, o.COST_RATIO)
 @click.option("--claims", type=o.CLAIMS, metavar="FILE|NAME", help="Published differences to hold against these runs.")
 @click.option("--fidelity", type=o.EXISTING, metavar="FILE", help="Add what `fidelity` wrote to the report.")
 @o.price_options
@@ -246,8 +249,9 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
         "seed": given.pop("seed"),
     }
     own = {name: given.pop(name) for name in ("judges", "margins", "recovered_from", "gate")}
+    full = given.pop("full")
     flags = CompareFlags(of_one={"prices": prices, **o.drop_unset(given)}, of_all=of_all, **own)
-    code = compare_command(runs, flags, to, show=click.echo, say=say, colour=_colour())
+    code = compare_command(runs, flags, to, show=click.echo, say=say, stdout=sys.stdout, full=full)
     if flags.gate:
         sys.exit(code)
 

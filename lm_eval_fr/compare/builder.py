@@ -17,6 +17,7 @@ from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.coverage import coverage_of
 from lm_eval_fr.compare.judged_claim import judge_claim
 from lm_eval_fr.compare.language_tax import language_taxes
+from lm_eval_fr.compare.losses import losses_of
 from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
@@ -72,6 +73,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
         cumulative=tuple(one for one in series if one),
         notes=(*options.notes, *pairing.notes),
         samples=tuple(worst(ranked)),
+        losses=tuple(losses_of(ranked)),
         extras=tuple(_extras(pairing, judge, arms, options)),
         provenance=_provenance(pairing, options),
         pairing=pairing,

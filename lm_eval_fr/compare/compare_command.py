@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lm_eval_fr.compare.builder import gate_code
 from lm_eval_fr.compare.compare_paths import compare, compare_many
@@ -39,13 +39,13 @@ def compare_command(
     *,
     show: Show,
     say: Show,
-    colour: bool,
+    stdout: TextIO,
     full: bool = False,
 ) -> int:
     """Compares, writes what was asked for, shows the table unless stdout is owned, and returns the gate's code.
 
-    runs: a study; or one candidate or several, and the reference last. Raises UsageError for flags that do not go
-    together.
+    runs: a study; or one candidate or several, and the reference last. full: on a terminal too, all of the table.
+    Raises UsageError for flags that do not go together.
     """
     to.check()
     if flags.of_one["prices"].successes and not flags.of_one["prices"].prices:
@@ -68,7 +68,7 @@ def compare_command(
             to,
             json=lambda: to_json(many),
             markdown=lambda: markdown.render(sections),
-            text=lambda: text.render(sections, colour=colour),
+            text=lambda: text.render(sections, colour=text.wants_colour(stdout)),
             show=show,
             say=say,
         )
@@ -89,7 +89,7 @@ def compare_command(
         html=report.to_html,
         junit=report.to_junit,
         badge=report.to_badge,
-        text=lambda: report.to_text(colour=colour),
+        text=lambda: report.on_terminal(stdout, full=full),
         show=show,
         say=say,
     )

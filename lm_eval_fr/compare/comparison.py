@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lm_eval_fr.compare.pair_cards import samples_of
 from lm_eval_fr.compare.ranking import Ranked
@@ -17,6 +18,8 @@ from lm_eval_fr.report import words as w
 from lm_eval_fr.report.ci_writers import to_badge, to_junit
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.report_sections import sections_of
+from lm_eval_fr.report.terminal_writer import render_brief
+from lm_eval_fr.report.text_writer import wants_colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,18 @@ class Comparison(Report):
 
     def to_text(self, *, columns: int = 100, colour: bool = False) -> str:
         return text.render(sections_of(self), columns=columns, colour=colour)
+
+    def to_brief(self, *, columns: int, colour: bool = False, plain: bool = False, rest: str = "--full") -> str:
+        """At most fifteen lines for a terminal. plain: ASCII alone. rest: where everything else is."""
+        return render_brief(self, columns=columns, colour=colour, plain=plain, rest=rest)
+
+    def on_terminal(self, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
+        """to_brief where `stream` is a terminal, in its width; all of the text elsewhere, or if full."""
+        colour = wants_colour(stream)
+        if full or not stream.isatty():
+            return self.to_text(colour=colour)
+        plain = "utf" not in (stream.encoding or "").lower()
+        return self.to_brief(columns=shutil.get_terminal_size().columns, colour=colour, plain=plain, rest=rest)
 
     def to_markdown(self) -> str:
         return markdown.render(sections_of(self))

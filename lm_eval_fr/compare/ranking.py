@@ -55,11 +55,15 @@ def worst(ranked: Sequence[Ranked]) -> Iterator[SampleRef]:
     for r in ranked:
         lost = np.flatnonzero(np.nan_to_num(r.difference) < 0)
         for i in lost[np.argsort(r.difference[lost], kind="stable")[:WORST]].tolist():
-            verdict = r.verdicts.get(i)
-            yield SampleRef(
-                task=r.task.task,
-                doc_id=int(r.task.doc_ids[i]),
-                doc_hash=r.task.doc_hashes[i],
-                difference=float(r.difference[i]),
-                outcome=verdict.outcome if verdict else None,
-            )
+            yield sample_ref(r, i)
+
+
+def sample_ref(r: Ranked, i: int) -> SampleRef:
+    verdict = r.verdicts.get(i)
+    return SampleRef(
+        task=r.task.task,
+        doc_id=int(r.task.doc_ids[i]),
+        doc_hash=r.task.doc_hashes[i],
+        difference=float(r.difference[i]),
+        outcome=verdict.outcome if verdict else None,
+    )

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Conclusion, JudgeResult, TaskResult, verdict_of
-from lm_eval_fr.stats import Assessment, overall
+from lm_eval_fr.stats import Assessment, Overall, overall
 
 JUDGE = "the judge"
 NOT_CLAIMED = (
     "Not claimed: that the arms are equal, or that this holds for other tasks, prompts, languages or settings than "
     "those compared."
 )
+FIX_A_MARGIN = "fix the largest loss you would accept before you look further: --margin 2% accepts two points."
 MOST = 3  # claims that the sentence names
 
 
@@ -49,18 +50,21 @@ def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: Co
     level = options.level
     claims = {claim.name: claim for claim in [*_of_tasks(tasks), *_of_judge(judge)]}
     if not claims:
-        return Conclusion(found=None, sentence=_without_claims(tasks, judge, options), not_claimed=NOT_CLAIMED)
+        sentence = _without_claims(tasks, judge, options)
+        return Conclusion(found=None, sentence=sentence, advice=FIX_A_MARGIN, not_claimed=NOT_CLAIMED)
     found = overall({name: claim.assessment for name, claim in claims.items()})
+    undecided = [claims[name] for name in found.undecided]
     said: Mapping[str, Callable[[], str]] = {
         "non_inferior": lambda: _non_inferior(list(claims.values())),
-        "inferior": lambda: _inferior([claims[n] for n in found.inferior], [claims[n] for n in found.undecided]),
-        "inconclusive": lambda: _inconclusive([claims[name] for name in found.undecided]),
-        "no_verdict": lambda: _no_verdict([claims[name] for name in found.undecided]),
+        "inferior": lambda: _inferior([claims[name] for name in found.inferior], undecided),
+        "inconclusive": lambda: _inconclusive(undecided),
+        "no_verdict": lambda: _no_verdict(undecided),
     }
     confidence = f" at {w.level_text(level)} confidence" if found.verdict != "no_verdict" else ""
     return Conclusion(
         found=found,
         sentence=f"{w.word(found.verdict).capitalize()}{confidence}: {said[found.verdict]()}",
+        advice=_advice(found, claims, tasks),
         ruled_out=tuple(
             f"{claim.name}: a loss of {claim.limit} {claim.unit} or more (at most {claim.at_most} is left)"
             for claim in claims.values()
@@ -97,6 +101,31 @@ def _decided(assessment: Assessment) -> Assessment:
     return replace(assessment, verdict=verdict_of(assessment) or assessment.verdict)
 
 
+def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskResult]) -> str:
+    """What to do next."""
+    lost = {t.task: t.paired.flips.lost for t in tasks if t.paired.flips and not t.group}
+    if found.verdict == "inferior":
+        worst = _worst_first([claims[name] for name in found.inferior])[0].name
+        read = f"the {lost[worst]:,} documents lost on {worst}" if lost.get(worst) else f"what was lost before {worst}"
+        return f"read {read}; keep the reference for this kind of work, or try a milder recipe."
+    if found.verdict == "non_inferior":
+        rest = f"; read the {sum(lost.values()):,} lost documents before you make it" if sum(lost.values()) else ""
+        return f"nothing here speaks against the change for this kind of work{rest}."
+    if found.verdict == "no_verdict":
+        return "remove what takes the verdict away, and compare again."
+    needed = {
+        name: claims[name].assessment.documents_needed
+        for name in found.undecided
+        if claims[name].assessment.documents_needed
+    }
+    counts = {name: one.documents for name, one in needed.items() if one and one.documents}
+    if not counts:
+        return "more documents of the undecided tasks; what was lost is worth reading meanwhile."
+    name, count = max(counts.items(), key=lambda item: item[1])
+    unit = "pairs for the judge" if name == JUDGE else f"documents of {name}"
+    return f"run about {count:,} {unit} in all; that would settle it if the difference stays what it is."
+
+
 def _listed(parts: Sequence[str], more: str = "more") -> str:
     rest = len(parts) - MOST
     return "; ".join(parts[:MOST]) + (f"; and {rest:,} {more}" if rest > 0 else "")
@@ -106,7 +135,7 @@ def _named(claims: Sequence[Stated]) -> str:
     names = [claim.name for claim in claims]
     if len(names) > MOST:
         judged = " and the judge" if JUDGE in names else ""
-        return f"all {len(names) - bool(judged):,} tasks{judged}"
+        return f"{len(names) - bool(judged):,} tasks{judged}"
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -116,41 +145,40 @@ def _worst_first(claims: Sequence[Stated]) -> list[Stated]:
     return sorted(claims, key=lambda claim: (claim.assessment.interval.low or 0.0) / claim.assessment.margin)
 
 
+def _at_worst(claims: Sequence[Stated]) -> str:
+    """The claim that may have lost the most of its margin, and whose margin that is."""
+    worst = _worst_first(claims)[0]
+    return f"at worst up to {worst.at_most} {worst.unit} on {worst.name}, where the margin is {worst.limit}"
+
+
 def _non_inferior(claims: Sequence[Stated]) -> str:
     detected = [claim for claim in claims if claim.assessment.degradation_detected]
     small = [f"{c.name} loses {c.at_least} to {c.at_most} {c.unit}" for c in _worst_first(detected)]
     also = f" A loss smaller than the margin is detected: {_listed(small)}." if small else ""
-    return f"the candidate loses less than the margin on {_named(claims)}.{also}"
+    return f"the candidate loses less than the margin on {_named(claims)}; {_at_worst(claims)}.{also}"
 
 
 def _inferior(worse: Sequence[Stated], undecided: Sequence[Stated]) -> str:
-    parts = [f"at least {c.at_least} {c.unit} on {c.name} (margin {c.limit})" for c in _worst_first(worse)]
+    most = min(worse, key=lambda claim: (claim.assessment.interval.high or 0.0) / claim.assessment.margin)
+    said = f"at least {most.at_least} {most.unit} on {most.name}, where the margin is {most.limit}"
     alone = [claim for claim in undecided if claim.assessment.verdict == "inferior"]
     open_ = [claim for claim in undecided if claim.assessment.verdict != "inferior"]
-    rest = f" Inferior alone, but not after Holm's correction: {_several(alone)}." if alone else ""
-    rest += f" Not decided: {_several(open_)}." if open_ else ""
-    return f"the candidate loses more than the margin: {_listed(parts)}.{rest}"
-
-
-def _several(claims: Sequence[Stated]) -> str:
-    return _named(claims).removeprefix("all ")
+    rest = f" Inferior alone, but not after Holm's correction: {_named(alone)}." if alone else ""
+    rest += f" Not decided: {_named(open_)}." if open_ else ""
+    where = f" on {_named(worse)}, at worst" if len(worse) > 1 else ":"
+    return f"the candidate loses more than the margin{where} {said}.{rest}"
 
 
 def _inconclusive(undecided: Sequence[Stated]) -> str:
-    parts = [_not_ruled_out(claim) for claim in _worst_first(undecided)]
-    return f"{_listed(parts, 'undecided')}. This is not evidence that nothing was lost, nor that something was."
-
-
-def _not_ruled_out(claim: Stated) -> str:
-    if claim.reason:
-        return f"nothing is decided on {claim.name} ({claim.reason})"
-    if claim.assessment.verdict == "inferior":
-        return f"{claim.name} alone loses more than its margin, but not after Holm's correction over all"
-    needed = claim.assessment.documents_needed
-    more = f"; about {needed.documents:,} documents would settle it" if needed and needed.documents else ""
-    return (
-        f"a loss of up to {claim.at_most} {claim.unit} on {claim.name} cannot be ruled out (margin {claim.limit}{more})"
+    parts = [f"nothing is decided on {claim.name} ({claim.reason})" for claim in undecided if claim.reason]
+    alone = [claim for claim in undecided if claim.assessment.verdict == "inferior"]
+    parts += (
+        [f"{_named(alone)} alone lose more than the margin, but not after Holm's correction over all"] if alone else []
     )
+    rest = [claim for claim in undecided if not claim.reason and claim not in alone]
+    if rest:
+        parts.append(f"a larger loss than the margin cannot be ruled out on {_named(rest)}; {_at_worst(rest)}")
+    return f"{_listed(parts, 'undecided')}. This is not evidence that nothing was lost, nor that something was."
 
 
 def _no_verdict(undecided: Sequence[Stated]) -> str:

@@ -1,4 +1,4 @@
-"""Where things stand in the report's drawings: parts of a section in, coordinates of an SVG view box out."""
+"""Where things stand in the report's drawings, in percent of a width or in the units of a view box."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lm_eval_fr.report.sections import Bar, Chart, Claim, Forest, Line, LineKind
 PLOT = (52.0, 14.0, 408.0, 176.0)
 """left, top, right, bottom of the plot inside a view box of 420 x 216."""
 
-FOREST_WIDTH, FOREST_MIDDLE, FOREST_REACH = 320.0, 160.0, 148.0
-LONGEST_REACH = 20.0  # margins; what lies beyond is an arrow
-BAR_WIDTH = 400.0
+FARTHEST = 20.0  # margins to either side; what lies beyond is an arrow
+NARROW = 0.1  # of the width
+LEAST = 1.5  # margins that are shown to either side
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnClaim:
-    """x coordinates; None where there is nothing to draw, or where the estimate itself is off the scale."""
+    """In percent of the width; None where there is nothing to draw, or where the estimate itself is off the scale."""
 
     claim: Claim
     at: float | None = None
@@ -29,38 +29,65 @@ class DrawnClaim:
     cut_low: bool = False
     cut_high: bool = False
     floor: tuple[float, float] | None = None
+    strata: tuple[DrawnClaim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnForest:
+    """margin: None where no claim has one."""
+
     claims: tuple[DrawnClaim, ...]
-    margin: float
+    margin: float | None
     zero: float
     ticks: tuple[tuple[float, str], ...]
 
 
-def reach_of(forest: Forest) -> float:
-    """How many margins the drawing shows to each side of 0."""
-    ends = [abs(end) for claim in forest.claims for end in (claim.low, claim.high) if end is not None]
-    return min(LONGEST_REACH, max(1.5, *ends, 1.5) * 1.08)
+@dataclass(frozen=True, slots=True)
+class ForestScale:
+    """What the forest shows, in margins or in shares: claims that lie farther out end in an arrow."""
+
+    low: float
+    high: float
+    in_margins: bool
+
+    @classmethod
+    def of(cls, forest: Forest) -> ForestScale:
+        spans = [claim.span for claim in forest.claims if claim.span]
+        low, high = min([0.0, *(span.low for span in spans)]), max([0.0, *(span.high for span in spans)])
+        if forest.in_margins:
+            return cls(max(-FARTHEST, min(low, -LEAST) * 1.06), min(FARTHEST, max(high, LEAST) * 1.06), True)
+        room = 0.06 * (high - low) or 0.01
+        return cls(low - room, high + room, False)
+
+    def share(self, value: float) -> float:
+        """0 at the left end, 1 at the right end."""
+        return max(0.0, min(1.0, (value - self.low) / (self.high - self.low)))
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        if self.in_margins:
+            wide = 1 / (self.high - self.low) < NARROW  # too narrow for three labels
+            return [(-1.0, "−margin"), *([] if wide else [(0.0, "0"), (1.0, "+margin")])]
+        return [(value, w.signed(value)) for value in _ticks(self.low, self.high, 6)]
 
 
 def draw_forest(forest: Forest) -> DrawnForest:
-    reach = reach_of(forest)
+    scale = ForestScale.of(forest)
 
     def x(value: float) -> float:
-        return round(FOREST_MIDDLE + max(-1.0, min(1.0, value / reach)) * FOREST_REACH, 2)
+        return round(100 * scale.share(value), 2)
 
     def drawn(claim: Claim) -> DrawnClaim:
         floor = None if claim.floor is None else (x(-claim.floor), x(claim.floor))
-        if claim.low is None or claim.high is None:
-            return DrawnClaim(claim, floor=floor)
-        at = None if claim.at is None or abs(claim.at) > reach else x(claim.at)
-        return DrawnClaim(claim, at, x(claim.low), x(claim.high), claim.low < -reach, claim.high > reach, floor)
+        strata, span = tuple(map(drawn, claim.strata)), claim.span
+        if span is None:
+            return DrawnClaim(claim, floor=floor, strata=strata)
+        at = x(span.at) if scale.low <= span.at <= scale.high else None
+        cut_low, cut_high = span.low < scale.low, span.high > scale.high
+        return DrawnClaim(claim, at, x(span.low), x(span.high), cut_low, cut_high, floor, strata)
 
-    ticks = [(-1.0, "−margin"), *([] if reach > 6 else [(0.0, "0"), (1.0, "+margin")])]
-    places = tuple((x(value), label) for value, label in ticks)
-    return DrawnForest(tuple(map(drawn, forest.claims)), x(-1.0), FOREST_MIDDLE, places)
+    places = tuple((x(value), label) for value, label in scale.ticks)
+    return DrawnForest(tuple(map(drawn, forest.claims)), x(-1.0) if forest.in_margins else None, x(0.0), places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +103,7 @@ def draw_bar(bar: Bar) -> tuple[DrawnSegment, ...]:
     drawn, x = [], 0.0
     for segment in bar.segments:
         share = segment.count / total if total else None
-        width = BAR_WIDTH * (share or 0.0)
+        width = 100 * (share or 0.0)
         drawn.append(DrawnSegment(segment, w.percent(share, 0), round(x, 2), round(width, 2)))
         x += width
     return tuple(drawn)
@@ -119,7 +146,7 @@ class _Scale:
 
     def __init__(self, chart: Chart) -> None:
         values = [value for line in chart.lines for value in line.x] + [point.x for point in chart.points]
-        self.x_low, self.x_high = _range(values)
+        self.x_low, self.x_high = (-0.5, len(chart.x_names) - 0.5) if chart.x_names else _range(values)
         self.y_low, self.y_high = chart.y_range or _range(_heights(chart), room=0.06)
         self.far = (self.y_high - self.y_low) if chart.y_range else math.inf
 
@@ -154,11 +181,17 @@ def draw_chart(chart: Chart) -> DrawnChart:
         chart,
         tuple(scale.line(line, height) for line, height in zip(chart.lines, heights, strict=True)),
         tuple(scale.point(point) for point in chart.points),
-        tuple((scale.x(v), f"{v:,g}") for v in _ticks(scale.x_low, scale.x_high, 6, whole=chart.whole_x)),
+        tuple((scale.x(x), name) for x, name in _x_ticks(chart, scale)),
         tuple((scale.y(v), _said(v, chart.percent)) for v in _ticks(scale.y_low, scale.y_high, 5)),
         None if chart.level is None else scale.y(chart.level),
         None if chart.limit is None else scale.y(chart.limit),
     )
+
+
+def _x_ticks(chart: Chart, scale: _Scale) -> list[tuple[float, str]]:
+    if chart.x_names:
+        return [(float(x), name) for x, name in enumerate(chart.x_names)]
+    return [(value, f"{value:,g}") for value in _ticks(scale.x_low, scale.x_high, 6, whole=chart.whole_x)]
 
 
 def _heights(chart: Chart) -> list[float]:

@@ -86,6 +86,7 @@ def _render(template: str, title: str, sections: Sequence[Section], script: str 
         title=title,
         sections=sections,
         style=Markup(style),
+        browser=script is not None,
         script=None if script is None else Markup(script),
         policy=_policy(style, script),
         signs=SIGNS,

@@ -61,6 +61,7 @@ RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement
 TAX = """task parallel n=paired.n difference=paired.interval.estimate ci_low=paired.interval.low
     ci_high=paired.interval.high margin=assessment.margin method=paired.interval.method"""
 STRATUM = "preregistered margin verdict p_non_inferior=assessment.p_non_inferior p_holm"
+LOST = "task lost read kinds confusions"
 RECOVERED = "candidate raw task metric share=share.estimate method=share.method reason=share.reason"
 
 
@@ -87,6 +88,7 @@ def to_dict(report: Report) -> Content:
         "cumulative": [_series(series) for series in report.cumulative],
         "language_tax": [_keys(tax, TAX) | {"verdict": verdict_of(tax.assessment)} for tax in report.language_tax],
         **_keys(report, "notes samples"),
+        "lost": [_keys(one, LOST) | {"kinds": dict(one.kinds)} for one in report.losses],
         **{key: extras.get(key) for key in ("value", "voting", "claims", "fidelity")},
         **_keys(report, "provenance"),
     }

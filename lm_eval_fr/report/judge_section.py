@@ -7,9 +7,34 @@ from collections.abc import Iterator
 from lm_eval_fr.report import control_words as controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import JudgeResult, Report
-from lm_eval_fr.report.sections import Bar, Cell, Facts, Fold, Part, Quote, Section, Segment, Table, Word
-from lm_eval_fr.stats import Proportion
+from lm_eval_fr.report.sections import (
+    Bar,
+    Cell,
+    Chart,
+    Columns,
+    Facts,
+    Figures,
+    Fold,
+    Line,
+    Part,
+    Point,
+    Quote,
+    Section,
+    Segment,
+    Table,
+    Word,
+    section,
+)
+from lm_eval_fr.stats import Proportion, binomial_share
 from lm_eval_fr.stats.judging import Length
+from lm_eval_fr.stats.sensitivity import (
+    GROSS_MISSES,
+    LEAST_NET_WIN,
+    MOST_OF_ALL,
+    MOST_OF_DECIDED,
+    AssaySensitivity,
+    OrderDecided,
+)
 
 ORDERS = {
     "both": "Each pair was shown in both orders, without names.",
@@ -29,58 +54,131 @@ def judge_section(report: Report) -> Section | None:
     judge = report.judge
     if judge is None:
         return None
-    name, rubric = w.printable(judge.model), judge.rubric.get("name") or "unnamed"
-    sha = judge.rubric.get("sha256")
-    quotes = [Quote(f"Rubric {rubric}, sha256 {sha}", str(judge.rubric["text"]))] if judge.rubric.get("text") else []
-    profile = tuple((key, w.value(item)) for key, item in judge.profile.items())
-    parts: tuple[Part | None, ...] = (
+    rubric = w.printable(judge.rubric.get("name") or "unnamed")
+    lead = (
         f"{ORDERS.get(judge.orders, ORDERS['both'])} A win or a loss is a preference that survives the exchange; "
-        f"everything else is a tie. Rubric: {w.printable(rubric)}.",
-        _bar(judge),
-        Facts(tuple(_headline(judge, report.level))),
-        Facts(tuple(_trust(judge))),
-        _by_length(judge.bias.length) if judge.bias.length else None,
-        _by_task(judge) if len(judge.tasks) > 1 else None,
-        Facts(tuple(("unknown", f"{names}: {reason}") for names, reason in w.unknowns(judge.reasons))),
-        Fold("Profile and rubric", (Facts(profile), *quotes)),
+        f"everything else is a tie. Rubric: {rubric}."
     )
-    kept = tuple(part for part in parts if part is not None and part != Facts(()))
-    return Section("judge", f"Judge {name}", kept, "judge")
+    parts: tuple[Part | None, ...] = (
+        lead,
+        _bar(judge),
+        Figures(tuple(_figures(judge, report.level))),
+        judge.claim.sentence if judge.claim else None,
+        _controls(judge, report.level),
+        Facts(tuple(_facts(judge))),
+        _by_task(judge) if len(judge.tasks) > 1 else None,
+        _by_length(judge.bias.length) if judge.bias.length else None,
+        Facts(tuple(("unknown", f"{names}: {reason}") for names, reason in w.unknowns(judge.reasons))),
+        _background(judge, rubric),
+    )
+    return section("judge", f"Judge {w.printable(judge.model)}", parts, "judge")
+
+
+def _background(judge: JudgeResult, rubric: str) -> Fold:
+    profile = Facts(tuple((key, w.value(item)) for key, item in judge.profile.items()))
+    text, sha = judge.rubric.get("text"), judge.rubric.get("sha256")
+    quotes = [Quote(f"Rubric {rubric}, sha256 {sha}", str(text))] if text else []
+    return Fold("Profile and rubric", (profile, *quotes))
 
 
 def _bar(judge: JudgeResult) -> Bar | None:
     if not judge.n:
         return None
-    segments = tuple(Segment(*one, judge.outcomes.get(one[0], 0)) for one in OUTCOMES)
-    return Bar(w.headline(judge), ("← candidate preferred", "reference preferred →"), segments)
+    # As the forest: what speaks for the reference is left, what speaks for the candidate is right.
+    segments = tuple(Segment(*one, judge.outcomes.get(one[0], 0)) for one in reversed(OUTCOMES))
+    return Bar(w.headline(judge), ("← reference preferred", "candidate preferred →"), segments)
 
 
-def _headline(judge: JudgeResult, level: float) -> Iterator[tuple[str, Cell]]:
-    p = judge.preference
+def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]:
+    p, position, seen = judge.preference, judge.bias.position, judge.seen
+    name = w.level_text(level)
+    margin = f", margin {w.plain(judge.margin)}" if judge.margin is not None else ""
+    yield "net win rate", f"{w.signed(judge.net_win)} points", f"{name} {w.bounds(judge.net_win_ci, sign=True)}{margin}"
+    wins = f"{p.wins:,} of {p.decided:,}, {name} {w.bounds(judge.win_share_ci)}"
+    yield "wins among decided", w.percent(p.win_share.share), f"{wins}, exact binomial {w.p_equals(judge.p_value)}"
+    if position:
+        flip = position.flip
+        yield "order-decided", w.percent(flip.share), f"{_of(flip)} of the pairs asked in both orders"
+    if seen and seen.net_win is not None:
+        least = "unknown" if seen.ci_low is None else f"{seen.ci_low:.2f}"
+        found = f"net win in {seen.n:,} control pairs, at least {least}; 1 is a judge that sees all"
+        yield "sensitivity", f"{seen.net_win:.2f}", found
+        return
+    good = p.at_least_as_good
+    yield "at least as good", w.percent(good.share, 0), f"{good.count:,} of {good.of:,} judged pairs"
+
+
+def _of(part: Proportion) -> str:
+    return f"{part.count:,} of {part.of:,} ({w.interval(part.low, part.high, sign=False)})"
+
+
+def _controls(judge: JudgeResult, level: float) -> Columns | None:
+    seen, order = judge.seen, judge.order
+    if seen is None or order is None:
+        return None
+    return Columns((_conditions(judge, seen, order), *([_curve(seen, level)] if seen.n else [])))
+
+
+def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided) -> Table:
+    """What a judge must show before its silence counts."""
+    claim = judge.claim
+    failed = claim.failed if claim else ()
+    least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
+    corrected = claim.corrected if claim else None
+    left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "nothing left"
+    of_decided, of_all = (w.percent(share, 0) for share in (order.of_decided_high, order.of_all_high))
+    rows = (
+        ("gross faults", f"{seen.missed} of {seen.questions} questions missed", f"at most {GROSS_MISSES}"),
+        ("planted faults", least, f"above {LEAST_NET_WIN:.2f}"),
+        ("margin corrected for what it misses", left, f"{w.plain(judge.margin)} points asked"),
+        (
+            "decided by the order",
+            f"at most {of_decided} of decided, {of_all} of all",
+            f"below {w.percent(MOST_OF_DECIDED, 0)} or {w.percent(MOST_OF_ALL, 0)}",
+        ),
+    )
+    results = tuple((*row, "failed" if number in failed else "passed") for number, row in enumerate(rows, 1))
+    header = ("what the judge must show", "found", "needed", "result")
+    return Table(header, results, left=(0, 1, 2, 3), caption="Controls with a known better answer", names=(0, 1))
+
+
+def _curve(seen: AssaySensitivity, level: float) -> Chart:
+    """Won controls by the size of the damage, smallest first."""
+    sizes: dict[str, list[int]] = {}
+    for one in seen.grades:
+        counted = sizes.setdefault(one.grade, [0, 0])
+        counted[0] += one.won
+        counted[1] += one.n
+    points = []
+    for x, (won, n) in enumerate(sizes.values()):
+        found = binomial_share(won, n, level)
+        points.append(Point(f"{won} of {n}", float(x), found.share or 0.0, found.low, found.high))
+    line = Line("won", "candidate", tuple(p.x for p in points), tuple(p.y for p in points))
+    return Chart(
+        "What this judge sees",
+        f"Share of the control pairs whose good answer won in both orders, with {w.level_text(level)} intervals.",
+        "size of the planted damage",
+        "won %",
+        (line,),
+        tuple(points),
+        percent=True,
+        y_range=(0.0, 1.08),
+        x_names=tuple(sizes),
+    )
+
+
+def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
+    position, length, repeats = judge.bias.position, judge.bias.length, judge.bias.repeats
     apart = ", ".join(f"{judge.outcomes.get(what, 0):,} {what}" for what in ("invalid", "refused", "unjudged"))
     yield "verdict", Word(judge.verdict)
-    yield "headline", f"{w.headline(judge)} in {judge.n:,} judged pairs; not counted: {apart}"
-    text = f"{w.signed(judge.net_win)} points, {w.level_text(level)} {w.bounds(judge.net_win_ci, sign=True)}, "
-    text += f"margin {w.plain(judge.margin)}"
+    good = judge.preference.at_least_as_good
+    as_good = f"{good.count:,} ({w.percent(good.share, 0)}) at least as good as the reference"
+    yield "headline", f"{w.headline(judge)} in {judge.n:,} judged pairs, {as_good}; not counted: {apart}"
     if judge.best_case is not None and judge.worst_case is not None and judge.best_case != judge.worst_case:
-        text += (
-            f"; {w.signed(judge.worst_case)} to {w.signed(judge.best_case)} whatever the pairs without a verdict hide"
-        )
-    yield "net win rate", f"{text} ({judge.method})"
-    share = w.percent(p.win_share.share)
-    yield (
-        "win share",
-        f"{share} of {p.decided:,} decided pairs, {w.bounds(judge.win_share_ci)}, exact binomial "
-        f"{w.p_equals(judge.p_value)}",
-    )
-    good = p.at_least_as_good
-    yield "at least as good", f"{good.count:,} of {good.of:,} judged pairs ({w.percent(good.share, 0)})"
-
-
-def _trust(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
-    position, length, repeats = judge.bias.position, judge.bias.length, judge.bias.repeats
+        hidden = f"{w.signed(judge.worst_case)} to {w.signed(judge.best_case)}"
+        yield "net win", f"{hidden} points whatever the pairs without a verdict hide"
+    yield "method", judge.method
     if position:
-        yield "order-decided", f"{share(position.flip)} of the pairs asked in both orders"
         yield "first answer", f"preferred in {share(position.first_answer)}; without a lean it is 50 %"
     if length:
         means = f"{length.candidate_mean:,.0f} against {length.reference_mean:,.0f} characters"
@@ -112,7 +210,9 @@ def cost(judge: JudgeResult) -> str:
 
 def _by_length(length: Length) -> Table | None:
     rows = tuple(
-        (_ratio(b.low, b.high), w.count(b.n), w.count(b.wins), w.count(b.ties), w.count(b.losses)) for b in length.bins
+        (_ratio(b.low, b.high), w.count(b.n), w.count(b.wins), w.count(b.ties), w.count(b.losses))
+        for b in length.bins
+        if b.n
     )
     header = ("candidate / reference length", "pairs", "win", "tie", "loss")
     return Table(header, rows, caption="Outcomes by the ratio of the answers' lengths") if rows else None

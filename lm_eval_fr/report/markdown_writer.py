@@ -6,7 +6,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.sections import Cell, Claim, Code, Facts, Forest, Items, Part, Section, Table, Word
+from lm_eval_fr.report.sections import (
+    Cell,
+    Claim,
+    Code,
+    Columns,
+    Facts,
+    Figures,
+    Fold,
+    Forest,
+    Items,
+    Part,
+    Section,
+    Table,
+    Word,
+)
 
 MARKS = {"non_inferior": "✅", "inferior": "❌", "inconclusive": "❔", "no_verdict": "❔", None: "❔"}
 # An underscore inside a word is no emphasis; a bullet, a heading or a numbered item only begins a line.
@@ -52,7 +66,11 @@ def _section(one: Section) -> Iterator[str]:
         verdict = one.verdict.verdict
         yield f"## {MARKS[verdict]} {w.word(verdict).capitalize()}: {escape(one.title)}"
     for part in one.parts:
-        yield from _part(part)
+        if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
+            for inner in part.parts:
+                yield from _part(inner)
+        elif not isinstance(part, Fold):
+            yield from _part(part)
 
 
 def _part(part: Part) -> Iterator[str]:
@@ -61,8 +79,9 @@ def _part(part: Part) -> Iterator[str]:
     elif isinstance(part, Items):
         listed = "\n".join(f"- {escape(item)}" for item in part.items)
         yield "> [!WARNING]\n" + "\n".join(f"> {line}" for line in listed.splitlines()) if part.alarm else listed
-    elif isinstance(part, Facts):
-        yield table(("", ""), [(escape(label), _cell(cell)) for label, cell in part.rows], left=(0, 1))
+    elif isinstance(part, Facts | Figures):
+        facts = [(escape(label), ", ".join(map(_cell, cells))) for label, *cells in part.rows]
+        yield table(("", ""), facts, left=(0, 1))
     elif isinstance(part, Table):
         rows = [[_cell(cell) for cell in row] for row in part.rows]
         shown = table([escape(cell) for cell in part.header], rows, left=part.left)

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Health, Noise, Report, Series, TaskResult
-from lm_eval_fr.report.sections import Chart, Code, Facts, Fold, Items, Line, Part, Quote, Section, Table, section
+from lm_eval_fr.report.sections import (
+    Chart,
+    Code,
+    Columns,
+    Facts,
+    Fold,
+    Items,
+    Line,
+    Part,
+    Quote,
+    Section,
+    Table,
+    section,
+)
 from lm_eval_fr.report.verdict_section import health_of
 
 WIDEST_SETTING = 200
@@ -27,7 +40,8 @@ def evidence_section(report: Report) -> Section | None:
     )
     details = Items(tuple(f"{t.task}: {_method(t)}" for t in report.tasks))
     table = Table(header, rows, left=(0, 1), names=(0, 1))
-    return section("evidence", "Evidence", (table, details, legend), "method")
+    fold = Fold("Method, answers and further metrics of each task", (details,), everywhere=True)
+    return section("evidence", "Evidence", (table, legend, fold), "method")
 
 
 def _evidence(t: TaskResult) -> tuple[str, ...]:
@@ -104,8 +118,8 @@ def order_section(report: Report) -> Section | None:
         "The estimate after the first documents, in the order that the plan fixed. The band holds the true value at "
         "every look at once, so stopping at any point keeps the level; a lead that it does not part from 0 is noise."
     )
-    charts = [_curve(series, report.level) for series in report.cumulative]
-    return section("order", "In the plan's order", (lead, Table(header, rows), *charts), "method")
+    charts = tuple(_curve(series, report.level) for series in report.cumulative)
+    return section("order", "In the plan's order", (lead, Table(header, rows), Columns(charts)), "method")
 
 
 def _quarters(series: Series) -> tuple[str, ...]:

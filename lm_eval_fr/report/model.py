@@ -425,6 +425,27 @@ class SampleRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """A right answer that the candidate took for another one, and how often."""
+
+    gold: str
+    answer: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLosses:
+    """How the lost documents of one task went wrong: of `lost` the worst `read`, by kind of error, commonest first."""
+
+    task: str
+    lost: int
+    read: int
+    kinds: tuple[tuple[str, int], ...]
+    confusions: tuple[Confusion, ...] = ()
+    examples: tuple[SampleRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     created: str | None = None
     command: str | None = None
@@ -459,6 +480,7 @@ class Report:
     language_tax: tuple[LanguageTax, ...] = ()
     notes: tuple[str, ...] = ()
     samples: tuple[SampleRef, ...] = ()
+    losses: tuple[TaskLosses, ...] = ()
     extras: tuple[Extra, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
 

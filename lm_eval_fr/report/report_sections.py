@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.answer_sections import answers_section, language_tax_section
 from lm_eval_fr.report.judge_section import judge_section
+from lm_eval_fr.report.loss_sections import lost_section
 from lm_eval_fr.report.method_sections import (
     evidence_section,
     noise_section,
@@ -17,18 +18,20 @@ from lm_eval_fr.report.method_sections import (
 )
 from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.sections import Cell, Section, Table, Word, section
-from lm_eval_fr.report.verdict_section import cautions_section, tasks_section, verdict_section
+from lm_eval_fr.report.verdict_section import alarms_section, tasks_section, verdict_section, warnings_section
 
 
 def sections_of(report: Report) -> list[Section]:
     found = (
         verdict_section(report),
-        cautions_section(report),
+        alarms_section(report),
         tasks_section(report),
-        judge_section(report),
-        language_tax_section(report),
+        warnings_section(report),
+        lost_section(report),
         answers_section(report),
+        language_tax_section(report),
         *(extra.section for extra in report.extras),
+        judge_section(report),
         evidence_section(report),
         noise_section(report.noise),
         order_section(report),
@@ -84,7 +87,7 @@ def sections_of_many(many: ManyReport) -> list[Section]:
         ),
     ]
     for report in many.reports:
-        found += [verdict_section(report), cautions_section(report)]
+        found += [verdict_section(report), alarms_section(report), warnings_section(report)]
     return [one for one in found if one is not None]
 
 

@@ -15,21 +15,23 @@ PLAIN_LIMIT = 200_000
 
 LEVEL = 6  # of zlib: 9 takes twice as long for one part in three hundred
 
-FLAGS: Mapping[str, str] = {
-    "lost": "right in the reference, wrong in the candidate; a graded metric fell by more than 0.5",
-    "gained": "wrong in the reference, right in the candidate; a graded metric rose by more than 0.5",
-    "win": "the judge preferred the candidate in both orders",
-    "loss": "the judge preferred the reference in both orders",
-    "tie": "the judge called it a tie in both orders",
-    "flip": "the judge preferred whichever answer came first (or second) in both orders: counted as a tie",
-    "split": "a tie in one order, a preference in the other: counted as a tie",
-    "identical": "both answers are the same, byte for byte",
-    "invalid": "a reply of the judge held no verdict: counted apart, never as a tie",
-    "unjudged": "a reply of the judge was never obtained: counted apart, never as a tie",
-    "empty": "an answer is empty",
-    "truncated": "an answer looks cut off",
-    "failed": "an answer was never obtained: it scores 0",
+FLAGS: Mapping[str, tuple[str, str]] = {
+    "lost": ("score dropped", "right in the reference, wrong in the candidate; a graded metric fell by more than 0.5"),
+    "gained": ("score rose", "wrong in the reference, right in the candidate; a graded metric rose by more than 0.5"),
+    "loss": ("judge preferred the reference", "in both orders"),
+    "win": ("judge preferred the candidate", "in both orders"),
+    "tie": ("judge: tie", "a tie in both orders, or in the one that was asked"),
+    "flip": ("judge: order-decided", "the first answer, or the second, was preferred in both orders: counted as a tie"),
+    "split": ("judge: tie in one order", "a preference in the other order: counted as a tie"),
+    "invalid": ("judge: no verdict", "a reply held no verdict: counted apart, never as a tie"),
+    "refused": ("judge refused", "the judge would not answer: counted apart, never as a tie"),
+    "unjudged": ("not judged", "a reply of the judge was never obtained: counted apart, never as a tie"),
+    "identical": ("identical answers", "both answers are the same, byte for byte"),
+    "empty": ("empty answer", "an answer is empty"),
+    "truncated": ("cut off", "an answer looks cut off"),
+    "failed": ("never obtained", "an answer was never obtained: it scores 0"),
 }
+"""A pair's flag: what people call it, and what it means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,22 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """A few numbers that a reader should remember: name, value, what it stands on."""
+
+    rows: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Pairs to look at, by task and hash: a page shows them side by side. all: the filter for all `count` of them."""
+
+    keys: tuple[tuple[str, str], ...]
+    all: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """A whole text, line by line: a plan, a rubric."""
 
@@ -91,7 +107,7 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """level: a value of y drawn across; limit: one drawn across as a margin. percent: y is a share. y_range: what lies
-    beyond it is cut off.
+    beyond it is cut off. x_names: what 0, 1, ... on the x axis are.
     """
 
     title: str
@@ -105,12 +121,24 @@ class Chart:
     percent: bool = False
     whole_x: bool = False
     y_range: tuple[float, float] | None = None
+    x_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where an interval lies, turned so that worse is left: in units of the claim's own margin (-1: the margin), or as
+    measured where no claim has one.
+    """
+
+    at: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One line of the forest. Ends are in units of the claim's own margin, turned so that worse is left (-1: the
-    margin); None where there is nothing to draw. counts: (words, filter of the samples) of what a reader may look at.
+    """One line of the forest, in words. span: None where there is nothing to draw. floor: the noise floor on the span's
+    scale. counts: (words, filter of the samples) of what a reader may look at.
     """
 
     name: str
@@ -122,9 +150,7 @@ class Claim:
     margin: str
     verdict: Verdict | None
     note: str = ""
-    at: float | None = None
-    low: float | None = None
-    high: float | None = None
+    span: Span | None = None
     floor: float | None = None
     counts: tuple[tuple[str, str], ...] = ()
     strata: tuple[Claim, ...] = ()
@@ -132,10 +158,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Every claim against its margin, on one scale."""
+    """Every claim on one scale: against its margin, or in points where no margin was given."""
 
     claims: tuple[Claim, ...]
     header: tuple[str, ...]
+    in_margins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +184,21 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Parts that are there for who looks: folded on a page, last in a text."""
+    """Parts for a reader who looks closer: folded on a page. everywhere: a text has them as well."""
 
     title: str
     parts: tuple[Part, ...]
+    everywhere: bool = False
 
 
-Part = str | Table | Items | Facts | Quote | Chart | Forest | Bar | Fold
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Parts that a page shows side by side where there is room."""
+
+    parts: tuple[Part, ...]
+
+
+Part = str | Table | Items | Facts | Figures | Examples | Quote | Chart | Forest | Bar | Columns | Fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,23 @@ from typing import TextIO
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import fit, wrap
-from lm_eval_fr.report.sections import Cell, Code, Facts, Forest, Items, Part, Section, Table, Word
+from lm_eval_fr.report.sections import (
+    Cell,
+    Code,
+    Columns,
+    Facts,
+    Figures,
+    Fold,
+    Forest,
+    Items,
+    Part,
+    Section,
+    Table,
+    Word,
+)
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", "no_verdict": "33", None: "33"}
-LONGEST_LABEL = 16
+LONGEST_LABEL = 18
 Paint = Callable[[str, str], str]
 
 
@@ -22,11 +35,12 @@ def wants_colour(stream: TextIO) -> bool:
 
 def render(sections: Iterable[Section], *, columns: int = 100, colour: bool = False) -> str:
     """What only a page can show (charts, folded parts) is left out; their tables are here."""
-
-    def paint(code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if colour else text
-
+    paint = painter(colour)
     return "\n\n".join("\n".join(_section(one, columns, paint)) for one in sections) + "\n"
+
+
+def painter(colour: bool) -> Paint:
+    return lambda code, text: f"\033[{code}m{text}\033[0m" if colour else text
 
 
 def _section(one: Section, columns: int, paint: Paint) -> Iterator[str]:
@@ -36,15 +50,24 @@ def _section(one: Section, columns: int, paint: Paint) -> Iterator[str]:
         label = w.word(one.verdict.verdict).upper()
         title = w.shorten(one.title, columns - w.width(label) - 2)
         yield f"{paint('1;' + COLOURS[one.verdict.verdict], label)}  {title}"
-    labels = [label for part in one.parts if isinstance(part, Facts) for label, _ in part.rows]
+    labels = [row[0] for part in _shown(one.parts) if isinstance(part, Facts | Figures) for row in part.rows]
     room = min(LONGEST_LABEL, max(map(w.width, labels), default=0))
     before: Part | None = None
-    for part in one.parts:
+    for part in _shown(one.parts):
         lines = list(_part(part, columns, room))
         if lines and before is not None and (isinstance(part, Table) or isinstance(before, Table)):
             yield ""
         yield from lines
         before = part if lines else before
+
+
+def _shown(parts: Iterable[Part]) -> Iterator[Part]:
+    """Without what only a page can show; what it folds is open here."""
+    for part in parts:
+        if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
+            yield from part.parts
+        elif not isinstance(part, Fold):
+            yield part
 
 
 def _part(part: Part, columns: int, room: int) -> Iterator[str]:
@@ -53,10 +76,10 @@ def _part(part: Part, columns: int, room: int) -> Iterator[str]:
     elif isinstance(part, Items):
         for item in part.items:
             yield from wrap(w.printable(item), columns, indent="    ", first="  ! " if part.alarm else "  - ")
-    elif isinstance(part, Facts):
-        for label, cell in part.rows:
+    elif isinstance(part, Facts | Figures):
+        for label, *cells in part.rows:
             first = f"  {w.printable(label):<{room}}  "
-            yield from wrap(text_of(cell), columns, indent=" " * (room + 4), first=first)
+            yield from wrap(", ".join(map(text_of, cells)), columns, indent=" " * (room + 4), first=first)
     elif isinstance(part, Table):
         yield from wrap(part.caption, columns) if part.caption else ()
         yield from _table(part, columns)

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Arm, Health, JudgeResult, Measured, Report, Stratum, TaskResult
-from lm_eval_fr.report.sections import Claim, Facts, Forest, Items, Part, Section, Word, section
+from lm_eval_fr.report.sections import Claim, Facts, Fold, Forest, Items, Part, Section, Span, Word, section
+from lm_eval_fr.stats import Interval
 
 
 def verdict_section(report: Report) -> Section:
     overall, level = report.overall, w.level_text(report.level)
     ruled_out = f"Ruled out, each at {level} confidence ({w.one_sided(report.level)} risk of error per claim):"
-    parts: tuple[Part, ...] = (
-        overall.sentence,
+    scope: tuple[Part, ...] = (
         *((ruled_out, Items(overall.ruled_out)) if overall.ruled_out else ()),
         *((overall.not_claimed,) if overall.not_claimed else ()),
-        *((overall.coverage,) if overall.coverage else ()),
         Facts(
             (
                 ("candidate", _arm(report.candidate)),
                 ("reference", _arm(report.reference)),
-                ("plan", plan_of(report)),
+                ("plan", _plan(report)),
             )
         ),
+    )
+    advice = f"Next: {overall.advice}" if overall.advice else ""
+    said = [text for text in (overall.sentence, advice, overall.coverage) if text]
+    parts: tuple[Part, ...] = (
+        *said,
+        Fold("What is ruled out, what is not claimed, and the arms", scope, everywhere=True),
     )
     return Section("verdict", w.titled(report), parts, verdict=Word(overall.verdict))
 
 
-def plan_of(report: Report) -> str:
+def _plan(report: Report) -> str:
     if report.plan_hash is None:
         return "none: the margins were not fixed in a plan file"
     changed = any(caution.kind == "plan_changed" for caution in report.warnings)
@@ -47,21 +51,28 @@ def health_of(h: Health) -> str:
     return f"{w.plural(h.answers, 'answer')}: {h.empty:,} empty, {h.truncated:,} cut off, {h.failed:,} failed"
 
 
-def cautions_section(report: Report) -> Section | None:
-    alarms = tuple(caution.text for caution in report.warnings if caution.invalidates)
-    others = tuple(caution.text for caution in report.warnings if not caution.invalidates)
-    return section("warnings", "Warnings", (Items(alarms, alarm=True), Items(others)))
+def alarms_section(report: Report) -> Section | None:
+    """What takes the ground from under the verdict."""
+    return section("alarms", "Read this first", (Items(cautions(report, alarming=True), alarm=True),))
+
+
+def warnings_section(report: Report) -> Section | None:
+    """What qualifies it."""
+    items = cautions(report, alarming=False)
+    return section("warnings", w.plural(len(items), "caution").capitalize(), (Items(items),))
+
+
+def cautions(report: Report, *, alarming: bool) -> tuple[str, ...]:
+    return tuple(caution.text for caution in report.warnings if caution.invalidates is alarming)
 
 
 def tasks_section(report: Report) -> Section | None:
-    claims = tuple(_claims(report))
-    if not claims:
+    forest = forest_of(report)
+    if not forest.claims:
         return None
-    level = w.level_text(report.level)
-    header = ("task", "n", "cand. / ref.", "diff.", level, "margin", "verdict")
     legend = "In points (hundredths) unless a metric has a unit of its own; difference = candidate − reference."
-    parts = (Forest(claims, header), legend, strata_legend(report))
-    return section("tasks", "Every claim against its margin", parts)
+    title = "Every claim against its margin" if forest.in_margins else "Every difference with its interval"
+    return section("tasks", title, (forest, legend, strata_legend(report)))
 
 
 def strata_legend(report: Report) -> str:
@@ -79,22 +90,29 @@ def strata_legend(report: Report) -> str:
     return f"{w.plural(claimed, 'kind')} of documents that the plan named beforehand {named}.{others}"
 
 
-def _claims(report: Report) -> Iterator[Claim]:
+def forest_of(report: Report) -> Forest:
+    margins = [task.margin for task in report.tasks] + ([report.judge.margin] if report.judge else [])
+    in_margins = any(margin is not None for margin in margins)
+    header = ("task", "n", "cand. / ref.", "diff.", w.level_text(report.level), "margin", "verdict")
+    return Forest(tuple(_claims(report, in_margins)), header, in_margins)
+
+
+def _claims(report: Report, in_margins: bool) -> Iterator[Claim]:
     floors = {floor.task: floor.compared.floor for floor in report.noise.floors} if report.noise else {}
     of_group = {task.task: task for task in report.tasks if task.group}
     for task in report.tasks:
         if not task.group:
-            yield _task(task, floors.get(task.task), tuple(of_group[name] for name in task.subtasks))
+            subtasks = [(name, of_group[name]) for name in task.subtasks if name in of_group]
+            inner = [*((stratum.name, stratum) for stratum in task.strata), *subtasks]
+            yield _task(task, floors.get(task.task), inner, in_margins)
     if report.judge:
-        yield _judge(report.judge, floors.get("judge"))
+        yield _judge(report.judge, floors.get("judge"), in_margins)
 
 
-def _task(t: TaskResult, floor: float | None, subtasks: tuple[TaskResult, ...]) -> Claim:
+def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]], in_margins: bool) -> Claim:
     notes = [] if t.higher_is_better else ["lower is better"]
     notes += [t.reasons[key] for key in ("verdict", "ci_low") if key in t.reasons]
-    low, high = t.paired.interval.low, t.paired.interval.high
-    drawn = t.margin is not None and low is not None and high is not None
-    inner = [*map(_stratum, t.strata), *(_part(one.task, one) for one in subtasks)]
+    unit = t.margin if in_margins else None if t.paired.kind == "unbounded" else 1.0
     return Claim(
         t.task,
         t.metric,
@@ -102,22 +120,26 @@ def _task(t: TaskResult, floor: float | None, subtasks: tuple[TaskResult, ...]) 
         margin=w.plain(t.margin, t.scale),
         verdict=t.verdict,
         note="; ".join(dict.fromkeys(notes)),
-        at=_share(t.paired.interval.estimate, t.margin) if drawn else None,
-        low=_share(low, t.margin) if drawn else None,
-        high=_share(high, t.margin) if drawn else None,
-        floor=_share(floor, t.margin),
-        counts=_flips(t),
-        strata=tuple(inner),
+        span=_span(t.paired.interval, unit),
+        floor=_share(floor, unit),
+        counts=_flips(t, t.task),
+        strata=tuple(_part(name, measured, unit) for name, measured in inner),
     )
 
 
-def _stratum(one: Stratum) -> Claim:
-    margin = w.plain(one.margin, one.scale) if one.margin is not None else ""
-    return replace(_part(one.name, one), margin=margin, verdict=one.verdict)
-
-
-def _part(name: str, measured: Measured) -> Claim:
-    return Claim(name, "", *_numbers(measured), margin="", verdict=None, counts=_flips(measured))
+def _part(name: str, m: Measured, unit: float | None) -> Claim:
+    """On the scale of the claim that it is a part of; with a verdict where the plan named it beforehand."""
+    claim = m if isinstance(m, Stratum) and m.margin is not None else None
+    counts = _flips(m, m.task) if isinstance(m, TaskResult) else _flips(m, "")
+    return Claim(
+        name,
+        "",
+        *_numbers(m),
+        margin=w.plain(claim.margin, m.scale) if claim else "",
+        verdict=claim.verdict if claim else None,
+        span=_span(m.paired.interval, unit),
+        counts=counts,
+    )
 
 
 def _numbers(m: Measured) -> tuple[str, str, str, str]:
@@ -127,31 +149,39 @@ def _numbers(m: Measured) -> tuple[str, str, str, str]:
     return n, values, w.signed(m.difference, m.scale), w.bounds(m.ci, m.scale, sign=True)
 
 
-def _flips(m: Measured) -> tuple[tuple[str, str], ...]:
+def _flips(m: Measured, task: str) -> tuple[tuple[str, str], ...]:
+    """A stratum's documents have no filter of their own."""
     flips = m.paired.flips
-    return () if flips is None else ((f"{flips.lost:,} lost", "lost"), (f"{flips.gained:,} gained", "gained"))
+    if flips is None:
+        return ()
+    links = [f"task={task}&show={name}" if task else "" for name in ("lost", "gained")]
+    return (f"{flips.lost:,} lost", links[0]), (f"{flips.gained:,} gained", links[1])
 
 
-def _share(value: float | None, margin: float | None) -> float | None:
-    return None if value is None or not margin else value / margin
+def _span(interval: Interval, unit: float | None) -> Span | None:
+    ends = (interval.estimate, interval.low, interval.high)
+    shares = [value / unit for value in ends if value is not None and unit]
+    return Span(*shares) if len(shares) == len(ends) else None
 
 
-def _judge(judge: JudgeResult, floor: float | None) -> Claim:
-    low, high = judge.net_win_ci or (None, None)
+def _share(value: float | None, unit: float | None) -> float | None:
+    return None if value is None or not unit else value / unit
+
+
+def _judge(judge: JudgeResult, floor: float | None, in_margins: bool) -> Claim:
     preference, clusters = judge.preference, judge.preference.net_win.clusters
+    unit = judge.margin if in_margins else 1.0
     return Claim(
-        name="judge",
-        metric="net win rate",
-        n=f"{judge.n:,}" + (f" in {clusters:,}" if clusters and clusters < judge.n else ""),
-        values=f"{preference.wins:,} won / {preference.losses:,} lost",
-        difference=w.signed(judge.net_win),
-        interval=w.bounds(judge.net_win_ci, sign=True),
+        "judge",
+        "net win rate",
+        f"{judge.n:,}" + (f" in {clusters:,}" if clusters and clusters < judge.n else ""),
+        f"{preference.wins:,} won / {preference.losses:,} lost",
+        w.signed(judge.net_win),
+        w.bounds(judge.net_win_ci, sign=True),
         margin=w.plain(judge.margin),
         verdict=judge.verdict,
         note="; ".join(dict.fromkeys(judge.reasons[key] for key in ("verdict", "decision") if key in judge.reasons)),
-        at=_share(judge.interval.estimate, judge.margin) if low is not None else None,
-        low=_share(low, judge.margin),
-        high=_share(high, judge.margin),
-        floor=_share(floor, judge.margin),
-        counts=((f"{preference.losses:,} lost", "loss"), (f"{preference.wins:,} won", "win")),
+        span=_span(judge.interval, unit),
+        floor=_share(floor, unit),
+        counts=((f"{preference.losses:,} lost", "show=loss"), (f"{preference.wins:,} won", "show=win")),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from lm_eval_fr.report.html_writer import render
 from lm_eval_fr.report.model import Caution
 from lm_eval_fr.report.sample_cards import Card, Samples
 from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
-from tests.fakes.reports import a_judge, a_report
+from tests.fakes.reports import a_full_report, a_judge, a_report
 
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., "Visit"]
@@ -96,46 +97,89 @@ def visit(chromium: Any, tmp_path: Path) -> Iterator[Open]:
 
 @pytest.fixture
 def ordinary_page(visit: Open) -> Visit:
-    return visit(ordinary(), viewport={"width": 1280, "height": 900})
+    return visit(ordinary(), fragment="#samples", viewport={"width": 1280, "height": 900})
 
 
-def test_it_opens_quietly_and_shows_all(ordinary_page: Visit) -> None:
-    assert ordinary_page.status() == "60 pairs"
-    assert ordinary_page.title().startswith("piaf_fr, document 0")
-    assert not ordinary_page.page.locator("#samples-missing").is_visible()
-    ordinary_page.check_quiet()
+def test_it_opens_quietly_on_the_summary(visit: Open) -> None:
+    shown = visit(ordinary(), viewport={"width": 1280, "height": 800})
+    parts = shown.page.locator("[data-tab]:visible").evaluate_all("all => all.map(one => one.dataset.tab)")
+    assert parts == ["summary"]
+    box = shown.page.locator(".forest").first.bounding_box()
+    assert box is not None and box["y"] + box["height"] <= 800, "verdict and forest fit the first screen"
+    shown.page.get_by_role("link", name="Samples", exact=True).click()
+    assert shown.status() == "60 pairs"
+    assert shown.title().startswith("piaf_fr, document 0")
+    assert not shown.page.locator("#samples-missing").is_visible()
+    shown.check_quiet()
+
+
+def test_tabs_are_in_the_address_and_under_keys(visit: Open) -> None:
+    shown = visit(ordinary(), fragment="#judge")
+    assert shown.page.locator("[data-tab]:visible").get_attribute("data-tab") == "judge"
+    for key, name in (("4", "method"), ("2", "samples"), ("1", "summary")):
+        shown.page.keyboard.press(key)
+        shown.page.locator(f"[data-tab={name}]").wait_for()
+        assert shown.page.url.endswith(f"#{name}")
+    shown.page.go_back()
+    shown.page.locator("[data-tab=samples]").wait_for()
+    shown.check_quiet()
+
+
+def test_a_count_of_the_forest_opens_its_samples(visit: Open) -> None:
+    shown = visit(ordinary())
+    shown.page.locator(".forest a", has_text="41 lost").first.click()
+    shown.wait_for("#status", "5 of 60 pairs")
+    assert "#samples?task=piaf_fr&show=lost" in shown.page.url
+    assert shown.title().startswith("piaf_fr, document 0")
+    shown.check_quiet()
+
+
+def test_the_summary_shows_what_was_lost(visit: Open) -> None:
+    shown = visit(ordinary(), report=a_full_report())
+    example = shown.page.locator(".example").first
+    example.wait_for()
+    assert example.locator(".answers .text").count() == 2
+    example.locator(".ask a").click()
+    shown.page.locator("#sample-title:visible").wait_for()
+    shown.check_quiet()
 
 
 def test_filters_have_counts_and_combine(ordinary_page: Visit) -> None:
     page = ordinary_page.page
-    page.get_by_role("button", name="lost (5)").click()
+    page.get_by_role("button", name="score dropped 5").click()
     assert ordinary_page.status() == "5 of 60 pairs"
-    page.get_by_role("button", name="gained (3)").click()
+    page.get_by_role("button", name="score rose 3").click()
     assert ordinary_page.status() == "8 of 60 pairs"
-    page.get_by_role("button", name="analysis_fr (24)").click()
-    assert ordinary_page.status() == "0 of 60 pairs: nothing matches, take a filter away"
-    page.get_by_role("button", name="lost (5)").click()
-    page.get_by_role("button", name="gained (3)").click()
+    page.get_by_label("Task").select_option("analysis_fr")
+    assert ordinary_page.status() == "0 of 60 pairs: nothing matches, remove a filter"
+    page.get_by_role("button", name="score dropped 5").click()
+    page.get_by_role("button", name="score rose 3").click()
     assert ordinary_page.status() == "24 of 60 pairs"
-    assert page.locator("#sample-title").inner_text().startswith("analysis_fr"), "the pair shown is one of those listed"
-    assert "#sample=analysis_fr" in page.url
-    for outcome in ("win", "loss", "tie", "flip", "split", "invalid"):
-        assert page.get_by_role("button", name=f"{outcome} (4)", exact=True).get_attribute("aria-pressed") == "false"
+    assert ordinary_page.title().startswith("analysis_fr"), "the pair shown is one of those listed"
+    assert page.url.endswith("#samples?task=analysis_fr")
     ordinary_page.check_quiet()
+
+
+def test_filters_and_search_come_back_with_the_address(visit: Open) -> None:
+    shown = visit(ordinary(), fragment="#samples?show=lost&q=question+3&sort=plan")
+    assert shown.titles() == ["piaf_fr 3"]
+    assert shown.page.get_by_label("Search").input_value() == "question 3"
+    assert shown.page.get_by_role("button", name="score dropped 5").get_attribute("aria-pressed") == "true"
+    assert shown.page.get_by_label("Order", exact=True).input_value() == "plan"
 
 
 @pytest.mark.parametrize(
     ("query", "found"), [("ETONNAMMENT", 24), ("question 17", 1), ("fidèle texte", 24), ("xyzzy", 0)]
 )
 def test_search_ignores_case_and_accents(ordinary_page: Visit, query: str, found: int) -> None:
-    ordinary_page.page.get_by_label("Search the texts").fill(query)
+    ordinary_page.page.get_by_label("Search").fill(query)
     ordinary_page.wait_for("#status", " of 60")
     assert ordinary_page.status().startswith(f"{found} of 60 pairs")
     assert len(ordinary_page.titles()) == found
 
 
 def test_sort_by_difference(ordinary_page: Visit) -> None:
-    chooser = ordinary_page.page.get_by_label("Sort by")
+    chooser = ordinary_page.page.get_by_label("Order", exact=True)
     assert ordinary_page.titles()[:5] == [f"piaf_fr {i}" for i in range(5)]
     assert ordinary_page.titles()[-1] == "analysis_fr 23"  # invalid: no difference, last in either direction
     chooser.select_option("gain")
@@ -153,16 +197,25 @@ def test_keys_walk_through_the_pairs_and_the_address_follows(ordinary_page: Visi
     page.keyboard.press("k")
     assert ordinary_page.title().startswith("piaf_fr, document 1")
     address = page.url
-    assert "#sample=piaf_fr" in address
+    assert "doc=piaf_fr/" in address
     page.keyboard.press("/")
     page.keyboard.type("jk")
-    assert page.get_by_label("Search the texts").input_value() == "jk"
-    assert page.url == address
+    assert page.get_by_label("Search").input_value() == "jk"
+
+
+def test_a_pair_is_copied_as_json(visit: Open, chromium: Any) -> None:
+    shown = visit(ordinary(), fragment="#samples", permissions=["clipboard-read", "clipboard-write"])
+    shown.page.keyboard.press("c")
+    shown.wait_for(".tools button", "Copied")
+    copied = json.loads(shown.page.evaluate("navigator.clipboard.readText()"))
+    assert (copied["task"], copied["doc_id"]) == ("piaf_fr", 0)
+    assert copied["candidate"] == ordinary()[0].candidate
+    shown.check_quiet()
 
 
 def test_a_link_leads_to_its_pair(visit: Open) -> None:
     card = ordinary()[40]
-    shown = visit(ordinary(), fragment=f"#sample=analysis_fr%2F{card.doc_hash[:12]}")
+    shown = visit(ordinary(), fragment=f"#samples?doc=analysis_fr/{card.doc_hash[:12]}")
     assert shown.title().startswith("analysis_fr, document 4")
     shown.page.locator("#list a").nth(1).click()
     shown.wait_for("#sample-title", "piaf_fr, document 1")
@@ -172,22 +225,31 @@ def test_a_link_leads_to_its_pair(visit: Open) -> None:
 
 
 def test_a_link_to_nowhere_says_so(visit: Open) -> None:
-    shown = visit(ordinary(), fragment="#sample=piaf_fr%2Fffff")
+    shown = visit(ordinary(), fragment="#samples?doc=piaf_fr/ffff")
     assert "piaf_fr/ffff is not in this file" in shown.status()
-    visit(ordinary(), fragment="#sample=%E0%A4%A").check_quiet()
+    visit(ordinary(), fragment="#%E0%A4%A").check_quiet()
+
+
+def test_what_a_search_found_is_marked(ordinary_page: Visit) -> None:
+    ordinary_page.page.get_by_label("Search").fill("fidele")
+    ordinary_page.wait_for("#status", "24 of 60")
+    assert ordinary_page.page.locator("mark.hit").first.inner_text().lower() == "fidèle"
 
 
 def test_words_that_differ_are_marked_in_both(visit: Open) -> None:
     card = replace(
         a_gold_card(1), reference="la ville de Lyon fut fondée", candidate="la ville de Paris fut bien fondée"
     )
-    shown = visit((card,))
-    assert shown.page.locator("mark.reference").all_inner_texts() == ["Lyon"]
-    assert [text.strip() for text in shown.page.locator("mark.candidate").all_inner_texts()] == ["Paris", "bien"]
+    shown = visit((card,), fragment="#samples")
+    assert shown.page.locator("#sample mark.reference").all_inner_texts() == ["Lyon"]
+    assert [text.strip() for text in shown.page.locator("#sample mark.candidate").all_inner_texts()] == [
+        "Paris",
+        "bien",
+    ]
 
 
 def test_the_judge_in_both_orders(visit: Open) -> None:
-    shown = visit(ordinary()[36:38])
+    shown = visit(ordinary()[36:38], fragment="#samples")
     shown.page.keyboard.press("j")
     rows = shown.page.locator(".orders tbody tr").all_inner_texts()
     assert [" ".join(row.split()) for row in rows] == [
@@ -207,24 +269,26 @@ def test_hostile_texts_stay_texts(visit: Open) -> None:
         judge=a_judge(profile={"name": evil, "x": {evil: evil}}, rubric={"name": evil, "text": evil, "sha256": evil}),
         provenance=replace(report.provenance, command=evil, plan=evil, versions={evil: evil}, data=({evil: evil},)),
     )
-    shown = visit(hostile(), report=report)
+    shown = visit(hostile(), report=report, fragment="#samples")
     seen = []
     for _ in HOSTILE:
-        seen.append(shown.page.locator("#sample .text").last.inner_text()[:40])
+        seen.append(shown.page.locator("#sample .answers .text").last.inner_text()[:40])
         shown.page.keyboard.press("j")
     assert len(set(seen)) == len(HOSTILE)
     assert shown.page.evaluate("window.hacked") is None
     assert shown.page.locator("script").count() == 2
-    assert shown.page.locator("#sample img, #sample svg, #sample a, #sample style").count() == 0
-    assert shown.page.locator("#provenance").is_visible()
-    shown.page.get_by_label("Search the texts").fill("{{ 7 * 7 }}")
+    assert shown.page.locator("#sample img, #sample svg, #sample a:not(.back), #sample style").count() == 0
+    shown.page.keyboard.press("4")
+    shown.page.locator("#provenance").wait_for()
+    shown.page.keyboard.press("2")
+    shown.page.get_by_label("Search").fill("{{ 7 * 7 }}")
     shown.wait_for("#status", "2 of")
     shown.check_quiet()
 
 
 def test_characters_that_turn_text_around_are_shown(visit: Open) -> None:
-    shown = visit((replace(a_gold_card(1), candidate="\u202eabc\x07", reference="abc"),))
-    assert shown.page.locator(".hidden-character").all_inner_texts() == ["U+202E", "U+0007"]
+    shown = visit((replace(a_gold_card(1), candidate="\u202eabc\x07", reference="abc"),), fragment="#samples")
+    assert shown.page.locator("#sample .hidden-character").all_inner_texts() == ["U+202E", "U+0007"]
 
 
 def many(count: int) -> tuple[Card, ...]:
@@ -232,7 +296,7 @@ def many(count: int) -> tuple[Card, ...]:
 
 
 def test_many_pairs_are_packed_and_unpacked(visit: Open) -> None:
-    shown = visit(many(400))
+    shown = visit(many(400), fragment="#samples")
     assert shown.page.locator("#samples-data").get_attribute("data-encoding") == "deflate"
     assert shown.status() == "400 pairs"
     assert len(shown.titles()) == 150
@@ -246,7 +310,7 @@ def test_an_old_browser_is_told_why(chromium: Any, tmp_path: Path) -> None:
     path.write_text(render(a_report(), Samples(cards=many(400), total=400, beside="report.samples.jsonl")))
     page = chromium.new_page()
     page.add_init_script("delete window.DecompressionStream")
-    page.goto(f"file://{path}")
+    page.goto(f"file://{path}#samples")
     page.locator("#samples-missing", has_text="too old").wait_for()
     assert "report.samples.jsonl" in page.locator("#samples-missing").inner_text()
     page.close()
@@ -267,29 +331,35 @@ def test_without_javascript_all_but_the_samples_is_there(chromium: Any, tmp_path
 def test_accessible_at_any_width_and_in_the_dark(visit: Open, scheme: str, width: int) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    shown = visit(ordinary(), viewport={"width": width, "height": 844}, color_scheme=scheme)
-    shown.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
-    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(shown.page).response["violations"]
-    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
-    background = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]
+    report = a_full_report()
+    shown = visit(ordinary(), report=report, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    for tab in ("summary", "samples", "judge", "method"):
+        shown.page.goto(f"{shown.page.url.split('#')[0]}#{tab}")
+        shown.page.locator(f"[data-tab={tab}]").wait_for()
+        shown.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= width, tab
+        found = Axe().run(shown.page).response["violations"]
+        assert [(tab, one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
 
 
-def test_the_keyboard_alone_reaches_a_pair(ordinary_page: Visit) -> None:
-    page = ordinary_page.page
+def test_the_keyboard_alone_reaches_a_pair(visit: Open) -> None:
+    shown = visit(ordinary())
+    page = shown.page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("2")
     page.locator("#list a").nth(2).focus()
     page.keyboard.press("Enter")
-    ordinary_page.wait_for("#sample-title", "piaf_fr, document 2")
+    shown.wait_for("#sample-title", "piaf_fr, document 2")
     page.locator("#sample:focus").wait_for()
 
 
-def test_paper_shows_what_is_folded_on_the_screen(ordinary_page: Visit) -> None:
-    page = ordinary_page.page
+def test_paper_shows_all_tabs_but_the_samples(visit: Open) -> None:
+    shown = visit(ordinary(), report=a_full_report())
+    page = shown.page
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
-    assert page.get_by_text("Rubric analyses_fr, sha256").is_visible()
-    assert not page.get_by_label("Search the texts").is_visible()
-    assert len(page.pdf()) > 10_000
+    for tab in ("summary", "judge", "method"):
+        assert page.locator(f"[data-tab={tab}]").is_visible()
+    assert not page.locator("#sample").is_visible()
+    assert page.pdf().count(b"/Type /Page\n") <= 5

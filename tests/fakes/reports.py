@@ -16,6 +16,7 @@ from lm_eval_fr.report.model import (
     CandidateClaim,
     Caution,
     Conclusion,
+    Confusion,
     Cost,
     Floor,
     Health,
@@ -33,6 +34,7 @@ from lm_eval_fr.report.model import (
     Series,
     Setting,
     Stratum,
+    TaskLosses,
     TaskResult,
 )
 from lm_eval_fr.stats import (
@@ -54,6 +56,7 @@ from lm_eval_fr.stats import (
 from lm_eval_fr.stats.judge_claim import decide_by_judge
 from lm_eval_fr.stats.judging import Length, LengthBin, Position, PositionReport, Repeats, Tokens, Usage
 from lm_eval_fr.stats.sensitivity import AssaySensitivity, ControlCounts, OrderDecided
+from tests.fakes.cards import doc_hash
 
 LEVEL = 0.95
 Ends = tuple[float, float] | None
@@ -329,7 +332,16 @@ def a_full_report() -> Report:
     parts = [a_task(f"mmlu_{name}", "acc", None, secondary=False, group="mmlu", p=None) for name in ("law", "physics")]
     group = a_task("mmlu", "acc", secondary=False, subtasks=tuple(part.task for part in parts))
     tax = LanguageTax(task="mgsm_cot_fr", parallel="mgsm_cot_en", paired=a_difference(n=250))
-    return a_report(tasks=(whole, group, *parts), judge=a_seeing_judge(), language_tax=(tax,))
+    losses = TaskLosses(
+        task="piaf_fr",
+        lost=41,
+        read=41,
+        kinds=(("another answer", 38), ("empty", 3)),
+        confusions=(Confusion(gold="Lyon", answer="Paris", count=2),),
+        examples=(SampleRef(task="piaf_fr", doc_id=0, doc_hash=doc_hash(0), difference=-1.0),),
+    )
+    judge = a_seeing_judge()
+    return a_report(tasks=(whole, group, *parts), judge=judge, language_tax=(tax,), losses=(losses,))
 
 
 def as_json(report: Report) -> dict[str, Any]:

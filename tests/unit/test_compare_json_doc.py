@@ -13,7 +13,7 @@ from lm_eval_fr.report.json_writer import to_json
 from tests.fakes.reports import a_full_report, as_json, many_reports
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "compare_json.md").read_text(encoding="utf-8")
-FREE = {"versions", "data", "profile", "rubric", "controls", "panel", "settings", "reasons", "value", "voting"}
+FREE = {"versions", "data", "profile", "rubric", "controls", "panel", "settings", "reasons", "value", "voting", "kinds"}
 """Keys whose content is somebody else's to name, or documented where it is asked for."""
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

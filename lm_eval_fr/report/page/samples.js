@@ -1,13 +1,13 @@
 "use strict";
-// The browser of pairs. Every text of a run reaches the page through textContent, never as markup.
+// Tabs, and the browser of pairs. Every text of a run reaches the page through textContent, never as markup.
 (() => {
-  const holder = document.getElementById("samples-data");
-  if (!holder) return;
   const byId = (id) => document.getElementById(id);
-  const PAGE = 150, LONGEST_TABLE = 6_000_000;
-  const names = { candidate: holder.dataset.candidate, reference: holder.dataset.reference };
-  const chosen = { flags: new Set(), kinds: new Set() };
-  let data, shown = [], drawn = 0, current = null;
+  const PAGE = 150, LONGEST_TABLE = 12_000_000, EXCERPT = 700;
+  const holder = byId("samples-data");
+  const names = holder ? { candidate: holder.dataset.candidate, reference: holder.dataset.reference } : {};
+  const tabs = [...document.querySelectorAll("[data-tab]")];
+  const state = { task: "", show: new Set(), q: "", sort: "loss", doc: "" };
+  let data = null, words = {}, shown = [], drawn = 0, current = null;
 
   function make(tag, text, className) {
     const node = document.createElement(tag);
@@ -15,6 +15,41 @@
     if (className) node.className = className;
     return node;
   }
+  function button(label, work, title) {
+    const node = make("button", label);
+    node.type = "button";
+    if (title) node.title = title;
+    node.addEventListener("click", work);
+    return node;
+  }
+  const later = (work) => (window.requestIdleCallback || ((call) => setTimeout(call, 30)))(work);
+
+  // --- tabs: #summary, #samples?..., #judge, #method, or anything inside of one
+
+  function openTab(name) {
+    for (const tab of tabs) tab.hidden = tab.dataset.tab !== name;
+    for (const link of document.querySelectorAll("[data-shows]")) {
+      if (link.dataset.shows === name) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  function route() {
+    const [anchor, query] = location.hash.slice(1).split(/\?(.*)/s);
+    if (anchor === "samples" && holder) {
+      openTab("samples");
+      if (data) follow(query || "");
+      return;
+    }
+    let target = null;
+    try { target = anchor ? byId(decodeURIComponent(anchor)) : null; } catch { target = null; }
+    const tab = target && target.closest("[data-tab]");
+    openTab(tab ? tab.dataset.tab : "summary");
+    if (target && tab && target !== tab && target !== tab.querySelector("section")) target.scrollIntoView();
+    else window.scrollTo(0, 0);
+  }
+
+  // --- the pairs
 
   async function unpack() {
     if (holder.dataset.encoding === "json") return JSON.parse(holder.textContent);
@@ -29,14 +64,44 @@
 
   const answer = (card, arm) => (arm === "candidate" && card.c !== undefined ? card.c : card.r);
   const keyOf = (card) => `${data.tasks[card.t]}/${card.h}`;
-  const hashOf = (card) => `#sample=${encodeURIComponent(keyOf(card))}`;
+  const find = (key) => data.cards.find((card) => keyOf(card) === key);
+  const has = (value) => value !== null && value !== undefined;
   const points = (value) => {
     const text = (value * 100).toFixed(1);
     return value > 0 && Number(text) !== 0 ? `+${text}` : text.replace("-", "−");
   };
   // A verdict of the judge is said in words: only a metric's difference is a number.
-  const shift = (card) => (card.s && card.d !== null && card.d !== undefined ? points(card.d) : "");
+  const shift = (card) => (card.s && has(card.d) ? points(card.d) : "");
   const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  const number = (value) => value.toLocaleString("en");
+
+  function address(doc) {
+    const query = new URLSearchParams();
+    if (state.task) query.set("task", state.task);
+    if (state.show.size) query.set("show", [...state.show].join(","));
+    if (state.q) query.set("q", state.q);
+    if (state.sort !== "loss") query.set("sort", state.sort);
+    if (doc) query.set("doc", doc);
+    const text = query.toString().replaceAll("%2F", "/").replaceAll("%2C", ",");
+    return text ? `#samples?${text}` : "#samples";
+  }
+
+  function follow(query) {
+    const given = new URLSearchParams(query);
+    state.task = data.tasks.includes(given.get("task")) ? given.get("task") : "";
+    state.show = new Set((given.get("show") || "").split(",").filter((flag) => words[flag]));
+    state.q = given.get("q") || "";
+    state.sort = ["gain", "plan"].includes(given.get("sort")) ? given.get("sort") : "loss";
+    state.doc = given.get("doc") || "";
+    byId("query").value = state.q;
+    byId("task").value = state.task;
+    byId("sort").value = state.sort;
+    for (const chip of byId("chips").querySelectorAll("button")) {
+      chip.setAttribute("aria-pressed", String(state.show.has(chip.dataset.flag)));
+    }
+    refresh(state.doc ? find(state.doc) || null : null);
+    if (state.doc && !find(state.doc)) byId("status").textContent = `${state.doc} is not in this file.`;
+  }
 
   // The text that a search looks at, made once for each pair, in idle time after the page is usable.
   function haystack(card) {
@@ -46,65 +111,35 @@
     }
     return card.text;
   }
-
   function prepareSearch(from) {
     const until = Math.min(data.cards.length, from + 40);
     for (let i = from; i < until; i += 1) haystack(data.cards[i]);
     if (until < data.cards.length) later(() => prepareSearch(until));
   }
-  const later = (work) => (window.requestIdleCallback || ((call) => setTimeout(call, 30)))(work);
 
-  function chips(holderId, set, entries) {
-    const place = byId(holderId);
-    if (entries.length < 1 || (holderId === "kinds" && entries.length < 2)) {
-      place.hidden = true;
-      return;
-    }
-    for (const [name, count] of entries) {
-      const button = make("button", `${name} (${count.toLocaleString("en")})`);
-      button.type = "button";
-      button.setAttribute("aria-pressed", "false");
-      button.addEventListener("click", () => {
-        const on = !set.has(name);
-        if (on) set.add(name); else set.delete(name);
-        button.setAttribute("aria-pressed", String(on));
-        refresh();
-      });
-      place.append(button);
-    }
-  }
-
-  function count(values) {
-    const totals = new Map();
-    for (const value of values) totals.set(value, (totals.get(value) || 0) + 1);
-    return totals;
-  }
-
-  function refresh() {
-    const words = fold(byId("query").value).split(/\s+/).filter(Boolean);
+  function refresh(wanted) {
+    const terms = fold(state.q).split(/\s+/).filter(Boolean);
     shown = data.cards.filter((card) =>
-      (!chosen.flags.size || (card.f || []).some((flag) => chosen.flags.has(flag))) &&
-      (!chosen.kinds.size || chosen.kinds.has(data.tasks[card.t])) &&
-      words.every((word) => haystack(card).includes(word)));
-    sortShown(byId("sort").value);
+      (!state.show.size || (card.f || []).some((flag) => state.show.has(flag))) &&
+      (!state.task || data.tasks[card.t] === state.task) &&
+      terms.every((term) => haystack(card).includes(term)));
+    sortShown();
     byId("list").replaceChildren();
     drawn = 0;
     drawMore();
-    const all = data.cards.length.toLocaleString("en");
+    const all = number(data.cards.length);
     byId("status").textContent = shown.length === data.cards.length ? `${all} pairs`
-      : `${shown.length.toLocaleString("en")} of ${all} pairs${shown.length ? "" : ": nothing matches, take a filter away"}`;
-    if (current && shown.length && !shown.includes(current)) goTo(shown[0]);
-    else markCurrent();
+      : `${number(shown.length)} of ${all} pairs${shown.length ? "" : ": nothing matches, remove a filter"}`;
+    const next = wanted || (shown.includes(current) ? current : shown[0]);
+    if (next) show(next);
+    else byId("sample").replaceChildren();
   }
 
-  function sortShown(order) {
-    const plan = (a, b) => a.t - b.t || a.o - b.o;
-    const value = (card) => (card.d === null || card.d === undefined ? null : card.d);
-    const sign = order === "gain" ? -1 : 1;
-    shown.sort(order === "plan" ? plan : (a, b) => {
-      const x = value(a), y = value(b);
-      if (x === null || y === null) return (x === null) - (y === null) || plan(a, b);
-      return sign * (x - y) || plan(a, b);
+  function sortShown() {
+    const plan = (a, b) => a.t - b.t || a.o - b.o, sign = state.sort === "gain" ? -1 : 1;
+    shown.sort(state.sort === "plan" ? plan : (a, b) => {
+      if (!has(a.d) || !has(b.d)) return (has(a.d) ? 0 : 1) - (has(b.d) ? 0 : 1) || plan(a, b);
+      return sign * (a.d - b.d) || plan(a, b);
     });
   }
 
@@ -114,29 +149,33 @@
     byId("list").append(rows);
     drawn = Math.min(shown.length, drawn + PAGE);
     byId("more").hidden = drawn >= shown.length;
-    byId("more").textContent = `Show more (${(shown.length - drawn).toLocaleString("en")} left)`;
+    byId("more").textContent = `Show more (${number(shown.length - drawn)} left)`;
   }
 
+  const oneLine = (text, length) => text.replace(/\s+/g, " ").trim().slice(0, length) || "(empty)";
   function listRow(card) {
-    const item = make("li"), link = make("a"), first = make("span", null, "first");
-    link.href = hashOf(card);
-    first.append(make("span", `${data.tasks[card.t]} ${card.i}`));
-    first.append(make("span", [shift(card), ...(card.f || []).slice(0, 2)].filter(Boolean).join(" · ")));
-    link.append(first, make("span", answer(card, "candidate").slice(0, 90) || "(empty)", "snippet"));
+    const item = make("li"), link = make("a"), first = make("span", null, "first"), line = make("span", null, "line");
+    link.href = address(keyOf(card));
     link.dataset.key = keyOf(card);
+    first.append(make("span", `${data.tasks[card.t]} ${card.i}`));
+    const flag = (card.f || []).find((one) => words[one] && one !== "lost" && one !== "gained");
+    const right = make("span", [shift(card), flag && words[flag].replace(/^judge:? /, "")].filter(Boolean).join(" · "));
+    if (has(card.d) && card.d !== 0) right.className = card.d < 0 ? "drop" : "rise";
+    first.append(right);
+    if (card.g) line.append(make("span", oneLine(card.g, 60), "soft"), " → ");
+    line.append(oneLine(answer(card, "candidate"), 120));
+    link.append(first, line);
     item.append(link);
     return item;
   }
 
   function markCurrent() {
     for (const link of byId("list").querySelectorAll("a[aria-current]")) link.removeAttribute("aria-current");
-    if (!current) return;
-    const link = byId("list").querySelector(`a[data-key="${CSS.escape(keyOf(current))}"]`);
-    if (link) {
-      link.setAttribute("aria-current", "true");
-      const list = link.closest(".listing"), row = link.getBoundingClientRect(), box = list.getBoundingClientRect();
-      if (row.top < box.top || row.bottom > box.bottom) list.scrollTop += row.top - box.top - box.height / 3;
-    }
+    const link = current && byId("list").querySelector(`a[data-key="${CSS.escape(keyOf(current))}"]`);
+    if (!link) return;
+    link.setAttribute("aria-current", "true");
+    const list = link.closest(".listing"), row = link.getBoundingClientRect(), box = list.getBoundingClientRect();
+    if (row.top < box.top || row.bottom > box.bottom) list.scrollTop += row.top - box.top - box.height / 3;
   }
 
   function step(by) {
@@ -144,18 +183,25 @@
     const next = shown[at < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, at + by))];
     if (!next || next === current) return;
     while (shown.indexOf(next) >= drawn) drawMore();
-    goTo(next);
+    history.replaceState(null, "", address(keyOf(next)));
+    show(next);
   }
 
-  function goTo(card) {
-    history.replaceState(null, "", hashOf(card));
-    show(card);
+  function changed() {
+    refresh(null);
+    history.replaceState(null, "", address(""));
   }
 
-  // Words and what stands between them; two texts of n and m pieces take a table of n x m cells.
+  // --- what differs between two texts
+
+  const cut = (text) => text.match(/\s+|[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}]/gu) || [];
+  const sentences = (text) => text.match(/[^.!?\n]+[.!?\n]*\s*|[.!?\n]+\s*/g) || [];
+
+  // Word by word; two texts of n and m pieces take a table of n x m cells, and very long ones go sentence by sentence.
   function difference(reference, candidate) {
-    const cut = (text) => text.match(/\s+|[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}]/gu) || [];
-    const a = cut(reference), b = cut(candidate);
+    return compared(cut(reference), cut(candidate)) || compared(sentences(reference), sentences(candidate));
+  }
+  function compared(a, b) {
     let start = 0, end = 0;
     while (start < a.length && start < b.length && a[start] === b[start]) start += 1;
     while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
@@ -179,21 +225,47 @@
     return { reference: [a, same.reference], candidate: [b, same.candidate] };
   }
 
+  // --- one pair
+
   // Characters that show nothing or turn the direction of text are made visible: an answer may be full of them.
   const HIDDEN = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2069\uFEFF]/g;
   function addText(place, text) {
     let from = 0;
     for (const found of text.matchAll(HIDDEN)) {
-      place.append(text.slice(from, found.index));
+      addHits(place, text.slice(from, found.index));
       const code = found[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
       place.append(make("span", `U+${code}`, "hidden-character"));
       from = found.index + found[0].length;
     }
-    place.append(text.slice(from));
+    addHits(place, text.slice(from));
   }
 
-  function textBox(text, label) {
-    const box = make("div", null, "text");
+  // Where the search matches, letter by letter: a folded letter may be longer or shorter than what it stands for.
+  function addHits(place, text) {
+    const terms = fold(state.q).split(/\s+/).filter(Boolean);
+    if (!terms.length || !terms.some((term) => fold(text).includes(term))) {
+      place.append(text);
+      return;
+    }
+    let folded = "";
+    const at = [];
+    for (let i = 0; i < text.length; i += 1) {
+      for (const letter of fold(text[i])) { folded += letter; at.push(i); }
+    }
+    const hit = new Uint8Array(text.length);
+    for (const term of terms) {
+      for (let i = folded.indexOf(term); i >= 0; i = folded.indexOf(term, i + 1)) hit.fill(1, at[i], at[i + term.length - 1] + 1);
+    }
+    for (let i = 0; i < text.length;) {
+      let j = i;
+      while (j < text.length && hit[j] === hit[i]) j += 1;
+      place.append(hit[i] ? make("mark", text.slice(i, j), "hit") : text.slice(i, j));
+      i = j;
+    }
+  }
+
+  function textBox(text, label, className) {
+    const box = make("div", null, `text ${className || ""}`.trim());
     box.dir = "auto";
     box.tabIndex = 0;
     box.setAttribute("role", "region");
@@ -202,17 +274,18 @@
     return box;
   }
 
-  function answerBox(arm, card, compared) {
-    const column = make("div"), role = arm === "candidate" ? "Candidate" : "Reference";
-    column.append(make("h4", `${role}: ${names[arm]}`));
-    const scores = Object.entries(card.s || {}).map(([metric, both]) => `${metric} ${points(both[arm === "candidate" ? 0 : 1]).replace("+", "")}`);
-    if (scores.length) column.append(make("p", scores.join(", "), "soft"));
-    if (!compared) {
-      column.append(textBox(answer(card, arm), `Answer of the ${arm}`));
-      return column;
+  function answerBox(arm, card, both, label) {
+    const box = textBox("", `Answer of the ${arm}${label}`, arm);
+    if (!both) {
+      if (answer(card, arm)) { box.replaceChildren(); addText(box, answer(card, arm)); }
+      return box;
     }
-    const box = textBox("", `Answer of the ${arm}`), [pieces, same] = compared[arm];
-    box.replaceChildren();
+    const [pieces, same] = both[arm];
+    // White space is marked only between two words that are.
+    for (let i = 0; i < pieces.length; i += 1) {
+      if (!pieces[i].trim() && (same[i - 1] !== false || same[i + 1] !== false)) same[i] = true;
+    }
+    if (pieces.length) box.replaceChildren();
     for (let i = 0; i < pieces.length;) {
       let j = i, text = "";
       while (j < pieces.length && same[j] === same[i]) text += pieces[j++];
@@ -220,26 +293,39 @@
       addText(place, text);
       i = j;
     }
-    if (!pieces.length) box.append(make("em", "empty"));
-    column.append(box);
-    return column;
+    return box;
   }
 
+  function scores(card, arm) {
+    const side = arm === "candidate" ? 0 : 1;
+    return Object.entries(card.s || {}).map(([metric, both]) => `${metric} ${points(both[side]).replace("+", "")}`).join(", ");
+  }
+
+  function column(arm, card, both, label) {
+    const place = make("div"), who = make("h4", null, "who");
+    who.append(make("span", `${arm === "candidate" ? "Candidate" : "Reference"}: ${names[arm]}`));
+    who.append(make("span", scores(card, arm), "soft"));
+    place.append(who, answerBox(arm, card, both, label));
+    return place;
+  }
+
+  const differs = (card) => (card.c === undefined ? null : difference(answer(card, "reference"), answer(card, "candidate")));
+
   function judgeTable(card) {
-    const table = make("table", null, "orders"), head = make("tr"), body = make("tbody");
-    table.append(make("caption", "The judge, in both orders"));
+    const table = make("table", null, "orders"), head = make("tr"), body = make("tbody"), top = make("thead");
+    table.append(make("caption", "What the judge said"));
     for (const title of ["shown first", "verdict", "reason"]) {
       const cell = make("th", title);
       cell.scope = "col";
       head.append(cell);
     }
-    const top = make("thead");
     top.append(head);
     for (const [order, first, second] of [["candidate_first", "candidate", "reference"], ["reference_first", "reference", "candidate"]]) {
-      const row = make("tr"), name = make("th", first), verdict = (card.v || {})[order];
+      const row = make("tr"), name = make("th", first), verdict = (card.v || {})[order], reason = make("td");
       name.scope = "row";
-      const words = { A: `A: the ${first}`, B: `B: the ${second}`, tie: "tie", invalid: "no verdict in the reply" };
-      row.append(name, make("td", words[verdict] || "not asked"), make("td", (card.w || {})[order] || "-"));
+      const said = { A: `A: the ${first}`, B: `B: the ${second}`, tie: "tie", invalid: "no verdict in the reply", refused: "refused" };
+      addText(reason, (card.w || {})[order] || "–");
+      row.append(name, make("td", said[verdict] || "not asked"), reason);
       body.append(row);
     }
     table.append(top, body);
@@ -248,83 +334,139 @@
 
   function show(card) {
     current = card;
-    const place = byId("sample"), line = make("div", null, "bar-line");
+    const place = byId("sample"), head = make("div", null, "sample-head"), tools = make("span", null, "tools");
     const title = make("h3", `${data.tasks[card.t]}, document ${card.i}`);
     title.id = "sample-title";
-    for (const flag of card.f || []) title.append(make("span", flag, "tag"));
-    const buttons = make("span");
-    for (const [label, by] of [["← Previous", -1], ["Next →", 1]]) {
-      const button = make("button", label);
-      button.type = "button";
-      button.addEventListener("click", () => step(by));
-      buttons.append(button, " ");
-    }
-    line.append(title, buttons);
-    const compared = card.c === undefined ? null : difference(answer(card, "reference"), answer(card, "candidate"));
-    const told = card.c === undefined ? "Both answers are the same." : compared
-      ? "Underlined: words that only this answer has." : "Too long to be compared word by word.";
-    const facts = [card.k && `cluster: ${card.k}`, `hash ${card.h}`,
-      shift(card) && `difference ${shift(card)} points`].filter(Boolean).join(" · ");
-    const answers = make("div", null, "answers");
-    answers.append(answerBox("reference", card, compared), answerBox("candidate", card, compared));
-    const prompt = make("details");
-    prompt.open = data.prompts[card.p].length < 1500;
+    for (const flag of card.f || []) title.append(make("span", words[flag] || flag, "tag"));
+    const copy = button("Copy JSON", () => copyCard(card, copy), "c");
+    tools.append(button("← Previous", () => step(-1), "k"), " ", button("Next →", () => step(1), "j"), " ", copy);
+    head.append(title, tools);
+    const both = differs(card), answers = make("div", null, "answers");
+    answers.append(column("reference", card, both, ""), column("candidate", card, both, ""));
+    const told = card.c === undefined ? "Both answers are the same." : both ? "" : "Too long to be compared.";
+    const facts = [card.k && `from ${card.k}`, shift(card) && `difference ${shift(card)} points`, `hash ${card.h}`, told];
+    const prompt = make("details"), back = make("a", "↑ Back to the list", "back");
+    back.href = "#list";
+    back.addEventListener("click", (event) => { event.preventDefault(); byId("browser").scrollIntoView(); });
     prompt.append(make("summary", "What both arms were asked"), textBox(data.prompts[card.p], "Prompt"));
-    place.replaceChildren(line, make("p", facts, "soft"), prompt);
-    if (card.g) place.append(make("h4", "Gold"), textBox(card.g, "Gold"));
-    place.append(make("p", told, "soft"), answers);
+    place.replaceChildren(back, head, make("p", facts.filter(Boolean).join(" · "), "soft"));
+    if (card.g) place.append(make("h4", "Right answer"), textBox(card.g, "Right answer"));
+    place.append(answers);
     if (card.v) place.append(judgeTable(card));
+    place.append(prompt);
     markCurrent();
   }
 
-  function follow() {
-    const found = /^#sample=(.+)$/.exec(location.hash);
-    if (!found) return false;
-    let key;
-    try { key = decodeURIComponent(found[1]); } catch { return false; }
-    const card = data.cards.find((one) => keyOf(one) === key);
-    if (!card) {
-      byId("status").textContent = `${key} is not in this file.`;
-      return false;
-    }
-    show(card);
-    return true;
+  function copyCard(card, told) {
+    const row = { task: data.tasks[card.t], doc_id: card.i, doc_hash: card.h, cluster: card.k, prompt: data.prompts[card.p],
+      gold: card.g, reference: answer(card, "reference"), candidate: answer(card, "candidate"), difference: card.d,
+      scores: card.s, flags: card.f, verdicts: card.v, reasons: card.w };
+    const text = JSON.stringify(row, null, 1), done = () => { if (told) told.textContent = "Copied"; };
+    const byHand = () => {
+      const area = document.body.appendChild(make("textarea", text));
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      done();
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, byHand); else byHand();
   }
+
+  // --- the summary's examples
+
+  function excerpt(text) {
+    return text.length > EXCERPT ? `${text.slice(0, EXCERPT)} […]` : text;
+  }
+  function fillExamples() {
+    for (const place of document.querySelectorAll(".examples")) {
+      for (const [task, hash] of JSON.parse(place.dataset.keys)) {
+        const card = find(`${task}/${hash.slice(0, 12)}`);
+        if (!card) continue;
+        const short = { ...card, r: excerpt(card.r), ...(card.c === undefined ? {} : { c: excerpt(card.c) }) };
+        const box = make("div", null, "example"), ask = make("p", null, "ask"), link = make("a", `document ${card.i}`);
+        link.href = `#samples?${new URLSearchParams({ task, doc: keyOf(card) })}`;
+        ask.append(link, card.g ? ` · right answer: ${oneLine(card.g, 200)}` : "");
+        const reason = Object.values(card.w || {})[0];
+        if (reason) ask.append(` · the judge: ${oneLine(reason, 300)}`);
+        const answers = make("div", null, "answers"), label = `, ${task} ${card.i}`;
+        const both = differs(short);
+        answers.append(column("reference", short, both, label), column("candidate", short, both, label));
+        if (short.r.length <= 110 && answer(short, "candidate").length <= 110) box.classList.add("short");
+        box.append(ask, answers);
+        place.append(box);
+      }
+    }
+  }
+
+  // --- the start
 
   function keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    const links = [...document.querySelectorAll("[data-shows]")];
+    if (/^[1-4]$/.test(event.key) && links[event.key - 1]) location.hash = links[event.key - 1].hash;
+    if (!data || byId("samples").closest("[data-tab]").hidden) return;
     if (event.key === "j") step(1);
     else if (event.key === "k") step(-1);
+    else if (event.key === "c" && current) copyCard(current, byId("sample").querySelector(".tools button:last-child"));
     else if (event.key === "/") { event.preventDefault(); byId("query").focus(); }
+  }
+
+  function count(values) {
+    const totals = new Map();
+    for (const value of values) totals.set(value, (totals.get(value) || 0) + 1);
+    return totals;
   }
 
   function start(content) {
     data = content;
     byId("samples-missing").hidden = true;
     byId("browser").hidden = false;
-    const flags = count(data.cards.flatMap((card) => card.f || []));
-    const order = [...byId("browser").querySelectorAll(".meanings dt")].map((term) => term.textContent);
-    chips("flags", chosen.flags, order.filter((flag) => flags.has(flag)).map((flag) => [flag, flags.get(flag)]));
-    chips("kinds", chosen.kinds, [...count(data.cards.map((card) => data.tasks[card.t]))]);
+    const flags = count(data.cards.flatMap((card) => card.f || [])), tasks = count(data.cards.map((card) => card.t));
+    for (const term of document.querySelectorAll(".meanings dt")) {
+      const flag = term.dataset.flag;
+      words[flag] = term.textContent;
+      if (!flags.has(flag)) continue;
+      const chip = button(`${words[flag]} `, () => {
+        if (!state.show.delete(flag)) state.show.add(flag);
+        chip.setAttribute("aria-pressed", String(state.show.has(flag)));
+        changed();
+      });
+      chip.dataset.flag = flag;
+      chip.setAttribute("aria-pressed", "false");
+      chip.append(make("span", number(flags.get(flag)), "n"));
+      byId("chips").append(chip);
+    }
+    byId("task").append(new Option(`all (${number(data.cards.length)})`, ""));
+    data.tasks.forEach((task, t) => byId("task").append(new Option(`${task} (${number(tasks.get(t) || 0)})`, task)));
     let waiting = 0;
-    byId("query").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 120); });
-    byId("sort").addEventListener("change", refresh);
-    byId("more").addEventListener("click", drawMore);
-    window.addEventListener("hashchange", () => {
-      if (follow()) byId("sample").focus({ preventScroll: window.innerWidth > 832 });
+    byId("query").addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { state.q = byId("query").value; changed(); }, 120);
     });
-    document.addEventListener("keydown", keys);
-    refresh();
-    if (follow()) byId("sample").scrollIntoView();
-    else if (shown.length) show(shown[0]);
+    for (const name of ["task", "sort"]) byId(name).addEventListener("change", () => { state[name] = byId(name).value; changed(); });
+    byId("more").addEventListener("click", drawMore);
+    byId("list").addEventListener("click", (event) => {
+      if (event.target.closest("a")) later(() => {
+        byId("sample").focus({ preventScroll: true });
+        if (window.innerWidth <= 832) byId("sample").scrollIntoView();
+      });
+    });
+    refresh(null);
+    route();
+    later(fillExamples);
     later(() => prepareSearch(0));
     document.documentElement.dataset.samples = "ready";
   }
 
+  window.addEventListener("hashchange", route);
+  document.addEventListener("keydown", keys);
   window.addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details")) part.open = true;
+    for (const part of document.querySelectorAll('[data-tab="summary"] details')) part.open = true;
   });
-  unpack().then(start).catch((error) => {
-    byId("samples-missing").textContent = `${error.message} ${byId("samples-missing").textContent}`;
-  });
+  route();
+  if (holder) {
+    unpack().then(start).catch((error) => {
+      byId("samples-missing").textContent = `${error.message} ${byId("samples-missing").textContent}`;
+    });
+  }
 })();

@@ -1,0 +1,155 @@
+"""A report in at most fifteen lines of a terminal: the verdict, a small forest, what to do next, where the rest is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lm_eval_fr.report import words as w
+from lm_eval_fr.report.charts import ForestScale
+from lm_eval_fr.report.layout import table, wrap
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.sections import Claim, Forest
+from lm_eval_fr.report.text_writer import COLOURS, Paint, painter
+from lm_eval_fr.report.verdict_section import cautions, forest_of
+
+LINES = 15
+SENTENCE, ALARM, ADVICE, REST = 3, 2, 2, 2  # lines at most
+MARKS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", "no_verdict": "?", None: "?"}
+NARROWEST, WIDEST = 11, 41  # columns of the drawing
+NAME, NARROW_NAME, NARROW, TINY = 20, 14, 80, 56
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What the drawing is made of; the plain ones are for a terminal that knows nothing but ASCII."""
+
+    line: str = "─"
+    left: str = "├"
+    right: str = "┤"
+    point: str = "●"
+    margin: str = "┊"
+    zero: str = "│"
+    cut_left: str = "◄"
+    cut_right: str = "►"
+
+
+PLAIN = Signs("-", "[", "]", "o", ":", "|", "<", ">")
+
+
+def render_brief(
+    report: Report, *, columns: int, colour: bool = False, plain: bool = False, rest: str = "--full"
+) -> str:
+    """rest: where everything else is."""
+    paint = painter(colour)
+    end = _alarms(report, columns, paint)
+    if report.overall.advice:
+        end += _cut(wrap(w.printable(f"Next: {report.overall.advice}"), columns), ADVICE)
+    others = len(cautions(report, alarming=False))
+    more = f"{w.plural(others, 'caution')} and everything else" if others else "Everything else"
+    end += _cut(wrap(f"{more}: {rest}", columns), REST)
+    head = list(_headline(report, columns, paint))
+    room = LINES - len(head) - len(end)
+    drawing = _drawing(report, columns, room, paint, PLAIN if plain else Signs())
+    shown = "\n".join([*head, *drawing, *end])
+    return shown.translate(_ASCII).encode("ascii", "replace").decode() if plain else shown
+
+
+_ASCII = str.maketrans({"✓": "+", "✗": "x", "…": "~", "−": "-", "’": "'", "·": "/"})
+
+
+def _headline(report: Report, columns: int, paint: Paint) -> Iterator[str]:
+    verdict = report.verdict
+    label = f"{MARKS[verdict]} {w.word(verdict).upper()}"
+    title = w.shorten(w.titled(report), columns - w.width(label) - 2)
+    yield f"{paint('1;' + COLOURS[verdict], label)}  {title}"
+    yield from _cut(wrap(w.printable(report.overall.sentence), columns), SENTENCE)
+
+
+def _drawing(report: Report, columns: int, lines_left: int, paint: Paint, signs: Signs) -> list[str]:
+    forest = forest_of(report)
+    claims = _most_telling(forest, lines_left - 1)
+    if not claims:
+        return []
+    names = [w.shorten(w.printable(claim.name), NAME if columns >= NARROW else NARROW_NAME) for claim in claims]
+    flips = [_flips(claim) for claim in claims]
+    words = [_said(claim, columns) if forest.in_margins else "" for claim in claims]
+    fixed = [("", "diff.", "lost/gained" if columns >= NARROW else "-/+", "")]
+    fixed += [(n, c.difference, f, v) for n, c, f, v in zip(names, claims, flips, words, strict=True)]
+    taken = sum(max(w.width(row[i]) for row in fixed) for i in range(4)) + 2 * 5
+    room = min(WIDEST, columns - taken)
+    header = ["", _axis(forest, room) if room >= NARROWEST else "", *fixed[0][1:]]
+    rows = []
+    for claim, row in zip(claims, fixed[1:], strict=True):
+        drawing = _draw(claim, ForestScale.of(forest), room, signs) if room >= NARROWEST else ""
+        rows.append([row[0], drawing, *row[1:]])
+    lines = [f"  {line}" for line in table(header, rows, left=(0, 1, 4))]
+    for i, claim in enumerate(claims, 1):
+        if words[i - 1]:
+            lines[i] = lines[i].replace(words[i - 1], paint(COLOURS[claim.verdict], words[i - 1]))
+    left = len(forest.claims) - len(claims)
+    return [*lines, *([f"  and {w.plural(left, 'other claim')}"] if left else [])]
+
+
+def _most_telling(forest: Forest, most: int) -> list[Claim]:
+    """All claims, or those that are worst for the candidate, in the report's order and with a line left to say so."""
+    if len(forest.claims) <= most:
+        return list(forest.claims)
+    worst = sorted(forest.claims, key=lambda claim: claim.span.low if claim.span else 0.0)
+    chosen = {id(claim) for claim in worst[: most - 1]}
+    return [claim for claim in forest.claims if id(claim) in chosen]
+
+
+def _said(claim: Claim, columns: int) -> str:
+    return MARKS[claim.verdict] + (f" {w.word(claim.verdict)}" if columns >= TINY else "")
+
+
+def _flips(claim: Claim) -> str:
+    return "/".join(words.split()[0] for words, _ in claim.counts)
+
+
+def _axis(forest: Forest, room: int) -> str:
+    if not forest.in_margins:
+        return f"{'worse':<{room - 6}}better"[:room]
+    scale = ForestScale.of(forest)
+    at = _place(-1.0, scale, room)
+    label = "-margin"
+    start = max(0, min(room - len(label), at - len(label) // 2))
+    return (" " * start + label).ljust(room)[:room]
+
+
+def _place(value: float, scale: ForestScale, room: int) -> int:
+    return round(scale.share(value) * (room - 1))
+
+
+def _draw(claim: Claim, scale: ForestScale, room: int, signs: Signs) -> str:
+    cells = [" "] * room
+    cells[_place(0.0, scale, room)] = signs.zero
+    if scale.in_margins:
+        cells[_place(-1.0, scale, room)] = signs.margin
+    if claim.span is None:
+        return "".join(cells)
+    low, high = (_place(end, scale, room) for end in (claim.span.low, claim.span.high))
+    for i in range(low, high + 1):
+        cells[i] = cells[i] if cells[i] != " " else signs.line
+    cells[low] = signs.cut_left if claim.span.low < scale.low else signs.left
+    cells[high] = signs.cut_right if claim.span.high > scale.high else signs.right
+    if scale.low <= claim.span.at <= scale.high:
+        cells[_place(claim.span.at, scale, room)] = signs.point
+    return "".join(cells)
+
+
+def _alarms(report: Report, columns: int, paint: Paint) -> list[str]:
+    found = cautions(report, alarming=True)
+    if not found:
+        return []
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    lines = _cut(wrap(w.printable(found[0]) + more, columns, indent="    ", first="  ! "), ALARM)
+    return [paint("31", line) for line in lines]
+
+
+def _cut(lines: Sequence[str], most: int) -> list[str]:
+    """The first lines; the last of them says that there is more."""
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[: most - 1], f"{lines[most - 1].rstrip('.')[:-1]}…"]
