@@ -219,6 +219,11 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
     type=o.NamedWord("mgsm_cot_fr=mgsm_cot_en"),
     help="The same questions in two languages, A=B: what the candidate loses in A beyond its loss in B.",
 )
+@click.option(
+    "--guarantee",
+    type=click.Choice(["default", "worst-case"]),
+    help="worst-case: whole articles may be lost unseen [default].",
+)
 @click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others win back.")
 @o.LEVEL
 @click.option("--seed", type=int, help="Seed of the bootstrap [1234].")

@@ -44,7 +44,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
     compared = compare_rows(pairing, margins, options)
     tasks = with_strata_holm(with_holm(compared))
-    claim = None if judged is None else judge_claim(judged, margins.judge, options.level)
+    claim = None if judged is None else judge_claim(judged, margins.judge, options.level, options.guarantee)
     judge = claim.result if claim else None
     answers = {task.task: answers_of(task, options) for task in pairing.tasks}
     tasks = tuple(replace(task, answers=answers.get(task.task)) for task in tasks)

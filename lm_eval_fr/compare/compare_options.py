@@ -11,7 +11,7 @@ from lm_eval_fr.analyses.claims import Published
 from lm_eval_fr.analyses.fidelity.fidelity_model import Fidelity
 from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
 from lm_eval_fr.logs import Run
-from lm_eval_fr.plan import LEVEL, SEED, EarlierPlan
+from lm_eval_fr.plan import LEVEL, SEED, EarlierPlan, Guarantee
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class CompareOptions:
     judge_dir: Path | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
     level: float = LEVEL
+    guarantee: Guarantee = "default"
     seed: int = SEED
     candidate_rerun: Run | None = None
     reference_rerun: Run | None = None

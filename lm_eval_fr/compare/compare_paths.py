@@ -18,7 +18,7 @@ from lm_eval_fr.compare.study_options import study_options
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_paths
-from lm_eval_fr.plan import LEVEL, SEED
+from lm_eval_fr.plan import LEVEL, SEED, Guarantee
 from lm_eval_fr.plan_history import PLAN, earlier_plans, is_study
 from lm_eval_fr.plan_reader import load_plan, parse_share
 from lm_eval_fr.report.model import ManyReport
@@ -42,6 +42,7 @@ def compare(
     metrics: Mapping[str, str] | None = None,
     filters: Mapping[str, str] | None = None,
     parallel: Mapping[str, str] | None = None,
+    guarantee: Guarantee | None = None,
     prices: PriceFlags = NO_PRICES,
     cost_ratio: float | None = None,
     claims: str | None = None,
@@ -52,7 +53,8 @@ def compare(
 
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
     largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
-    there is no verdict. parallel: a task to the same questions in another language. *_rerun: a second run of an arm,
+    there is no verdict. parallel: a task to the same questions in another language. guarantee: "worst-case"
+    allows for whole articles lost unseen. *_rerun: a second run of an arm,
     for the noise floor. The others are the flags of `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
@@ -61,6 +63,7 @@ def compare(
     if reference is None:
         given = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
         given |= {"candidate-rerun": candidate_rerun, "reference-rerun": reference_rerun, "parallel": parallel}
+        given["guarantee"] = guarantee
         return compare_study(_study(candidate, given), command=command, extras=extras)
     options = CompareOptions(
         judge_dir=None if judge is None else Path(judge),
@@ -69,6 +72,7 @@ def compare(
         reference_rerun=None if reference_rerun is None else find_run(reference_rerun),
         allow=allow,
         parallel=parallel or {},
+        guarantee=guarantee or "default",
         **_settings(level, seed, command),
     )
     return builder.compare(pair_paths(candidate, reference, **chosen), extras.into(options))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
 from lm_eval_fr.judge.verdicts.position import position_report
 from lm_eval_fr.judge.verdicts.read_judged import Judged
+from lm_eval_fr.plan import Guarantee
 from lm_eval_fr.report.model import JudgedTask, JudgeResult, Series
 from lm_eval_fr.stats import (
     Assessment,
@@ -39,12 +40,12 @@ class JudgedClaim:
     series: Series | None
 
 
-def judge_claim(judged: Judged, margin: float | None, level: float) -> JudgedClaim:
+def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: Guarantee = "default") -> JudgedClaim:
     verdicts, summary = judged.verdicts, judged.summary
     counts = count(verdicts)
     scored = [verdict for verdict in verdicts if verdict.score is not None]
     scores, clusters = _scores(scored)
-    preference = net_win_rate(scores, clusters=clusters, level=level, margin=margin)
+    preference = net_win_rate(scores, clusters=clusters, level=level, margin=margin, guarantee=guarantee)
     interval, assessment, held_back = preference.net_win.interval, None, None
     if summary.stopped is not None:
         planned = _planned(summary.stopped, clusters)
@@ -52,7 +53,7 @@ def judge_claim(judged: Judged, margin: float | None, level: float) -> JudgedCla
         assessment = None if margin is None else _stopped(interval, scores, clusters, summary.stopped, margin)
     elif margin is not None:
         assessment = assess(preference.net_win, margin)
-        held_back = _held_back(verdicts, assessment, margin, level)
+        held_back = _held_back(verdicts, assessment, margin, level, guarantee)
     if held_back and assessment is not None:
         assessment = replace(assessment, verdict="inconclusive", documents_needed=None)
     worst, best = counts.net_win_bounds or (None, None)
@@ -92,7 +93,9 @@ def _scores(verdicts: Sequence[PairVerdict], case: int | None = None) -> tuple[n
     return np.array(scores, dtype=float), labels
 
 
-def _held_back(verdicts: Sequence[PairVerdict], assessment: Assessment, margin: float, level: float) -> str | None:
+def _held_back(
+    verdicts: Sequence[PairVerdict], assessment: Assessment, margin: float, level: float, guarantee: Guarantee
+) -> str | None:
     """Pairs not judged yet may hold anything: a verdict stands only if their worst and their best case give it too."""
     missing = sum(verdict.outcome == "unjudged" for verdict in verdicts)
     if not missing or assessment.verdict == "inconclusive":
@@ -100,7 +103,8 @@ def _held_back(verdicts: Sequence[PairVerdict], assessment: Assessment, margin: 
     known = [verdict for verdict in verdicts if verdict.outcome == "unjudged" or verdict.score is not None]
     for case in (0, 1):
         scores, clusters = _scores(known, case)
-        found = assess(net_win_rate(scores, clusters=clusters, level=level, margin=margin).net_win, margin)
+        rate = net_win_rate(scores, clusters=clusters, level=level, margin=margin, guarantee=guarantee)
+        found = assess(rate.net_win, margin)
         if found.verdict != assessment.verdict:
             return f"{missing:,} pairs are not judged yet, and what they hold may change the verdict"
     return None

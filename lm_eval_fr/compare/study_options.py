@@ -22,6 +22,7 @@ def study_options(
         judge_dir=study / "judge" if judged else None,
         margins=plan.margins,
         level=plan.level,
+        guarantee=plan.guarantee,
         seed=plan.seed,
         candidate_rerun=_rerun(study / "candidate-rerun", plan.candidate),
         reference_rerun=_rerun(study / "reference-rerun", plan.reference),

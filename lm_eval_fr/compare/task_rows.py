@@ -30,7 +30,9 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
     better, worse = _oriented(task, metric)
     unit_scale = _on_unit_scale(better) and _on_unit_scale(worse)
     margin = margins.of(task.task, unit_scale=unit_scale)
-    paired = paired_difference(better, worse, clusters=task.clusters, level=level, margin=margin)
+    paired = paired_difference(
+        better, worse, clusters=task.clusters, level=level, margin=margin, guarantee=options.guarantee
+    )
     assessment = None if margin is None else assess(paired, margin)
     scored = not higher or bool(better.any() or worse.any())
     if assessment is not None and not scored:

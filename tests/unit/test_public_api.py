@@ -69,6 +69,15 @@ def test_the_report_of_two_runs(runs: tuple[Path, Path], tmp_path: Path) -> None
         report.task("piaf")
 
 
+def test_the_worst_case_guarantee_allows_for_articles_lost_unseen(tmp_path: Path) -> None:
+    """The candidate loses one document of one article in forty: the default takes that for what losses look like."""
+    titles = [f"article {i // 6}" for i in range(240)]
+    arms = {"candidate": [float(i != 5) for i in range(240)], "reference": [1.0] * 240}
+    folders = [make_run(tmp_path / n, plain_task("piaf_fr", {"f1": s}, titles=titles)) for n, s in arms.items()]
+    lows = [fr.compare(*folders, guarantee=g).task("piaf_fr").ci_low for g in ("default", "worst-case")]
+    assert lows[0] is not None and lows[1] is not None and lows[1] < lows[0]
+
+
 def test_several_candidates(runs: tuple[Path, Path], tmp_path: Path) -> None:
     other = make_run(
         tmp_path / "other", plain_task("piaf_fr", {"f1": [1.0] * 20}, titles=TITLES), plain_task("analysis_fr", 4)
