@@ -74,7 +74,7 @@ def test_those_of_the_plan_are_claims_with_holm_over_them(pairing: Pairing, name
     ]
     said = " ".join(report.to_text().split())
     assert "2 kinds of documents that the plan named beforehand are claims" in said
-    assert "↳ 65536" in report.to_markdown() and '<tr class="stratum">' in report._repr_html_()
+    assert "↳ 65536" in report.to_markdown() and '<table class="strata">' in report._repr_html_()
 
 
 def test_one_that_the_plan_names_leaves_the_other_a_description(pairing: Pairing) -> None:
