@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lm_eval_fr.analyses.fidelity.fidelity_command import fidelity
     from lm_eval_fr.analyses.fidelity.fidelity_model import Fidelity
     from lm_eval_fr.analyses.frames import pairs_frame, verdicts_frame
+    from lm_eval_fr.analyses.power import power
     from lm_eval_fr.check.check_findings import CheckReport
     from lm_eval_fr.check.plan_check import check_plan
     from lm_eval_fr.compare.compare_paths import compare, compare_many
@@ -70,6 +71,7 @@ __all__ = [
     "judge",
     "load_plan",
     "pairs_frame",
+    "power",
     "run_study",
     "verdicts_frame",
 ]
@@ -78,6 +80,7 @@ _HOMES = {
     "analyses.fidelity.fidelity_command": ("fidelity",),
     "analyses.fidelity.fidelity_model": ("Fidelity",),
     "analyses.frames": ("pairs_frame", "verdicts_frame"),
+    "analyses.power": ("power",),
     "check.check_findings": ("CheckReport",),
     "check.plan_check": ("check_plan",),
     "compare.compare_paths": ("compare", "compare_many"),

@@ -191,12 +191,9 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
     lm-eval-fr power --margin 2% --sd 0.25 --cluster-size 5 --icc 0.2
     lm-eval-fr power --documents 150 --pilot runs/nvfp4 runs/api --judge runs/judge
     """
-    from lm_eval_fr.analyses.power import Question, answer, pilot_spreads
+    from lm_eval_fr.analyses.power import power as plan_documents
 
-    if judged is not None and pilot is None:
-        raise click.UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
-    spreads = pilot_spreads(*pilot, judged) if pilot else ()
-    click.echo(answer(Question(**o.drop_unset(given)), spreads))
+    click.echo(plan_documents(pilot=pilot, judge=judged, **o.drop_unset(given)))
 
 
 @main.command()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.errors import InputError, UsageError, nearest
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
@@ -45,6 +45,21 @@ class Question:
     repeats: int = 1
     unstable: float = UNSTABLE
     guarantee: Guarantee = "default"
+
+
+def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Path | None = None, **asked: Any) -> str:
+    """How many documents a margin needs, or what margin N documents can establish, as tables of text.
+
+    pilot: two runs that show the spread; judge: with it, the judge's folder. asked: the fields of `Question`, named as
+    the flags of `lm-eval-fr power`: power(margins=[0.02], sd=[0.25]). Raises UsageError.
+    """
+    known = [field.name for field in dataclasses.fields(Question)]
+    if unknown := next((name for name in asked if name not in known), None):
+        raise UsageError(f"power has no option {unknown!r}", remedy=nearest(unknown, known))
+    if judge is not None and pilot is None:
+        raise UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
+    spreads = pilot_spreads(Path(pilot[0]), Path(pilot[1]), None if judge is None else Path(judge)) if pilot else ()
+    return answer(Question(**asked), spreads)
 
 
 def spreads_of(question: Question) -> list[Spread]:

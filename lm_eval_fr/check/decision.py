@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lm_eval_fr.check.planned_documents import TaskWork
-from lm_eval_fr.plan import Plan
+from lm_eval_fr.plan import Guarantee, Plan
 from lm_eval_fr.stats import (
     documents_for_margin,
     exact_match_spread,
@@ -124,7 +124,9 @@ class Prospects:
 
 def prospects_of(plan: Plan, work: Sequence[TaskWork]) -> Prospects:
     """work: the plan's tasks with their documents read."""
-    return Prospects(tuple(_prospect(claim, plan.level) for claim in _claims(plan, work) if claim.documents > 1))
+    return Prospects(
+        tuple(_prospect(claim, plan.level, plan.guarantee) for claim in _claims(plan, work) if claim.documents > 1)
+    )
 
 
 def _claims(plan: Plan, work: Sequence[TaskWork]) -> Iterator[PlannedClaim]:
@@ -148,14 +150,15 @@ def _cluster_size(clusters: Sequence[str]) -> tuple[int | None, float]:
     return len(sizes), sum(size * size for size in sizes) / len(clusters)
 
 
-def _prospect(claim: PlannedClaim, level: float) -> Prospect:
+def _prospect(claim: PlannedClaim, level: float, guarantee: Guarantee) -> Prospect:
     spread = claim.spread
-    establishes = margin_for_documents(claim.documents, spread, level=level, power=POWER)
+    establishes = margin_for_documents(claim.documents, spread, level=level, power=POWER, guarantee=guarantee)
     smallest = establishes.margin_guarded
     if claim.margin is None or claim.margin >= 1:
         return Prospect(claim, smallest, None, None)
-    needed = documents_for_margin(claim.margin, spread, level=level, power=POWER).documents_guarded
-    power = verdict_power(claim.documents, claim.margin, spread, level=level)
+    found = documents_for_margin(claim.margin, spread, level=level, power=POWER, guarantee=guarantee)
+    needed = found.documents_guarded
+    power = verdict_power(claim.documents, claim.margin, spread, level=level, guarantee=guarantee)
     return Prospect(claim, smallest, needed, power)
 
 

@@ -78,6 +78,12 @@ def test_the_worst_case_guarantee_allows_for_articles_lost_unseen(tmp_path: Path
     assert lows[0] is not None and lows[1] is not None and lows[1] < lows[0]
 
 
+def test_power_is_the_command_s() -> None:
+    assert "SD 0.25" in fr.power(margins=[0.02], sd=[0.25])
+    with pytest.raises(fr.UsageError, match=r"no option 'margin'.*'margins'"):
+        fr.power(margin=0.02)
+
+
 def test_several_candidates(runs: tuple[Path, Path], tmp_path: Path) -> None:
     other = make_run(
         tmp_path / "other", plain_task("piaf_fr", {"f1": [1.0] * 20}, titles=TITLES), plain_task("analysis_fr", 4)
