@@ -12,8 +12,9 @@ from typing import Any, TextIO
 from lm_eval_fr.errors import printable
 from lm_eval_fr.io.redaction import MASK, SHORTEST, Redactor
 
-_COLOURS = re.compile(r"(\x1b\[(?:0|1|2|3|4|22|3\d|4\d|9\d)?m)")
-_BARS = re.compile(r"(\x1b\[(?:0|1|2|3|4|22|3\d|4\d|9\d)?m|\x1b\[A|\x1b\[2?K|\r)")  # what a progress bar moves with
+_COLOUR = r"\x1b\[(?:0|1|2|3|4|22|(?:1;)?3\d|4\d|9\d)?m"
+_COLOURS = re.compile(f"({_COLOUR})")
+_BARS = re.compile(rf"({_COLOUR}|\x1b\[A|\x1b\[2?K|\r)")  # what a progress bar moves with
 
 
 class RedactedStream:

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.io.streams import RedactedStream
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Report
 from lm_eval_fr.report.terminal_writer import LINES, render_brief
@@ -68,6 +70,15 @@ def test_colours_mark_the_verdicts_and_change_nothing_else() -> None:
     assert "\033[1;33m? INCONCLUSIVE\033[0m" in coloured
     assert "\033[32m✓ non-inferior\033[0m" in coloured
     assert re.sub(r"\033\[[\d;]*m", "", coloured) == plain
+
+
+def test_colours_pass_through_what_guards_stdout() -> None:
+    coloured = render_brief(a_report(), columns=100, colour=True)
+    shown = io.StringIO()
+    guard = RedactedStream(shown, Redactor.from_environment(), bars=False)
+    guard.write(coloured)
+    guard.finish()
+    assert shown.getvalue() == coloured
 
 
 def test_names_cannot_move_the_cursor() -> None:
