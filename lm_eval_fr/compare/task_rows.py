@@ -52,6 +52,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
         paired=paired,
         assessment=assessment,
         recovery=recovery,
+        guard_documents=paired.guard_documents,
         identical=int((better == worse).sum()),
         candidate_health=health(task.candidate_health),
         reference_health=health(task.reference_health),
