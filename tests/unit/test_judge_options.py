@@ -54,7 +54,9 @@ def test_check_counts_the_calls_that_the_estimate_counts(
     _, (checked,) = check_judge(of_plan(tmp_path, judge), [work], rerun=rerun)
     given = JudgeOptions(profile=(profile,), **flags)  # type: ignore[arg-type]
     (estimated,) = estimate_runs(pair(*runs), tmp_path / "out", given, pair(again, runs[1]) if rerun else None)
-    assert checked.calls.high == estimated.calls.high
+    # These answers are too short for a planted fault; check takes those to come for long enough.
+    assert checked.controls >= estimated.controls
+    assert checked.calls.high - 2 * checked.controls == estimated.calls.high - 2 * estimated.controls
     assert (checked.pairs, checked.rerun) == (estimated.pairs, estimated.rerun) == (N, N if rerun else 0)
     repeats = 2 * (flags.get("repeats", 1) - 1) * N
     controls = 0 if flags.get("controls") == 0 else 2 * checked.controls
