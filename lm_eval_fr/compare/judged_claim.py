@@ -26,8 +26,11 @@ from lm_eval_fr.stats import (
     betting_p_value,
     decide,
     degradation_detected,
+    documents_needed,
     net_win_rate,
 )
+from lm_eval_fr.stats.judge_claim import JudgeClaim, decide_by_judge
+from lm_eval_fr.stats.sensitivity import order_decided
 
 NAME = "judge: net win"
 OFFLINE = "offline"
@@ -56,6 +59,11 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
         held_back = _held_back(verdicts, assessment, margin, level, guarantee)
     if held_back and assessment is not None:
         assessment = replace(assessment, verdict="inconclusive", documents_needed=None)
+    seen = None if summary.controls_asked is None else summary.controls_asked.seen(level)
+    order = order_decided([v.outcome == "flip" for v in scored], scores != 0, clusters=clusters, level=level)
+    claim = None if margin is None else decide_by_judge(interval, margin, seen, order)
+    if claim is not None and assessment is not None and (claim.verdict == "no_verdict" or not held_back):
+        assessment, held_back = _claimed(assessment, claim, preference), None
     worst, best = counts.net_win_bounds or (None, None)
     result = JudgeResult(
         preference=preference,
@@ -67,6 +75,9 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
         best_case=best,
         bias=position_report(verdicts, level),
         usage=summary.usage,
+        seen=seen,
+        order=order,
+        claim=claim,
         tasks=tuple(_of_task(name, verdicts) for name in dict.fromkeys(v.task for v in verdicts)),
         profile=_profile(summary),
         rubric={"name": summary.rubric, "sha256": summary.rubric_sha256, "text": summary.rubric_text},
@@ -76,9 +87,18 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
         stopped=_stopped_after(summary),
         offline=OFFLINE in summary.profile.split("+"),  # alone, or on a panel
         held_back=held_back,
-        reasons=_reasons(preference, interval, assessment, summary) | _why(held_back),
+        reasons=_reasons(preference, interval, assessment, summary, claim) | _why(held_back),
     )
     return JudgedClaim(result, cumulative(scores, clusters, name=NAME, margin=margin, level=level))
+
+
+def _claimed(assessment: Assessment, claim: JudgeClaim, preference: Preference) -> Assessment:
+    """By the conditions of a judge's claim; the documents needed are those for the margin on the judge's own scale."""
+    needed = assessment.documents_needed if claim.verdict == "inconclusive" else None
+    reachable = claim.corrected.margin if claim.corrected is not None else None
+    if claim.failed == (3,) and reachable is not None and reachable > 0:
+        needed = documents_needed(preference.net_win, reachable)
+    return replace(assessment, verdict=claim.verdict, documents_needed=needed)
 
 
 def _scores(verdicts: Sequence[PairVerdict], case: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -142,7 +162,11 @@ def _planned(stopped: Stopped, clusters: np.ndarray | None) -> Planned:
 
 
 def _reasons(
-    preference: Preference, interval: Interval, assessment: Assessment | None, summary: JudgeSummary
+    preference: Preference,
+    interval: Interval,
+    assessment: Assessment | None,
+    summary: JudgeSummary,
+    claim: JudgeClaim | None,
 ) -> dict[str, str]:
     """Why each null is null."""
     reasons = {}
@@ -152,6 +176,8 @@ def _reasons(
         reasons["verdict"] = interval.reason or "no interval"
     elif assessment is None:
         reasons["verdict"] = "no margin was given"
+    if claim is not None and claim.reason is not None:
+        reasons["verdict"] = claim.reason
     if not preference.decided:
         reasons["win_share"] = "no pair was decided in both orders"
     if summary.stopped is not None:

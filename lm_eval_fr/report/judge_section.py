@@ -190,8 +190,24 @@ def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
             f"asked the same question again, the verdict changed in {w.percent(again.share)}; asked in the other "
             f"order, in {w.percent(other.share)}: what the second exceeds the first by is bias, the rest is noise",
         )
+    yield from _sight(judge)
     yield from controls.sentences(judge)
     yield "cost", cost(judge)
+
+
+def _sight(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
+    """Whether the judge has shown that it can see: its controls by kind, and what may be claimed."""
+    if judge.seen is not None:
+        right = judge.seen.questions - judge.seen.missed
+        yield "gross controls", f"{right:,} of {judge.seen.questions:,} questions right; all but 2 must be"
+        for c in judge.seen.grades:
+            if c.grade != "gross":
+                yield (
+                    f"control: {c.kind}",
+                    f"{c.won:,} of {c.n:,} won, {c.lost:,} lost, {c.order_decided:,} order-decided",
+                )
+    if judge.claim is not None:
+        yield "claim", judge.claim.sentence
 
 
 def share(part: Proportion) -> str:

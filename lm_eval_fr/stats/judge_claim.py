@@ -39,13 +39,17 @@ def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | N
     check_margin(margin, largest=1.0)
     if seen is None:
         return JudgeClaim("no_verdict", (), f"{NO_CONTROLS}.", NO_CONTROLS, None)
+    if (not net_win.defined or not order.pairs) and (blind := why_blind(seen)):
+        why = f"{NOT_SHOWN} ({blind})"
+        unseen = tuple(n for n, good in ((1, seen.sees_gross), (2, seen.sees_graded)) if not good)
+        return JudgeClaim("no_verdict", unseen, f"{why}.", why, None)
     if not net_win.defined or not order.pairs:
         why = f"No verdict: {net_win.reason or 'no pair was judged'}"
         return JudgeClaim("no_verdict", (), f"{why}.", why, None)
     corrected = corrected_margin(net_win, margin, seen)
     failed = _failed(seen, order, corrected)
-    if blind := [n for n in failed if n != 3]:
-        why = f"{NOT_SHOWN} ({'; '.join(_why(n, seen, order) for n in blind)})"
+    if missing := [n for n in failed if n != 3]:
+        why = f"{NOT_SHOWN} ({'; '.join(_why(n, seen, order) for n in missing)})"
         return JudgeClaim("no_verdict", failed, f"{why}.", why, corrected)
     own = decide(net_win, margin)
     basis = _basis(seen, margin)

@@ -10,6 +10,7 @@ from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, write_summary
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, count, write_verdicts
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.stats.judging import Tokens, Usage
+from lm_eval_fr.stats.sensitivity import Control, ControlsAsked
 
 ORDERS: dict[Outcome, tuple[Judgement, Judgement]] = {
     "win": ("A", "B"),
@@ -22,6 +23,15 @@ ORDERS: dict[Outcome, tuple[Judgement, Judgement]] = {
     "refused": ("refused", None),
     "unjudged": (None, None),
 }
+SEES = ControlsAsked(
+    40,
+    tuple(
+        Control(kind, grade, 1, (True, True), False, bool(i % 2))
+        for kind, grade, n in (("empty", "gross", 14), ("figure", "word", 20), ("dropped", "sentence", 20))
+        for i in range(n)
+    ),
+)
+"""The controls of a judge that sees everything."""
 SEED_STUDY: tuple[Outcome, ...] = ("win",) * 50 + ("loss",) * 40 + ("tie",) * 21 + ("flip",) * 29 + ("split",) * 10
 
 
@@ -48,6 +58,7 @@ def judge_folder(folder: Path, verdicts: Sequence[PairVerdict], **changes: Any) 
     live = Tokens(calls=300, input_tokens=900_000, cached_tokens=400_000, output_tokens=30_000, dollars=1.5)
     usage = Usage(live=live, dollars=1.5)
     summary: dict[str, Any] = {
+        "controls_asked": SEES,
         "profile": "gpt-4.1",
         "model": "gpt-4.1-2025-04-14",
         "rubric": "analyses_fr",

@@ -25,7 +25,7 @@ from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import words
 from lm_eval_fr.report.model import Report, TaskResult
 from lm_eval_fr.stats.judging import Usage
-from tests.fakes.judged import SEED_STUDY, judge_folder, verdicts_on
+from tests.fakes.judged import SEED_STUDY, SEES, judge_folder, verdicts_on
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
 Scores = Mapping[str, Sequence[float]]
@@ -565,3 +565,34 @@ def test_cumulative_series_end_where_the_estimate_is(tmp_path: Path) -> None:
     assert band.mean[-1] == pytest.approx(-100 / 6_000)
     assert band.low[-1] < band.mean[-1] < band.high[-1]
     assert band.unit == "document"
+
+
+BLIND = replace(SEES, pairs=tuple(replace(one, outcome=0, right=(True, False)) for one in SEES.pairs))
+DIM = replace(
+    SEES, pairs=tuple(one if one.gross or i % 8 < 5 else replace(one, outcome=0) for i, one in enumerate(SEES.pairs))
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcomes", "verdict", "said"),
+    [
+        (SEES, ("win", "loss", "tie", "tie") * 50, "non_inferior", ""),
+        (SEES, ("loss",) * 150 + ("tie",) * 50, "inferior", ""),
+        (None, ("win", "loss", "tie", "tie") * 50, "no_verdict", "asked no controls"),
+        (None, ("loss",) * 150 + ("tie",) * 50, "no_verdict", "asked no controls"),
+        (BLIND, ("flip",) * 200, "no_verdict", "has not shown that it can see (it missed 14 of 28"),
+        (SEES, ("flip",) * 150 + ("win", "loss") * 25, "no_verdict", "the order decided 150 of 200"),
+        (DIM, ("win",) * 36 + ("loss",) * 52 + ("tie",) * 112, "inconclusive", "allowing for what it misses"),
+    ],
+)
+def test_a_judge_s_claim_needs_a_judge_that_has_shown_that_it_can_see(
+    tmp_path: Path, asked: Any, outcomes: Any, verdict: str, said: str
+) -> None:
+    pairing = judged(tmp_path, 200)
+    verdicts = verdicts_on(pairing.tasks[0], outcomes)
+    folder = judge_folder(tmp_path / "j", verdicts, controls_asked=asked)
+    report = compare(pairing, judge_dir=folder, margins={"judge": 0.2})
+    judge = report.judge
+    assert judge is not None and judge.verdict == verdict
+    assert said in judge.reasons.get("verdict", "")
+    assert gate_code(report) == {"non_inferior": 0, "inferior": 1}.get(verdict, 3)

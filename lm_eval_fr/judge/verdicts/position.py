@@ -123,7 +123,8 @@ def _warnings(position: Position | None) -> tuple[str, ...]:
         place = "first" if lean.share > 0.5 else "second"
         found.append(
             f"the judge leans to the {place} answer: of {lean.of} flips {max(lean.count, lean.of - lean.count)} went "
-            f"there (p = {lean.p_value:.2g}); flips count as ties, so this hides differences and makes none"
+            f"there (p = {lean.p_value:.2g}); they count as ties, so differences are hidden: that is the dangerous "
+            "side where none is claimed"
         )
     if flip.low is not None and flip.low > 0.5:
         found.append(
