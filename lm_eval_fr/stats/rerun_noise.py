@@ -44,8 +44,9 @@ def noise_floor(
 def exceeds_noise(difference: Difference | Interval, floors: Sequence[NoiseFloor]) -> NoiseComparison:
     """Whether a difference is more than what an arm moves from itself.
 
-    It exceeds the noise if its whole interval lies beyond all that the reruns' intervals allow; it is noise if its
-    whole interval lies within what they show at least, which is nothing where they hold 0. Else it cannot be told.
+    It exceeds the noise if its whole interval lies beyond the largest mean move; it is called noise only by the reruns'
+    own intervals, if its whole interval lies within what they show at least (nothing where they hold 0). Else it
+    cannot be told.
     """
     interval = difference.interval if isinstance(difference, Difference) else difference
     known = [floor.movement for floor in floors if floor.movement.estimate is not None]
@@ -57,6 +58,6 @@ def exceeds_noise(difference: Difference | Interval, floors: Sequence[NoiseFloor
         return NoiseComparison(floor, None, None)
     most = max(max(abs(low), abs(high)) for low, high in ends)
     least = max(max(low, -high, 0.0) for low, high in ends)
-    if interval.high < -most or interval.low > most:
+    if interval.high < -floor or interval.low > floor:
         return NoiseComparison(floor, most, True)
     return NoiseComparison(floor, most, False if -least <= interval.low and interval.high <= least else None)
