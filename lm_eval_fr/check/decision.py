@@ -125,7 +125,7 @@ class Prospects:
 def prospects_of(plan: Plan, work: Sequence[TaskWork]) -> Prospects:
     """work: the plan's tasks with their documents read."""
     return Prospects(
-        tuple(_prospect(claim, plan.level, plan.guarantee) for claim in _claims(plan, work) if claim.documents > 1)
+        tuple(prospect_of(claim, plan.level, plan.guarantee) for claim in _claims(plan, work) if claim.documents > 1)
     )
 
 
@@ -150,7 +150,7 @@ def _cluster_size(clusters: Sequence[str]) -> tuple[int | None, float]:
     return len(sizes), sum(size * size for size in sizes) / len(clusters)
 
 
-def _prospect(claim: PlannedClaim, level: float, guarantee: Guarantee) -> Prospect:
+def prospect_of(claim: PlannedClaim, level: float, guarantee: Guarantee) -> Prospect:
     spread = claim.spread
     establishes = margin_for_documents(claim.documents, spread, level=level, power=POWER, guarantee=guarantee)
     smallest = establishes.margin_guarded

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.check.check_findings import CheckReport
+from lm_eval_fr.check.decision import PlannedClaim, prospect_of
 from lm_eval_fr.check.plan_check import check_plan, prices_of
 from lm_eval_fr.check.probe import Reply as ReadReply
 from lm_eval_fr.check.reply_check import Asked
+from lm_eval_fr.demo import example_plan
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
+from lm_eval_fr.plan_reader import parse_plan
 from lm_eval_fr.study import run_study
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
 from tests.fakes.server import Call, FakeOpenAI, Reply
@@ -397,3 +400,25 @@ def test_a_base_model_asked_for_a_chat(
     server = fake_server(lambda call: Reply(said, status=400))
     told = found(check(candidate=arm(server, "hosted-chat")), "candidate")
     assert "a base model: leave apply_chat_template out" in told and "*_shots" in told
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "available", "articles"),
+    [
+        ("piaf_fr", "score", 3835, 191),
+        ("massive_scenario_fr", "exact_match", 2974, None),
+        ("sib200_fr", "exact_match", 701, None),
+        ("ifeval_fr", "exact_match", 235, None),
+        ("mgsm_cot_fr", "exact_match", 250, None),
+        ("judge", "judge", 1000, 200),
+    ],
+)
+def test_the_readme_s_plan_can_decide(task: str, kind: Any, available: int, articles: int | None) -> None:
+    """With the sizes of the public data sets."""
+    plan = parse_plan(example_plan().read_text(encoding="utf-8"), where=example_plan())
+    assert isinstance(plan.limit, int)
+    documents = min(available, plan.limit)
+    size = documents / articles if articles else 1.0
+    claim = PlannedClaim(task, kind, documents, available, articles, size, plan.margin(task))
+    prospect = prospect_of(claim, plan.level, plan.guarantee)
+    assert prospect.power is not None and prospect.power > 0.95, str(prospect)
