@@ -11,7 +11,7 @@ import numpy as np
 from lm_eval_fr.analyses.fidelity.divergence import Positions, diverge
 from lm_eval_fr.analyses.fidelity.fidelity_model import Distance, DocumentDistance, Estimate, Likely, Worst
 from lm_eval_fr.analyses.fidelity.scored import Floats, Keys, Mask, Scored
-from lm_eval_fr.stats import Interval, mean_interval, paired_difference
+from lm_eval_fr.stats import Interval, mean_interval, paired_difference, share_interval
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 WINDOW = 16  # tokens of a passage to look at
@@ -178,10 +178,9 @@ def at_least(agree: Floats, clusters: Keys, level: float) -> float | None:
 
 
 def _agreement(agree: Floats, clusters: Keys, level: float) -> Estimate:
-    """By the bounds for scores between 0 and 1, which also hold where nothing or next to nothing differs."""
-    interval = paired_difference(agree, np.ones_like(agree), clusters=clusters, level=level, kind="bounded").interval
-    low, high = (None if bound is None else min(1.0, 1 + bound) for bound in (interval.low, interval.high))
-    return Estimate(value=float(agree.mean()), low=low, high=high, method=interval.method, reason=interval.reason)
+    """A share, which ends at 1: its bounds hold where nothing or next to nothing differs, too."""
+    found = share_interval(agree, clusters=clusters, level=level)
+    return Estimate(value=float(agree.mean()), low=found.low, high=found.high, method=found.method, reason=found.reason)
 
 
 def _estimate(interval: Interval, *, floor: float | None = None) -> Estimate:
