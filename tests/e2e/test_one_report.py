@@ -39,7 +39,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data_dir": str(plan_path().parent / "data"),
         "candidate": {**arm, "model_args": {"damage": 0.5, "seed": 7}},
         "reference": {**arm, "rerun": True},
-        "judge": {"profile": "offline"},
+        "judge": {"profile": "offline", "trust_judge": True},  # eight pairs show too little of it
     }
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
     lm_eval_fr("ab", folder / "plan.yaml", "--out", folder / "out")

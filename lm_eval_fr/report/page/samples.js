@@ -302,7 +302,7 @@
   }
 
   function column(arm, card, both, label) {
-    const place = make("div"), who = make("h4", null, "who");
+    const place = make("div"), who = make(label ? "p" : "h4", null, "who");
     who.append(make("span", `${arm === "candidate" ? "Candidate" : "Reference"}: ${names[arm]}`));
     who.append(make("span", scores(card, arm), "soft"));
     place.append(who, answerBox(arm, card, both, label));
@@ -446,10 +446,10 @@
     for (const name of ["task", "sort"]) byId(name).addEventListener("change", () => { state[name] = byId(name).value; changed(); });
     byId("more").addEventListener("click", drawMore);
     byId("list").addEventListener("click", (event) => {
-      if (event.target.closest("a")) later(() => {
+      if (event.target.closest("a")) setTimeout(() => {
         byId("sample").focus({ preventScroll: true });
         if (window.innerWidth <= 832) byId("sample").scrollIntoView();
-      });
+      }, 50);
     });
     refresh(null);
     route();
