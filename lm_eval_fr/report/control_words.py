@@ -44,7 +44,11 @@ def _noise(found: Mapping[str, Any]) -> str:
 
 
 def _people(found: Mapping[str, Any]) -> str:
-    return f"agrees with people {_agreement(found)}"
+    text, net = f"agrees with people {_agreement(found)}", (found.get("net_win") or {}).get("net_win") or {}
+    if not isinstance(net.get("estimate"), float):
+        return text
+    interval = w.interval(net.get("low"), net.get("high"))
+    return f"{text}; their own net win is {w.signed(net['estimate'])} points {interval} by PPI++: {found.get('whose')}"
 
 
 def _agreement(found: Mapping[str, Any]) -> str:
