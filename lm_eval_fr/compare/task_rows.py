@@ -12,7 +12,9 @@ from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.compare.strata import strata_of
 from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask
 from lm_eval_fr.report.model import Health, Secondary, Series, TaskResult
-from lm_eval_fr.stats import Assessment, Difference, Interval, assess, paired_difference, recovery_interval
+from lm_eval_fr.stats import Assessment, Difference, Interval, assay_of, assess, paired_difference, recovery_interval
+from lm_eval_fr.stats.assay import NO_ENDS
+from lm_eval_fr.stats.estimates import Assay
 
 DRAWS = 4_000
 
@@ -33,7 +35,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
     paired = paired_difference(
         better, worse, clusters=task.clusters, level=level, margin=margin, guarantee=options.guarantee
     )
-    assessment = None if margin is None else assess(paired, margin)
+    assessment = None if margin is None else assess(paired, margin, assay=_assay(task, metric, paired, margin, level))
     scored = not higher or bool(better.any() or worse.any())
     if assessment is not None and not scored:
         # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
@@ -53,6 +55,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
         assessment=assessment,
         recovery=recovery,
         guard_documents=paired.guard_documents,
+        assay=None if assessment is None else assessment.assay,
         identical=int((better == worse).sum()),
         candidate_health=health(task.candidate_health),
         reference_health=health(task.reference_health),
@@ -84,6 +87,14 @@ def _oriented(task: PairedTask | PairedGroup, metric: str) -> tuple[np.ndarray, 
     return (candidate, reference) if task.higher_is_better[metric] else (reference, candidate)
 
 
+def _assay(task: PairedTask | PairedGroup, metric: str, paired: Difference, margin: float, level: float) -> Assay:
+    """Whether a loss of the margin could have shown at all."""
+    if paired.kind == "unbounded" or not task.higher_is_better[metric]:
+        return Assay(None, None, None, NO_ENDS)
+    chance = task.chance.of(metric, exact=paired.kind == "binary")
+    return assay_of(task.reference[metric], margin, chance, clusters=task.clusters, level=level)
+
+
 def _on_unit_scale(scores: np.ndarray) -> bool:
     return bool(len(scores)) and bool(scores.min() >= 0) and bool(scores.max() <= 1)
 
@@ -105,6 +116,8 @@ def _reasons(
     elif recovery.estimate is None and recovery.reason:
         reasons["recovery"] = recovery.reason
     if assessment:
+        if scored and assessment.verdict == "no_verdict" and assessment.assay and assessment.assay.reason:
+            reasons["verdict"] = assessment.assay.reason
         if assessment.mde is None and assessment.mde_reason:
             reasons["mde"] = assessment.mde_reason
         needed = assessment.documents_needed

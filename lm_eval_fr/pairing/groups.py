@@ -11,6 +11,7 @@ import numpy as np
 
 from lm_eval_fr.logs.task_log import GroupLog
 from lm_eval_fr.pairing.answers import STATES, Answers, ArmHealth
+from lm_eval_fr.pairing.chance import UNKNOWN, Chance, mean_chance
 from lm_eval_fr.pairing.pairs import PairedTask, Printed, Strata
 
 Weighting = Literal["documents", "tasks"]
@@ -40,6 +41,7 @@ class PairedGroup:
     allowed: tuple[str, ...] = ()
     no_verdict: str | None = None
     copies: int = 0
+    chance: Chance = UNKNOWN
     judged: bool = False  # a group's score is made of scores
 
     @property
@@ -140,6 +142,9 @@ def _group(
         allowed=tuple(dict.fromkeys(allowed for task in tasks for allowed in task.allowed)),
         no_verdict=stopped[0] if stopped else None,
         copies=sum(task.copies for task in tasks),
+        chance=mean_chance(
+            [task.chance for task in tasks], [one * task.n for one, task in zip(share, tasks, strict=True)]
+        ),
     )
 
 

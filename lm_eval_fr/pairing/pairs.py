@@ -11,6 +11,7 @@ import numpy as np
 from lm_eval_fr.logs.samples import Sample, parse_sample, read_line
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.answers import Answers, ArmHealth
+from lm_eval_fr.pairing.chance import UNKNOWN, Chance
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class PairedTask:
     no_verdict: str | None = None
     strata: tuple[Strata, ...] = ()
     copies: int = 0
+    chance: Chance = UNKNOWN
 
     @property
     def scored(self) -> bool:

@@ -15,6 +15,7 @@ from lm_eval_fr.logs.task_log import Metric, TaskLog
 from lm_eval_fr.pairing.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
 from lm_eval_fr.pairing.alignment import align_scores
 from lm_eval_fr.pairing.answers import read_answers
+from lm_eval_fr.pairing.chance import chance_of
 from lm_eval_fr.pairing.grouping import clusters_of, strata_of
 from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
 from lm_eval_fr.pairing.pairs import PairedTask, Side
@@ -96,6 +97,7 @@ class TaskDraft:
             no_verdict=aligned.no_verdict,
             strata=tuple(strata_of(self.reference, theirs, rows[1])),
             copies=clusters.copies,
+            chance=chance_of(self.reference, theirs.target_hash[rows[1]]),
         )
 
     def _arms(self, mine: Columns, theirs: Columns, join: Join) -> tuple[tuple[TaskLog, Columns, np.ndarray], ...]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.report.sections import Section
 from lm_eval_fr.stats import (
+    Assay,
     Assessment,
     Cumulative,
     Difference,
@@ -178,16 +179,6 @@ class Answers:
     reasoning: Cost | None = None
     seconds: Cost | None = None
     truncated: Cost | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assay:
-    """Whether a loss could have shown: the margin is at most half of what the reference has above chance."""
-
-    chance: float | None
-    reference_above_chance: float | None
-    holds: bool | None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,49 @@
+"""What an arm that knows nothing would score: as the task declares it, and as its golds show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lm_eval_fr.logs.task_log import TaskLog
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """declared: the task's `metadata.chance`. most_frequent: the share of the most frequent gold, None where all
+    documents have the same one, which is then no answer to give."""
+
+    declared: float | None = None
+    most_frequent: float | None = None
+
+    def of(self, metric: str, *, exact: bool) -> float | None:
+        """exact: each document is right or wrong, so that the most frequent gold is an answer by chance."""
+        if exact and self.most_frequent is not None:
+            return max(self.declared or 0.0, self.most_frequent)
+        if self.declared is None and "f1" in metric.lower():
+            return 0.0  # an answer by chance shares next to no word with the gold
+        return self.declared
+
+
+UNKNOWN = Chance()
+
+
+def chance_of(log: TaskLog, target_hashes: np.ndarray) -> Chance:
+    metadata = log.config.get("metadata")
+    declared = metadata.get("chance") if isinstance(metadata, dict) else None
+    known = isinstance(declared, int | float) and not isinstance(declared, bool) and 0 <= declared < 1
+    counts = np.unique(target_hashes, return_counts=True)[1]
+    share = float(counts.max() / counts.sum()) if counts.size > 1 else None
+    return Chance(float(declared) if known and declared is not None else None, share)
+
+
+def mean_chance(chances: Sequence[Chance], weights: Sequence[float]) -> Chance:
+    """Of a group, whose score is the weighted mean of its tasks'."""
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.average(known, weights=weights)) if len(known) == len(values) else None
+
+    return Chance(mean([one.declared for one in chances]), mean([one.most_frequent for one in chances]))
