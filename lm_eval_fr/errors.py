@@ -8,7 +8,7 @@ LmEvalFrError               exit code 2 unless it says otherwise
 ├── ArmError                an arm that could not be run: unreachable server, wrong model, engine failure
 ├── JudgeError              a judge that cannot be used: key, model, endpoint, profile
 │   └── JournalError        the judge's journal: in use, read-only, disk full
-└── Unfinished              exit code 4: what was obtained is kept, run again to resume
+└── Unfinished              exit code 4: what was obtained is kept, rerun to resume
 """
 
 from __future__ import annotations

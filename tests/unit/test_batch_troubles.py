@@ -161,7 +161,7 @@ def test_an_account_that_cannot_pay_stops_and_its_questions_are_open_after_the_t
     run.batch("submit")
     summary = run.batch("collect")
     assert not summary.finished and "the hard limit of billing is reached" in (summary.left or "")
-    assert summary.remedy == "top up the account, then run again to resume"
+    assert summary.remedy == "top up the account, then rerun to resume"
     assert len(served.batches) == 1 and set(run.outcomes) == {"unjudged"}
     served.answered = None
     run.batch("submit")

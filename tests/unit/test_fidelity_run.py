@@ -186,7 +186,7 @@ def test_a_killed_run_asks_only_for_the_rest(fake_server: Server, texts: Path, t
     candidate, reference = fake_server(answer), fake_server(model)
     command = (candidate.url, reference.url, "--texts", texts, "--out", tmp_path / "out", "--concurrency", "2")
     first = run(*command)
-    assert first.exit_code == 4 and "run again to resume" in first.output
+    assert first.exit_code == 4 and "rerun to resume" in first.output
     assert len(first.output.strip().splitlines()) == 1
     broken["on"] = False
     asked = reference.count

@@ -252,7 +252,7 @@ def test_an_empty_account_stops_all_calls_and_is_asked_again_when_it_is_topped_u
     summary, verdicts = judge(pairing, tmp_path / "out", profile)
     assert server.count == 4
     assert summary.left == f"5 of 6 pairs are not judged: HTTP {status}: You exceeded your current quota"
-    assert summary.remedy == "top up the account, then run again to resume"
+    assert summary.remedy == "top up the account, then rerun to resume"
     assert Counter(outcomes(verdicts)) == {"unjudged": 5, "win": 1}
     server.answer = by_quality
     assert outcomes(judge(pairing, tmp_path / "out", profile)[1]) == WINS

@@ -19,7 +19,7 @@ from lm_eval_fr.judge.asking.protocol import Profile
 
 OPENAI = "https://api.openai.com/v1"
 ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-TOP_UP = "top up the account, then run again to resume"
+TOP_UP = "top up the account, then rerun to resume"
 
 
 class ChatClient:
