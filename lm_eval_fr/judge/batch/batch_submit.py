@@ -239,8 +239,8 @@ def _not_created(journal: Journal, profile: Profile, batch: Batch, problem: Prob
 
 
 def _sweep(journal: Journal, folder: Path) -> None:
-    """Removes files whose batch was never recorded: the process was killed while it wrote them."""
-    known = {batch.file for batch in all_batches(journal)}
-    for path in folder.glob("batch-*.jsonl"):
-        if path.name not in known:
+    """Removes files of no batch in flight: of one never recorded, or done with when the process was killed."""
+    kept = {Path(batch.file).stem for batch in all_batches(journal) if batch.in_flight}
+    for path in folder.glob("batch-*.*"):
+        if path.name.split(".")[0] not in kept:
             path.unlink()
