@@ -148,7 +148,8 @@ def test_the_served_model_judges_under_the_schema(
     profile.write_text(yaml.safe_dump(judge_profile(server.url, tiny_model)))
     out = tmp_path / "judged"
     pair = (arms["local-completions"], arms["hosted-chat"])
-    lm_eval_fr("judge", *pair, "--profile", profile, "--out", out, cwd=tmp_path)
+    # Random weights fail the controls, as they should: without --trust-judge no pair would be asked.
+    lm_eval_fr("judge", *pair, "--profile", profile, "--out", out, "--trust-judge", cwd=tmp_path)
     verdicts = read_verdicts(out)
     assert len(verdicts) == 6
     assert {verdict.outcome for verdict in verdicts} <= {"win", "loss", "tie", "flip", "split"}
