@@ -158,7 +158,7 @@ def test_what_is_for_one_candidate(invoke: Invoke, two_runs: tuple[Path, Path], 
 def test_junit_and_a_badge(invoke: Invoke, two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     files = tmp_path / "junit.xml", tmp_path / "badge.svg"
     wanted = ["--junit", files[0], "--badge", files[1], "--quiet"]
-    assert invoke("compare", *two_runs, "--margin", "90%", *wanted).exit_code == 0
+    assert invoke("compare", *two_runs, "--margin", "20%", *wanted).exit_code == 0
     suite = ElementTree.parse(files[0]).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "0")
     assert suite[0].get("name") == "qa" and suite[0].find("failure") is None

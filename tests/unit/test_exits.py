@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -133,11 +134,13 @@ def test_a_closed_stderr_changes_no_code() -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_signals(number: signal.Signals, code: int) -> None:
+def test_signals(number: signal.Signals, code: int, request: pytest.FixtureRequest) -> None:
     def kill() -> None:
         os.kill(os.getpid(), number)
         signal.pause()
 
+    if signal.getsignal(number) is signal.SIG_IGN:  # inherited from nohup, or from a shell's background job
+        request.addfinalizer(partial(signal.signal, number, signal.signal(number, signal.SIG_DFL)))
     before = signal.getsignal(number)
     done = end(kill)
     assert done.exit_code == code
