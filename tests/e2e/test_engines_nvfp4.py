@@ -92,8 +92,8 @@ def test_four_bits_change_answers_and_compare_says_where(
     assert quantization["candidate"] == f"compressed-tensors nvfp4-pack-quantized {SCHEMES[scheme]}"
     assert not settings["checkpoint.chat_template_sha256"]["differs"]
     assert not settings["source"]["differs"]
-    verdict = found["tasks"][0]["verdict"]
-    record.add(f"compare {scheme} with BF16", "both arms", pair.n, started, f"{changed} answers differ, {verdict}")
+    difference = f"difference {found['tasks'][0]['difference']:+.2f}"
+    record.add(f"compare {scheme} with BF16", "both arms", pair.n, started, f"{changed} answers differ, {difference}")
 
 
 def test_a_rerun_of_one_arm_shows_no_difference(runs: Runs, tmp_path: Path, record: Record) -> None:
