@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     )
     from lm_eval_fr.judge.judge_command import judge
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
-    from lm_eval_fr.plan import Plan
-    from lm_eval_fr.plan_reader import load_plan
+    from lm_eval_fr.plan import Plan, load_plan
     from lm_eval_fr.report.model import JudgeResult, ManyReport, Report, TaskResult
     from lm_eval_fr.study import StudyResult, run_study
 
@@ -91,8 +90,7 @@ _HOMES = {
     ),
     "judge.judge_command": ("judge",),
     "judge.verdicts.judge_summary": ("JudgeSummary",),
-    "plan": ("Plan",),
-    "plan_reader": ("load_plan",),
+    "plan": ("Plan", "load_plan"),
     "report.model": ("JudgeResult", "ManyReport", "Report", "TaskResult"),
     "study": ("StudyResult", "run_study"),
 }

@@ -53,7 +53,7 @@ class Percent(ParamType):
     name = "x"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from lm_eval_fr.plan_reader import parse_share
+        from lm_eval_fr.plan import parse_share
 
         try:
             return parse_share(value)

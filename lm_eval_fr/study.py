@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lm_eval_fr.arms.child import Child
-from lm_eval_fr.arms.planned import arm_flags, planned_arms
+from lm_eval_fr.arms.planned import arm_flags, data_files, planned_arms
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
-from lm_eval_fr.plan import ArmPlan, Plan
-from lm_eval_fr.plan_reader import load_plan
-from lm_eval_fr.study_folder import StudyFolder, was_run
+from lm_eval_fr.plan import ArmPlan, Plan, StudyFolder, load_plan, was_run
 
 if TYPE_CHECKING:
     from lm_eval_fr.compare import Comparison
@@ -69,7 +67,7 @@ def run_study(
     text = plan_file.read_text(encoding="utf-8")
     study = _Study(plan, folder, Path(out or plan.name).resolve(), say, command, quiet, full)
     study.look_ahead(plan_file, text, forecast)
-    with StudyFolder(study.out, plan, text, folder) as kept:
+    with StudyFolder(study.out, plan, text, data_files(plan, folder)) as kept:
         for number, (name, arm) in enumerate(study.arms, 1):
             study.run_arm_once(kept, number, name, arm)
         pairing = study.pair("candidate", "reference")

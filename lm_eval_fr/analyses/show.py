@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.plan_history import is_study
+from lm_eval_fr.plan import is_study
 
 if TYPE_CHECKING:
     from lm_eval_fr.logs import Run, Sample

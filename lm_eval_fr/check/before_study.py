@@ -14,8 +14,7 @@ from lm_eval_fr.errors import PlanError, nearest
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import check_ready
 from lm_eval_fr.pairing import KINDS
-from lm_eval_fr.plan import ArmPlan, Plan
-from lm_eval_fr.plan_reader import line_of
+from lm_eval_fr.plan import ArmPlan, Plan, line_of
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 

@@ -22,8 +22,7 @@ from lm_eval_fr.judge.asking.protocol import Prices
 from lm_eval_fr.judge.estimate import Estimate
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.pairing.agreement import generation_difference, generation_settings
-from lm_eval_fr.plan import ArmPlan, Plan
-from lm_eval_fr.plan_reader import load_plan
+from lm_eval_fr.plan import ArmPlan, Plan, load_plan
 
 CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
 # Dollars a million tokens, as secondary sources gave them in November 2026.

@@ -14,8 +14,7 @@ from lm_eval_fr.arms.planned import arm_flags
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
 from lm_eval_fr.errors import ArmError, LmEvalFrError, PlanError, UsageError
 from lm_eval_fr.io.redaction import Redactor
-from lm_eval_fr.plan import ArmPlan, Plan
-from lm_eval_fr.plan_reader import line_of
+from lm_eval_fr.plan import ArmPlan, Plan, line_of
 
 _ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
 _EXTRAS = {"vllm": "vllm", "transformers": "hf"}

@@ -18,9 +18,7 @@ from lm_eval_fr.compare.study_options import study_options
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_paths
-from lm_eval_fr.plan import LEVEL, SEED, Guarantee
-from lm_eval_fr.plan_history import PLAN, earlier_plans, is_study
-from lm_eval_fr.plan_reader import load_plan, parse_share
+from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, earlier_plans, is_study, load_plan, parse_share
 from lm_eval_fr.report.model import ManyReport
 
 PathLike = str | Path

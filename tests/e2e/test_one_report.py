@@ -18,7 +18,7 @@ from lm_eval_fr.compare.study_options import study_options
 from lm_eval_fr.demo import plan_path
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
-from lm_eval_fr.plan_reader import load_plan
+from lm_eval_fr.plan import load_plan
 
 OWN = ("plan_hash", "provenance")
 """What `compare` without the plan cannot know, and the clock."""

@@ -18,7 +18,7 @@ from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.demo import example_plan
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
-from lm_eval_fr.plan_reader import parse_plan
+from lm_eval_fr.plan import parse_plan
 from lm_eval_fr.study import run_study
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
 from tests.fakes.server import Call, FakeOpenAI, Reply

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from lm_eval_fr.cli import main
 from lm_eval_fr.demo import example_plan
-from lm_eval_fr.plan_reader import parse_plan
+from lm_eval_fr.plan import parse_plan
 from tests.fakes.runs import FakeSample, FakeTask, make_run
 
 COMMANDS = sorted(main.commands)

@@ -12,7 +12,7 @@ from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.judge.estimate import estimate_runs
 from lm_eval_fr.judge.options import GRADED_CONTROLS, JudgeOptions
-from lm_eval_fr.plan_reader import parse_plan
+from lm_eval_fr.plan import parse_plan
 from tests.fakes.judging import answer, pair, verdict_json, write_profile, write_runs
 from tests.fakes.server import FakeOpenAI
 

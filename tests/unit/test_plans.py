@@ -9,7 +9,7 @@ import pytest
 
 from lm_eval_fr.analyses.claims import find_claims
 from lm_eval_fr.arms.requested_tasks import locate_tasks
-from lm_eval_fr.plan_reader import load_plan
+from lm_eval_fr.plan import load_plan
 
 FOLDER = Path(__file__).resolve().parents[2] / "plans"
 CLAIMS = {

@@ -8,7 +8,7 @@ import pytest
 
 from lm_eval_fr.demo import plan_path
 from lm_eval_fr.errors import InputError, JudgeError, LmEvalFrError, PlanError, UsageError
-from lm_eval_fr.plan_reader import load_plan
+from lm_eval_fr.plan import load_plan
 from lm_eval_fr.study import run_study
 from tests.fakes.judging import by_quality
 

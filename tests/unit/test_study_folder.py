@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.arms.planned import data_files
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.plan import Plan, arm_hash
-from lm_eval_fr.plan_history import earlier_plans
-from lm_eval_fr.plan_reader import parse_plan
-from lm_eval_fr.study_folder import StudyFolder, was_run
+from lm_eval_fr.plan import Plan, StudyFolder, arm_hash, earlier_plans, parse_plan, was_run
 
 TEXT = """\
 name: test
@@ -39,7 +37,7 @@ def plan_of(text: str = TEXT) -> Plan:
 
 
 def opened(here: Path, text: str = TEXT) -> StudyFolder:
-    return StudyFolder(here / "out", plan_of(text), text, here)
+    return StudyFolder(here / "out", plan_of(text), text, data_files(plan_of(text), here))
 
 
 def run_arms(folder: StudyFolder) -> None:

@@ -9,20 +9,34 @@ OUT/candidate/arm.done, ...  what the arm was run with
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from lm_eval_fr.arms.planned import data_files
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.locks import Lock
-from lm_eval_fr.plan import ArmPlan, Plan, arm_hash, changes
-from lm_eval_fr.plan_history import PLAN, STATE, UsedPlan, read_state
+from lm_eval_fr.io.reading import read_json_as
+from lm_eval_fr.plan.study_plan import ArmPlan, EarlierPlan, Plan, arm_hash, changes
 
-DONE = "arm.done"
+PLAN, STATE, REPORT, DONE = "plan.yaml", "study.json", "compare.json", "arm.done"
 REMEDY = "give an --out that can be written"
 _OF_ARMS = ("tasks", "limit", "seed", "data_dir", "metadata")
+
+
+class UsedPlan(msgspec.Struct, kw_only=True):
+    """A plan that was used in the folder. content and seen: unknown to folders of the first version."""
+
+    hash: str
+    first_used: str
+    content: dict[str, Any] | None = None
+    seen: bool | None = None
+
+
+class State(msgspec.Struct):
+    plans: list[UsedPlan] = []
 
 
 class DoneArm(msgspec.Struct, frozen=True):
@@ -36,9 +50,9 @@ class DoneArm(msgspec.Struct, frozen=True):
 class StudyFolder:
     """The folder of a running study. Raises UsageError where another process runs it or it cannot be written."""
 
-    def __init__(self, path: Path, plan: Plan, plan_text: str, plan_folder: Path) -> None:
-        self.path, self.plan = path, plan
-        self.files = data_files(plan, plan_folder)
+    def __init__(self, path: Path, plan: Plan, plan_text: str, files: Mapping[str, str]) -> None:
+        """files: the digest of each file of the user's documents."""
+        self.path, self.plan, self.files = path, plan, dict(files)
         self._lock = Lock(path / "study", remedy="wait until it ends, or give another --out")
         try:
             self.state = read_state(path)
@@ -109,3 +123,26 @@ def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan) -> bool:
     """Whether the arm is done as the plan has it, whatever its documents are now."""
     done = read_done(arm_folder)
     return done is not None and done.work == arm_hash(plan, arm)
+
+
+def is_study(path: Path) -> bool:
+    """Whether `ab` made this folder."""
+    return (path / PLAN).is_file() and (path / "candidate").is_dir() and (path / "reference").is_dir()
+
+
+def read_state(path: Path) -> State:
+    """What the folder remembers; nothing where it is new. Raises InputError for a file of another kind."""
+    file = path / STATE
+    if not file.exists():
+        return State()
+    return read_json_as(file, State, what="a study's state", remedy="give another --out")
+
+
+def earlier_plans(path: Path, plan: Plan) -> tuple[EarlierPlan, ...]:
+    """The other plans whose results were seen in the folder; the first version did not note which those were."""
+    any_results = (path / REPORT).exists()
+    return tuple(
+        EarlierPlan(used.hash, None if used.content is None else changes(used.content, plan.content))
+        for used in read_state(path).plans
+        if used.hash != plan.hash and (any_results if used.seen is None else used.seen)
+    )

@@ -12,7 +12,7 @@ import msgspec
 
 from lm_eval_fr.errors import PlanError, nearest
 from lm_eval_fr.io.reading import parse_yaml, read_text
-from lm_eval_fr.plan import ArmPlan, ArmPrices, JudgePlan, Plan
+from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, JudgePlan, Plan
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"

@@ -8,7 +8,7 @@
     reference: {model: hosted-chat, model_args: {preset: mistral, model: mistral-small-2603}}
     judge: {profile: gpt-4.1, max_usd: 20}
 
-Paths in a plan are relative to the plan's own folder. `plan_reader` makes a Plan of the file.
+Paths in a plan are relative to the plan's own folder. `plan_reader` reads a Plan from its file.
 """
 
 from __future__ import annotations

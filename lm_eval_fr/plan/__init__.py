@@ -1,0 +1,40 @@
+"""The study's plan: what it holds, how it is read from YAML, and what its folder remembers."""
+
+from lm_eval_fr.plan.plan_reader import line_of, load_plan, parse_plan, parse_share
+from lm_eval_fr.plan.study_folder import PLAN, StudyFolder, earlier_plans, is_study, was_run
+from lm_eval_fr.plan.study_plan import (
+    LEVEL,
+    SEED,
+    ArmPlan,
+    ArmPrices,
+    Change,
+    EarlierPlan,
+    Guarantee,
+    JudgePlan,
+    Plan,
+    arm_hash,
+    changes,
+)
+
+__all__ = [
+    "LEVEL",
+    "PLAN",
+    "SEED",
+    "ArmPlan",
+    "ArmPrices",
+    "Change",
+    "EarlierPlan",
+    "Guarantee",
+    "JudgePlan",
+    "Plan",
+    "StudyFolder",
+    "arm_hash",
+    "changes",
+    "earlier_plans",
+    "is_study",
+    "line_of",
+    "load_plan",
+    "parse_plan",
+    "parse_share",
+    "was_run",
+]
