@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.compare.compare_options import CompareOptions
-from lm_eval_fr.logs.samples import read_responses
+from lm_eval_fr.logs.reply_records import Replied
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report.model import Answers, Caution, Cost
 from lm_eval_fr.stats import recovery_interval
-from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, local_tokenizer
+from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, local_count
 
 DRAWS = 2_000
 MOST_COUNTED = 20_000  # documents whose texts are read again to count tokens, where no server counted them
 LONGER = 1.05  # a ratio whose whole interval is above it is said near the verdict
+ESTIMATED = f"estimated at {CHARACTERS_PER_TOKEN:g} characters each"
 
 Numbers = npt.NDArray[np.float64]
 
@@ -26,13 +26,13 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
     """None for a task without generated text. Raises InputError for a record of replies that cannot be read."""
     if not task.generates or not task.n:
         return None
-    candidate, reference = (_records(task, side) for side in (0, 1))
-    reported, source = _reported(candidate, reference), "as the servers counted them"
+    reported, source = _on_record(task, lambda one: one.output), "as the servers counted them"
     if reported is None and task.n <= MOST_COUNTED:
-        count, source = _counter(task)
+        count = local_count(side.log.model_args for side in task.sides)  # one for both: two vocabularies have no ratio
+        source = f"counted with {count.name} for both arms" if count.name else ESTIMATED
         reported = _counted(task, count)
-    seconds = _both(candidate, reference, lambda record: record.get("seconds"))
-    reasoning = _both(candidate, reference, lambda record: _usage(record, "reasoning_tokens"))
+    seconds = _on_record(task, lambda one: one.seconds)
+    reasoning = _on_record(task, lambda one: one.reasoning)
     cut = tuple(flags.mean() for flags in task.truncated)
     return Answers(
         tokens=None if reported is None else _cost(task, reported, options, source),
@@ -55,48 +55,19 @@ def longer_answers(answers: Mapping[str, Answers | None]) -> Iterator[Caution]:
         yield Caution(kind="longer_answers", text=text)
 
 
-def _records(task: PairedTask, side: int) -> Sequence[Mapping[str, Any]]:
-    found = read_responses(task.sides[side].log)
-    return [found.get(name, {}) for name in task.doc_hashes] if found else ()
-
-
-def _usage(record: Mapping[str, Any], name: str) -> Any:
-    usage = record.get("usage")
-    return usage.get(name) if isinstance(usage, Mapping) else None
-
-
-def _reported(
-    candidate: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]]
-) -> tuple[Numbers, Numbers] | None:
-    return _both(candidate, reference, lambda record: _usage(record, "completion_tokens"))
-
-
-def _both(
-    candidate: Sequence[Mapping[str, Any]],
-    reference: Sequence[Mapping[str, Any]],
-    value: Callable[[Mapping[str, Any]], Any],
-) -> tuple[Numbers, Numbers] | None:
-    """One number a document and arm; an answer that was never obtained used nothing. None where one is unknown."""
+def _on_record(task: PairedTask, value: Callable[[Replied], float | None]) -> tuple[Numbers, Numbers] | None:
+    """One number a document and arm. None where the record of one lacks it."""
     arms = []
-    for records in (candidate, reference):
-        found = [0 if record.get("error") else value(record) for record in records]
-        if not found or any(not isinstance(one, int | float) or isinstance(one, bool) or one < 0 for one in found):
+    for side in task.sides:
+        known = [side.log.replies.get(name) for name in task.doc_hashes]
+        found = [None if one is None else value(one) for one in known]
+        if None in found:
             return None
         arms.append(np.array(found, dtype=float))
     return arms[0], arms[1]
 
 
-def _counter(task: PairedTask) -> tuple[Callable[[str], float], str]:
-    """One tokenizer for both arms, or the ratio would be that of two vocabularies."""
-    arguments = (side.log.model_args for side in task.sides)
-    names = (str(given[key]) for given in arguments for key in ("tokenizer", "pretrained") if given.get(key))
-    for name in names:
-        if local_tokenizer(name) is not None:
-            return TokenCount(name), f"counted with {name} for both arms"
-    return TokenCount(None), f"estimated at {CHARACTERS_PER_TOKEN:g} characters each"
-
-
-def _counted(task: PairedTask, count: Callable[[str], float]) -> tuple[Numbers, Numbers]:
+def _counted(task: PairedTask, count: TokenCount) -> tuple[Numbers, Numbers]:
     arms: tuple[list[float], list[float]] = ([], [])
     for pair in task.pairs():
         for found, sample in zip(arms, (pair.candidate, pair.reference), strict=True):

@@ -25,7 +25,8 @@ import numpy as np
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.columns import Columns, Request
 from lm_eval_fr.logs.held_values import HeldValues, Names, is_read, task_scores
-from lm_eval_fr.logs.samples import COPY_AGAIN, flat, parse_line, read_line, too_many_lines
+from lm_eval_fr.logs.reply_records import COPY_AGAIN
+from lm_eval_fr.logs.samples import flat, parse_line, read_line, too_many_lines
 from lm_eval_fr.logs.task_log import FilterOrder, Metric, SampleFile
 
 _CHUNK = 1 << 7  # samples between two flushes of objects into arrays: few enough to stay in the processor's cache

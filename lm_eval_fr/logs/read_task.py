@@ -17,8 +17,9 @@ from lm_eval_fr.logs.aggregates import (
 )
 from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.logged_prompts import Rendering
+from lm_eval_fr.logs.reply_records import COPY_AGAIN
 from lm_eval_fr.logs.results import RUN_AGAIN, Results, arguments_of, filters_of, line_count, metrics_of, token_of
-from lm_eval_fr.logs.samples import COPY_AGAIN, parse_line
+from lm_eval_fr.logs.samples import parse_line
 from lm_eval_fr.logs.shards import shards_of
 from lm_eval_fr.logs.task_log import Metric, SampleFile, Shape, TaskLog
 

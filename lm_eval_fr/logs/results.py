@@ -16,7 +16,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.logs.ingredients import number_of
-from lm_eval_fr.logs.samples import COPY_AGAIN
+from lm_eval_fr.logs.reply_records import COPY_AGAIN
 from lm_eval_fr.logs.task_log import GroupLog
 
 RUN_AGAIN = "run the arm with `lm-eval-fr run` or `lm_eval run --log_samples`"

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.io.reading import parse_json, read_jsonl
+from lm_eval_fr.io.reading import parse_json
 from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.logged_prompts import Rendering, read_prompt
+from lm_eval_fr.logs.reply_records import COPY_AGAIN
 from lm_eval_fr.logs.task_log import FilterOrder, TaskLog
 
-COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _HASHES = ("doc_hash", "prompt_hash", "target_hash")
 _OWN_KEYS = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", *_HASHES)
@@ -140,18 +140,6 @@ def too_many_lines(doc_id: int, filters: tuple[str, ...], path: Path, number: in
 def task_as_asked(sample: Sample) -> tuple[str | None, str]:
     """(system, user content) as the task renders them, without the arm's chat template."""
     return read_prompt(sample.prompt, sample.rendering).as_asked()
-
-
-def read_responses(log: TaskLog) -> dict[str, Mapping[str, Any]]:
-    """doc_hash -> what the arm knew of the reply (finish_reason, usage, error, seconds); {} if it kept none."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for file in log.files:
-        for number, row in read_jsonl(file.responses, remedy=COPY_AGAIN) if file.responses.is_file() else ():
-            if not isinstance(row, dict) or not isinstance(row.get("doc_hash"), str):
-                what = "not a record of a response: no `doc_hash`"
-                raise InputError(what, where=file.responses, line=number, remedy=COPY_AGAIN)
-            found[row["doc_hash"]] = row
-    return found
 
 
 def read_line(path: Path, offset: int) -> bytes:

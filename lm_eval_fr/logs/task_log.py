@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from lm_eval_fr.logs.logged_prompts import Rendering
+from lm_eval_fr.logs.reply_records import Replied, read_replies
 
 Shape = Literal["number", "list", "other"]
 
@@ -64,6 +66,11 @@ class TaskLog:
     @property
     def paths(self) -> tuple[Path, ...]:
         return tuple(file.path for file in self.files)
+
+    @cached_property
+    def replies(self) -> Mapping[str, Replied]:
+        """What the arm kept of its replies, by doc_hash; {} where it kept nothing. Read once."""
+        return read_replies(file.responses for file in self.files)
 
     @property
     def metric_names(self) -> tuple[str, ...]:

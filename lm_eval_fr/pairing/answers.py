@@ -4,26 +4,20 @@ differ in that by more than chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.logs.columns import Columns
-from lm_eval_fr.logs.samples import read_responses
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.joining import HexColumn
 
 Flags = npt.NDArray[np.bool_]
 State = Literal["failed", "empty", "truncated", "filtered", "reasoning", "interrupted"]
 STATES: tuple[State, ...] = ("failed", "empty", "truncated", "filtered", "reasoning", "interrupted")
-
-# finish_reason, in the words of the APIs. Whatever is in none of these is `interrupted`, never a sound end.
-_SOUND = frozenset(("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "finished"))
-_LENGTH = frozenset(("length", "max_tokens", "model_length", "max_output_tokens", "max_length"))
-_FILTERED = ("filter", "refus", "safety", "recitation", "blocklist", "prohibited", "sensitive", "moderat")
 
 
 @dataclass(frozen=True)
@@ -85,18 +79,17 @@ def read_answers(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> 
     """The states of the answers in these rows: by the record of the replies where the arm kept one."""
     failed, empty = columns.missing[rows].copy(), columns.empty[rows]
     reasoning = columns.reasoning[rows].copy()
-    responses = read_responses(log)
-    if not responses:
+    if not log.replies:
         none = np.zeros(len(rows), dtype=bool)
         return Answers(failed, empty & ~failed, columns.cut_looking[rows], none, reasoning, none, "heuristic")
-    known = [responses.get(name, {}) for name in HexColumn(columns.doc_hash[rows])]
-    ends = [_end_of(record) for record in known]
+    known = [log.replies.get(name) for name in HexColumn(columns.doc_hash[rows])]
     filtered, truncated, interrupted = (
-        np.array([end == state for end in ends], dtype=bool) for state in ("filtered", "truncated", "interrupted")
+        np.array([one is not None and one.end == end for one in known], dtype=bool)
+        for end in ("filtered", "truncated", "interrupted")
     )
-    failed |= np.array([bool(record.get("error")) for record in known], dtype=bool)
+    failed |= np.array([one is not None and one.failed for one in known], dtype=bool)
     failed &= ~filtered
-    reasoning |= np.array([_reasoned(record) for record in known], dtype=bool)
+    reasoning |= np.array([one is not None and bool(one.reasoning) for one in known], dtype=bool)
     return Answers(
         failed=failed,
         empty=empty & ~failed,
@@ -118,24 +111,3 @@ def imbalances(candidate: Answers, reference: Answers) -> Iterator[Imbalance]:
         if only_mine != only_theirs:
             p_value = mcnemar_exact(only_theirs, only_mine)
             yield Imbalance(state, int(mine.sum()), int(theirs.sum()), p_value)
-
-
-def _end_of(record: Mapping[str, Any]) -> str:
-    if record.get("failure") == "moderated" or _is_filter(record.get("error")):
-        return "filtered"
-    reason = str(record.get("finish_reason") or "").strip().lower()
-    if _is_filter(reason):
-        return "filtered"
-    if reason in _LENGTH:
-        return "truncated"
-    return "sound" if reason in _SOUND else "interrupted"
-
-
-def _is_filter(reason: Any) -> bool:
-    return isinstance(reason, str) and any(word in reason.lower() for word in _FILTERED)
-
-
-def _reasoned(record: Mapping[str, Any]) -> bool:
-    usage = record.get("usage")
-    tokens = usage.get("reasoning_tokens") if isinstance(usage, Mapping) else None
-    return isinstance(tokens, int) and tokens > 0

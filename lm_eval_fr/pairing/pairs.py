@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.samples import Sample, parse_sample, read_line
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.answers import Answers, ArmHealth
@@ -42,6 +45,18 @@ class Side:
     file: np.ndarray
     line: np.ndarray
     offset: np.ndarray
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the samples files. Raises InputError where one cannot be read."""
+        whole = hashlib.sha256()
+        for path in sorted(self.paths):
+            try:
+                with path.open("rb") as file:
+                    whole.update(hashlib.file_digest(file, "sha256").digest())
+            except OSError as error:
+                raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        return whole.hexdigest()
 
     def sample(self, i: int) -> Sample:
         path = self.paths[self.file[i]]

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
 
 CHARACTERS_PER_TOKEN = 3.6  # a token's usual length in French, in the tokenizers of 2025
-
-
-def local_tokenizer(name: str) -> Any:
-    """The tokenizer of a folder or a hub name if it is on this machine, else None. Nothing is downloaded."""
-    with suppress(Exception):  # the libraries may be missing, and raise whatever the name or the file provokes
-        from huggingface_hub import try_to_load_from_cache
-        from tokenizers import Tokenizer
-
-        local = Path(name).expanduser() / "tokenizer.json"
-        found = local if local.is_file() else try_to_load_from_cache(name, "tokenizer.json")
-        return Tokenizer.from_file(str(found)) if isinstance(found, (str, Path)) else None
-    return None
 
 
 class TokenCount:
@@ -31,12 +21,36 @@ class TokenCount:
 
     def __init__(self, name: str | None) -> None:
         self.name = name
-        self._tokenizer = None if name is None else local_tokenizer(name) or _fetched(name)
+        self._tokenizer = None if name is None else _local(name) or _fetched(name)
 
     def __call__(self, text: str) -> float:
         if self._tokenizer is None:
             return len(text) / CHARACTERS_PER_TOKEN
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def local_count(arms: Iterable[Mapping[str, Any]]) -> TokenCount:
+    """Counts with the first tokenizer that these arms' model arguments name and this machine has; else by length."""
+    names = [str(given[key]) for given in arms for key in ("tokenizer", "pretrained", "model") if given.get(key)]
+    return TokenCount(next(filter(is_local, names), None))
+
+
+def is_local(name: str) -> bool:
+    """Whether the tokenizer is on this machine. Nothing is downloaded."""
+    return _local(name) is not None
+
+
+@lru_cache(maxsize=4)
+def _local(name: str) -> Any:
+    """The tokenizer of a folder or a hub name if it is on this machine, else None."""
+    with suppress(Exception):  # the libraries may be missing, and raise whatever the name or the file provokes
+        from huggingface_hub import try_to_load_from_cache
+        from tokenizers import Tokenizer
+
+        local = Path(name).expanduser() / "tokenizer.json"
+        found = local if local.is_file() else try_to_load_from_cache(name, "tokenizer.json")
+        return Tokenizer.from_file(str(found)) if isinstance(found, (str, Path)) else None
+    return None
 
 
 def _fetched(name: str) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from lm_eval_fr.judge.batch.batch_session import judge_by_batch
 from lm_eval_fr.judge.verdicts.outcome import read_verdicts
-from lm_eval_fr.logs import find_run, read_responses
+from lm_eval_fr.logs import find_run
 from tests.e2e.engines import VLLM_FLAGS, Record, run_arm, run_command
 from tests.fakes.judging import answer, options, pair, write_profile, write_runs
 
@@ -40,9 +40,9 @@ def test_run_batch_answers_arms_and_judge(
 
     (task,) = find_run(run_batch_arm(model, documents, tmp_path, read=got)).tasks.values()
     assert task.n_logged == 6
-    records = list(read_responses(task).values())
-    assert [one["error"] for one in records] == [None] * 6
-    assert all(one["usage"]["prompt_tokens"] > 100 for one in records)
+    replies = list(task.replies.values())
+    assert [one.failed for one in replies] == [False] * 6
+    assert all(one.input is not None and one.input > 100 for one in replies)
     record.add("--model batch-chat", "vllm run-batch", 6, started, "6 lines written, answered, read and scored")
 
     started = time.monotonic()

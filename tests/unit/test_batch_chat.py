@@ -10,7 +10,7 @@ import pytest
 
 from lm_eval_fr.arms.harness import run_arm
 from lm_eval_fr.errors import ArmError, LmEvalFrError, Unfinished, UsageError
-from lm_eval_fr.logs import find_run, read_responses
+from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from tests.fakes.server import FakeOpenAI
 
@@ -74,16 +74,15 @@ def test_written_answered_and_read(data: Path) -> None:
     (task,) = pair_runs(found, other).tasks
     assert task.n == N
     assert task.candidate["exact_match"].tolist() == [1.0] * N
-    records = read_responses(found.tasks["piaf_fr"]).values()
-    assert [record["usage"]["prompt_tokens"] for record in records] == [9] * N
+    assert [one.input for one in found.tasks["piaf_fr"].replies.values()] == [9] * N
 
 
 def test_only_what_is_open_is_written_again(data: Path) -> None:
     asked = write(data)
     got = data / "got.jsonl"
     got.write_text(f"{answered(asked[0])}\n{answered(asked[1], status=400)}\n{answered(asked[2], text='')}\n")
-    records = read_responses(find_run(run(data, "out", read=str(got))).tasks["piaf_fr"])
-    assert sum(record["error"] is None for record in records.values()) == 1
+    replies = find_run(run(data, "out", read=str(got))).tasks["piaf_fr"].replies
+    assert sum(not one.failed for one in replies.values()) == 1
     assert {line["custom_id"] for line in write(data)} == {line["custom_id"] for line in asked[1:]}
 
 

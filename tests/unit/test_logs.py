@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.logs import find_run, read_responses, read_samples, task_as_asked
+from lm_eval_fr.logs import find_run, read_samples, task_as_asked
 from lm_eval_fr.logs.column_reader import read_columns
 from lm_eval_fr.logs.columns import Columns, Request
+from lm_eval_fr.logs.reply_records import Replied, read_replies
 from lm_eval_fr.logs.results import arguments_of
 from lm_eval_fr.logs.samples import score_of
 from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task, write_responses
@@ -180,14 +181,33 @@ def test_answers_that_are_empty_cut_or_missing_are_marked(tmp_path: Path) -> Non
 def test_responses_beside_the_samples(tmp_path: Path) -> None:
     folder = make_run(tmp_path, QA, form="chat")
     log = find_run(folder).tasks["piaf_fr"]
-    assert read_responses(log) == {}
+    assert log.replies == {}
     hashes = [sample.doc_hash for sample in read_samples(log)]
     rows = [{"task": "piaf_fr", "doc_hash": name, "finish_reason": "length", "error": None} for name in hashes]
     path = write_responses(folder, "piaf_fr", rows, samples_file(folder).stem.rpartition("_")[2])
-    assert read_responses(log)[hashes[1]]["finish_reason"] == "length"
+    assert find_run(folder).tasks["piaf_fr"].replies[hashes[1]].end == "truncated"
     path.write_text('{"task": "piaf_fr"}\n')
     with pytest.raises(InputError, match=r"responses_.*:1: not a record of a response"):
-        read_responses(log)
+        find_run(folder).tasks["piaf_fr"].replies  # noqa: B018 (reading it raises)
+
+
+def test_all_replies_to_a_document_are_one_record(tmp_path: Path) -> None:
+    def reply(name: str, tokens: int | None, **more: object) -> str:
+        usage = {"prompt_tokens": 9, "completion_tokens": tokens, "cached_tokens": 4, "reasoning_tokens": 1}
+        return json.dumps({"doc_hash": name, "finish_reason": "stop", "usage": usage, "seconds": 0.5, **more})
+
+    path = tmp_path / "responses_piaf_fr.jsonl"
+    lost = {"error": "503", "usage": None, "seconds": None, "finish_reason": None}
+    lines = [reply("a", 3), reply("a", 5, finish_reason="length"), reply("b", 7), reply("b", 0, **lost)]
+    lines += [reply("c", 0, **lost), reply("d", None), reply("d", 2)]
+    path.write_text("\n".join(lines) + "\n")
+    found = read_replies([path, tmp_path / "no such shard"])
+    assert found == {
+        "a": Replied(2, "truncated", False, 18, 8, 8, 2, 1.0),
+        "b": Replied(2, "sound", False, 9, 7, 4, 1, 0.5),
+        "c": Replied(1, "sound", True, 0, 0, 0, 0, 0),
+        "d": Replied(2, "sound", False, 18, None, 8, 2, 1.0),
+    }
 
 
 class TestShards:

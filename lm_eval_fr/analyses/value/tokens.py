@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lm_eval_fr.analyses.value.value_model import TokenSource
-from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run, TaskLog, read_samples, task_as_asked
-from lm_eval_fr.logs.samples import COPY_AGAIN, decode_line
-from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, local_tokenizer
-
-_NAMES = ("tokenizer", "pretrained", "model")
-Count = Callable[[str], float]
+from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, is_local, local_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +39,30 @@ def tokens_of(run: Run, log: TaskLog, tokenizer: str | None = None) -> Tokens:
     used = usage_of(log)
     if used is not None:
         return Tokens(used, "usage", "tokens as the API counted them")
-    name, count = _counter(run, tokenizer)
-    if count is not None:
-        return Tokens(
-            _counted(log, count), "tokenizer", f"tokens counted with {name}, without the chat template's own marks"
+    count = _counter(run, tokenizer)
+    if count.name is None:
+        note = (
+            f"tokens estimated at {CHARACTERS_PER_TOKEN:g} characters each: the run has no usage on record and its "
+            "tokenizer is not on this machine"
         )
-    return Tokens(
-        _counted(log, lambda text: len(text) / CHARACTERS_PER_TOKEN),
-        "estimate",
-        f"tokens estimated at {CHARACTERS_PER_TOKEN:g} characters each: the run has no usage on record and its "
-        "tokenizer is not on this machine",
-    )
+        return Tokens(_counted(log, count), "estimate", note)
+    note = f"tokens counted with {count.name}, without the chat template's own marks"
+    return Tokens(_counted(log, count), "tokenizer", note)
 
 
 def usage_of(log: TaskLog) -> dict[str, Used] | None:
     """What the API billed, by document; None if the arm kept no usage. A failed request costs nothing."""
-    found: dict[str, Used] = {}
-    answered = 0
-    for file in log.files:
-        if not file.responses.is_file():
+    if not all(file.responses.is_file() for file in log.files) or all(one.failed for one in log.replies.values()):
+        return None
+    found = {}
+    for name, one in log.replies.items():
+        if one.input is None or one.output is None:
             return None
-        with file.responses.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                row = decode_line(line, file.responses, number)
-                if not isinstance(row, dict) or not isinstance(row.get("doc_hash"), str):
-                    raise InputError("not a record of a response", where=file.responses, line=number, remedy=COPY_AGAIN)
-                usage = row.get("usage")
-                if not isinstance(usage, dict) and not row.get("error"):
-                    return None
-                answered += isinstance(usage, dict)
-                before = found.get(row["doc_hash"], Used(0, 0, 0, 0))
-                found[row["doc_hash"]] = _plus(before, usage if isinstance(usage, dict) else {})
-    return found if answered else None
+        found[name] = Used(one.input, one.output, one.cached or 0.0, one.replies)
+    return found
 
 
-def _plus(before: Used, usage: Mapping[str, Any]) -> Used:
-    new = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens", "cached_tokens")]
-    return Used(before.input + new[0], before.output + new[1], before.cached + new[2], before.responses + 1)
-
-
-def _counted(log: TaskLog, count: Count) -> dict[str, Used]:
+def _counted(log: TaskLog, count: TokenCount) -> dict[str, Used]:
     found = {}
     for sample in read_samples(log, filter=log.filters[0]):
         system, user = task_as_asked(sample)
@@ -93,16 +72,13 @@ def _counted(log: TaskLog, count: Count) -> dict[str, Used]:
     return found
 
 
-def _counter(run: Run, wanted: str | None) -> tuple[str, Count | None]:
+def _counter(run: Run, wanted: str | None) -> TokenCount:
     """The tokenizer that the user names, which must be there, or the run's own if it is on this machine."""
-    own = next((str(run.model_args[name]) for name in _NAMES if run.model_args.get(name)), run.model)
-    name = wanted or own
-    tokenizer = local_tokenizer(name)
-    if tokenizer is None:
-        if wanted:
-            raise UsageError(
-                f"--tokenizer {wanted}: no tokenizer.json of it on this machine",
-                remedy=f"give its folder, or download it once: hf download {wanted} tokenizer.json",
-            )
-        return name, None
-    return name, lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    if wanted is None:
+        return local_count([run.model_args, {"model": run.model}])
+    if not is_local(wanted):
+        raise UsageError(
+            f"--tokenizer {wanted}: no tokenizer.json of it on this machine",
+            remedy=f"give its folder, or download it once: hf download {wanted} tokenizer.json",
+        )
+    return TokenCount(wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ Answers = Mapping[str, Mapping[str, str]]
 def answers_of(tasks: Iterable[PairedTask]) -> dict[str, dict[str, str]]:
     """The judged tasks' samples as they are now. Raises InputError for a file that cannot be read."""
     return {
-        task.task: {arm: _digest(side.paths) for arm, side in zip(ARMS, task.sides, strict=True)}
+        task.task: {arm: side.sha256 for arm, side in zip(ARMS, task.sides, strict=True)}
         for task in tasks
         if task.judged
     }
@@ -44,14 +43,3 @@ def check_answers(judged: Answers, tasks: Iterable[PairedTask], where: Path) -> 
             where=where,
             remedy="give the --judge folder of these two runs, or judge again: unchanged answers cost nothing",
         )
-
-
-def _digest(paths: tuple[Path, ...]) -> str:
-    whole = hashlib.sha256()
-    for path in sorted(paths):
-        try:
-            with path.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", where=path) from error
-    return whole.hexdigest()
