@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COUNTED = ("calls", "input_tokens", "cached_tokens", "output_tokens")
 PAIRS = (
-    *("task", "doc_id", "doc_hash", "cluster", "metric", "gold", "candidate_answer", "reference_answer"),
+    *("task", "doc_id", "doc_hash", "cluster", "strata", "metric", "gold", "candidate_answer", "reference_answer"),
     *("candidate_score", "reference_score", "difference", "outcome", "candidate_tokens", "reference_tokens"),
 )
 VERDICTS = (
@@ -39,8 +39,10 @@ def pairs_frame(
     """One row a pair of the two runs, judged ones too; the columns are `PAIRS`.
 
     judge: the folder that `judge` wrote; its outcomes are in `outcome`. Scores are of the task's first metric (or of
-    `metrics`), and missing on a judged task. Tokens are those of the answer, by the server's own count, and missing
-    where the run has none. Raises what pairing raises: InputError, MismatchError, UsageError.
+    `metrics`), and missing on a judged task. `strata` is a dictionary, as {"length": "4k", "kind": "one"}, empty where
+    the task declares none: `frame.strata.str.get("length")` is a column to group by. Tokens are those of the answer, by
+    the server's own count, and missing where the run has none. Raises what pairing raises: InputError, MismatchError,
+    UsageError.
     """
     import pandas
 
@@ -74,6 +76,7 @@ def _pair_rows(pairing: Pairing, verdicts: Mapping[tuple[str, str], PairVerdict]
                 "doc_id": pair.doc_id,
                 "doc_hash": pair.doc_hash,
                 "cluster": pair.cluster,
+                "strata": {strata.name: strata.labels[strata.codes[i]] for strata in task.strata},
                 "gold": None if task.judged else pair.reference.target,
                 "candidate_answer": pair.candidate.picked or pair.candidate.answer,
                 "reference_answer": pair.reference.picked or pair.reference.answer,

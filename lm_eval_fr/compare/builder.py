@@ -15,6 +15,7 @@ from lm_eval_fr.compare.cautions import cautions
 from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
 from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.coverage import coverage_of
+from lm_eval_fr.compare.instruction_counts import instructions_of
 from lm_eval_fr.compare.judged_claim import judge_claim
 from lm_eval_fr.compare.language_tax import language_taxes
 from lm_eval_fr.compare.losses import losses_of
@@ -47,7 +48,10 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     claim = None if judged is None else judge_claim(judged, margins.judge, options.level, options.guarantee)
     judge = claim.result if claim else None
     answers = {task.task: answers_of(task, options) for task in pairing.tasks}
-    tasks = tuple(replace(task, answers=answers.get(task.task)) for task in tasks)
+    instructions = {task.task: instructions_of(task) for task in pairing.tasks}
+    tasks = tuple(
+        replace(task, answers=answers.get(task.task), instructions=instructions.get(task.task, ())) for task in tasks
+    )
     if judge is not None:
         judge = replace(judge, tasks=tuple(replace(one, answers=answers.get(one.task)) for one in judge.tasks))
     overall = conclude(tasks, judge, options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ _OWN_KEYS = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line of samples_*.jsonl, read in full. choices: of a multiple-choice document, with their log-likelihoods."""
+    """One line of samples_*.jsonl, read in full. choices: of a multiple-choice document, with their log-likelihoods.
+
+    lists: the scores that are one number an instruction, item by item; `scores` has their mean.
+    """
 
     task: str
     doc_id: int
@@ -45,6 +48,7 @@ class Sample:
     line: int
     rendering: Rendering
     choices: tuple[tuple[str, float], ...] = ()
+    lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def answer(self) -> str:
@@ -111,6 +115,7 @@ def _sample(row: Mapping[str, Any], log: TaskLog, path: Path, number: int, filte
         line=number,
         rendering=log.rendering,
         choices=() if log.generates else tuple(_choices(row["arguments"], flat(row["filtered_resps"]))),
+        lists={name: items for name in lists if (items := _items(row.get(name)))},
     )
 
 
@@ -194,6 +199,13 @@ def flat(value: Any) -> tuple[str, ...]:
     return () if value is None else (value if isinstance(value, str) else str(value),)
 
 
+def _items(value: Any) -> tuple[float, ...]:
+    """The numbers of a list of nothing but numbers, else ()."""
+    numbers = [number_of(item) for item in value] if isinstance(value, list) else []
+    known = tuple(number for number in numbers if number is not None and math.isfinite(number))
+    return known if len(known) == len(numbers) else ()
+
+
 def score_of(value: Any, *, as_list: bool = False) -> float | None:
     """What is shown of a metric beside one answer: its number; as_list: the mean of a list of them. Else None.
 
@@ -201,8 +213,7 @@ def score_of(value: Any, *, as_list: bool = False) -> float | None:
     metric (gold and prediction, a log-likelihood and its words) are no score of the document.
     """
     if as_list and isinstance(value, list) and value:
-        numbers = [number_of(item) for item in value]
-        known = [number for number in numbers if number is not None and math.isfinite(number)]
-        return math.fsum(known) / len(known) if len(known) == len(numbers) else None
+        items = _items(value)
+        return math.fsum(items) / len(items) if items else None
     number = number_of(value)
     return number if number is not None and math.isfinite(number) else None

@@ -60,6 +60,7 @@ RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement
     churn"""
 TAX = """task parallel n=paired.n difference=paired.interval.estimate ci_low=paired.interval.low
     ci_high=paired.interval.high margin=assessment.margin method=paired.interval.method"""
+INSTRUCTIONS = "kind n candidate reference lost gained"
 STRATUM = "preregistered margin verdict p_non_inferior=assessment.p_non_inferior p_holm"
 LOST = "task lost read kinds confusions"
 RECOVERED = "candidate raw task metric share=share.estimate method=share.method reason=share.reason"
@@ -150,6 +151,7 @@ def _task(t: TaskResult) -> Content:
         "method": method_of(t),
         **_keys(t, EVIDENCE),
         "strata": [_keys(one, f"name {MEASURED}") | {"flips": _flips(one)} | _keys(one, STRATUM) for one in t.strata],
+        "instructions": [_keys(one, INSTRUCTIONS) for one in t.instructions],
         **_keys(t, "assay"),
         "answers": _answers(t.answers),
         **_keys(t, "allowed reasons"),

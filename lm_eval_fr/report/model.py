@@ -161,6 +161,21 @@ class Stratum(Measured):
         return verdict_of(self.assessment)
 
 
+@dataclass(frozen=True, slots=True)
+class InstructionKind:
+    """One kind of instruction over all documents: how many each arm kept. lost: kept by the reference alone."""
+
+    kind: str
+    n: int
+    candidate: int
+    reference: int
+    lost: int
+
+    @property
+    def gained(self) -> int:
+        return self.candidate - self.reference + self.lost
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What both arms' answers used of one thing, a document in the mean, and the paired ratio. source: who counted."""
@@ -198,6 +213,7 @@ class TaskResult(Measured):
     reference_health: Health | None = None
     secondary: tuple[Secondary, ...] = ()
     strata: tuple[Stratum, ...] = ()
+    instructions: tuple[InstructionKind, ...] = ()
     subtasks: tuple[str, ...] = ()
     group: str | None = None
     guard_documents: float | None = None

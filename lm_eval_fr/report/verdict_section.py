@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Arm, Health, JudgeResult, Measured, Report, Stratum, TaskResult
-from lm_eval_fr.report.sections import Claim, Facts, Fold, Forest, Items, Part, Section, Span, Word, section
+from lm_eval_fr.report.sections import Claim, Facts, Fold, Forest, Items, Part, Section, Span, Table, Word, section
 from lm_eval_fr.stats import Interval
 
 
@@ -72,7 +72,25 @@ def tasks_section(report: Report) -> Section | None:
         return None
     legend = "In points (hundredths) unless a metric has a unit of its own; difference = candidate − reference."
     title = "Every claim against its margin" if forest.in_margins else "Every difference with its interval"
-    return section("tasks", title, (forest, legend, strata_legend(report)))
+    return section("tasks", title, (forest, legend, strata_legend(report), *map(_instructions, report.tasks)))
+
+
+def _instructions(task: TaskResult) -> Fold | None:
+    """What was kept of each kind of instruction, the kinds that lost most first."""
+    kinds = task.instructions
+    if not kinds:
+        return None
+    total, lost = sum(one.n for one in kinds), sum(one.lost for one in kinds)
+    gained = sum(one.gained for one in kinds)
+    caption = (
+        f"{task.task}: {total:,} instructions of {w.plural(len(kinds), 'kind')}, {lost:,} lost and {gained:,} gained. "
+        "A description, no claims."
+    )
+    header = ("kind", "n", "candidate", "reference", "lost", "gained")
+    rows = tuple(
+        (one.kind, *map(w.count, (one.n, one.candidate, one.reference, one.lost, one.gained))) for one in kinds
+    )
+    return Fold(f"{task.task}: instructions kept, by kind", (Table(header, rows, caption=caption),), everywhere=True)
 
 
 def strata_legend(report: Report) -> str:

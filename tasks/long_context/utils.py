@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -181,8 +182,9 @@ def _put(inside: Sequence[int], depths: Sequence[float]) -> list[int]:
     free, found = list(inside), []
     for depth in depths:
         wanted = first + depth * width
-        nearest = min(range(len(free)), key=lambda at: abs(free[at] - wanted))
-        found.append(free.pop(nearest))
+        after = bisect_left(free, wanted)
+        beside = [at for at in (after - 1, after) if 0 <= at < len(free)]
+        found.append(free.pop(min(beside, key=lambda at: abs(free[at] - wanted))))
     return found
 
 

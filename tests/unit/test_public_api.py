@@ -14,7 +14,7 @@ import lm_eval_fr as fr
 from lm_eval_fr.analyses.frames import PAIRS, VERDICTS
 from lm_eval_fr.pairing import pair_paths
 from tests.fakes.judged import judge_folder, verdicts_on
-from tests.fakes.runs import make_run, plain_task
+from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task
 
 TITLES = [f"article {i // 2}" for i in range(20)]
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "numpy", "scipy", "pandas", "click", "msgspec", "openai")
@@ -101,6 +101,18 @@ def test_one_row_a_pair(runs: tuple[Path, Path]) -> None:
     assert gold.cluster.tolist()[2] == "article 1" and gold.metric.unique().tolist() == ["f1"]
     assert judged.candidate_score.isna().all() and judged.outcome.isna().all()
     assert judged.candidate_answer.notna().all()
+
+
+def test_the_pairs_carry_their_strata(tmp_path: Path) -> None:
+    config = {"metadata": {"version": 1.0, "strata": ["length", "kind"]}}
+    docs = [{"id": str(i), "length": length, "kind": "one"} for i, length in enumerate(("4k", "8k", "4k"))]
+    samples = [FakeSample(doc, f"{doc['id']} ?", "oui", {"recall": 1.0}, target="oui") for doc in docs]
+    task = FakeTask("long_context_fr", samples, config=config)
+    frame = fr.pairs_frame(*(make_run(tmp_path / name, task, plain_task("piaf_fr", {"f1": [1.0]})) for name in "ab"))
+    long = frame[frame.task == "long_context_fr"]
+    assert long.strata.tolist()[1] == {"length": "8k", "kind": "one"}
+    assert long.groupby(long.strata.str.get("length")).size().to_dict() == {"4k": 2, "8k": 1}
+    assert frame[frame.task == "piaf_fr"].strata.tolist() == [{}]
 
 
 def test_one_row_a_verdict_and_outcomes_beside_the_pairs(runs: tuple[Path, Path], tmp_path: Path) -> None:
