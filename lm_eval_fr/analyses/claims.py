@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from scipy import stats as distributions
 
 from lm_eval_fr.analyses.claims_model import ClaimResult, Claims, Source, Status
 from lm_eval_fr.errors import InputError, UsageError
@@ -33,6 +32,7 @@ from lm_eval_fr.stats import (
     paired_difference,
     pilot_spread,
 )
+from lm_eval_fr.stats.distributions import normal_point
 from lm_eval_fr.tasklib.definitions import claims_dir
 
 POINT = 0.01  # the least tolerance: nobody publishes smaller differences and means them
@@ -290,7 +290,7 @@ def _untested(row: Row, claimed: Claimed | None) -> ClaimResult:
 
 
 def _slack(claimed: Claimed, level: float) -> float:
-    return claimed.rounding + float(distributions.norm.isf((1 - level) / 2)) * claimed.error
+    return claimed.rounding + normal_point((1 - level) / 2) * claimed.error
 
 
 def decide_claim(
@@ -302,7 +302,7 @@ def decide_claim(
         return "undecidable", None, f"undecidable: no interval, {interval.reason}."
     gap = claimed.difference - here
     reach = (high - here) if gap > 0 else (here - low)
-    error = float(distributions.norm.isf((1 - level) / 2)) * claimed.error
+    error = normal_point((1 - level) / 2) * claimed.error
     said = f"published {w.signed(claimed.difference)} points, here {w.interval(low, high)}"
     if abs(gap) > math.hypot(reach, error) + claimed.rounding:
         side = "better" if gap < 0 else "worse"

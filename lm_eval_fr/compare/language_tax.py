@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import TAX, Margins
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.pairing.grouping import merged
 from lm_eval_fr.report.model import LanguageTax
 from lm_eval_fr.stats import Assessment, difference_of_differences
 
@@ -108,7 +107,4 @@ def _clusters(first: PairedTask, ours: np.ndarray, second: PairedTask, theirs: n
     if len(labels) < 2:
         return labels[0] if labels else None
     one, other = (np.unique(codes, return_inverse=True)[1] for codes in labels)
-    size = int(one.max()) + int(other.max()) + 2
-    edges = coo_array((np.ones(one.size), (one, other + int(one.max()) + 1)), shape=(size, size))
-    joined: np.ndarray = connected_components(edges, directed=False)[1][one]
-    return joined
+    return merged(one, other)

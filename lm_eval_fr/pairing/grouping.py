@@ -36,7 +36,7 @@ def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> C
     copies = n - (int(same.max()) + 1 if n else 0)
     labels = columns.fields.get(log.cluster_field) if log.cluster_field is not None else None
     named = np.arange(n) if labels is None else _alone_without_name(labels, rows)
-    codes = _merged(named, same) if copies else named
+    codes = merged(named, same) if copies else named
     distinct, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     if len(distinct) == n:
         return Clusters(None, (), copies)
@@ -81,7 +81,7 @@ def _alone_without_name(labels: Labels, rows: npt.NDArray[np.intp]) -> Codes:
     return codes
 
 
-def _merged(one: Codes, other: npt.NDArray[np.intp]) -> Codes:
+def merged(one: Codes, other: npt.NDArray[np.intp]) -> Codes:
     """Documents are together if either says so, directly or over others."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

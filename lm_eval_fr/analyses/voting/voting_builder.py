@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats as distributions
 
 from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
@@ -15,6 +14,7 @@ from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTas
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.stats import paired_difference, share_interval
+from lm_eval_fr.stats.distributions import binomial_mass
 
 RIGHT = 0.5  # a graded answer counts as right from here on, unless the user says otherwise
 _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
@@ -118,9 +118,9 @@ def independent_majority(right: float, votes: int) -> float:
 
     A tie counts one half.
     """
-    binomial = distributions.binom(votes, right)
-    tie = binomial.pmf(votes // 2) / 2 if votes % 2 == 0 else 0.0
-    return float(binomial.sf(votes // 2) + tie)
+    mass = binomial_mass(np.arange(votes + 1), votes, right)
+    tie = mass[votes // 2] / 2 if votes % 2 == 0 else 0.0
+    return float(mass[votes // 2 + 1 :].sum() + tie)
 
 
 def _vote_correlation(table: VoteTable) -> float | None:
