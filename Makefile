@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint e2e format golden coverage clean
+.PHONY: demo test lint e2e study format golden coverage clean
 
 demo: $(VENV)/.base
 	@echo "running the demo: two built-in arms on built-in French texts, no GPU, no key (about 20 s)"
@@ -19,6 +19,12 @@ lint: $(VENV)/.test
 
 e2e: $(VENV)/.test
 	$(BIN)/python -m pytest -m engines tests -n 0 -s --timeout 1500
+
+# docs/study.md: one small real model with known damage, about two hours on two cores; rerun it to resume. Never in CI.
+STUDY_FLAGS ?=
+study: $(VENV)/.study
+	$(BIN)/python tests/e2e/environments.py nvfp4 vllm
+	$(BIN)/python -m scripts.ladder plans/ladder.yaml --out study-out $(STUDY_FLAGS)
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -44,6 +50,11 @@ $(VENV)/.base: pyproject.toml | $(BIN)/python
 	@echo "installing lm-eval-fr and lm-evaluation-harness into $(VENV) (one to three minutes, about 1 GB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
+
+$(VENV)/.study: pyproject.toml | $(BIN)/python
+	@echo "installing lm-eval-fr with llama.cpp's wheel into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[study]'
+	@touch $@ $(VENV)/.base
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "installing lm-eval-fr with its test tools into $(VENV) (two to four minutes)"

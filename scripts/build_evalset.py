@@ -12,7 +12,6 @@ One request at a time, with maxlag and Retry-After honoured; --contact goes into
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -27,8 +26,9 @@ from typing import Any
 import requests
 
 from lm_eval_fr import __version__
-from lm_eval_fr.errors import InputError, LmEvalFrError, Unfinished, UsageError
+from lm_eval_fr.errors import InputError, Unfinished, UsageError
 from lm_eval_fr.io.retry import retry_after
+from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.tasklib.documents import spread_over_clusters
 from lm_eval_fr.tasklib.sentences import cut_at_sentence
 
@@ -312,7 +312,7 @@ def build(client: Client, choice: Choice, out: Path, *, say: Callable[[str], Non
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.jsonl")
     parser.add_argument("--contact", required=True, help="your address or page, for the User-Agent")
     parser.add_argument("--articles", type=int, default=100)
@@ -321,8 +321,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=1200, help="words (default 1200)")
     parser.add_argument("--seed", type=int, default=1234)
     parser.add_argument("--api", default=API)
-    given = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
+        given = parser.parse_args(argv)
         if not 1 <= given.least <= given.most or given.articles < 1:
             raise UsageError("--articles must be 1 or more, and --least from 1 to --most")
         if given.out.suffix != ".jsonl" or not given.out.parent.is_dir():
@@ -330,14 +331,9 @@ def main(argv: list[str] | None = None) -> int:
         choice = Choice(given.api, given.source, given.articles, given.least, given.most, given.seed)
         client = Client(given.api, given.contact)
         words = build(client, choice, given.out, say=lambda line: print(line, file=sys.stderr))
-    except LmEvalFrError as error:
-        print(f"build_evalset: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("build_evalset: interrupted: run again to go on", file=sys.stderr)
-        return 130
-    print(f"{given.out}: {given.articles} articles, {words} words")
-    return 0
+        print(f"{given.out}: {given.articles} articles, {words} words")
+
+    return run_script("build_evalset", work, interrupted="interrupted: run again to go on")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ have documents, and is then a `--metadata data_dir=DIR`. The fields `cluster` an
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -18,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.tasklib.metrics import parse_json_array
 from lm_eval_fr.tasklib.records import Record, json_lines
 
@@ -86,20 +86,19 @@ def write(found: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.jsonl")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    given = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
+        given = parser.parse_args(argv)
         found = split(given.file)
         write(found, given.out)
-    except LmEvalFrError as error:
-        print(f"convert_own_data: {error}", file=sys.stderr)
-        return error.exit_code
-    for task, documents in found.items():
-        print(f"{given.out / task}.jsonl: {len(documents)} documents")
-    print(f"lm-eval-fr run --tasks {','.join(found)} --data-dir {given.out} ...")
-    return 0
+        for task, documents in found.items():
+            print(f"{given.out / task}.jsonl: {len(documents)} documents")
+        print(f"lm-eval-fr run --tasks {','.join(found)} --data-dir {given.out} ...")
+
+    return run_script("convert_own_data", work)
 
 
 if __name__ == "__main__":

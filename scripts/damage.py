@@ -11,12 +11,11 @@ output projection stay as they are. What was done is written into config.json, o
     nvfp4   E2M1 values in blocks of 16, an E4M3 scale a block, a float32 scale a matrix: weight-only NVFP4
     int8, int4, int3, int2   round to nearest, symmetric, a scale per block of 32
 
-A GGUF file needs `pip install gguf`.
+A GGUF file needs `pip install 'lm-eval-fr[study]'`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import re
@@ -25,13 +24,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.arms.checkpoint import DAMAGE, inspect_checkpoint
-from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.script import run_script, script_parser
 
 Matrix = npt.NDArray[np.float32]
 
@@ -135,6 +135,7 @@ def damage_folder(source: Path, out: Path, values: str, untouched: float, seed: 
     files = {file: _header(file) for file in sorted(source.glob("*.safetensors"))}
     rounding = Rounding(values, [name for header in files.values() for name in header], untouched, seed)
     draft = out.with_name(f".{out.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)  # of a call that was cut short
     draft.mkdir(parents=True)
     for file, header in files.items():
         _round_file(file, header, draft / file.name, rounding)
@@ -209,7 +210,8 @@ def damage_gguf(source: Path, out: Path, values: str, untouched: float, seed: in
     try:
         import gguf
     except ImportError:
-        raise UsageError("a GGUF file needs the gguf package", where=source, remedy="pip install gguf") from None
+        remedy = "pip install 'lm-eval-fr[study]'"
+        raise UsageError("a GGUF file needs the gguf package", where=source, remedy=remedy) from None
     try:
         reader = gguf.GGUFReader(source)
     except (OSError, ValueError, IndexError, KeyError, UnicodeDecodeError):
@@ -237,6 +239,16 @@ def damage_gguf(source: Path, out: Path, values: str, untouched: float, seed: in
     return damage
 
 
+def described(checkpoint: Path) -> str:
+    """What a folder or a GGUF file says was done to it."""
+    if checkpoint.is_dir():
+        return inspect_checkpoint(checkpoint).quantization
+    import gguf
+
+    field = gguf.GGUFReader(checkpoint).fields.get(f"{DAMAGE}.description")
+    return "none" if field is None else str(field.contents())
+
+
 def _copy_metadata(reader: Any, writer: Any) -> None:
     import gguf
 
@@ -248,19 +260,15 @@ def _copy_metadata(reader: Any, writer: Any) -> None:
         writer.add_key_value(field.name, field.contents(), kind, sub_type=inner)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy="--help lists the flags")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("model", type=Path, help="a folder of safetensors, or a GGUF file")
     parser.add_argument("out", type=Path, help="a new folder or file")
     parser.add_argument("--values", choices=list(VALUES), required=True)
     parser.add_argument("--untouched", type=float, default=0.0, help="share of the layers left whole (default 0)")
     parser.add_argument("--seed", type=int, default=1234, help="of the choice of layers (default 1234)")
-    try:
+
+    def work() -> None:
         arguments = parser.parse_args(argv)
         if arguments.out.exists():
             raise UsageError("exists already", where=arguments.out, remedy="give a new name")
@@ -270,11 +278,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError("no such checkpoint", where=arguments.model, remedy="check the path")
         kind = damage_gguf if arguments.model.is_file() else damage_folder
         damage = kind(arguments.model, arguments.out, arguments.values, arguments.untouched, arguments.seed)
-    except LmEvalFrError as error:
-        print(f"damage: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{arguments.out}: {damage}")
-    return 0
+        print(f"{arguments.out}: {damage}")
+
+    return run_script("damage", work)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ to be done by hand is printed.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import builtins
 import re
@@ -25,7 +24,8 @@ from typing import Any
 
 import yaml
 
-from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.tasklib.definitions import tasks_dir
 from lm_eval_fr.tasklib.records import read_json
 
@@ -373,22 +373,22 @@ def tidy(checkout: Path, folders: list[Path]) -> bool:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--tasks", default="piaf_fr", help=f"of {', '.join(PAGES)} (default: piaf_fr)")
     parser.add_argument("--results", type=Path, help="a results_*.json of a public model")
-    given = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
+        given = parser.parse_args(argv)
         folders = export(given.checkout, given.tasks.split(","), given.results)
-    except LmEvalFrError as error:
-        print(f"export_upstream: {error}", file=sys.stderr)
-        return error.exit_code
-    tidied = tidy(given.checkout, folders)
-    print("\n".join(str(folder) for folder in folders))
-    print("By hand:" + ("" if given.results else " results of a public model (--results);") + " in the checkout:")
-    print("  pre-commit run --all-files" + ("" if tidied else "   # ruff is not installed here: nothing was formatted"))
-    print("  python -m pytest tests/test_tasks.py -k TestNewTasks")
-    return 0
+        tidied = tidy(given.checkout, folders)
+        print("\n".join(str(folder) for folder in folders))
+        print("By hand:" + ("" if given.results else " results of a public model (--results);") + " in the checkout:")
+        unformatted = "" if tidied else "   # ruff is not installed here: nothing was formatted"
+        print(f"  pre-commit run --all-files{unformatted}")
+        print("  python -m pytest tests/test_tasks.py -k TestNewTasks")
+
+    return run_script("export_upstream", work)
 
 
 if __name__ == "__main__":

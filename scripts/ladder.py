@@ -3,54 +3,108 @@
     python -m scripts.ladder plans/ladder.yaml --out study-out [--data-dir DIR] [--only ARM]...
 
 Every arm of the ladder is made (scripts/damage.py), served (llama.cpp; transformers and vLLM for the same weights in
-other engines), asked through `lm-eval-fr run`, and held against the reference by `lm-eval-fr compare`. What is done is
-not done again: run the same command to resume. OUT/ladder.md is the table, OUT/<arm>/report.html each report.
+other engines), asked through `lm-eval-fr run`, and compared with the reference as `lm-eval-fr compare` does it. What is
+done is not done again: run the same command to resume. OUT/ladder.md and OUT/ladder.html are the tables, with what was
+expected and whether it came out; OUT/<arm>/report.html is each comparison.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import os
-import socket
-import subprocess
+import json
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError
-from lm_eval_fr.io.reading import convert, read_json, read_yaml
-from scripts.damage import VALUES, damage_folder, damage_gguf
-from scripts.real_models import MODELS, convert_to_bf16, fetch_model
+import lm_eval_fr
+from lm_eval_fr import Comparison, Fidelity
+from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
+from lm_eval_fr.demo import plan_path
+from lm_eval_fr.errors import InputError, UsageError, nearest
+from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.io.reading import convert, read_yaml
+from lm_eval_fr.io.script import run_script, script_parser
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.report import html_writer, markdown_writer, text_writer
+from scripts.damage import VALUES, damage_folder, damage_gguf, described
+from scripts.ladder_engines import ROOT, Engine, Processes, python_of, scoring, serving
+from scripts.ladder_report import Climbed, Rung, drawings, sections_of
+from scripts.real_models import MODELS, fetch_model
 
-ROOT = Path(__file__).resolve().parents[1]
-START_LIMIT = 120.0  # seconds until a server answers
-ARM_LIMIT = 7200.0  # seconds an arm may take
+ARM_LIMIT = 7200.0  # seconds a call of `lm-eval-fr run` may take
 AT_ONCE = 2  # arms: llama.cpp takes one thread each
+SEED = 1234  # of the layers that are left untouched
 REMEDY = "see plans/ladder.yaml"
 
 
 class ArmOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """values: a name of scripts/damage.py. documents: of every task, at most."""
+
     values: str
     untouched: float = 0.0
-    engine: Literal["llama.cpp", "hf", "vllm"] = "llama.cpp"
-    limit: int | None = None
+    engine: Engine = "llama.cpp"
+    documents: int | None = None
+
+
+class TaskOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """arms: those that are asked; none named: all. max_gen_toks: in the place of the task's own."""
+
+    documents: int
+    arms: list[str] | None = None
+    max_gen_toks: int | None = None
+
+
+class FidelityOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first `texts` of the demo's articles, the first `characters` of each, on vLLM's servers."""
+
+    arms: list[str]
+    texts: int
+    characters: int
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """arms: in the order of their damage. rerun: the arm that is the reference once more."""
+
     model: str
-    tasks: dict[str, int]  # task -> documents
+    tasks: dict[str, TaskOfLadder]
     margins: dict[str, float]
     reference: str
+    rerun: str
     arms: dict[str, ArmOfLadder]
+    fidelity: FidelityOfLadder | None = None
+
+
+def read_ladder(path: Path) -> Ladder:
+    """Raises InputError."""
+    ladder = convert(read_yaml(path, remedy=REMEDY), Ladder, what="ladder", where=path, remedy=REMEDY)
+    _check_names("model", [ladder.model], MODELS, path)
+    _check_names("arm", _named_arms(ladder), ladder.arms, path)
+    _check_names("set of values", (arm.values for arm in ladder.arms.values()), VALUES, path)
+    numbers = [n for task in ladder.tasks.values() for n in (task.documents, task.max_gen_toks) if n is not None]
+    numbers += [arm.documents for arm in ladder.arms.values() if arm.documents is not None]
+    numbers += [ladder.fidelity.texts, ladder.fidelity.characters] if ladder.fidelity else []
+    if any(number < 1 for number in numbers):
+        raise InputError("a number below 1", where=path, remedy=REMEDY)
+    if wrong := [arm.untouched for arm in ladder.arms.values() if not 0 <= arm.untouched < 1]:
+        raise InputError(f"untouched: {wrong[0]:g} is not a share below 1", where=path, remedy=REMEDY)
+    return ladder
+
+
+def _check_names(kind: str, names: Iterable[str], known: Collection[str], path: Path) -> None:
+    for name in names:
+        if name not in known:
+            remedy = nearest(name, known) or f"choose from {', '.join(known)}"
+            raise InputError(f"no {kind} is called {name!r}", where=path, remedy=remedy)
+
+
+def _named_arms(ladder: Ladder) -> Iterator[str]:
+    yield from (ladder.reference, ladder.rerun)
+    for task in ladder.tasks.values():
+        yield from task.arms or ()
+    yield from ladder.fidelity.arms if ladder.fidelity else ()
 
 
 @dataclass(frozen=True)
@@ -58,189 +112,184 @@ class Study:
     ladder: Ladder
     out: Path
     data_dir: Path | None
+    processes: Processes = field(default_factory=Processes)
+
+    def asked(self, name: str) -> dict[str, int]:
+        """What the arm is asked: task -> documents."""
+        most = self.ladder.arms[name].documents
+        tasks = {task: given for task, given in self.ladder.tasks.items() if given.arms is None or name in given.arms}
+        return {task: min(most or given.documents, given.documents) for task, given in tasks.items()}
 
     def checkpoint(self, arm: ArmOfLadder) -> Path:
-        """The weights of an arm, made if they are not there: a GGUF file, or a folder for the other engines."""
-        whole = fetch_model(self.ladder.model, self.out / "models")
-        kept = f"{arm.values}-{arm.untouched:g}"
-        if arm.engine == "llama.cpp":
-            target = self.out / "models" / f"{self.ladder.model}-{kept}.gguf"
-            if not target.exists():
-                damage_gguf(whole, target, arm.values, arm.untouched, 1234)
-            return target
-        folder = convert_to_bf16(whole, self.out / "models" / f"{self.ladder.model}-bf16")
-        target = self.out / "models" / f"{self.ladder.model}-{kept}"
+        """The arm's weights as its engine reads them, made if they are not there."""
+        return self.gguf(arm) if arm.engine == "llama.cpp" else self.folder(arm)
+
+    def gguf(self, arm: ArmOfLadder) -> Path:
+        target = self._weights(arm, ".gguf")
         if not target.exists():
-            damage_folder(folder, target, arm.values, arm.untouched, 1234)
+            damage_gguf(fetch_model(self.ladder.model, target.parent), target, arm.values, arm.untouched, SEED)
         return target
 
+    def folder(self, arm: ArmOfLadder) -> Path:
+        whole, target = self.out / "models" / f"{self.ladder.model}-bf16", self._weights(arm)
+        if not (whole / "config.json").is_file():
+            command: list[str | Path] = [
+                python_of("hf"),
+                ROOT / "scripts/real_models.py",
+                whole.parent,
+                self.ladder.model,
+                "--bf16",
+            ]
+            self.processes.run(command, self.out / "models" / "convert.log", ARM_LIMIT)
+        if not target.exists():
+            damage_folder(whole, target, arm.values, arm.untouched, SEED)
+        return target
+
+    def _weights(self, arm: ArmOfLadder, ending: str = "") -> Path:
+        return self.out / "models" / f"{self.ladder.model}-{arm.values}-{arm.untouched:g}{ending}"
+
     def answer(self, name: str) -> None:
-        """One arm's answers, unless they are there."""
-        arm, folder = self.ladder.arms[name], self.out / name / "run"
-        if (folder / "done").exists():
+        """The arm's answers, where they are not there; tasks with settings of their own in a call of their own."""
+        arm, wanted = self.ladder.arms[name], self.asked(name)
+        missing = {task: n for task, n in wanted.items() if self._answered(name, task) < n}
+        if not missing:
             return
-        checkpoint = self.checkpoint(arm)
-        samples = {task: list(range(min(arm.limit or most, most))) for task, most in self.ladder.tasks.items()}
-        flags = ["--samples", msgspec.json.encode(samples).decode(), "--output_path", str(folder)]
-        flags += ["--tasks", ",".join(samples), *(("--data-dir", str(self.data_dir)) if self.data_dir else ())]
-        started = time.monotonic()
-        with serving(arm, checkpoint, self.out / name) as (python, model):
-            command = [python, "-m", "lm_eval_fr", "run", *model, *flags]
-            log = self.out / name / "run.log"
-            with log.open("wb") as out:
-                code = subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, timeout=ARM_LIMIT).returncode
-        if code:
-            raise ArmError(f"the arm {name} stopped", where=log, remedy="read its last lines and run again to resume")
-        (folder / "done").write_text(f"{time.monotonic() - started:.0f} seconds\n")
+        with serving(arm.engine, self.checkpoint(arm), self.out / name, self.processes) as command:
+            for length in dict.fromkeys(self.ladder.tasks[task].max_gen_toks for task in missing):
+                samples = {t: list(range(n)) for t, n in missing.items() if self.ladder.tasks[t].max_gen_toks == length}
+                flags = ["--samples", json.dumps(samples), "--tasks", ",".join(samples)]
+                flags += ["--output_path", str(self.run_of(name))]
+                flags += [] if length is None else ["--gen_kwargs", json.dumps({"max_gen_toks": length})]
+                flags += ["--data-dir", str(self.data_dir)] if self.data_dir else []
+                self.processes.run([*command, *flags], self.out / name / "run.log", ARM_LIMIT)
 
-    def compare(self, name: str) -> dict[str, Any]:
-        """The arm against the reference: compare.json as it is."""
-        reference = self.out / self.ladder.reference / "run"
-        margins = [part for task, margin in self.ladder.margins.items() for part in ("--margin", f"{task}={margin}")]
-        files = [part for kind in ("json", "markdown", "html") for part in (f"--{kind}", str(self._file(name, kind)))]
-        allow = ["--allow", "documents"] if self.ladder.arms[name].limit else []
-        command = [sys.executable, "-m", "lm_eval_fr", "compare", str(self.out / name / "run"), str(reference)]
-        done = subprocess.run([*command, *margins, *files, *allow, "--quiet"], cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            raise ArmError(f"{name}: {done.stderr.strip().splitlines()[-1]}", where=self.out / name)
-        found = read_json(self._file(name, "json"))
-        return dict(found)
+    def run_of(self, name: str) -> Path:
+        return self.out / name / "run"
 
-    def _file(self, name: str, kind: str) -> Path:
-        ending = {"json": "compare.json", "markdown": "report.md", "html": "report.html"}
-        return self.out / name / ending[kind]
-
-
-@contextlib.contextmanager
-def serving(arm: ArmOfLadder, checkpoint: Path, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The Python that runs the arm, and the flags that name its model; a server lives as long as the context."""
-    if arm.engine != "llama.cpp":
-        arguments: dict[str, Any] = {"pretrained": str(checkpoint), "dtype": "bfloat16"}
-        if arm.engine == "vllm":
-            arguments |= {"enforce_eager": True, "max_model_len": 4096, "gpu_memory_utilization": 0.3}
-        model = ["--model", arm.engine, "--model_args", msgspec.json.encode(arguments).decode()]
-        yield environment_of(arm.engine), model
-        return
-    port = _free_port()
-    command = [sys.executable, str(ROOT / "scripts/serve_gguf.py"), str(checkpoint), "--port", str(port)]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--name", checkpoint.stem], stdout=log, stderr=log)
-    try:
-        _wait_until_healthy(process, port, folder / "server.log")
-        url = f"http://127.0.0.1:{port}/v1/completions"
-        arguments = {"model": checkpoint.stem, "base_url": url, "tokenized_requests": False, "tokenizer_backend": None}
-        yield sys.executable, ["--model", "local-completions", "--model_args", msgspec.json.encode(arguments).decode()]
-    finally:
-        process.terminate()
+    def _answered(self, name: str, task: str) -> int:
+        """How many documents of the task are in the arm's run."""
         try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            log = find_run(self.run_of(name), tasks=[task]).tasks[task]
+        except InputError:
+            return 0
+        return sum(file.documents or 0 for file in log.files)
+
+    def compare(self, name: str, reference: str, tasks: Sequence[str], *, claims: bool = True) -> Comparison:
+        """Two arms on the tasks that both answered; with the ladder's margins and the noise floor, if it claims."""
+        fewer = any(self.asked(name)[task] != self.asked(reference)[task] for task in tasks)
+        rerun = self.ladder.rerun if claims and name != self.ladder.rerun else None
+        return lm_eval_fr.compare(
+            self.run_of(name),
+            self.run_of(reference),
+            tasks=list(tasks),
+            margins=self.ladder.margins if claims else None,
+            reference_rerun=None if rerun is None else self.run_of(rerun),
+            allow=["documents"] if fewer else [],
+            command=f"python -m scripts.ladder ({name} against {reference})",
+        )
+
+    def report(self, name: str) -> Comparison:
+        """The arm against the reference, also as files beside its run."""
+        reference = self.ladder.reference
+        found = self.compare(name, reference, [t for t in self.asked(name) if t in self.asked(reference)])
+        write_atomic(self.out / name / "compare.json", found.to_json())
+        write_atomic(self.out / name / "report.md", found.to_markdown())
+        found.to_html(self.out / name / "report.html")
+        return found
+
+    def fidelity(self, names: Sequence[str]) -> dict[str, Fidelity]:
+        """How far each arm's next-token probabilities are from the reference's, both on vLLM."""
+        given = self.ladder.fidelity
+        kept = {name: self.out / name / "fidelity" for name in names}
+        missing = [name for name, folder in kept.items() if not (folder / "fidelity.json").is_file()]
+        if given is not None and missing:
+            texts = self._texts(given)
+            models = {name: self.folder(self.ladder.arms[name]) for name in (self.ladder.reference, *missing)}
+            log = self.out / self.ladder.reference / "vllm.log"
+            with scoring(models[self.ladder.reference], self.ladder.reference, log, self.processes) as reference:
+                for name in missing:
+                    with scoring(models[name], name, self.out / name / "vllm.log", self.processes) as candidate:
+                        lm_eval_fr.fidelity(candidate, reference, texts=texts, out=kept[name], rerun=True)
+        return {name: read_fidelity(folder / "fidelity.json") for name, folder in kept.items()}
+
+    def _texts(self, given: FidelityOfLadder) -> Path:
+        path = self.out / "texts.jsonl"
+        articles = (plan_path().parent / "data" / "analysis_fr.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in articles[: given.texts]]
+        cut = [{"id": row["id"], "text": row["text"][: given.characters]} for row in rows]
+        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in cut))
+        return path
 
 
-def environment_of(engine: str) -> str:
-    """The Python of the environment that `make e2e` builds for this engine."""
-    python = ROOT / {"hf": ".venv-nvfp4", "vllm": ".venv-vllm"}[engine] / "bin" / "python"
-    if not python.exists():
-        build = f"python tests/e2e/environments.py {'vllm' if engine == 'vllm' else 'nvfp4'}"
-        raise UsageError(f"no environment for {engine}", where=python.parents[1], remedy=f"build it: {build}")
-    return str(python)
+def run_ladder(study: Study, only: Sequence[str]) -> str:
+    """Everything that is not done yet, then the tables. Returns them as text."""
+    ladder = study.ladder
+    if unknown := [name for name in only if name not in ladder.arms]:
+        remedy = nearest(unknown[0], ladder.arms) or REMEDY
+        raise UsageError(f"no arm is called {unknown[0]!r}", where="--only", remedy=remedy)
+    chosen = [name for name in ladder.arms if name in {ladder.reference, ladder.rerun, *(only or ladder.arms)}]
+    scored = [name for name in (ladder.fidelity.arms if ladder.fidelity else ()) if name in chosen]
+    for engine in (*(ladder.arms[name].engine for name in chosen), *(("vllm",) if scored else ())):
+        python_of(engine)  # before hours are spent
+    try:
+        for arm in (ladder.arms[name] for name in chosen):  # one after another: arms may share a checkpoint
+            study.checkpoint(arm)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for name, _ in zip(chosen, pool.map(study.answer, chosen), strict=True):
+                    print(f"{name}: answered", file=sys.stderr, flush=True)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                study.processes.end()
+                raise
+        fidelity = study.fidelity(scored)
+    finally:
+        study.processes.end()
+    return write_report(study, chosen, fidelity)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    ends = time.monotonic() + START_LIMIT
-    while time.monotonic() < ends and process.poll() is None:
-        with (
-            contextlib.suppress(urllib.error.URLError, OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as reply,
-        ):
-            if reply.status == 200:
-                return
-        time.sleep(0.5)
-    raise ArmError("the server did not come up", where=log, remedy="read its last lines")
-
-
-def read_ladder(path: Path) -> Ladder:
-    """Raises InputError."""
-    ladder = convert(read_yaml(path, remedy=REMEDY), Ladder, what="ladder", where=path, remedy=REMEDY)
-    if ladder.model not in MODELS:
-        raise InputError(f"no model is called {ladder.model!r}", where=path, remedy=f"choose from {', '.join(MODELS)}")
-    if ladder.reference not in ladder.arms:
-        raise InputError(f"no arm is called {ladder.reference!r}", where=path, remedy=REMEDY)
-    for name, arm in ladder.arms.items():
-        if arm.values not in VALUES:
-            known = ", ".join(VALUES)
-            raise InputError(f"{name}: unknown values {arm.values!r}", where=path, remedy=f"choose from {known}")
-    return ladder
-
-
-def table(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: a row an arm and task, in the ladder's order."""
-    lines = [
-        "| arm | task | n | candidate | reference | difference | 95 % interval | verdict |",
-        "|---|---|" + "--:|" * 5 + "---|",
+def write_report(study: Study, chosen: Sequence[str], fidelity: dict[str, Fidelity]) -> str:
+    ladder = study.ladder
+    whole = ladder.arms[ladder.reference].values
+    rungs = [
+        Rung(
+            name=name,
+            damage=described(study.checkpoint(arm)),
+            same_weights=arm.values == whole,
+            report=study.report(name),
+            fidelity=fidelity.get(name),
+        )
+        for name, arm in ladder.arms.items()
+        if name in chosen and name != ladder.reference
     ]
-    for name, report in found.items():
-        for row in report["tasks"]:
-            cells = [name, row["task"], row["n"], *(_points(row[key]) for key in ("candidate_mean", "reference_mean"))]
-            interval = f"[{_points(row['ci_low'], sign=True)}, {_points(row['ci_high'], sign=True)}]"
-            cells += [_points(row["difference"], sign=True), interval, str(row["verdict"]).replace("_", "-")]
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
 
+    def step(lower: str, upper: str, task: str) -> Comparison:
+        return study.compare(lower, upper, [task], claims=False)
 
-def _points(value: float | None, *, sign: bool = False) -> str:
-    return "unknown" if value is None else f"{100 * value:{'+' if sign else ''}.1f}"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy="--help lists the flags")
+    climbed = Climbed(tuple(rungs), step)
+    sections = sections_of(climbed)
+    title = f"A ladder of known damage: {ladder.model}"
+    drawn = "".join(f"\n```text\n{drawing}\n```\n" for drawing in drawings(climbed))
+    write_atomic(study.out / "ladder.md", markdown_writer.render(sections) + drawn)
+    write_atomic(study.out / "ladder.html", html_writer.render_sections(title, sections))
+    return text_writer.render(sections)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("ladder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("study-out"))
     parser.add_argument("--data-dir", type=Path, help="instead of the hub")
     parser.add_argument("--only", action="append", metavar="ARM", help="this arm and the reference (several: repeat)")
-    try:
-        arguments = parser.parse_args(argv)
-        ladder = read_ladder(arguments.ladder)
-        data_dir = arguments.data_dir.resolve() if arguments.data_dir else None
-        study = Study(ladder, arguments.out.resolve(), data_dir)
-        run_ladder(study, arguments.only or list(ladder.arms))
-    except LmEvalFrError as error:
-        print(f"ladder: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("ladder: interrupted; the same command resumes", file=sys.stderr)
-        return 130
-    return 0
 
+    def work() -> None:
+        given = parser.parse_args(argv)
+        data_dir = given.data_dir.resolve() if given.data_dir else None
+        study = Study(read_ladder(given.ladder), given.out.resolve(), data_dir)
+        print(run_ladder(study, given.only or []))
 
-def run_ladder(study: Study, names: Sequence[str]) -> None:
-    if unknown := [name for name in names if name not in study.ladder.arms]:
-        raise UsageError(f"no arm is called {unknown[0]!r}", where="--only", remedy=REMEDY)
-    wanted = list(dict.fromkeys([study.ladder.reference, *names]))
-    for name in wanted:  # one after another: arms may share a checkpoint
-        study.checkpoint(study.ladder.arms[name])
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for name, _ in zip(wanted, pool.map(study.answer, wanted), strict=True):
-            print(f"{name}: answered", file=sys.stderr, flush=True)
-    found = {name: study.compare(name) for name in wanted if name != study.ladder.reference}
-    (study.out / "ladder.md").write_text(table(found), encoding="utf-8")
-    print(table(found))
+    return run_script("ladder", work, interrupted="interrupted; the same command resumes")
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     sys.exit(main())

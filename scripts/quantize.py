@@ -12,42 +12,39 @@ Needs `pip install 'lm-eval-fr[quantize]'`. A GPU is used where there is one.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint
-from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.script import run_script, script_parser
 
 if TYPE_CHECKING:
     import datasets
 
 SCHEMES = ("NVFP4", "NVFP4A16")
+NEEDS = ("torch", "transformers", "llmcompressor")
 # The output projection stays whole, as in the checkpoints that vendors publish; so do routers, whose rounding would
 # send tokens to other experts.
 IGNORE = ("lm_head", "re:.*mlp.gate$", "re:.*router.*")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"quantize: {message} (--help lists the flags)", file=sys.stderr)
-        sys.exit(2)
-
-
 def main(argv: list[str] | None = None) -> int:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("out", type=Path)
     parser.add_argument("--scheme", choices=SCHEMES, default="NVFP4A16")
     parser.add_argument("--calibration", type=Path, help="JSONL with a `text` column, or plain text")
     parser.add_argument("--samples", type=int, default=256, help="calibration texts at most (default 256)")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens of each at most (default 2048)")
-    arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
+        arguments = parser.parse_args(argv)
         seconds = quantize(
             arguments.model,
             arguments.out,
@@ -56,11 +53,9 @@ def main(argv: list[str] | None = None) -> int:
             samples=arguments.samples,
             tokens=arguments.tokens,
         )
-    except LmEvalFrError as error:
-        print(f"quantize: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{arguments.out}: {arguments.scheme}, {seconds:.0f} s")
-    return 0
+        print(f"{arguments.out}: {arguments.scheme}, {seconds:.0f} s")
+
+    return run_script("quantize", work)
 
 
 def quantize(
@@ -76,6 +71,8 @@ def quantize(
         raise UsageError("exists already", where=out, remedy="give a new folder")
     texts = list(calibration_texts(calibration, samples)) if scheme == "NVFP4" else []
     check_checkpoint(model)
+    if missing := [name for name in NEEDS if find_spec(name) is None]:
+        raise UsageError(f"{missing[0]} is not installed", remedy="pip install 'lm-eval-fr[quantize]'")
     started = time.monotonic()
     loaded, tokenizer = _load(model)
     _compress(loaded, tokenizer, scheme, texts, tokens)

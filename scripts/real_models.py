@@ -12,7 +12,6 @@ publisher's own. A file that is there is not fetched again. `--bf16` needs torch
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import subprocess
 import sys
@@ -21,9 +20,9 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from lm_eval_fr.errors import InputError, LmEvalFrError, UsageError
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.script import run_script, script_parser
 
 DOWNLOAD_LIMIT = 600.0  # seconds a package may take
 
@@ -119,17 +118,13 @@ def convert_to_bf16(gguf: Path, out: Path) -> Path:
     return out
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy="--help lists the models and flags")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, remedy="--help lists the models and flags")
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="*", help=f"{' or '.join(MODELS)} (default: both)")
     parser.add_argument("--bf16", action="store_true", help="also write a bfloat16 folder for transformers and vLLM")
-    try:
+
+    def work() -> None:
         arguments = parser.parse_args(argv)
         for name in arguments.models or MODELS:
             if name not in MODELS:
@@ -139,10 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(file, flush=True)
             if arguments.bf16:
                 print(convert_to_bf16(file, arguments.folder / f"{name}-bf16"), flush=True)
-    except LmEvalFrError as error:
-        print(f"real_models: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+
+    return run_script("real_models", work)
 
 
 if __name__ == "__main__":

@@ -27,22 +27,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from lm_eval_fr.arms.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.arms.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
 from lm_eval_fr.check.probe import Encoding, Reply, encoding, question
-from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError
+from lm_eval_fr.errors import ArmError, InputError, UsageError
 from lm_eval_fr.io.http import CallFailed, Server, ask
 from lm_eval_fr.io.redaction import key_from
+from lm_eval_fr.io.script import run_script, script_parser
 
 QUESTION = "Quelle est la capitale de la France ? Réponds en un seul mot."
 EXPECTED = "paris"
 READY_LIMIT = 3600.0  # seconds; 70 GB of weights from a slow disk, and kernels to compile
 STOP_LIMIT = 30.0
 SAY_EVERY = 30.0
-INTERRUPTED = 130
 
 # What vLLM's recipe for the model says, and reasoning off: an arm that reasons is not compared with one that does not.
 MISTRAL_SMALL_4 = (
@@ -82,14 +81,8 @@ class Launch:
         return f"http://127.0.0.1:{self.port}/v1/chat/completions"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy="vLLM's own flags follow `--`; --help lists ours")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    def work() -> None:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         launch = plan_launch(arguments)
         for note in launch.notes:
@@ -97,17 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(shlex.join(launch.command), flush=True)
         if not arguments.print:
             serve(launch, log=arguments.log, manifest=arguments.manifest, limit=arguments.wait, once=arguments.once)
-    except LmEvalFrError as error:
-        _say(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
-    return 0
+
+    return run_script("serve", work)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__, remedy="vLLM's own flags follow `--`; --help lists ours")
     parser.add_argument("model", help="a local folder or a hub id")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
@@ -411,10 +399,6 @@ def _how_to_run(launch: Launch, manifest: Path) -> str:
     settings = shlex.quote(json.dumps({"base_url": launch.url, "model": launch.served_name, "num_concurrent": 16}))
     rest = f"--manifest {shlex.quote(str(manifest))} --tasks fr_gold"
     return f"lm-eval-fr run --model hosted-chat --model_args {settings} {rest}"
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _say(message: str) -> None:

@@ -16,6 +16,7 @@ from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.io.http import complete_address
 from lm_eval_fr.io.reading import read_json, read_yaml
 from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.io.script import Parser
 
 OUR_MODELS = {
     "fr-baseline": "lm_eval_fr.models.baseline:FrBaseline",
@@ -76,9 +77,9 @@ class ArmCall:
         return arm_key(self.model, self.model_args, self.flags, self.manifest)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy="`lm-eval-fr run --help` lists the flags")
+class _Parser(Parser):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(remedy="`lm-eval-fr run --help` lists the flags", **given)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -34,7 +34,9 @@ class Signs:
     cut_right: str = "►"
 
 
+DRAWN = Signs()
 PLAIN = Signs("-", "[", "]", "o", ":", "|", "<", ">")
+UNPAINTED = painter(False)
 
 
 def render_brief(
@@ -50,7 +52,7 @@ def render_brief(
     end += _cut(wrap(f"{more}: {rest}", columns), REST)
     head = list(_headline(report, columns, paint))
     room = LINES - len(head) - len(end)
-    drawing = _drawing(report, columns, room, paint, PLAIN if plain else Signs())
+    drawing = forest_lines(forest_of(report), columns, room, paint, PLAIN if plain else DRAWN)
     shown = "\n".join([*head, *drawing, *end])
     return shown.translate(_ASCII).encode("ascii", "replace").decode() if plain else shown
 
@@ -66,9 +68,11 @@ def _headline(report: Report, columns: int, paint: Paint) -> Iterator[str]:
     yield from _cut(wrap(w.printable(report.overall.sentence), columns), SENTENCE)
 
 
-def _drawing(report: Report, columns: int, lines_left: int, paint: Paint, signs: Signs) -> list[str]:
-    forest = forest_of(report)
-    claims = _most_telling(forest, lines_left - 1)
+def forest_lines(
+    forest: Forest, columns: int, most: int = LINES, paint: Paint = UNPAINTED, signs: Signs = DRAWN
+) -> list[str]:
+    """The forest drawn in at most `most` lines of `columns` columns; what does not fit is counted."""
+    claims = _most_telling(forest, most - 1)
     if not claims:
         return []
     names = [w.shorten(w.printable(claim.name), NAME if columns >= NARROW else NARROW_NAME) for claim in claims]

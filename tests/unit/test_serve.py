@@ -230,4 +230,4 @@ def test_without_vllm(place: Place) -> None:
     shutil.rmtree(place.bin)
     code, _, err = place.serve(str(make_checkpoint(place.folder / "m")))
     assert code == 2
-    assert only_line(err) == "vLLM is not installed (pip install 'lm-eval-fr[vllm]')"
+    assert only_line(err) == "serve: vLLM is not installed (pip install 'lm-eval-fr[vllm]')"
