@@ -335,6 +335,23 @@ def fidelity(candidate: str, reference: str, **given: Any) -> None:
 
 
 @main.command()
+@click.argument("url", metavar="URL")
+@click.option("--model", help="The model's name there, where it serves several.")
+@click.option("--key-env", metavar="NAME", help="The environment variable that holds the server's key.")
+@o.JSON
+def manifest(url: str, **given: Any) -> None:
+    """Ask a running server which model it serves, how it is quantised, its context and its version.
+
+    \b
+    lm-eval-fr manifest http://127.0.0.1:8080
+    lm-eval-fr manifest http://127.0.0.1:11434 --model llama3.2 --json manifest.json    (for run --manifest)
+    """
+    from lm_eval_fr.arms.server_manifest import manifest_command
+
+    manifest_command(url, **given, show=click.echo, say=say)
+
+
+@main.command()
 @click.argument("comparison", type=o.EXISTING, metavar="COMPARE.json|STUDY")
 def card(comparison: Path) -> None:
     """Print a comparison as part of a model card: `model-index` YAML and a Markdown table.

@@ -15,6 +15,7 @@ from lm_eval_fr.arms.cache import AnswerCache, context_of
 from lm_eval_fr.arms.checkpoint import Checkpoint
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.arms.manifest import read_manifest
+from lm_eval_fr.arms.server_manifest import ServedModel
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import atomic_file, write_atomic
 
@@ -57,6 +58,7 @@ def leave_records(
     outcome: RunOutcome,
     call: ArmCall,
     checkpoint: Checkpoint | None,
+    served: ServedModel | None,
     cache: AnswerCache,
     started: float,
     argv: Sequence[str],
@@ -89,7 +91,7 @@ def leave_records(
         "answers_kept": outcome.kept,
         "answers_asked": outcome.asked,
         "cache": str(outcome.cache),
-        "manifest": read_manifest(call.manifest) if call.manifest else None,
+        "manifest": read_manifest(call.manifest) if call.manifest else served.fields() if served else None,
         "checkpoint": checkpoint.facts() if checkpoint else None,
         "sent": _sent(outcome, cache),
     }

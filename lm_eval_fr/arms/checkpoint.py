@@ -232,13 +232,13 @@ def _revision(folder: Path) -> str:
     for path in sorted(folder.iterdir()):
         if path.suffix in (".safetensors", ".bin"):
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-            digest.update(_first_and_last(path))
+            digest.update(first_and_last(path))
         elif path.name in ("config.json", "params.json", "tokenizer.json", "tekken.json"):
             digest.update(path.read_bytes())
     return f"files:{digest.hexdigest()[:16]}"
 
 
-def _first_and_last(path: Path, span: int = 1 << 16) -> bytes:
+def first_and_last(path: Path, span: int = 1 << 16) -> bytes:
     with path.open("rb") as file:
         start = file.read(span)
         file.seek(max(0, os.fstat(file.fileno()).st_size - span))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from lm_eval_fr.arms.flags import PATHS, ArmCall
+from lm_eval_fr.arms.server_manifest import served_here
 from lm_eval_fr.errors import ArmError, UsageError, nearest
 from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
 from lm_eval_fr.io.redaction import key_from
@@ -100,8 +101,9 @@ def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
     rows = content.get("data") if isinstance(content, dict) else None
     served = [row for row in rows or () if isinstance(row, dict) and row.get("id") == endpoint.model]
     sizes = [row[key] for row in served for key in CONTEXT_KEYS if type(row.get(key)) is int]
-    if sizes:
-        call.flags.metadata = {**call.flags.metadata, "max_model_len": sizes[0]}
+    found = None if sizes else served_here(endpoint.server, endpoint.model)
+    if size := sizes[0] if sizes else found and found.max_model_len:
+        call.flags.metadata = {**call.flags.metadata, "max_model_len": size}
 
 
 def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> Answer | None:

@@ -21,12 +21,13 @@ from typing import Any
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
 from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
-from lm_eval_fr.arms.endpoint import check_endpoint, endpoint_of, note_context
+from lm_eval_fr.arms.endpoint import Endpoint, check_endpoint, endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, check_shots, locate_tasks
 from lm_eval_fr.arms.score_table import score_table
+from lm_eval_fr.arms.server_manifest import ServedModel, hold_to_earlier, served_here
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor
@@ -78,6 +79,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
         for note in (*call.notes, *(check_endpoint(endpoint) if endpoint else ())):
             say(note)
         note_context(call, endpoint)
+        served = _served(call, endpoint, say)
         if source.builtins:
             say("indexing lm-eval's built-in tasks as well: about half a minute")
         cache = _execute(call, source, say, redactor)
@@ -86,11 +88,21 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
     results, samples = written(call, started)
     seconds = time.time() - started
     outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-    leave_records(outcome, call, checkpoint, cache, started, argv)
+    leave_records(outcome, call, checkpoint, served, cache, started, argv)
     for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
         if redactor.scrub_file(path):
             say(f"a key was taken out of {path}")
     return outcome
+
+
+def _served(call: ArmCall, endpoint: Endpoint | None, say: Callable[[str], None]) -> ServedModel | None:
+    """What the server says of itself, unless a manifest was given or it is on another machine. Raises ArmError where
+    answers of something else are there already."""
+    if endpoint is None or call.manifest is not None or (found := served_here(endpoint.server, endpoint.model)) is None:
+        return None
+    hold_to_earlier(found, call.output / "cache" / f"{call.key}.served.json")
+    say(f"the server says: {found} (asked {', '.join(found.start.asked)}; --manifest FILE says more)")
+    return found
 
 
 def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], redactor: Redactor) -> AnswerCache:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.log_cautions import log_cautions
@@ -129,14 +130,21 @@ def _unjudged(tasks: Sequence[PairedTask], judge: JudgeResult | None) -> Iterato
 
 def _precision(pairing: Pairing) -> Iterator[Caution]:
     for role, run in (("reference", pairing.reference), ("candidate", pairing.candidate)):
-        known = any(name.startswith("manifest.") for name in run.settings)
-        if run.source.lower().startswith(LOCAL_SOURCES) or known:
+        if run.source.lower().startswith(LOCAL_SOURCES) or _is_disclosed(run.settings):
             continue
         text = (
             f"The precision behind the {role} ({run.model}, through {run.source}) is undisclosed: the difference is "
             "that of two services, and not of quantisation alone."
         )
         yield Caution(kind="precision", text=text)
+
+
+def _is_disclosed(settings: Mapping[str, Any]) -> bool:
+    """By a manifest that has a word on it; one written by hand for another engine may call it anything."""
+    manifest = {name.removeprefix("manifest."): value for name, value in settings.items() if "manifest." in name}
+    words = ("quantization", "engine_quantization", "dtype")
+    known = any(manifest.get(name) is not None for name in words)
+    return known or (bool(manifest) and not set(words) & set(manifest))
 
 
 def _served(pairing: Pairing) -> Iterator[Caution]:

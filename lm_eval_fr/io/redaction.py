@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.errors import LmEvalFrError, UsageError
 
 MASK = "[redacted]"
 KEY_NAME = re.compile(r"(?:^|_)(?:API_?KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
@@ -49,6 +49,14 @@ def key_from(variable: str | None) -> str:
     key = os.environ.get(variable, "").strip() if variable else ""
     if is_secret(key):
         _learned[key] = None
+    return key
+
+
+def required_key(variable: str | None, flag: str = "--key-env") -> str:
+    """The key in the variable that `flag` names, "" where it names none. Raises UsageError where there is none."""
+    key = key_from(variable)
+    if variable and not key:
+        raise UsageError(f"the environment variable {variable} is empty", where=flag, remedy=f"export {variable}=...")
     return key
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from lm_eval_fr.arms.harness import RunOutcome, run_arm
 from lm_eval_fr.errors import ArmError, InputError, Unfinished, UsageError
@@ -71,6 +72,26 @@ def test_an_arm_is_run_logged_and_described(fake_server: Start, tmp_path: Path, 
     about = json.loads(next(outcome.folder.glob("arm_*.json")).read_text(encoding="utf-8"))
     assert (about["answers_asked"], about["manifest"]) == (12, None)
     assert len(said) == 1  # what was added: text requests, or the chat template
+
+
+def test_a_server_of_this_machine_describes_itself(tmp_path: Path) -> None:
+    stored = {"model_ftype": "Q8_0"}
+
+    async def props(request: web.Request) -> web.Response:
+        return web.json_response({"default_generation_settings": {"n_ctx": 512}, "model_path": "/m.gguf", **stored})
+
+    said: list[str] = []
+    with FakeOpenAI("Paris").mount(web.get("/props", props)) as server:
+        argv = flags(server, tmp_path, "--limit", "2")
+        outcome = run_arm(argv, say=said.append)
+        about = json.loads(next(outcome.folder.glob("arm_*.json")).read_text(encoding="utf-8"))
+        assert (about["manifest"]["engine"], about["manifest"]["quantization"]) == ("llama.cpp", "Q8_0")
+        (line,) = [line for line in said if line.startswith("the server says")]
+        assert "fake-model on llama.cpp: Q8_0, context 512 (asked /v1/models, /props" in line
+        stored["model_ftype"] = "Q4_0"
+        with pytest.raises(ArmError, match="quantization was Q8_0, is Q4_0"):
+            run_arm(argv)
+        assert run_arm(flags(server, tmp_path / "other", "--limit", "2")).asked == server.count - 2 == 2
 
 
 def test_kill_and_resume_asks_nothing_twice(fake_server: Start, tmp_path: Path) -> None:

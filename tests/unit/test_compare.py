@@ -516,6 +516,29 @@ def test_what_a_manifest_says_of_its_server(
     every_format(report)
 
 
+@pytest.mark.parametrize(
+    ("manifest", "disclosed"),
+    [
+        ({"engine": "tensorrt-llm", "quantization": None, "engine_quantization": None, "dtype": None}, False),
+        ({"engine": "ollama", "quantization": "Q4_K_M", "dtype": None}, True),
+        ({"engine": "sglang", "quantization": None, "engine_quantization": "fp8"}, True),
+        ({"anything": "by hand"}, True),
+    ],
+)
+def test_a_manifest_without_a_word_on_precision_discloses_none(
+    tmp_path: Path, manifest: dict[str, Any], disclosed: bool
+) -> None:
+    runs = []
+    for arm, one in zip("cr", flips(20, 1, 1), strict=True):
+        folder = make_run(tmp_path / arm, plain_task("piaf_fr", one), model=f"org/{arm}", form="raw")
+        (results,) = folder.glob("results_*.json")
+        about = results.with_name(results.name.replace("results_", "arm_"))
+        about.write_text(json.dumps({"manifest": manifest}))
+        runs.append(find_run(folder))
+    report = compare(pair_runs(*runs))
+    assert ("precision" in [caution.kind for caution in report.warnings]) is not disclosed
+
+
 def test_arms_get_names_that_tell_them_apart(tmp_path: Path) -> None:
     scores = flips(10, 1, 1)
     runs = [

@@ -12,7 +12,7 @@ import msgspec
 
 from lm_eval_fr.errors import ArmError, UsageError
 from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, ask, check_address, complete_address
-from lm_eval_fr.io.redaction import key_from
+from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.io.retry import RetryPolicy
 
@@ -60,10 +60,7 @@ class GaveUp(Exception):
 def find_arm(role: Literal["candidate", "reference"], url: str, model: str | None, key_env: str | None) -> Arm:
     """The arm behind `url`, with the model that it serves. Raises UsageError and ArmError."""
     address = complete_address(re.sub(r"/(chat/)?completions$", "", check_address(url, f"the {role}'s address")))
-    key = key_from(key_env)
-    if key_env and not key:
-        raise UsageError(f"the environment variable {key_env} is empty", where="--key-env", remedy=f"export {key_env}=")
-    server = Server(address, key)
+    server = Server(address, required_key(key_env))
     if model:
         return Arm(role, server, model)
     try:

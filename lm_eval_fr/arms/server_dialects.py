@@ -1,0 +1,206 @@
+"""What each engine tells of the model that it serves, beside the OpenAI protocol that all of them speak.
+
+    llama.cpp      /props: model_path, model_ftype, n_ctx, chat_template, build_info
+    vLLM           /version; /v1/models: root, max_model_len
+    SGLang         /server_info (once /get_server_info): its arguments, its keys among them, and its version
+    TensorRT-LLM   /version
+    Ollama         /api/version, /api/show, /api/tags, /api/ps
+    LM Studio      /api/v1/models (0.4), /api/v0/models (before)
+
+A server may answer anything to anything (LM Studio answers 200 to every path), so an engine is known by the fields of
+its reply; only the fields named here are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from lm_eval_fr.arms.checkpoint import DAMAGE
+from lm_eval_fr.arms.gguf_header import FILE_TYPES, WHOLE, stored_as
+from lm_eval_fr.io.clean import one_line
+
+MOST_TOKENS = 10**9
+Ask = Callable[..., Mapping[str, Any]]
+"""ask(path, body=None): the JSON object that the server answers, {} where it answers none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What an engine says; None for what it does not. files: where its weights are, as it names them."""
+
+    engine: str
+    engine_version: str | None = None
+    quantization: str | None = None
+    engine_quantization: str | None = None
+    dtype: str | None = None
+    kv_cache_dtype: str | None = None
+    max_model_len: int | None = None
+    revision: str | None = None
+    chat_template: str | None = None
+    files: str | None = None
+
+
+def llama_cpp(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    props = ask("/props")
+    if props.get("role") == "router":
+        props = ask(f"/props?model={quote(name, safe='')}")
+    settings = _inner(props, "default_generation_settings")
+    if not ("model_path" in props or "n_ctx" in settings):
+        return None
+    quantization, dtype = _gguf_words(_text(props, "model_ftype") or _text(_inner(row, "meta"), "ftype"))
+    return Told(
+        engine="llama.cpp",
+        engine_version=_text(props, "build_info"),
+        quantization=quantization,
+        dtype=dtype,
+        max_model_len=_tokens(settings, "n_ctx"),
+        chat_template=_text(props, "chat_template", most=None),
+        files=_text(props, "model_path", most=None),
+    )
+
+
+def sglang(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    info = ask("/server_info") or ask("/get_server_info")
+    arguments = _inner(info, "server_args") or info
+    path = _text(arguments, "model_path", most=None)
+    if path is None:
+        path = _text(ask("/model_info") or ask("/get_model_info"), "model_path", most=None)
+    if path is None:
+        return None
+    return Told(
+        engine="sglang",
+        engine_version=_text(info, "version"),
+        engine_quantization=_text(arguments, "quantization"),
+        dtype=_chosen(arguments, "dtype"),
+        kv_cache_dtype=_text(arguments, "kv_cache_dtype"),
+        max_model_len=_tokens(row, "max_model_len") or _tokens(arguments, "context_length"),
+        revision=_text(arguments, "revision"),
+        files=path,
+    )
+
+
+def vllm(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    if row.get("owned_by") != "vllm":
+        return None
+    return Told(
+        engine="vllm",
+        engine_version=_text(ask("/version"), "version"),
+        max_model_len=_tokens(row, "max_model_len"),
+        files=_text(row, "root", most=None),
+    )
+
+
+def tensorrt_llm(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    if row.get("owned_by") != "tensorrt_llm":
+        return None
+    version = _text(ask("/version"), "version")
+    return Told(engine="tensorrt-llm", engine_version=version, files=_text(row, "id", most=None))
+
+
+def ollama(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    shown = ask("/api/show", {"model": name})
+    details, metadata = _inner(shown, "details"), _inner(shown, "model_info")
+    if not details:
+        return None
+    quantization, dtype = _gguf_words(_text(details, "quantization_level"))
+    if isinstance(damage := metadata.get(f"{DAMAGE}.description"), str):
+        quantization, dtype = stored_as(metadata.get("general.file_type"), damage)
+    return Told(
+        engine="ollama",
+        engine_version=_text(ask("/api/version"), "version"),
+        quantization=quantization,
+        dtype=dtype,
+        # of what is loaded: the model's own length is not what Ollama gives it
+        max_model_len=_tokens(_ollama_row(ask("/api/ps"), name), "context_length"),
+        revision=_text(_ollama_row(ask("/api/tags"), name), "digest"),
+        chat_template=_text(shown, "template", most=None),
+    )
+
+
+def _ollama_row(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    return next((row for row in rows_of(content, "models") if row.get("name") == full), {})
+
+
+def lm_studio(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    for model in rows_of(ask("/api/v1/models"), "models"):
+        loaded = {str(one.get("id")): _inner(one, "config") for one in rows_of(model, "loaded_instances")}
+        if name in loaded or name == model.get("key"):
+            running = loaded.get(name) or next(iter(loaded.values()), {})
+            return _of_lm_studio(_text(_inner(model, "quantization"), "name"), _tokens(running, "context_length"))
+    for model in rows_of(ask("/api/v0/models"), "data"):
+        if name == model.get("id") and "quantization" in model:
+            return _of_lm_studio(_text(model, "quantization"), _tokens(model, "loaded_context_length"))
+    return None
+
+
+def _of_lm_studio(stored: str | None, context: int | None) -> Told:
+    quantization, dtype = _gguf_words(stored)
+    return Told(engine="lm-studio", quantization=quantization, dtype=dtype, max_model_len=context)
+
+
+Dialect = Callable[[Ask, str, Mapping[str, Any]], Told | None]
+# By what the list of models calls their owner; Ollama's and LM Studio's do not name their engine there.
+BY_OWNER: Mapping[str, Dialect] = {
+    "llamacpp": llama_cpp,
+    "vllm": vllm,
+    "sglang": sglang,
+    "tensorrt_llm": tensorrt_llm,
+    "library": ollama,
+    "organization_owner": lm_studio,
+}
+
+
+def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+    """The first engine that knows itself. row: the model's in the list of models, {} where there is none."""
+    likely = BY_OWNER.get(str(row.get("owned_by")))
+    order = (likely, *(dialect for dialect in BY_OWNER.values() if dialect is not likely))
+    return next((told for dialect in order if dialect and (told := dialect(ask, name, row))), None)
+
+
+def rows_of(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    rows = content.get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def template_sha256(template: str | None) -> str | None:
+    return None if template is None else hashlib.sha256(template.encode("utf-8", "replace")).hexdigest()
+
+
+def _gguf_words(stored: str | None) -> tuple[str | None, str | None]:
+    """(quantization, dtype) from an engine's word for it: "Q4_K - Medium", "all F32", "BF16", "4bit"."""
+    if stored is None:
+        return None, None
+    words = stored.removeprefix("all ").removeprefix("mostly ").removesuffix(" (guessed)").strip()
+    dtype = {"F32": WHOLE[0], "F16": WHOLE[1], "BF16": WHOLE[32], "FP16": WHOLE[1], "FP32": WHOLE[0]}.get(words.upper())
+    kind, dash, size = words.partition(" - ")
+    short = f"{kind}_{size[:1]}" if dash else words
+    return ("none" if dtype else short if short in FILE_TYPES.values() else words), dtype
+
+
+def _chosen(content: Mapping[str, Any], name: str) -> str | None:
+    """A setting, unless the engine was left to choose it."""
+    value = _text(content, name)
+    return None if value == "auto" else value
+
+
+def _inner(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = content.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(content: Mapping[str, Any], name: str, most: int | None = 200) -> str | None:
+    """most: characters, of one printable line; None for a value that is not shown as it is."""
+    value = content.get(name)
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return value if most is None else one_line(value, most)
+
+
+def _tokens(content: Mapping[str, Any], name: str) -> int | None:
+    value = content.get(name)
+    return value if type(value) is int and 0 < value <= MOST_TOKENS else None

@@ -1,0 +1,244 @@
+"""Asks a running server what it serves: `lm-eval-fr manifest URL`, and every run against a server on this machine.
+
+No redirect is followed, bodies are bounded, and the key goes to the server's own host alone (io.http). Files that a
+server of this machine names are looked into for what the server does not say; those that another machine names are
+not: a name there means nothing here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint
+from lm_eval_fr.arms.gguf_header import describe_gguf, is_gguf
+from lm_eval_fr.arms.manifest import START
+from lm_eval_fr.arms.server_dialects import Told, rows_of, template_sha256, told_by
+from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError, nearest
+from lm_eval_fr.io.clean import one_line
+from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.io.http import CallFailed, Server, ask, check_address, complete_address, is_loopback, shown_address
+from lm_eval_fr.io.reading import read_json
+from lm_eval_fr.io.redaction import required_key
+from lm_eval_fr.report.destinations import Destinations, Show, deliver
+
+ASK_LIMIT = 5.0  # seconds a question
+MOST_REPLY = 4 << 20
+REMEDY = "give the address that answers /v1/models, e.g. http://127.0.0.1:8080/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedStart:
+    """What differs between two starts of the same server. asked: the paths that brought an answer."""
+
+    made: str
+    base_url: str
+    asked: tuple[str, ...]
+    files: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """A running server's model, in the words of `manifest.Manifest`; None for what is not known.
+
+    quantization: what the weights are stored as, "none" for whole ones. engine_quantization: what the engine was told
+    to round them to while it loaded. max_model_len: tokens a request may hold as the server runs now.
+    """
+
+    engine: str | None
+    engine_version: str | None
+    model: str | None
+    served_name: str
+    revision: str | None
+    quantization: str | None
+    engine_quantization: str | None
+    dtype: str | None
+    kv_cache_dtype: str | None
+    max_model_len: int | None
+    chat_template_sha256: str | None
+    start: AskedStart
+
+    def fields(self) -> dict[str, Any]:
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        """One line: what is known, or that it is not."""
+        engine = " ".join(filter(None, (self.engine or "an unknown engine", self.engine_version)))
+        stored = {None: "precision not disclosed", "none": f"whole weights ({self.dtype or 'dtype not said'})"}
+        words = stored.get(self.quantization, str(self.quantization))
+        rounded = f", rounded to {self.engine_quantization} while loading" if self.engine_quantization else ""
+        context = f", context {self.max_model_len:,}" if self.max_model_len else ""
+        return f"{self.served_name} on {engine}: {words}{rounded}{context}"
+
+
+def manifest_command(
+    url: str, *, model: str | None, key_env: str | None, json_file: Path | None, show: Show, say: Show
+) -> None:
+    """Asks the server at `url`, shows what it says and writes it as a manifest. Raises UsageError, ArmError."""
+    server = Server(complete_address(check_address(url, "URL")), required_key(key_env))
+    found = ask_server(server, model, key_env=key_env)
+    deliver(
+        Destinations(json_file=json_file),
+        json=lambda: json.dumps(found.fields(), indent=1, ensure_ascii=False) + "\n",
+        markdown=lambda: "",
+        text=lambda: _table(found),
+        show=show,
+        say=say,
+    )
+
+
+def _table(found: ServedModel) -> str:
+    fields = {name: value for name, value in found.fields().items() if name != START}
+    fields |= {"files": found.start.files, "asked": ", ".join(found.start.asked)}
+    width = max(map(len, fields))
+    return "\n".join(f"{name:<{width}}  {'not said' if value is None else value}" for name, value in fields.items())
+
+
+def served_here(server: Server, model: str) -> ServedModel | None:
+    """What a server of this machine says of `model`; None for one elsewhere, or one that does not describe itself."""
+    if not is_loopback(server.url):
+        return None
+    with suppress(LmEvalFrError):
+        found = ask_server(server, model)
+        return found if found.engine else None
+    return None
+
+
+def ask_server(server: Server, model: str | None, *, key_env: str | None = None) -> ServedModel:
+    """server: its address with the API's own path, or that of one of its endpoints. Raises ArmError, UsageError."""
+    questions = _Questions(server, key_env)
+    rows = rows_of(questions.first(), "data")
+    names = [one_line(row["id"], 200) for row in rows if isinstance(row.get("id"), str)]
+    name = model or _only(names, questions.where)
+    row = next((row for row in rows if row.get("id") == name), {})
+    told = told_by(questions.ask, name, row) or Told(engine="")
+    if not (row or told.engine):
+        if names:
+            remedy = nearest(name, names) or f"it has: {', '.join(names[:6])}"
+            raise ArmError(f"the server has no model {name!r}", where=questions.where, remedy=remedy)
+        raise ArmError("not a model server: it lists no models", where=questions.where, remedy=REMEDY)
+    asked = AskedStart(
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        base_url=questions.where,
+        asked=tuple(questions.answered),
+        files=None if told.files is None else one_line(told.files, 500),
+    )
+    found = ServedModel(
+        engine=told.engine or None,
+        engine_version=told.engine_version,
+        model=None if told.files is None else one_line(Path(told.files).name if _is_path(told.files) else told.files),
+        served_name=name,
+        revision=told.revision,
+        quantization=told.quantization,
+        engine_quantization=told.engine_quantization,
+        dtype=told.dtype,
+        kv_cache_dtype=told.kv_cache_dtype,
+        max_model_len=told.max_model_len,
+        chat_template_sha256=template_sha256(told.chat_template),
+        start=asked,
+    )
+    return _with_files(found, told.files) if told.files and is_loopback(server.url) else found
+
+
+class _Questions:
+    """GETs and POSTs to one server; remembers which paths it answered."""
+
+    def __init__(self, server: Server, key_env: str | None) -> None:
+        self._api = replace(server, url=_api_of(server.url))
+        self._root = self._api.root
+        self._key_env = key_env
+        self.where = shown_address(self._api.url)
+        self.answered: list[str] = []
+
+    def first(self) -> Mapping[str, Any]:
+        """The list of models. Raises ArmError for a server that is not there, or that wants a key."""
+        try:
+            answer = ask(self._api, "/models", timeout=2 * ASK_LIMIT, most_bytes=MOST_REPLY)
+        except CallFailed as failed:
+            raise failed.error(ArmError, self.where, "start the server, or correct the address") from None
+        problem = answer.problem()
+        if problem and problem.kind == "key":
+            state = f"{self._key_env} was refused" if self._key_env else "--key-env NAME names its variable"
+            raise ArmError(f"the server answers {problem}", where=self.where, remedy=f"it wants a key: {state}")
+        return self._kept("/v1/models", None if problem else answer.json)
+
+    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        try:
+            answer = ask(self._root, path, body, timeout=ASK_LIMIT, most_bytes=MOST_REPLY)
+        except CallFailed:
+            return {}
+        return self._kept(path.partition("?")[0], None if answer.problem() else answer.json)
+
+    def _kept(self, path: str, content: Any) -> Mapping[str, Any]:
+        if not isinstance(content, dict):
+            return {}
+        self.answered.append(path)
+        return content
+
+
+def _api_of(url: str) -> str:
+    """The address below which /models is."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def _only(names: list[str], where: str) -> str:
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise ArmError("not a model server: it lists no models", where=where, remedy=REMEDY)
+    raise UsageError(f"the server has {len(names)} models", where=where, remedy=f"--model {' | '.join(names[:6])}")
+
+
+def _is_path(files: str) -> bool:
+    return files.startswith(("/", "~", "\\")) or "\\" in files or files.lower().endswith(".gguf")
+
+
+def _with_files(found: ServedModel, files: str) -> ServedModel:
+    """`found` completed by the GGUF file, the checkpoint folder, or the hub's cached model that the server named."""
+    path = Path(files)
+    with suppress(InputError, OSError, ValueError):
+        if path.is_absolute() and is_gguf(path):
+            gguf = describe_gguf(path)
+            return replace(
+                found,
+                model=found.model if gguf.name is None else gguf.name,
+                revision=gguf.revision,
+                quantization=gguf.quantization or found.quantization,
+                dtype=gguf.dtype or found.dtype,
+                chat_template_sha256=found.chat_template_sha256 or gguf.chat_template_sha256,
+            )
+        folder = path if path.is_absolute() else find_checkpoint(files, found.revision)
+        if folder is not None and folder.is_dir():
+            checkpoint = inspect_checkpoint(folder, tokenizer=False)
+            return replace(
+                found,
+                revision=found.revision or checkpoint.revision,
+                quantization=checkpoint.quantization,
+                dtype=found.dtype or checkpoint.dtype,
+                chat_template_sha256=found.chat_template_sha256 or checkpoint.chat_template_sha256,
+            )
+    return found
+
+
+def hold_to_earlier(found: ServedModel, path: Path) -> None:
+    """Keeps what is served beside an arm's answers; raises ArmError if its earlier answers came from something else."""
+    earlier = read_json(path) if path.is_file() else {}
+    earlier = earlier if isinstance(earlier, dict) else {}
+    now = found.fields()
+    for name, before in earlier.items():
+        if name != START and before is not None and now.get(name) not in (None, before):
+            what = f"the server has changed since this arm's first answers: {name} was {before}, is {now[name]}"
+            remedy = "start the first one again, or give another --output_path: one arm is one server"
+            raise ArmError(one_line(what), where=found.start.base_url, remedy=remedy)
+    known = {name: value for name, value in earlier.items() if now.get(name) is None}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps({**now, **known}, indent=1, ensure_ascii=False) + "\n")
