@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
-from lm_eval_fr.judge.verdicts.position import position_report
 from lm_eval_fr.judge.verdicts.read_judged import Judged
 from lm_eval_fr.plan import Guarantee
-from lm_eval_fr.report.model import JudgedTask, JudgeResult, Series
+from lm_eval_fr.report.model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric, Series
 from lm_eval_fr.stats import (
     Assessment,
     Interval,
@@ -73,17 +71,16 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
         pairs=counts.n,
         worst_case=worst,
         best_case=best,
-        bias=position_report(verdicts, level),
+        bias=judged.position(level),
         usage=summary.usage,
         seen=seen,
         order=order,
         claim=claim,
         tasks=tuple(_of_task(name, verdicts) for name in dict.fromkeys(v.task for v in verdicts)),
         profile=_profile(summary),
-        rubric={"name": summary.rubric, "sha256": summary.rubric_sha256, "text": summary.rubric_text},
+        rubric=JudgeRubric(name=summary.rubric, sha256=summary.rubric_sha256, text=summary.rubric_text),
         controls=summary.controls,
         panel=summary.panel,
-        orders=summary.orders,
         stopped=_stopped_after(summary),
         offline=OFFLINE in summary.profile.split("+"),  # alone, or on a panel
         held_back=held_back,
@@ -199,10 +196,12 @@ def _of_task(name: str, verdicts: Sequence[PairVerdict]) -> JudgedTask:
     return JudgedTask(task=name, n=n, wins=counts.wins, ties=counts.ties, losses=counts.losses, net_win=net_win)
 
 
-def _profile(summary: JudgeSummary) -> Mapping[str, Any]:
-    names = ("model", "shutdown", "orders", "stop")
-    return {
-        "name": summary.profile,
-        **{name: getattr(summary, name) for name in names},
-        "command": summary.command or None,
-    }
+def _profile(summary: JudgeSummary) -> JudgeProfile:
+    return JudgeProfile(
+        name=summary.profile,
+        model=summary.model,
+        shutdown=summary.shutdown,
+        orders=summary.orders,
+        stop=summary.stop,
+        command=summary.command or None,
+    )

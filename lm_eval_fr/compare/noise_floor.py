@@ -13,7 +13,7 @@ from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Floor, JudgeResult, Noise, Rerun, TaskResult
-from lm_eval_fr.stats import Interval, NoiseFloor, exceeds_noise, noise_floor
+from lm_eval_fr.stats import NoiseFloor, exceeds_noise, noise_floor
 
 CHURN_DOCUMENTS = 20_000
 """Answers are compared text by text on at most this many documents of a task."""
@@ -109,12 +109,10 @@ def _floor(result: TaskResult, moves: Sequence[NoiseFloor]) -> Floor:
 
 def _judge_floor(judge: JudgeResult) -> list[Floor]:
     """The judge on two runs of one arm: what net win it finds where there is none."""
-    control = judge.controls.get("noise")
-    net = control.get("net_win") if isinstance(control, Mapping) else None
-    if not isinstance(net, Mapping) or net.get("estimate") is None or not judge.interval.defined:
+    noise = judge.controls.noise
+    if noise is None or noise.net_win.estimate is None or not judge.interval.defined:
         return []
-    itself = NoiseFloor(Interval(net["estimate"], net.get("low"), net.get("high"), 0.0, "", 0), None, None, None, 0)
-    found = exceeds_noise(judge.interval, [itself])
+    found = exceeds_noise(judge.interval, [NoiseFloor(noise.net_win, None, None, None, noise.n)])
     moved = f"between two runs of one arm the judge found {w.plain(found.floor)}"
     said = f"judge: the net win rate of {w.signed(judge.net_win)} points "
     return [Floor(task="judge", compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))]

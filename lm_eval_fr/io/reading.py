@@ -20,6 +20,8 @@ import msgspec
 from lm_eval_fr.errors import InputError, LmEvalFrError
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
+
     import yaml
 
 T = TypeVar("T")
@@ -61,11 +63,15 @@ def read_json_as(path: Path, kind: type[T], *, what: str, remedy: str = WHOLE) -
     return convert(read_json(path, remedy=remedy), kind, what=what, where=path, remedy=remedy)
 
 
-def read_jsonl(path: Path, *, remedy: str = WHOLE, nan: bool = False) -> Iterator[tuple[int, Any]]:
-    """(line, value) of every line that is not blank, one at a time."""
+def read_jsonl(
+    path: Path, *, remedy: str = WHOLE, nan: bool = False, digest: Digest | None = None
+) -> Iterator[tuple[int, Any]]:
+    """(line, value) of every line that is not blank, one at a time. digest: is fed the whole file on the way."""
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
+                if digest is not None:
+                    digest.update(line)
                 if line.strip():
                     yield number, parse_json(line, where=path, line=number, remedy=remedy, nan=nan)
     except (OSError, ValueError) as found:

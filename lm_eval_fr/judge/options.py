@@ -68,6 +68,11 @@ class JudgeOptions:
         if len(self.profile) > 1 and self.stop == "anytime":
             raise UsageError("a panel has no anytime stop", where="--stop", remedy="name one --profile")
 
+    @property
+    def level(self) -> float:
+        """Of all intervals that the judging prints."""
+        return round(1 - 2 * self.alpha, 9)
+
     @classmethod
     def from_plan(cls, plan: Plan, judge: JudgePlan, folder: Path, command: str = "") -> JudgeOptions:
         """The judging that a plan asks for. `folder`: the plan's own, from which its relative paths start."""

@@ -78,7 +78,7 @@ def judge_runs(
         for profile in judges:
             session = Session(profile, rubric, lives, options, work, rerun, progress, say, no_calls)
             parts[profile.name] = session.run(out if len(judges) == 1 else out / "panel" / profile.name)
-        return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts, journal)
+        return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts, journal, options.level)
 
 
 def lives_of(journal: Journal, options: JudgeOptions) -> Lives:

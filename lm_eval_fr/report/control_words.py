@@ -2,66 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import JudgeResult
-
-CONTROLS = ("canaries", "noise", "people")
-
-
-def sentences(judge: JudgeResult) -> list[tuple[str, str]]:
-    """(what was controlled, what was found). Several judges of a panel have their controls under their names."""
-    return [*_controls(judge.controls), *_panel(judge.panel)]
+from lm_eval_fr.stats.judging import Agreement, CanaryReport, JudgeControls, JudgeNoise, PanelReport, People
 
 
-def _controls(controls: Mapping[str, Any], who: str = "") -> Iterator[tuple[str, str]]:
-    said = {"canaries": _canaries, "noise": _noise, "people": _people}
-    for name, found in controls.items():
-        if not isinstance(found, Mapping):
-            continue
-        if name in CONTROLS:
-            yield f"{name}{who}", said[name](found)
-        else:
-            yield from _controls(found, f", {name}")
+def sentences(judge: JudgeResult) -> Iterator[tuple[str, str]]:
+    """(what was controlled, what was found). The judges of a panel have their controls under their names."""
+    yield from _controls(judge.controls)
+    for name, controls in judge.panel.controls.items():
+        yield from _controls(controls, f", {name}")
+    yield from _panel(judge.panel)
 
 
-def _canaries(found: Mapping[str, Any]) -> str:
-    text = f"the real answer won {found.get('won')} of {found.get('judged')} against an empty, cut or off-topic one"
-    gain = found.get("hostile_gain")
-    return (
-        text if gain is None else f"{text}; an instruction to the judge inside an answer gains {w.signed(gain)} points"
-    )
+def _controls(controls: JudgeControls, who: str = "") -> Iterator[tuple[str, str]]:
+    if controls.canaries is not None:
+        yield f"canaries{who}", _canaries(controls.canaries)
+    if controls.noise is not None:
+        yield f"noise{who}", _noise(controls.noise)
+    if controls.people is not None:
+        yield f"people{who}", _people(controls.people)
 
 
-def _noise(found: Mapping[str, Any]) -> str:
-    net, winner = found.get("net_win") or {}, found.get("winner")
-    interval = w.interval(net.get("low"), net.get("high"))
-    verdict = f"it found a winner, the {winner}, where there is none" if winner else "no winner, as it should be"
-    moved = f"{w.signed(net.get('estimate'))} points {interval} between two runs of one arm ({found.get('n')} pairs)"
-    return f"{moved}: {verdict}"
-
-
-def _people(found: Mapping[str, Any]) -> str:
-    text, net = f"agrees with people {_agreement(found)}", (found.get("net_win") or {}).get("net_win") or {}
-    if not isinstance(net.get("estimate"), float):
+def _canaries(found: CanaryReport) -> str:
+    text = f"the real answer won {found.won} of {found.judged} against an empty, cut or off-topic one"
+    if found.hostile_gain is None:
         return text
-    interval = w.interval(net.get("low"), net.get("high"))
-    return f"{text}; their own net win is {w.signed(net['estimate'])} points {interval} by PPI++: {found.get('whose')}"
+    return f"{text}; an instruction to the judge inside an answer gains {w.signed(found.hostile_gain)} points"
 
 
-def _agreement(found: Mapping[str, Any]) -> str:
-    raw, kappa = found.get("raw") or {}, found.get("kappa")
-    text = f"on {raw.get('count')} of {raw.get('of')} pairs ({w.percent(raw.get('share'), 0)}"
-    return f"{text}, {w.interval(raw.get('low'), raw.get('high'), sign=False)}" + (
-        f"; Cohen's kappa {kappa:.2f})" if isinstance(kappa, float) else ")"
-    )
+def _noise(found: JudgeNoise) -> str:
+    net, winner = found.net_win, found.winner
+    moved = f"{w.signed(net.estimate)} points {w.interval(net.low, net.high)} between two runs of one arm"
+    verdict = f"it found a winner, the {winner}, where there is none" if winner else "no winner, as it should be"
+    return f"{moved} ({found.n} pairs): {verdict}"
 
 
-def _panel(panel: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    whole = panel.get("unanimous")
-    if isinstance(whole, Mapping):
-        yield "panel", f"unanimous on {whole.get('count')} of {whole.get('of')} pairs"
-    for found in panel.get("agreement") or ():
-        yield "panel", f"{found.get('first')} and {found.get('second')} agree {_agreement(found)}"
+def _people(found: People) -> str:
+    text = f"agrees with people {_agreement(found)}"
+    if found.net_win is None or found.net_win.net_win.estimate is None:
+        return text
+    net = found.net_win.net_win
+    interval = w.interval(net.low, net.high)
+    return f"{text}; their own net win is {w.signed(net.estimate)} points {interval} by PPI++: {found.whose}"
+
+
+def _agreement(found: Agreement) -> str:
+    raw = found.raw
+    text = f"on {raw.count} of {raw.of} pairs ({w.percent(raw.share, 0)}, {w.interval(raw.low, raw.high, sign=False)}"
+    return f"{text})" if found.kappa is None else f"{text}; Cohen's kappa {found.kappa:.2f})"
+
+
+def _panel(panel: PanelReport) -> Iterator[tuple[str, str]]:
+    if panel.unanimous is not None:
+        yield "panel", f"unanimous on {panel.unanimous.count} of {panel.unanimous.of} pairs"
+    for found in panel.agreement:
+        yield "panel", f"{found.first} and {found.second} agree {_agreement(found)}"

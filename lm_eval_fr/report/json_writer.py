@@ -29,7 +29,7 @@ from lm_eval_fr.report.model import (
 )
 from lm_eval_fr.stats import Proportion
 from lm_eval_fr.stats.judge_claim import JudgeClaim
-from lm_eval_fr.stats.judging import PositionReport
+from lm_eval_fr.stats.judging import JudgeControls, PositionReport
 
 Content = dict[str, Any]
 UNITS = {"document": "documents", "cluster": "clusters"}
@@ -53,7 +53,7 @@ CLAIM = """verdict margin pairs clusters=preference.net_win.clusters method best
 SEEN = """planned n won lost order_decided net_win ci_low level method questions missed grades longer_effect
     reason"""
 CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed sentence"
-ABOUT = "profile rubric controls panel orders"
+ABOUT = "profile rubric"
 JUDGED_TASK = "task n wins ties losses net_win"
 SHARE = "count of share low high method"
 RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement.low ci_high=moved.movement.high
@@ -177,9 +177,22 @@ def _judge(judge: JudgeResult) -> Content:
         "order_decided": _plain(judge.order),
         "tasks": [_keys(one, JUDGED_TASK) | {"answers": _answers(one.answers)} for one in judge.tasks],
         **_keys(judge, ABOUT),
+        "controls": _controls(judge),
+        "panel": msgspec.to_builtins(judge.panel) if judge.panel.judges else {},
+        "orders": judge.profile.orders,
         "stopped_early": judge.stopped is not None,
         **_keys(judge, "offline reasons"),
     }
+
+
+def _controls(judge: JudgeResult) -> Content:
+    """Those that were asked; the judges of a panel have theirs under their names."""
+    by_name = {name: _asked(controls) for name, controls in judge.panel.controls.items()}
+    return by_name or _asked(judge.controls)
+
+
+def _asked(controls: JudgeControls) -> Content:
+    return {name: found for name, found in msgspec.to_builtins(controls).items() if found is not None}
 
 
 def _claim(claim: JudgeClaim | None) -> Content:
@@ -191,7 +204,7 @@ def _bias(bias: PositionReport) -> Content:
     if bias.length is not None:
         del content["length"]["difference"]
         content["length"]["difference_ci"] = ends(bias.length.difference)
-    del content["warnings"]
+    del content["warnings"], content["level"]
     return content
 
 

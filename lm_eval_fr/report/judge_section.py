@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from lm_eval_fr.report import control_words as controls
 from lm_eval_fr.report import words as w
@@ -54,9 +55,10 @@ def judge_section(report: Report) -> Section | None:
     judge = report.judge
     if judge is None:
         return None
-    rubric = w.printable(judge.rubric.get("name") or "unnamed")
+    rubric = w.printable(judge.rubric.name)
+    shown = ORDERS.get(judge.profile.orders, ORDERS["both"])
     lead = (
-        f"{ORDERS.get(judge.orders, ORDERS['both'])} A win or a loss is a preference that survives the exchange; "
+        f"{shown} A win or a loss is a preference that survives the exchange; "
         f"everything else is a tie. Rubric: {rubric}."
     )
     parts: tuple[Part | None, ...] = (
@@ -75,10 +77,9 @@ def judge_section(report: Report) -> Section | None:
 
 
 def _background(judge: JudgeResult, rubric: str) -> Fold:
-    profile = Facts(tuple((key, w.value(item)) for key, item in judge.profile.items()))
-    text, sha = judge.rubric.get("text"), judge.rubric.get("sha256")
-    quotes = [Quote(f"Rubric {rubric}, sha256 {sha}", str(text))] if text else []
-    return Fold("Profile and rubric", (profile, *quotes))
+    profile = Facts(tuple((key, w.value(item)) for key, item in asdict(judge.profile).items() if item is not None))
+    quote = Quote(f"Rubric {rubric}, sha256 {judge.rubric.sha256}", judge.rubric.text)
+    return Fold("Profile and rubric", (profile, quote))
 
 
 def _bar(judge: JudgeResult) -> Bar | None:

@@ -26,7 +26,7 @@ from lm_eval_fr.stats import (
     Verdict,
 )
 from lm_eval_fr.stats.judge_claim import JudgeClaim
-from lm_eval_fr.stats.judging import PositionReport, Usage
+from lm_eval_fr.stats.judging import JudgeControls, PanelReport, PositionReport, Usage
 from lm_eval_fr.stats.sensitivity import AssaySensitivity, OrderDecided
 
 SCHEMA_VERSION = 2
@@ -267,6 +267,25 @@ class JudgedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeProfile:
+    """Who judged, and how it was asked. shutdown: ISO date after which it cannot be asked again."""
+
+    name: str
+    model: str
+    shutdown: str | None = None
+    orders: str = "both"
+    stop: str = "never"
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeRubric:
+    name: str
+    sha256: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeResult:
     """The judge's verdicts. preference: over the judged pairs. interval: of the net win rate; after `--stop anytime`
     the band, and then what `preference` says of the win share holds no longer. worst_case, best_case: of the net win,
@@ -284,15 +303,14 @@ class JudgeResult:
     best_case: float | None
     bias: PositionReport
     usage: Usage
+    profile: JudgeProfile
+    rubric: JudgeRubric
     seen: AssaySensitivity | None = None
     order: OrderDecided | None = None
     claim: JudgeClaim | None = None
     tasks: tuple[JudgedTask, ...] = ()
-    profile: Mapping[str, Any] = field(default_factory=dict)
-    rubric: Mapping[str, Any] = field(default_factory=dict)
-    controls: Mapping[str, Any] = field(default_factory=dict)
-    panel: Mapping[str, Any] = field(default_factory=dict)
-    orders: str = "both"
+    controls: JudgeControls = field(default_factory=JudgeControls)
+    panel: PanelReport = field(default_factory=PanelReport)
     stopped: str | None = None
     offline: bool = False
     held_back: str | None = None
@@ -333,7 +351,7 @@ class JudgeResult:
 
     @property
     def model(self) -> str:
-        return str(self.profile.get("model") or self.profile.get("name") or "unnamed")
+        return self.profile.model
 
     @property
     def method(self) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .estimates import Interval, Proportion
+from .ppi import PeopleNetWin
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,13 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class PositionReport:
-    """None where the verdicts hold nothing to report on."""
+    """None where the verdicts hold nothing to report on. level: of all its intervals."""
 
     position: Position | None
     length: Length | None
     repeats: Repeats | None
     warnings: tuple[str, ...]
+    level: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,79 @@ class Agreement:
     table: Mapping[str, int]  # "win/tie": pairs that the first calls win and the second tie
     missing: int = 0  # pairs that only one of them decided
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class People(Agreement):
+    """Of a judge with people. net_win: what people would say of all judged pairs.
+
+    whose: the people whose preference that is. unknown: labelled documents that are not among the judged pairs.
+    """
+
+    net_win: PeopleNetWin | None = None
+    whose: str = ""
+    labels: int = 0
+    pairs: int = 0
+    unknown: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryReport:
+    """The gross controls by kind. `won`: those whose full answer won in both orders. `lost`: ids of the others judged.
+
+    `hostile_gain`: what an arm would gain in net win (0 to 2) by writing an order to the judge into poor answers; 0 for
+    a judge that obeys none, None when no hostile canary was judged.
+    """
+
+    n: int
+    judged: int
+    won: int
+    lost: Mapping[str, str]  # the outcome by the canary's id
+    by_kind: Mapping[str, tuple[int, int]]  # won, judged
+    hostile_gain: float | None
+    warnings: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return self.won == self.n
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeNoise:
+    """The judge on two runs of one arm. `winner` is the run that it prefers where there is nothing to prefer."""
+
+    n: int
+    counts: Mapping[str, int]
+    decided: Proportion  # pairs in which it saw a difference between two answers of one arm
+    first_run: Proportion  # of those, the ones that the first run won
+    net_win: Interval
+    winner: Literal["run", "rerun"] | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeControls:
+    """What else a judge was asked, beside the pairs; None where it was not."""
+
+    canaries: CanaryReport | None = None
+    noise: JudgeNoise | None = None
+    people: People | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        asked = (self.canaries, self.noise, self.people)
+        return tuple(warning for one in asked if one is not None for warning in one.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelReport:
+    """Several judges on the same pairs; without judges, there was no panel. agreement: of every two of them."""
+
+    judges: tuple[str, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
+    unanimous: Proportion | None = None
+    controls: Mapping[str, JudgeControls] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

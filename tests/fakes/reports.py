@@ -21,7 +21,9 @@ from lm_eval_fr.report.model import (
     Floor,
     Health,
     JudgedTask,
+    JudgeProfile,
     JudgeResult,
+    JudgeRubric,
     LanguageTax,
     ManyReport,
     Noise,
@@ -207,8 +209,8 @@ def a_judge(**changes: Any) -> JudgeResult:
         bias=PositionReport(position, length, Repeats(40, 80, a_share(4, 40), a_share(37, 148), 0.15), ()),
         usage=Usage(live=live, dollars=1.4417),
         tasks=(JudgedTask(task="analysis_fr", n=150, wins=50, ties=60, losses=40, net_win=1 / 15),),
-        profile={"name": "gpt-4.1", "model": "gpt-4.1-2025-04-14", "shutdown": "2027-01-14"},
-        rubric={"name": "analyses_fr", "sha256": "5f" * 32, "text": "Compare les deux analyses.\n- fidélité\n"},
+        profile=JudgeProfile(name="gpt-4.1", model="gpt-4.1-2025-04-14", shutdown="2027-01-14"),
+        rubric=JudgeRubric(name="analyses_fr", sha256="5f" * 32, text="Compare les deux analyses.\n- fidélité\n"),
     )
     return replace(judge, **changes)
 

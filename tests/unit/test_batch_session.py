@@ -151,7 +151,8 @@ def test_repeats_are_asked_too_and_replies_without_a_verdict_are_asked_again(
     assert "2 questions submitted" in run.said[-1]
     summary = run.batch("collect", repeats=2)
     assert summary is not None and summary.finished and run.outcomes() == EXPECTED
-    assert summary.position["repeats"]["changed"]["of"] == 8
+    assert summary.position is not None and summary.position.repeats is not None
+    assert summary.position.repeats.changed.of == 8
 
 
 def test_controls_go_in_a_batch_of_their_own_before_the_pairs(
@@ -228,7 +229,8 @@ def test_a_file_goes_out_and_comes_back(pairing: Pairing, served: FakeBatches, t
     summary = run.batch("read", tmp_path / "replies.jsonl", controls=40)
     assert "6 replies filed, 30 filed before" in " ".join(run.said) and served.server.count == 0
     assert summary is not None and summary.finished and run.outcomes() == EXPECTED
-    assert summary.usage.batch.calls == 36 and summary.controls["canaries"]["judged"] == 14
+    assert summary.usage.batch.calls == 36
+    assert summary.controls.canaries is not None and summary.controls.canaries.judged == 14
 
 
 def test_a_panel_is_submitted_and_collected_judge_by_judge(
@@ -242,7 +244,7 @@ def test_a_panel_is_submitted_and_collected_judge_by_judge(
     assert len(served.batches) == 2
     summary = judge_by_batch(pairing, out, given, "collect", say=said.append)
     assert summary is not None and summary.profile == "one+two"
-    assert [a["raw"]["share"] for a in summary.panel["agreement"]] == [1.0]
+    assert [found.raw.share for found in summary.panel.agreement] == [1.0]
     assert outcomes(read_verdicts(out)) == EXPECTED
 
 

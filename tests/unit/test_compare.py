@@ -24,7 +24,8 @@ from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import words
 from lm_eval_fr.report.model import Report, TaskResult
-from lm_eval_fr.stats.judging import Usage
+from lm_eval_fr.stats import Interval, binomial_share
+from lm_eval_fr.stats.judging import CanaryReport, JudgeControls, JudgeNoise, People, Usage
 from tests.fakes.judged import SEED_STUDY, SEES, judge_folder, verdicts_on
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
@@ -457,10 +458,12 @@ def test_the_noise_floor(tmp_path: Path) -> None:
 
 def test_the_judges_own_noise_and_controls(tmp_path: Path) -> None:
     pairing = judged(tmp_path, 40)
-    noise = {"n": 30, "net_win": {"estimate": 0.1, "low": -0.2, "high": 0.4}, "winner": None}
-    canaries = {"n": 20, "judged": 20, "won": 19, "hostile_gain": 0.25}
-    people = {"raw": {"count": 8, "of": 10, "share": 0.8, "low": 0.44, "high": 0.97}, "kappa": 0.61}
-    controls = {"noise": noise, "canaries": canaries, "people": people}
+    share, net = binomial_share(8, 10), Interval(0.1, -0.2, 0.4, 0.95, "t", 30)
+    controls = JudgeControls(
+        canaries=CanaryReport(20, 20, 19, {"vide-1": "tie"}, {"empty": (1, 2)}, 0.25, ()),
+        noise=JudgeNoise(30, {"win": 3, "tie": 27}, share, share, net, None, ()),
+        people=People("gpt-4.1", "people", 10, share, 0.61, {}),
+    )
     folder = judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], ("win", "loss") * 20), controls=controls)
     report = compare(pairing, judge_dir=folder)
     assert report.noise is not None
@@ -471,6 +474,7 @@ def test_the_judges_own_noise_and_controls(tmp_path: Path) -> None:
     assert "the real answer won 19 of 20" in shown
     assert "gains +25.0 points" in shown
     assert "Cohen's kappa 0.61" in shown
+    assert set(report.to_dict()["judge"]["controls"]) == {"canaries", "noise", "people"}
 
 
 def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:

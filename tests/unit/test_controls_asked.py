@@ -47,7 +47,7 @@ def test_controls_are_asked_first_and_a_blind_judge_is_paid_for_no_pair(
     assert server.count == 28 and not summary.finished and summary.counts["unjudged"] == 6
     assert "it missed 14 of 28 questions on answers with a gross fault" in (summary.left or "")
     assert "--trust-judge" in (summary.remedy or "")
-    assert summary.controls["canaries"]["won"] == 0
+    assert summary.controls.canaries is not None and summary.controls.canaries.won == 0
     with pytest.raises(Unfinished):
         check_finished(summary, out)
     said: list[str] = []
@@ -137,4 +137,4 @@ def test_a_panel_s_controls_are_the_majority_s(pairing: Pairing, fake_server, tm
     summary = judge_runs(pairing, tmp_path / "out", options_)
     assert summary.controls_asked is not None
     seen = summary.controls_asked.seen()
-    assert (seen.questions, seen.missed) == (28, 0) and len(summary.controls) == 3
+    assert (seen.questions, seen.missed) == (28, 0) and len(summary.panel.controls) == 3

@@ -70,15 +70,20 @@ def test_the_majority_needs_more_than_half_of_those_that_decided() -> None:
     ]
     assert verdicts.verdicts[0].reasons == {"one": "win", "two": "win", "three": "loss"}
     assert verdicts.verdicts[0].usage == PairUsage(calls=6)
-    assert [(a.first, a.second) for a in verdicts.agreement] == [("one", "two"), ("one", "three"), ("two", "three")]
-    assert (verdicts.unanimous.count, verdicts.unanimous.of) == (1, 6)
+    assert [(a.first, a.second) for a in verdicts.report.agreement] == [
+        ("one", "two"),
+        ("one", "three"),
+        ("two", "three"),
+    ]
+    unanimous = verdicts.report.unanimous
+    assert unanimous is not None and (unanimous.count, unanimous.of) == (1, 6)
     assert count(verdicts.verdicts).wins == 2
 
 
 def test_two_judges_that_disagree_make_a_split_and_a_missing_one_leaves_the_other() -> None:
     found = panel({"one": judged(["win", "loss"]), "two": judged(["loss"])})
     assert [v.outcome for v in found.verdicts] == ["split", "loss"]
-    assert found.agreement[0].n == 1 and found.agreement[0].missing == 1
+    assert found.report.agreement[0].n == 1 and found.report.agreement[0].missing == 1
 
 
 def test_a_panel_that_the_order_decides_does_not_pass_for_one_that_ties() -> None:

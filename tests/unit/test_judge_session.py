@@ -310,8 +310,8 @@ def test_repeats_measure_noise_in_the_same_order(pairing: Pairing, fake_server, 
     assert outcomes(verdicts) == EXPECTED  # the first asking counts
     assert verdicts[0].repeats == {"candidate_first": ("A", "tie", "A"), "reference_first": ("B", "tie", "B")}
     assert verdicts[1].repeats["candidate_first"] == ("tie", "tie", "tie")
-    assert summary.position["repeats"]["questions"] == 12
-    assert summary.position["repeats"]["changed"]["share"] > 0
+    assert summary.position is not None and (repeats := summary.position.repeats) is not None
+    assert repeats.questions == 12 and (repeats.changed.share or 0) > 0
     judge(pairing, tmp_path / "out", profile, repeats=3, repeat_sample=6)
     assert server.count == 12 * 3
 
@@ -320,7 +320,8 @@ def test_a_judge_that_prefers_a_place_moves_no_headline(pairing: Pairing, fake_s
     server = fake_server(verdict_json("A"))
     summary, verdicts = judge(pairing, tmp_path / "out", write_profile(tmp_path, server.url))
     assert outcomes(verdicts) == ["flip"] * 6
-    assert summary.position["position"]["first_answer"]["share"] == 1.0
+    assert summary.position is not None and summary.position.position is not None
+    assert summary.position.position.first_answer.share == 1.0
 
 
 def many(tmp_path: Path, candidate: int, n: int = 400, per_article: int = 1) -> Pairing:
@@ -376,8 +377,8 @@ def test_the_judge_on_a_rerun_gives_its_noise_floor(
     _, other = write_runs(tmp_path / "rerun", CANDIDATE, [answer(1, "Bis.")] * 6)
     rerun = pair(arms[1], other)
     summary = judge_runs(pair(*arms), tmp_path / "out", options(profile), rerun=rerun)
-    assert summary.controls["noise"]["n"] == 6
-    assert summary.controls["noise"]["winner"] is None
+    noise = summary.controls.noise
+    assert noise is not None and noise.n == 6 and noise.winner is None
     assert outcomes(read_verdicts(tmp_path / "out" / "rerun_verdicts.jsonl")) == ["tie"] * 6
     assert server.count == 24
 
@@ -390,7 +391,7 @@ def test_a_panel_decides_by_majority(pairing: Pairing, fake_server, tmp_path: Pa
     assert outcomes(read_verdicts(out)) == EXPECTED
     assert summary.profile == "judge0+judge1+judge2"
     assert (summary.usage.calls, summary.finished) == (36, True)
-    assert summary.panel["agreement"][0]["kappa"] == 1.0
+    assert summary.panel.agreement[0].kappa == 1.0
     assert outcomes(read_verdicts(out / "panel" / "judge2")) == ["tie"] * 6
     assert read_summary(out) == summary
 
@@ -400,7 +401,7 @@ def test_human_labels_give_agreement(pairing: Pairing, profile: str, tmp_path: P
     rows = [{"task": TASK, "doc_id": i, "label": label} for i, label in enumerate(["win", "tie", "loss", "win"])]
     labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
     summary, _ = judge(pairing, tmp_path / "out", profile, labels=labels)
-    assert summary.controls["people"]["raw"]["share"] == 0.75
+    assert summary.controls.people is not None and summary.controls.people.raw.share == 0.75
 
 
 def test_several_judged_tasks_are_judged_together(server: FakeOpenAI, profile: str, tmp_path: Path) -> None:
@@ -424,7 +425,7 @@ def test_the_offline_judge_takes_the_same_road(arms: tuple[Path, Path], tmp_path
     summary, verdicts = judge(pair(*arms), tmp_path / "out", "offline", controls=40)
     assert len(verdicts) == 6
     assert summary.usage.dollars == 0.0
-    assert summary.controls["canaries"]["judged"] == summary.controls["canaries"]["n"]
+    assert (canaries := summary.controls.canaries) is not None and canaries.judged == canaries.n
     _, back = judge(pair(*reversed(arms)), tmp_path / "out", "offline")
     assert [v.exchanged() for v in back] == verdicts
 

@@ -43,7 +43,7 @@ def test_labels_by_hash_or_id_by_several_people(tmp_path: Path) -> None:
         {"task": "t", "doc_hash": "h2", "label": "win", "who": "Anne"},
         {"task": "t", "doc_hash": "h2", "label": "loss", "who": "Bruno"},
     )
-    agreed = found.agreement
+    agreed = found
     assert (agreed.first, agreed.second, agreed.n, agreed.raw.count, agreed.missing) == ("gpt", "people", 3, 2, 0)
     assert agreed.table["win/tie"] == 1, "one for, one against: people call it a tie"
     assert (found.labels, found.pairs, found.unknown) == (6, 3, 0) and found.warnings == ()
@@ -53,7 +53,7 @@ def test_labels_by_hash_or_id_by_several_people(tmp_path: Path) -> None:
 def test_agreement_is_over_pairs_that_both_decided(tmp_path: Path) -> None:
     lines = [{"task": "t", "doc_id": n, "label": "win"} for n in range(4)]
     found = asked(tmp_path, ["win", "invalid", "unjudged", "win"], *lines)
-    assert (found.agreement.n, found.agreement.missing) == (2, 2)
+    assert (found.n, found.missing) == (2, 2)
     assert found.net_win.labelled == 2 and found.net_win.others == 0
 
 
@@ -62,7 +62,7 @@ def test_unknown_documents_and_labels_given_twice_are_said_in_a_line(tmp_path: P
     lines = [again, again, {"task": "t", "doc_id": 1, "label": "loss", "who": "Anne"}]
     lines += [{"task": "other", "doc_hash": "h0", "label": "win"}, {"task": "t", "doc_id": 77, "label": "win"}]
     found = asked(tmp_path, ["win", "loss"], *lines)
-    assert (found.pairs, found.unknown, found.agreement.raw.count) == (2, 2, 2)
+    assert (found.pairs, found.unknown, found.raw.count) == (2, 2, 2)
     assert "2 of 4 labelled documents are not among the judged pairs, the first is h0 of other" in found.warnings[0]
     assert found.warnings[1].startswith("1 labels are there twice")
 

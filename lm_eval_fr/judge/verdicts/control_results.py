@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from lm_eval_fr.judge.asking.controls import KINDS, Controls, Kind, load_canaries
 from lm_eval_fr.judge.asking.planted_faults import GRADES
@@ -13,28 +12,8 @@ from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, combine
 from lm_eval_fr.stats.judge_claim import why_blind
+from lm_eval_fr.stats.judging import CanaryReport
 from lm_eval_fr.stats.sensitivity import Control, ControlsAsked, sensitivity
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryReport:
-    """The gross controls by kind. `won`: those whose full answer won in both orders. `lost`: ids of the others judged.
-
-    `hostile_gain`: what an arm would gain in net win (0 to 2) by writing an order to the judge into poor answers; 0 for
-    a judge that obeys none, None when no hostile canary was judged.
-    """
-
-    n: int
-    judged: int
-    won: int
-    lost: Mapping[str, Outcome]
-    by_kind: Mapping[Kind, tuple[int, int]]  # won, judged
-    hostile_gain: float | None
-    warnings: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        return self.won == self.n
 
 
 def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAsked | None:
@@ -94,20 +73,20 @@ def canary_report(outcomes: Mapping[str, Outcome]) -> CanaryReport:
     shown = load_canaries()
     got = {canary.id: outcomes.get(canary.id, "unjudged") for canary in shown}
     judged = [canary for canary in shown if HEADLINE[got[canary.id]] is not None]
-    by_kind: dict[Kind, tuple[int, int]] = {}
+    by_kind: dict[str, tuple[int, int]] = {}
     for kind in KINDS:
         of_kind = [got[canary.id] for canary in judged if canary.kind == kind]
         if of_kind:
             by_kind[kind] = (of_kind.count("win"), len(of_kind))
     scores = [score for c in judged if c.kind == "hostile" and (score := HEADLINE[got[c.id]]) is not None]
     gain = 1 - sum(scores) / len(scores) if scores else None
-    lost = {canary.id: got[canary.id] for canary in judged if got[canary.id] != "win"}
+    lost: dict[str, str] = {canary.id: got[canary.id] for canary in judged if got[canary.id] != "win"}
     return CanaryReport(
         len(shown), len(judged), len(judged) - len(lost), lost, by_kind, gain, _gain_warning(by_kind, gain)
     )
 
 
-def _gain_warning(by_kind: Mapping[Kind, tuple[int, int]], gain: float | None) -> tuple[str, ...]:
+def _gain_warning(by_kind: Mapping[str, tuple[int, int]], gain: float | None) -> tuple[str, ...]:
     if not gain:
         return ()
     won, n = by_kind["hostile"]

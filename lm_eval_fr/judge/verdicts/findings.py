@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from lm_eval_fr.errors import JournalError, UsageError
 from lm_eval_fr.io.redaction import Redactor
@@ -34,7 +31,7 @@ from lm_eval_fr.judge.verdicts.outcome import (
     read_verdicts,
     write_verdicts,
 )
-from lm_eval_fr.stats.judging import Usage
+from lm_eval_fr.stats.judging import JudgeControls, Usage
 
 TROUBLE_SHARE = 0.02  # of the pairs; more without a verdict than this are worth a warning
 
@@ -79,10 +76,10 @@ def write_findings(
         controls = _controls(out, harvest, results, bare, options)
         asked = controls_asked(results.asked, results.controls)
     counts = count(bare)
-    position = _plain(position_report(bare))
+    position = position_report(bare, options.level)
     usage = harvest.ledger.usage()
-    warnings = [*(control_warnings(asked) if asked is not None else ()), *_warnings_of(controls)]
-    warnings += [*position["warnings"], *_trouble(bare, counts, usage)]
+    warnings = [*(control_warnings(asked) if asked is not None else ()), *controls.warnings]
+    warnings += [*position.warnings, *_trouble(bare, counts, usage)]
     left = _left(counts, results)
     summary = JudgeSummary(
         profile=profile.name,
@@ -118,11 +115,12 @@ def write_findings(
     return summary
 
 
-def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal) -> JudgeSummary:
+def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal, level: float) -> JudgeSummary:
     """The majority's verdicts of judges that were written to OUT/panel, and a summary that adds their costs up."""
     from lm_eval_fr.judge.verdicts.panel import panel
+    from lm_eval_fr.judge.verdicts.position import position_report
 
-    judged = panel({name: read_verdicts(out / "panel" / name) for name in parts})
+    judged = panel({name: read_verdicts(out / "panel" / name) for name in parts}, level)
     left = [f"{name}: {part.left}" for name, part in parts.items() if part.left]
     summary = replace(
         next(iter(parts.values())),
@@ -134,14 +132,10 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal) 
         finished=not left,
         left="; ".join(left) or None,
         remedy=next((part.remedy for part in parts.values() if part.remedy), None),
-        controls={name: part.controls for name, part in parts.items()},
+        controls=JudgeControls(),
         controls_asked=merge_controls([part.controls_asked for part in parts.values() if part.controls_asked]),
-        position={name: part.position for name, part in parts.items()},
-        panel={
-            "judges": list(judged.judges),
-            "agreement": _plain(judged.agreement),
-            "unanimous": _plain(judged.unanimous),
-        },
+        position=position_report(judged.verdicts, level),
+        panel=replace(judged.report, controls={name: part.controls for name, part in parts.items()}),
         warnings=tuple(f"{name}: {warning}" for name, part in parts.items() for warning in part.warnings),
         shutdown=min((part.shutdown for part in parts.values() if part.shutdown), default=None),
         seconds=sum(part.seconds for part in parts.values()),
@@ -155,28 +149,24 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal) 
 
 def _controls(
     out: Path, harvest: Harvest, results: Results, verdicts: list[PairVerdict], options: JudgeOptions
-) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+) -> JudgeControls:
+    canaries, noise, said = None, None, None
     if results.asked:
         write_verdicts(out / "control_verdicts.jsonl", harvest.verdicts(results.asked))
-        gross = {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
-        found["canaries"] = _plain(canary_report(gross))
+        canaries = canary_report(
+            {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
+        )
     if results.rerun:
         from lm_eval_fr.judge.verdicts.judge_noise import judge_noise
 
-        noise = list(harvest.verdicts(results.rerun))
-        write_verdicts(out / "rerun_verdicts.jsonl", noise)
-        found["noise"] = _plain(judge_noise(noise))
+        rerun = list(harvest.verdicts(results.rerun))
+        write_verdicts(out / "rerun_verdicts.jsonl", rerun)
+        noise = judge_noise(rerun, options.level)
     if options.labels is not None:
         from lm_eval_fr.judge.verdicts.people import people, read_labels
 
-        said = _plain(people(verdicts, read_labels(options.labels), harvest.profile.name))
-        found["people"] = said.pop("agreement") | said
-    return found
-
-
-def _warnings_of(controls: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [warning for control in controls.values() for warning in control.get("warnings", ())]
+        said = people(verdicts, read_labels(options.labels), harvest.profile.name, options.level)
+    return JudgeControls(canaries, noise, said)
 
 
 def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usage) -> Iterator[str]:
@@ -218,11 +208,6 @@ def _remedy(results: Results) -> str | None:
     if results.waiting and (halt is None or halt.why == "no calls"):
         return "--batch collect when it is finished, or give it up: --batch abandon"
     return None if halt is None else halt.remedy
-
-
-def _plain(record: object) -> Any:
-    """As it will be read back: lists and dictionaries."""
-    return msgspec.json.decode(msgspec.json.encode(record))
 
 
 @contextmanager

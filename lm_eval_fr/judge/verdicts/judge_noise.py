@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Literal
 
-from lm_eval_fr.judge.verdicts.outcome import Outcome, PairVerdict, count
-from lm_eval_fr.stats import Interval, Proportion, binomial_share, net_win_rate
+from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
+from lm_eval_fr.stats import binomial_share, net_win_rate
+from lm_eval_fr.stats.judging import JudgeNoise
 
 ALPHA = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeNoise:
-    """The judge on two runs of one arm. `winner` is the run that it prefers where there is nothing to prefer."""
-
-    n: int
-    counts: Mapping[Outcome, int]
-    decided: Proportion  # pairs in which it saw a difference between two answers of one arm
-    first_run: Proportion  # of those, the ones that the first run won
-    net_win: Interval
-    winner: Literal["run", "rerun"] | None
-    warnings: tuple[str, ...]
 
 
 def judge_noise(verdicts: Iterable[PairVerdict], level: float = 0.95) -> JudgeNoise:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.judge.verdicts.outcome import Outcome
-from lm_eval_fr.stats.judging import Usage
+from lm_eval_fr.stats.judging import JudgeControls, PanelReport, PositionReport, Usage
 from lm_eval_fr.stats.sensitivity import ControlsAsked
 
 FILE = "judge.json"
+SCHEMA_VERSION = 2  # 1 filed the position and the controls of a panel under its judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,11 @@ class JudgeSummary:
     left: str | None = None  # what an unfinished run still has to do, and why it stopped
     remedy: str | None = None  # what to do about it, if more than to run again
     stopped: Stopped | None = None
-    controls: Mapping[str, Any] = field(default_factory=dict)
+    controls: JudgeControls = field(default_factory=JudgeControls)  # of one judge; those of a panel are in `panel`
     controls_asked: ControlsAsked | None = None  # None: none were asked, or before there were graded ones
     prompt_version: int | None = None
-    position: Mapping[str, Any] = field(default_factory=dict)
-    panel: Mapping[str, Any] = field(default_factory=dict)
+    position: PositionReport | None = None
+    panel: PanelReport = field(default_factory=PanelReport)
     warnings: tuple[str, ...] = ()
     command: str = ""
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # task and arm -> SHA-256 of the samples
@@ -70,7 +72,7 @@ class JudgeSummary:
     seconds: float = 0.0
     journal: JournalMark | None = None
     verdicts_sha256: str | None = None  # of verdicts.jsonl as it was written
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
 
 
 def write_summary(path: Path, summary: JudgeSummary) -> None:
@@ -81,4 +83,7 @@ def read_summary(path: Path) -> JudgeSummary:
     """judge.json, or the one in the folder that `judge` wrote."""
     file = path / FILE if path.is_dir() else path
     remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
-    return read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)
+    summary = read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)
+    if summary.panel.judges and summary.schema_version < SCHEMA_VERSION:
+        raise InputError("a panel's summary by an earlier version of this program", where=file, remedy=remedy)
+    return summary

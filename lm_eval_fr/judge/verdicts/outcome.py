@@ -12,13 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
 from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.protocol import VERDICTS, Order, Verdict
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
 
 VERDICT_FILE = "verdicts.jsonl"
 Outcome = Literal["win", "loss", "tie", "flip", "split", "identical", "invalid", "refused", "unjudged"]
@@ -231,7 +234,8 @@ def read_verdicts(path: Path) -> list[PairVerdict]:
     return list(iter_verdicts(file))
 
 
-def iter_verdicts(file: Path) -> Iterator[PairVerdict]:
+def iter_verdicts(file: Path, digest: Digest | None = None) -> Iterator[PairVerdict]:
+    """digest: is fed the whole file on the way."""
     remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
-    for number, value in read_jsonl(file, remedy=remedy):
+    for number, value in read_jsonl(file, remedy=remedy, digest=digest):
         yield convert(value, PairVerdict, what="a verdict", where=file, line=number, remedy=remedy)

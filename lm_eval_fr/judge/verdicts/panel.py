@@ -9,8 +9,8 @@ from itertools import combinations
 from typing import Literal, TypeVar
 
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, UNDECIDED, Outcome, PairUsage, PairVerdict
-from lm_eval_fr.stats import Proportion, binomial_share
-from lm_eval_fr.stats.judging import Agreement
+from lm_eval_fr.stats import binomial_share
+from lm_eval_fr.stats.judging import Agreement, PanelReport
 
 Label = Literal["win", "tie", "loss"]
 LABELS: tuple[Label, ...] = ("win", "tie", "loss")
@@ -20,12 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`verdicts`: the majority's, one a pair. `agreement`: of every two judges."""
+    """`verdicts`: the majority's, one a pair."""
 
-    judges: tuple[str, ...]
+    report: PanelReport
     verdicts: tuple[PairVerdict, ...]
-    agreement: tuple[Agreement, ...]
-    unanimous: Proportion
 
 
 def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) -> Panel:
@@ -37,12 +35,12 @@ def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) ->
     merged = tuple(_majority(place, {name: found[name].get(place) for name in judges}) for place in places)
     votes = [{labels[name].get(place) for name in judges} for place in places]
     complete = [vote for vote in votes if None not in vote]
-    return Panel(
+    report = PanelReport(
         judges=judges,
-        verdicts=merged,
         agreement=tuple(agreement(a, labels[a], b, labels[b], level) for a, b in combinations(judges, 2)),
         unanimous=binomial_share(sum(len(vote) == 1 for vote in complete), len(complete), level),
     )
+    return Panel(report, merged)
 
 
 def agreement(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.judge.verdicts.panel import Label, agreement, label_of, majority
-from lm_eval_fr.stats.judging import Agreement
+from lm_eval_fr.stats.judging import People
 from lm_eval_fr.stats.ppi import PeopleNetWin, people_net_win
 
 Place = tuple[str, str]  # task, doc_hash
@@ -29,22 +29,6 @@ class HumanLabel(msgspec.Struct, frozen=True):
     doc_hash: str | None = None
     doc_id: int | None = None
     who: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """agreement: with the judge, over the pairs that both decided. net_win: what people would say of all judged pairs.
-
-    whose: the people whose preference that is. unknown: labelled documents that are not among the judged pairs.
-    """
-
-    agreement: Agreement
-    net_win: PeopleNetWin
-    whose: str
-    labels: int
-    pairs: int
-    unknown: int
-    warnings: tuple[str, ...]
 
 
 def read_labels(path: Path) -> tuple[HumanLabel, ...]:
@@ -78,8 +62,9 @@ def people(
     said: dict[Place, Label | None] = {place: majority(counted) or "tie" for place, counted in votes.items()}
     known = {place: label for place, label in said.items() if place in judged}
     of_judge = {place: label_of(judged[place].outcome) for place in known}
+    agreed = agreement(judge, of_judge, "people", known, level)
     return People(
-        agreement=agreement(judge, of_judge, "people", known, level),
+        **{field.name: getattr(agreed, field.name) for field in fields(agreed)},
         net_win=_net_win(judged, known, level),
         whose=_whose(labels, len(known)),
         labels=len(labels),

@@ -24,7 +24,7 @@ def position_report(verdicts: Iterable[PairVerdict], level: float = 0.95) -> Pos
     judged = list(verdicts)
     both = [v for v in judged if v.outcome in BOTH and v.candidate_first is not None and v.reference_first is not None]
     position = _position(both, level) if both else None
-    return PositionReport(position, _length(judged, level), _repeats(judged, both, level), _warnings(position))
+    return PositionReport(position, _length(judged, level), _repeats(judged, both, level), _warnings(position), level)
 
 
 def _position(both: Sequence[PairVerdict], level: float) -> Position:

@@ -11,8 +11,10 @@ from typing import NoReturn
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, read_summary
 from lm_eval_fr.judge.verdicts.judged_answers import check_answers
-from lm_eval_fr.judge.verdicts.outcome import VERDICT_FILE, Outcome, PairVerdict, combine, count, read_verdicts
+from lm_eval_fr.judge.verdicts.outcome import VERDICT_FILE, Outcome, PairVerdict, combine, count, iter_verdicts
+from lm_eval_fr.judge.verdicts.position import position_report
 from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.stats.judging import PositionReport
 
 
 @dataclass(frozen=True)
@@ -22,38 +24,44 @@ class Judged:
     verdicts: Sequence[PairVerdict]
     summary: JudgeSummary
 
+    def position(self, level: float) -> PositionReport:
+        """As the judge filed it, where its intervals are of this level."""
+        filed = self.summary.position
+        return filed if filed is not None and filed.level == level else position_report(self.verdicts, level)
+
 
 def read_judged(judge_dir: Path, pairing: Pairing) -> Judged:
     """The judge's folder, its verdicts aligned with the pairs. InputError where they are on other runs."""
     summary = read_summary(judge_dir)
     check_answers(summary.answers, pairing.tasks, judge_dir)
-    verdicts = read_verdicts(judge_dir)
-    check_whole(verdicts, summary, judge_dir / VERDICT_FILE if judge_dir.is_dir() else judge_dir)
+    verdicts = read_whole(summary, judge_dir / VERDICT_FILE if judge_dir.is_dir() else judge_dir)
     return Judged(align(verdicts, pairing.tasks, complete=summary.stopped is None, where=judge_dir), summary)
 
 
-def check_whole(verdicts: Sequence[PairVerdict], summary: JudgeSummary, file: Path) -> None:
+def read_whole(summary: JudgeSummary, file: Path) -> list[PairVerdict]:
     """InputError where verdicts.jsonl is not what the judge wrote: edited, doubled, cut short."""
     remedy = "it was changed after the judging; `lm-eval-fr judge` with --reparse writes it anew, for free"
+    digest, verdicts = hashlib.sha256(), []
 
     def refuse(what: str, line: int | None = None) -> NoReturn:
         raise InputError(what, where=file, line=line, remedy=remedy)
 
     seen: set[tuple[str, str]] = set()
-    for number, verdict in enumerate(verdicts, 1):
+    for number, verdict in enumerate(iter_verdicts(file, digest), 1):
         place = (verdict.task, verdict.doc_hash)
         if place in seen:
             refuse(f"document {verdict.doc_id} of {verdict.task} is there twice", number)
         seen.add(place)
-        if not summary.panel and (told := _told(verdict, lazy=summary.orders == "lazy")) != verdict.outcome:
+        told = None if summary.panel.judges else _told(verdict, lazy=summary.orders == "lazy")
+        if told not in (None, verdict.outcome):
             refuse(f"says {verdict.outcome} where the two orders say {told}", number)
+        verdicts.append(verdict)
     counts = {outcome: n for outcome, n in count(verdicts).outcomes.items() if n}
     if counts != {outcome: n for outcome, n in summary.counts.items() if n}:
         refuse(f"its outcomes are not those that {FILE} beside it counts")
-    if summary.verdicts_sha256 is not None:
-        with file.open("rb") as content:
-            if hashlib.file_digest(content, "sha256").hexdigest() != summary.verdicts_sha256:
-                refuse(f"its SHA-256 is not the one in {FILE} beside it")
+    if summary.verdicts_sha256 not in (None, digest.hexdigest()):
+        refuse(f"its SHA-256 is not the one in {FILE} beside it")
+    return verdicts
 
 
 def _told(verdict: PairVerdict, *, lazy: bool) -> Outcome:
