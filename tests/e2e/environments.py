@@ -5,7 +5,7 @@
 `vllm`: the CPU wheel under its own distribution name, without the audio and video packages that have no CPU build, and
 the metadata of a distribution called `vllm`, which lm-eval looks for and by whose `+cpu` vLLM picks its platform.
 `nvfp4`: llm-compressor and transformers, to make an NVFP4 checkpoint and to run it, also from the weights of a GGUF
-file.
+file; and llama.cpp's server, which runs that file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = "torch==2.13.0"
 VLLM = "0.32.0"
+STUDY = ("gguf==0.19.0", "xllamacpp==2026.10.11549")  # reads a GGUF file; runs it with llama.cpp
 BUILD_LIMIT = 900.0  # seconds a pip call may take
 # Has no CPU build, or is installed before; none of them is needed to serve text.
 LEFT_OUT = ("torch", "torchaudio", "torchvision", "torchcodec")
@@ -76,7 +77,7 @@ def _build_vllm(python: Path) -> None:
 
 def _build_nvfp4(python: Path) -> None:
     _pip(python, TORCH)
-    _pip(python, "llmcompressor==0.14.0.1", "accelerate", "gguf")
+    _pip(python, "llmcompressor==0.14.0.1", "accelerate", *STUDY)
 
 
 BUILDERS: dict[str, Callable[[Path], None]] = {"vllm": _build_vllm, "nvfp4": _build_nvfp4}
