@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.arms.gguf_header import describe_gguf, is_gguf
@@ -24,7 +23,7 @@ from lm_eval_fr.arms.server_dialects import Told, rows_of, template_sha256, told
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError, nearest
 from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.io.files import write_atomic
-from lm_eval_fr.io.http import CallFailed, Server, ask, check_address, complete_address, is_loopback, shown_address
+from lm_eval_fr.io.http import CallFailed, Server, api_address, ask, check_address, is_loopback, shown_address
 from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
@@ -82,7 +81,7 @@ def manifest_command(
     url: str, *, model: str | None, key_env: str | None, json_file: Path | None, show: Show, say: Show
 ) -> None:
     """Asks the server at `url`, shows what it says and writes it as a manifest. Raises UsageError, ArmError."""
-    server = Server(complete_address(check_address(url, "URL")), required_key(key_env))
+    server = Server(check_address(url, "URL"), required_key(key_env))
     found = ask_server(server, model, key_env=key_env)
     deliver(
         Destinations(json_file=json_file),
@@ -151,7 +150,7 @@ class _Questions:
     """GETs and POSTs to one server; remembers which paths it answered."""
 
     def __init__(self, server: Server, key_env: str | None) -> None:
-        self._api = replace(server, url=_api_of(server.url))
+        self._api = replace(server, url=api_address(server.url))
         self._root = self._api.root
         self._key_env = key_env
         self.where = shown_address(self._api.url)
@@ -181,13 +180,6 @@ class _Questions:
             return {}
         self.answered.append(path)
         return content
-
-
-def _api_of(url: str) -> str:
-    """The address below which /models is."""
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/").removesuffix("/completions").removesuffix("/chat")
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
 def _only(names: list[str], where: str) -> str:

@@ -302,6 +302,16 @@ def complete_address(url: str, path: str = "") -> str:
     return urlunsplit((parts.scheme, parts.netloc, f"{found or '/v1'}{path}", parts.query, ""))
 
 
+def api_address(url: str) -> str:
+    """The address below which an API's /models and /chat/completions are, whichever of these `url` names."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return url
+    path = parts.path.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+    return complete_address(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")))
+
+
 def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:

@@ -95,6 +95,14 @@ def test_the_manifest_says_what_is_served(server: Served, tiny_model: Path) -> N
     assert canary["prompt_tokens"] > 10
 
 
+def test_the_server_says_the_same_when_it_is_asked(server: Served, tmp_path: Path) -> None:
+    lm_eval_fr("manifest", server.url, "--json", tmp_path / "asked.json", cwd=tmp_path)
+    asked, written = (json.loads(path.read_text()) for path in (tmp_path / "asked.json", server.manifest))
+    same = ("engine", "engine_version", "served_name", "quantization", "dtype", "max_model_len", "chat_template_sha256")
+    assert {name: asked[name] for name in same} == {name: written[name] for name in same}
+    assert asked["start"]["asked"] == ["/v1/models", "/version"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_arm_runs(arms: Arms, form: str) -> None:
     run = find_run(arms[form])

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, ask, check_address, proxy_of
+from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, api_address, ask, check_address, proxy_of
 from lm_eval_fr.io.loops import run_async
 from tests.fakes.server import FakeOpenAI
 
@@ -208,6 +208,23 @@ def test_an_address_with_a_secret_is_refused_unseen(url: str) -> None:
 def test_what_is_not_an_address(url: str) -> None:
     with pytest.raises(UsageError, match="is not an address"):
         check_address(url, "--base-url")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("http://h:8080", "http://h:8080/v1"),
+        ("http://h:8080/", "http://h:8080/v1"),
+        ("http://h:8080/v1/", "http://h:8080/v1"),
+        ("http://h/v1/chat/completions", "http://h/v1"),
+        ("http://h/v1/completions?version=2", "http://h/v1?version=2"),
+        ("https://h/openai/deployments/d/chat/completions", "https://h/openai/deployments/d"),
+        ("http://[::1", "http://[::1"),
+        ("h:8080", "h:8080"),
+    ],
+)
+def test_the_address_of_an_api_in_any_form(given: str, found: str) -> None:
+    assert api_address(given) == found
 
 
 def test_a_key_that_comes_back_is_masked_wherever_the_body_is_cut(tmp_path: Path) -> None:

@@ -304,6 +304,14 @@ def test_concurrency_falls_with_429s_and_grows_back(fake_server, tmp_path: Path)
     assert 0 < refused < 120  # without adapting, 28 of 32 calls are refused again and again
 
 
+@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/chat/completions"])
+def test_a_server_s_address_is_completed(pairing: Pairing, fake_server, tmp_path: Path, ending: str) -> None:
+    server = fake_server(by_quality)
+    profile = write_profile(tmp_path, server.url.removesuffix("/v1") + ending)
+    assert outcomes(judge(pairing, tmp_path / "out", profile)[1]) == WINS
+    assert {call.path for call in server.calls} == {"/v1/chat/completions"}
+
+
 def test_no_key_in_anything_that_is_written_or_said(
     pairing: Pairing, fake_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

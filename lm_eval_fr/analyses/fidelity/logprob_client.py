@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, ask, check_address, complete_address
+from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, api_address, ask, check_address
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.io.retry import RetryPolicy
@@ -59,7 +58,7 @@ class GaveUp(Exception):
 
 def find_arm(role: Literal["candidate", "reference"], url: str, model: str | None, key_env: str | None) -> Arm:
     """The arm behind `url`, with the model that it serves. Raises UsageError and ArmError."""
-    address = complete_address(re.sub(r"/(chat/)?completions$", "", check_address(url, f"the {role}'s address")))
+    address = api_address(check_address(url, f"the {role}'s address"))
     server = Server(address, required_key(key_env))
     if model:
         return Arm(role, server, model)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.errors import JudgeError, LmEvalFrError, Unfinished
-from lm_eval_fr.io.http import Answer, Http, Server, check_address
+from lm_eval_fr.io.http import Answer, Http, Server, api_address, check_address
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.judge.asking.protocol import Profile
@@ -39,8 +39,7 @@ class ChatClient:
 
 def server_of(profile: Profile) -> Server:
     """Raises UsageError for what is not an address, JudgeError when there is no key."""
-    given = profile.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
-    return Server(check_address(given, "--base-url"), read_key(profile))
+    return Server(check_address(address_of(profile), "--base-url"), read_key(profile))
 
 
 def account_headers(profile: Profile) -> dict[str, str]:
@@ -81,7 +80,7 @@ def blocked(problem: Problem, profile: Profile) -> LmEvalFrError:
 
 
 def address_of(profile: Profile) -> str:
-    return (profile.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI).strip().rstrip("/")
+    return api_address(profile.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
 
 
 def in_our_words(problem: Problem, profile: Profile) -> Problem:
