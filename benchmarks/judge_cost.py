@@ -3,8 +3,9 @@
     python benchmarks/judge_cost.py
 
 100 pairs, once on 100 long texts and once on 20 texts used five times each, with `--orders lazy`: the second order is
-asked only where the first decided. Today's judging asks 28 gross and 80 graded questions first; the first release asked
-28, and had a shorter prompt. Both are given the same pairs and ties, one question after the other.
+asked only where the first decided. Today's judging asks 28 gross and 80 graded questions first (40 with `--controls
+20`); the first release asked 28, and had a shorter prompt. A third row asks today's questions by that prompt. All are
+given the same pairs and ties, one question after the other.
 
 No server is asked: a prompt's tokens are its bytes / 4.2, as published tokenizers make of French, and what is cached is
 what GPT-4.1's cache is published to hold: beginnings of at least 1,024 tokens, in steps of 128. Nothing is evicted.
@@ -22,6 +23,7 @@ import runpy
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,18 +34,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lm_eval_fr.judge.asking.controls import controls_for, load_canaries
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric
-from lm_eval_fr.judge.asking.worklist import Questioner, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, worklist
 from lm_eval_fr.tasklib.definitions import tasks_dir
 from tests.fakes.judging import pair, write_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 BYTES_PER_TOKEN = 4.2
 LEAST, STEP = 1024, 128
-GRADED = 40
 PROFILE = load_profile("gpt-4.1")
 # Dollars a million tokens.
 PRICES = {kind: float(getattr(PROFILE.prices, kind)) for kind in ("input", "cached", "output")}
-REPLY_TOKENS = {"first release": 70, "today": 200}  # two sentences; the faults of both answers, at most
+REPLY_TOKENS = 200  # the faults of both answers, at most
+FIRST_REPLY_TOKENS = 70  # two sentences
 ASKED_ONCE = 0.3  # of the pairs: those whose first order is a tie
 # The first release's prompt by its sizes, in bytes: instructions and schema as JSON, and the closing line; the same in
 # every question. Measured on lm_eval_fr/judge/prompt.py and judge/rubrics/analyses_fr.yaml, commit 4913d58.
@@ -82,10 +84,11 @@ class Bill:
     def total(self) -> float:
         return sum(self.dollars.values())
 
-    def row(self, name: str) -> str:
-        output = self.calls * REPLY_TOKENS[name] * PRICES["output"] / 1e6
+    def row(self, name: str, first: float, reply_tokens: int = REPLY_TOKENS) -> str:
+        """first: what the first release paid for the same pairs."""
+        output = self.calls * reply_tokens * PRICES["output"] / 1e6
         parts = "".join(f"{self.dollars[part]:9.3f}" for part in ("gross", "graded", "pairs"))
-        return f"  {name:16}{self.calls:6}{parts}{self.total:9.3f}{output:12.3f}"
+        return f"  {name:30}{self.calls:6}{parts}{self.total:9.3f}{self.total / first:8.2f}{output:12.3f}"
 
 
 def main() -> None:
@@ -94,37 +97,46 @@ def main() -> None:
         ("100 pairs on 100 texts", study(texts, 1)),
         ("100 pairs on 20 texts, each used five times", study(texts[:20], 5)),
     ):
-        first, now = first_release(documents), today(documents)
-        print(f"{title}\n  {'':16}{'calls':>6}{'gross':>9}{'graded':>9}{'pairs':>9}{'input $':>9}{'output $':>12}")
-        print(first.row("first release"))
-        print(now.row("today"))
-        pairs = now.dollars["pairs"] / first.dollars["pairs"]
-        print(f"  today / first release, input: {now.total / first.total:.2f}; pairs: {pairs:.2f}\n")
+        with tempfile.TemporaryDirectory() as folder:
+            arms = [d.candidate for d in documents], [d.reference for d in documents]
+            titles, prompts = [d.title for d in documents], [d.prompt for d in documents]
+            work = worklist(pair(*write_runs(Path(folder), *arms, titles=titles, texts=prompts)))
+            print(f"{title}\n  {'':30}{'calls':>6}{'gross':>9}{'graded':>9}{'pairs':>9}{'input $':>9}", end="")
+            print(f"{'ratio':>8}{'output $':>12}")
+            first = first_release(documents)
+            print(first.row("first release", first.total, FIRST_REPLY_TOKENS))
+            again = first_release(documents, controls_for(work, 40).graded.items)
+            print(again.row("its prompt, today's questions", first.total, FIRST_REPLY_TOKENS))
+            for graded in (40, 20):
+                print(today(documents, work, graded).row(f"today, --controls {graded}", first.total))
 
 
-def today(documents: list[Document]) -> Bill:
-    writer, bill = Questioner(PROFILE, load_rubric("analyses_fr"), b"salt"), Bill()
-    with tempfile.TemporaryDirectory() as folder:
-        arms = [d.candidate for d in documents], [d.reference for d in documents]
-        titles, prompts = [d.title for d in documents], [d.prompt for d in documents]
-        work = worklist(pair(*write_runs(Path(folder), *arms, titles=titles, texts=prompts)))
-        controls = controls_for(work, GRADED)
-        assert len(controls.graded.items) == GRADED, controls.graded.shortage
-        for item in controls:
-            for question in writer.both(item).values():
-                bill.ask("gross" if item.gross else "graded", question.body)
-        for item, document in zip(work, documents, strict=True):
-            assert item.task_text == document.prompt
-            lazily(bill, document, [question.body for question in writer.both(item).values()])
+def today(documents: list[Document], work: Worklist, graded: int) -> Bill:
+    writer, bill, controls = (
+        Questioner(PROFILE, load_rubric("analyses_fr"), b"salt"),
+        Bill(),
+        controls_for(work, graded),
+    )
+    assert len(controls.graded.items) == graded, controls.graded.shortage
+    for item in controls:
+        for question in writer.both(item).values():
+            bill.ask("gross" if item.gross else "graded", question.body)
+    for item, document in zip(work, documents, strict=True):
+        assert item.task_text == document.prompt
+        lazily(bill, document, [question.body for question in writer.both(item).values()])
     return bill
 
 
-def first_release(documents: list[Document]) -> Bill:
+def first_release(documents: list[Document], graded: Iterable[Item] = ()) -> Bill:
+    """graded: controls that it did not have."""
     bill = Bill()
     for canary in load_canaries():
         task = f"{canary.instruction}\n\n{canary.text}"
         for answers in ((canary.good, canary.bad), (canary.bad, canary.good)):
             bill.ask("gross", first_body(task, *answers))
+    for item in graded:
+        for answers in ((item.candidate, item.reference), (item.reference, item.candidate)):
+            bill.ask("graded", first_body(item.task_text, *answers))
     for document in documents:
         answers = document.candidate, document.reference
         lazily(bill, document, [first_body(document.prompt, *shown) for shown in (answers, answers[::-1])])
