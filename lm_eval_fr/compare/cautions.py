@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from lm_eval_fr.compare.compare_options import CompareOptions
+from lm_eval_fr.compare.judge_cautions import judge_cautions
 from lm_eval_fr.compare.log_cautions import log_cautions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
-from lm_eval_fr.judge.verdicts.outcome import UNDECIDED
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult
 from lm_eval_fr.stats.guard import FEW_CLUSTERS
 
-SHUTDOWN_DAYS = 60
 UNHEALTHY = 0.01
-UNDECIDED_SHARE = 0.01
 # Sources that run the weights in this process: what they load is on record. All others are a server's word.
 LOCAL_SOURCES = ("vllm", "hf", "huggingface", "sglang", "gguf", "fr-baseline", "dummy")
 
@@ -36,7 +33,7 @@ def cautions(
         *_nothing_scored(pairing.tasks, results),
         *_mismatches(pairing.tasks),
         *log_cautions(pairing),
-        *_judge(judge, summary, options.today),
+        *judge_cautions(judge, summary, options.today),
         *_unjudged(pairing.tasks, judge),
         *_precision(pairing),
         *_served(pairing),
@@ -83,42 +80,6 @@ def _mismatches(tasks: Sequence[PairedTask]) -> Iterator[Caution]:
     for task in tasks:
         for allowed in task.allowed:
             yield Caution(kind="mismatch", text=f"Let through by --allow: {allowed}.")
-
-
-def _judge(judge: JudgeResult | None, summary: JudgeSummary | None, today: date | None) -> Iterator[Caution]:
-    if judge is None or summary is None:
-        return
-    if judge.offline:
-        text = (
-            "The judge is the offline stand-in: a formula over words, no reader. Its verdicts show how the report "
-            "works, not which arm is better."
-        )
-        yield Caution(kind="offline_judge", text=text)
-    without = {outcome: judge.outcomes.get(outcome, 0) for outcome in UNDECIDED}
-    if judge.pairs and sum(without.values()) / judge.pairs >= UNDECIDED_SHARE:
-        kinds = ", ".join(f"{number:,} {outcome}" for outcome, number in without.items() if number)
-        text = (
-            f"{sum(without.values()):,} of {judge.pairs:,} pairs have no verdict ({kinds}): whatever they hide, the "
-            f"net win rate is between {w.signed(judge.worst_case)} and {w.signed(judge.best_case)} points."
-        )
-        yield Caution(kind="undecided", text=text)
-    if not summary.finished:
-        yield Caution(kind="unfinished", text=f"The judge has not finished: {summary.left or 'run it again'}.")
-    yield from _shutdown(summary, today)
-    for text in summary.warnings:
-        if "shut" not in text:  # that of the day of judging; today's is above
-            yield Caution(kind="judge", text=f"Judge: {text.rstrip('.')}.")
-
-
-def _shutdown(summary: JudgeSummary, today: date | None) -> Iterator[Caution]:
-    if summary.shutdown is None or today is None:
-        return
-    left = (date.fromisoformat(summary.shutdown) - today).days
-    if left <= SHUTDOWN_DAYS:
-        when = f"is shut down on {summary.shutdown}" if left >= 0 else f"was shut down on {summary.shutdown}"
-        change = f" Its successor here is --profile {summary.successor}." if summary.successor else ""
-        text = f"The judge {summary.model} {when}: these verdicts cannot be repeated after that.{change}"
-        yield Caution(kind="shutdown", text=text)
 
 
 def _unjudged(tasks: Sequence[PairedTask], judge: JudgeResult | None) -> Iterator[Caution]:

@@ -81,6 +81,7 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
         rubric=JudgeRubric(name=summary.rubric, sha256=summary.rubric_sha256, text=summary.rubric_text),
         controls=summary.controls,
         panel=summary.panel,
+        longer=_longer(scored),
         stopped=_stopped_after(summary),
         offline=OFFLINE in summary.profile.split("+"),  # alone, or on a panel
         held_back=held_back,
@@ -194,6 +195,12 @@ def _of_task(name: str, verdicts: Sequence[PairVerdict]) -> JudgedTask:
     counts = count(verdict for verdict in verdicts if verdict.task == name)
     n, net_win = counts.judged, counts.net_win
     return JudgedTask(task=name, n=n, wins=counts.wins, ties=counts.ties, losses=counts.losses, net_win=net_win)
+
+
+def _longer(scored: Sequence[PairVerdict]) -> tuple[int, int]:
+    known = [(v.candidate_chars, v.reference_chars) for v in scored]
+    lengths = [(c, r) for c, r in known if c is not None and r is not None]
+    return sum(c > r for c, r in lengths), sum(c < r for c, r in lengths)
 
 
 def _profile(summary: JudgeSummary) -> JudgeProfile:

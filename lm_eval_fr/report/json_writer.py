@@ -51,7 +51,7 @@ CLAIM = """verdict margin pairs clusters=preference.net_win.clusters method best
     degradation_detected=assessment.degradation_detected p_non_inferior=assessment.p_non_inferior documents_needed
     mde=assessment.mde"""
 SEEN = """planned n won lost order_decided net_win ci_low level method questions missed grades longer_effect
-    reason"""
+    longer_ci reason"""
 CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed sentence"
 ABOUT = "profile rubric"
 JUDGED_TASK = "task n wins ties losses net_win"

@@ -290,7 +290,8 @@ class JudgeResult:
     """The judge's verdicts. preference: over the judged pairs. interval: of the net win rate; after `--stop anytime`
     the band, and then what `preference` says of the win share holds no longer. worst_case, best_case: of the net win,
     whatever the pairs without a verdict hide. seen, order: what shows that the judge can see a difference; claim: what
-    may be said then; None where no controls were asked. held_back: why a claim that the judged pairs alone would give
+    may be said then; None where no controls were asked. longer: the judged pairs whose candidate answer is the longer
+    one, and the shorter one. held_back: why a claim that the judged pairs alone would give
     is not made.
     """
 
@@ -311,6 +312,7 @@ class JudgeResult:
     tasks: tuple[JudgedTask, ...] = ()
     controls: JudgeControls = field(default_factory=JudgeControls)
     panel: PanelReport = field(default_factory=PanelReport)
+    longer: tuple[int, int] = (0, 0)
     stopped: str | None = None
     offline: bool = False
     held_back: str | None = None

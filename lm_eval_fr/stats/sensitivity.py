@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .differences import paired_difference
+from .distributions import t_point
 from .estimates import Interval
 from .net_win import net_win_rate
 from .proportions import binomial_share
@@ -87,7 +88,7 @@ class AssaySensitivity:
     """What the controls show. `net_win` is s, from -1 to 1, and `ci_low` is s_L; both are None without graded controls.
 
     longer_effect: what the longer answer gains by its length, in net win: half of the difference between the controls
-    whose good answer is the longer one and those whose good answer is the shorter one.
+    whose good answer is the longer one and those whose good answer is the shorter one, with Welch's interval.
     """
 
     planned: int  # graded controls that were asked for
@@ -104,6 +105,7 @@ class AssaySensitivity:
     grades: tuple[ControlCounts, ...]
     longer_effect: float | None
     reason: str | None = None
+    longer_ci: tuple[float, float] | None = None
 
     @property
     def sees_gross(self) -> bool:
@@ -157,6 +159,7 @@ def sensitivity(controls: Sequence[Control], *, planned: int, level: float = 0.9
     graded = [control for control in controls if not control.gross]
     outcomes = [control.outcome or 0 for control in graded]
     preference = net_win_rate(outcomes, clusters=_labels(graded), level=level)
+    longer = _longer_effect(graded, level)
     interval = preference.net_win.interval
     return AssaySensitivity(
         planned=planned,
@@ -171,8 +174,9 @@ def sensitivity(controls: Sequence[Control], *, planned: int, level: float = 0.9
         questions=2 * len(gross),
         missed=sum(not right for control in gross for right in control.right),
         grades=_grades(controls),
-        longer_effect=_longer_effect(graded),
+        longer_effect=longer.estimate,
         reason=None if graded else "no graded control was asked",
+        longer_ci=None if longer.low is None or longer.high is None else (longer.low, longer.high),
     )
 
 
@@ -215,21 +219,25 @@ def corrected_margin(net_win: Interval, margin: float, seen: AssaySensitivity) -
     return CorrectedMargin(margin, left, needed, effective)
 
 
-def less_length(
-    net_win: float, seen: AssaySensitivity, candidate_longer: int, reference_longer: int, pairs: int
-) -> float | None:
-    """The net win less what the candidate gains because its answers are longer more often; None if that is unknown."""
-    if seen.longer_effect is None or not pairs:
+def less_length(net_win: float, seen: AssaySensitivity, longer: int, shorter: int, pairs: int) -> float | None:
+    """The net win less what the candidate gains by length, its answer being the longer one in `longer` of the pairs.
+
+    None unless the controls show that the judge follows length: the interval of that effect leaves 0 out.
+    """
+    if seen.longer_effect is None or seen.longer_ci is None or not pairs:
         return None
-    return net_win - seen.longer_effect * (candidate_longer - reference_longer) / pairs
+    if seen.longer_ci[0] <= 0 <= seen.longer_ci[1]:
+        return None
+    return max(-1.0, min(1.0, net_win - seen.longer_effect * (longer - shorter) / pairs))
 
 
-def less_order(net_win: float, same_in_both_orders: int, of: int) -> float | None:
+def less_order(net_win: float, order: OrderDecided) -> float | None:
     """The net win of a judge whose orders agreed always: N / sqrt(2 a - 1), for a share a of agreement above one half.
 
-    A judge that sees a difference with probability s, and else answers by chance, agrees with itself in (1 + s^2) / 2.
+    A judge that sees a difference with probability s, and else answers by chance, agrees with itself in (1 + s^2) / 2
+    of the pairs, and its net win is s times the readers'. None where it does not agree with itself more often than not.
     """
-    seen = 2 * same_in_both_orders / of - 1 if of else 0.0
+    seen = 1 - 2 * order.count / order.decided if order.decided else 0.0
     return max(-1.0, min(1.0, net_win / math.sqrt(seen))) if seen > 0 else None
 
 
@@ -251,12 +259,22 @@ def _grades(controls: Sequence[Control]) -> tuple[ControlCounts, ...]:
     return tuple(found)
 
 
-def _longer_effect(graded: Sequence[Control]) -> float | None:
-    sides = [[control.outcome or 0 for control in graded if control.good_longer is longer] for longer in (True, False)]
-    if not all(sides):
-        return None
-    longer, shorter = (sum(side) / len(side) for side in sides)
-    return (longer - shorter) / 2
+def _longer_effect(graded: Sequence[Control], level: float) -> Interval:
+    sides = [
+        np.array([control.outcome or 0 for control in graded if control.good_longer is longer], dtype=float)
+        for longer in (True, False)
+    ]
+    n = [side.size for side in sides]
+    if min(n) < 2:
+        reason = "fewer than two controls whose good answer is longer, or whose good answer is shorter"
+        return Interval(None, None, None, level, "Welch", sum(n), reason=reason)
+    effect = float(sides[0].mean() - sides[1].mean()) / 2
+    parts = [side.var(ddof=1) / side.size for side in sides]
+    if not any(parts):
+        return Interval(effect, effect, effect, level, "Welch", sum(n))
+    df = sum(parts) ** 2 / sum(part**2 / (size - 1) for part, size in zip(parts, n, strict=True))
+    reach = t_point((1 - level) / 2, df) * math.sqrt(sum(parts)) / 2
+    return Interval(effect, effect - reach, effect + reach, level, "Welch", sum(n))
 
 
 def _upper(
