@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,16 +11,17 @@ from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import CallFailed
 from lm_eval_fr.io.loops import run_async
-from lm_eval_fr.judge.asking.controls import gross_items
+from lm_eval_fr.judge.asking.controls import Controls, controls_for, gross_items
 from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile
-from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Questioner
+from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner
 from lm_eval_fr.judge.estimate import Estimate, estimate_items
 from lm_eval_fr.judge.live.client import ChatClient, blocked, in_our_words
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import profiles
+from lm_eval_fr.judge.verdicts.control_results import enough
 from lm_eval_fr.judge.verdicts.ledger import cost_at_most
 
 TYPICAL = 0.6  # of the longest answer that a task allows
@@ -47,7 +47,8 @@ def check_judge(
             findings += _check_profile(profile, options)
             pairs = list(_typical(judged))
             places = [pair.place for pair in pairs]
-            again, controls = pairs if rerun else (), _typical_controls(pairs, options.controls)
+            again, controls = pairs if rerun else (), controls_for(PlannedItems(pairs), options.controls)
+            findings += _check_controls(controls)
             estimates.append(estimate_items(pairs, places, profile, options, rerun=again, controls=controls))
             findings += _check_budget(profile, options, estimates[-1])
     except LmEvalFrError as error:
@@ -101,14 +102,20 @@ def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:
     for task in work:
         size = int(TYPICAL * task.answer_tokens * CHARS_PER_TOKEN)
         answer = (FILLER * (size // len(FILLER) + 1))[:size]
-        for number, prompt in enumerate(task.prompts):
-            yield Item(task.name, number, str(number), None, -1, None, prompt, f"{answer}1", f"{answer}2")
+        articles = task.clusters if len(task.clusters) == task.documents else [None] * task.documents
+        for number, (prompt, article) in enumerate(zip(task.prompts, articles, strict=True)):
+            yield Item(task.name, number, str(number), article, -1, None, prompt, f"{answer}1", f"{answer}2")
 
 
-def _typical_controls(pairs: Sequence[Item], graded: int) -> list[Item]:
-    """The controls as they will be: on documents of the plan, of two answers that are nearly alike."""
-    made = [replace(pair, task=GRADED_TASK, candidate=f"{pair.reference} Fin.") for pair in pairs[:graded]]
-    return [*gross_items(), *made] if graded else []
+def _check_controls(controls: Controls) -> Iterator[Finding]:
+    """What the documents alone allow; answers that are still to come may bear fewer."""
+    if controls.graded.shortage is None:
+        return
+    made = len(controls.graded.items)
+    what = controls.graded.shortage
+    if not enough(made):
+        what += "; no judge can show enough by so few, and no claim will be made"
+    yield Finding("warning", "controls", what, "plan for more documents")
 
 
 def _check_budget(profile: Profile, options: JudgeOptions, estimate: Estimate) -> Iterator[Finding]:

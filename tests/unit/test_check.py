@@ -12,12 +12,15 @@ import pytest
 
 from lm_eval_fr.check.check_findings import CheckReport
 from lm_eval_fr.check.decision import PlannedClaim, prospect_of
+from lm_eval_fr.check.judge_check import check_judge
 from lm_eval_fr.check.plan_check import check_plan, prices_of
+from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.check.probe import Reply as ReadReply
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.demo import example_plan
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
+from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.plan import parse_plan
 from lm_eval_fr.study import run_study
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
@@ -124,7 +127,9 @@ def test_a_plan_that_is_ready(
     assert (estimate.controls, estimate.pairs, estimate.rerun) == (14 + 5, 5, 5)
     assert estimate.dollars is not None
     assert 0 < estimate.dollars.low <= estimate.dollars.expected <= estimate.dollars.high
-    assert "ready, 1 warning: lm-eval-fr ab" in report.text()
+    few = found(report, "controls", "warning")
+    assert "5 of 40 graded controls can be made" in few and "no claim will be made" in few
+    assert "ready, 2 warnings: lm-eval-fr ab" in report.text()
 
 
 def test_nothing_is_written(check: Callable[..., CheckReport], tmp_path: Path) -> None:
@@ -327,6 +332,29 @@ def test_the_judges_budget(
     assert offline.exit_code == 0
     assert offline.judge[0].dollars is not None
     assert offline.judge[0].dollars.high == 0
+
+
+def planned(tokens: int, clusters: tuple[str, ...], documents: int = 60) -> TaskWork:
+    prompts = tuple(f"Résume le texte n° {number}." for number in range(documents))
+    return TaskWork("analysis_fr", True, None, documents, prompts, clusters, {"max_gen_toks": tokens}, None)
+
+
+@pytest.mark.parametrize(
+    ("work", "controls", "warned"),
+    [
+        (planned(400, ()), 40, None),
+        (planned(400, tuple(f"Article {number % 12}" for number in range(60))), 40, None),
+        (planned(400, (), 30), 30, "30 of 40 graded controls can be made: too few documents"),
+        (planned(400, (), 1), 0, "0 of 40 graded controls can be made: too few documents"),
+        (planned(8, ()), 0, "no judge can show enough by so few, and no claim will be made"),
+    ],
+    ids=["enough", "articles", "few", "one", "labels"],
+)
+def test_controls_are_counted_as_the_judge_will_make_them(work: TaskWork, controls: int, warned: str | None) -> None:
+    findings, (estimate,) = check_judge(JudgeOptions(profile=("offline",)), [work])
+    assert estimate.controls == 14 + controls
+    said = [str(finding) for finding in findings if finding.where == "controls"]
+    assert [warned in one for one in said if warned] == [True] * (warned is not None) and bool(said) == bool(warned)
 
 
 def test_prices() -> None:

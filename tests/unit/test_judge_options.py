@@ -47,16 +47,15 @@ def test_check_counts_the_calls_that_the_estimate_counts(
     judge: str, flags: dict[str, int], rerun: bool, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
 ) -> None:
     profile = write_profile(tmp_path, fake_server(verdict_json("A")).url, "judge")
-    runs = write_runs(tmp_path / "runs", [answer(2)] * N, [answer(1)] * N)
+    long = [" ".join([f"Le texte expose le fait n° {number} et en tire les conséquences."] * 4) for number in range(N)]
+    runs = write_runs(tmp_path / "runs", [answer(2)] * N, long)
     again = write_runs(tmp_path / "again", [answer(3)] * N, [answer(4)] * N)[0]
     prompts = tuple(f"Résume le texte n° {number}." for number in range(N))
     work = TaskWork("analysis_fr", True, None, N, prompts, (), {"max_gen_toks": 200}, None)
     _, (checked,) = check_judge(of_plan(tmp_path, judge), [work], rerun=rerun)
     given = JudgeOptions(profile=(profile,), **flags)  # type: ignore[arg-type]
     (estimated,) = estimate_runs(pair(*runs), tmp_path / "out", given, pair(again, runs[1]) if rerun else None)
-    # These answers are too short for a planted fault; check takes those to come for long enough.
-    assert checked.controls >= estimated.controls
-    assert checked.calls.high - 2 * checked.controls == estimated.calls.high - 2 * estimated.controls
+    assert checked.controls == estimated.controls and checked.calls.high == estimated.calls.high
     assert (checked.pairs, checked.rerun) == (estimated.pairs, estimated.rerun) == (N, N if rerun else 0)
     repeats = 2 * (flags.get("repeats", 1) - 1) * N
     controls = 0 if flags.get("controls") == 0 else 2 * checked.controls

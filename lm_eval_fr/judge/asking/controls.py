@@ -16,7 +16,7 @@ import msgspec
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.graded_controls import GradedControls, graded_controls
-from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Item, Worklist
+from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Documents, Item
 from lm_eval_fr.plan import SEED
 
 Kind = Literal["empty", "cut", "wrong_language", "off_topic", "constant", "hostile"]
@@ -55,7 +55,7 @@ class Controls:
         return len(self.gross) + len(self.graded.items)
 
 
-def controls_for(work: Worklist, graded: int) -> Controls:
+def controls_for(work: Documents, graded: int) -> Controls:
     """What the judge is asked before the pairs of `work`; nothing where `graded` is 0."""
     return Controls(gross_items(), graded_controls(work, graded, SEED)) if graded else Controls()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from lm_eval_fr.judge.asking.planted_faults import IN_TURN, Kind, Length, plant
-from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Worklist
+from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Documents, Item
 
 MOST_READ = 20  # documents for every control that is wanted: answers without a sentence would be read to the end
 
@@ -23,7 +23,7 @@ class GradedControls:
     shortage: str | None = None
 
 
-def graded_controls(work: Worklist, wanted: int, seed: int) -> GradedControls:
+def graded_controls(work: Documents, wanted: int, seed: int) -> GradedControls:
     """At most `wanted` controls, one a document, and one an article while there are enough articles.
 
     Half of the damaged twins are longer than the good answer, half shorter. The same seed, documents and reference
@@ -79,24 +79,16 @@ def _control(
     return None
 
 
-def _spread(work: Worklist, seed: int) -> Iterator[Item]:
+def _spread(work: Documents, seed: int) -> Iterator[Item]:
     """The documents in a seeded order in which every article comes once before any comes twice."""
-    places = sorted(
-        (_rank(seed, task.task, task.doc_hashes[document]), number, document)
-        for number, task in enumerate(work.tasks)
-        for document in range(task.n)
-    )
     rounds: Counter[str] = Counter()
     order = []
-    for rank, number, document in places:
-        task = work.tasks[number]
-        article = task.doc_hashes[document]
-        if task.clusters is not None:
-            article = task.cluster_names[task.clusters[document]]
-        order.append((rounds[article], rank, number, document))
+    ranked = ((_rank(seed, *place), article, where) for place, article, where in work.articles())
+    for rank, article, where in sorted(ranked):
+        order.append((rounds[article], rank, where))
         rounds[article] += 1
-    for _, _, number, document in sorted(order):
-        yield work.item(number, document)
+    for _, _, where in sorted(order):
+        yield work.item(*where)
 
 
 def _rank(seed: int, task: str, doc_hash: str) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.asking.prompt import cache_key, renderer, request_body
@@ -57,6 +57,29 @@ class Item:
         return self.task, self.doc_hash
 
 
+class Documents(Protocol):
+    """What graded controls are made of."""
+
+    def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
+        """Of every document its place, its article, and where `item` has its texts."""
+        ...
+
+    def item(self, task: int, document: int) -> Item: ...
+
+
+@dataclass(frozen=True)
+class PlannedItems:
+    """Pairs whose texts are at hand, answers that are still to come in a guess."""
+
+    items: Sequence[Item]
+
+    def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
+        return ((item.place, item.cluster or item.doc_hash, (0, i)) for i, item in enumerate(self.items))
+
+    def item(self, task: int, document: int) -> Item:
+        return self.items[document]
+
+
 @dataclass(frozen=True)
 class Worklist:
     """The judged pairs of a pairing, in a fixed order. Every iteration reads the texts anew."""
@@ -74,6 +97,12 @@ class Worklist:
 
     def places(self) -> Iterator[Place]:
         return ((task.task, doc_hash) for task in self.tasks for doc_hash in task.doc_hashes)
+
+    def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
+        for number, task in enumerate(self.tasks):
+            for document, doc_hash in enumerate(task.doc_hashes):
+                article = doc_hash if task.clusters is None else task.cluster_names[task.clusters[document]]
+                yield (task.task, doc_hash), article, (number, document)
 
     def __iter__(self) -> Iterator[Item]:
         if self.order is None:
