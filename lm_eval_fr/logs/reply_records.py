@@ -16,7 +16,9 @@ End = Literal["filtered", "truncated", "interrupted", "sound"]
 _ENDS: tuple[End, ...] = ("filtered", "truncated", "interrupted", "sound")  # the worst first
 
 # finish_reason, in the words of the APIs. Whatever is in none of these is `interrupted`, never a sound end.
-_SOUND = frozenset(("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "finished"))
+ENDED_ITSELF = frozenset(
+    ("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "finished")
+)
 _LENGTH = frozenset(("length", "max_tokens", "model_length", "max_output_tokens", "max_length"))
 _FILTERED = ("filter", "refus", "safety", "recitation", "blocklist", "prohibited", "sensitive", "moderat")
 
@@ -86,7 +88,7 @@ def _end_of(row: Mapping[str, Any]) -> End:
         return "filtered"
     if reason in _LENGTH:
         return "truncated"
-    return "sound" if reason in _SOUND else "interrupted"
+    return "sound" if not reason or reason in ENDED_ITSELF else "interrupted"
 
 
 def _is_filter(reason: Any) -> bool:

@@ -10,11 +10,13 @@ from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.logs.reply_records import ENDED_ITSELF
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """text: what is logged, "" where there is no answer. error: why there is no usable text; None where there is.
+    """text: what is logged, "" where there is no answer. error: why there is no answer; None where there is one, be it
+    an empty one that the model ended itself.
 
     problem: the server's or the connection's failure; None where there is an answer, if only a refusal or nothing.
     reasoned: whether the reply shows that the model reasoned first. seconds: of the call that brought it.
@@ -67,11 +69,18 @@ def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Repl
     text = _text(message.get("content") if "message" in choice else choice.get("text"))
     finish = choice.get("finish_reason")
     reason = one_line(str(finish), 40) if finish is not None else None
+    reasoned, refusal = _reasoned(message), message.get("refusal")
     error = None
-    if not text.strip():
-        refusal = message.get("refusal")
-        error = f"refusal: {one_line(str(refusal), 200)}" if refusal else f"no content (finish reason: {reason})"
-    return Reply(text, reason, error=error, reasoned=_reasoned(message))
+    if not text.strip() and refusal:
+        error = f"refusal: {one_line(str(refusal), 200)}"
+    elif not text.strip() and (reasoned or not _ended_itself(reason)):
+        error = f"no content (finish reason: {reason})"
+    return Reply(text, reason, error=error, reasoned=reasoned)
+
+
+def _ended_itself(reason: str | None) -> bool:
+    """Whether the model stopped of its own accord: an empty text is its answer then, and would be again."""
+    return reason is not None and reason.lower() in ENDED_ITSELF
 
 
 def _text(content: Any) -> str:

@@ -189,6 +189,14 @@ def test_no_content_is_no_answer(fake_server: Start) -> None:
     ]
 
 
+def test_a_model_that_ends_at_once_has_answered(fake_server: Start, caplog: pytest.LogCaptureFixture) -> None:
+    server = fake_server(lambda call: Reply("", finish_reason="stop"))
+    made = model(server, num_concurrent=1)
+    assert made.generate_until(requests(2), disable_tqdm=True) == ["", ""]
+    assert [record["error"] for *_, record in made.cache_hook.told] == [None, None]
+    assert "got no answer" not in caplog.text
+
+
 def test_thinking_is_not_the_answer() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hum"}]}, {"type": "text", "text": "Lyon"}]
     body = json.dumps({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}).encode()
@@ -263,7 +271,7 @@ def test_any_json_is_a_reply(body: Any) -> None:
     reply = read_reply(Answer(200, {}, json.dumps(body).encode(), 0.0))
     reply.text.encode()
     json.dumps(reply.record(), allow_nan=False).encode()
-    assert reply.problem is not None or bool(reply.error) == (not reply.text.strip())
+    assert reply.problem is not None or reply.text.strip() or reply.error or reply.finish_reason is not None
 
 
 @pytest.mark.parametrize(
@@ -279,6 +287,14 @@ def test_any_json_is_a_reply(body: Any) -> None:
         ({"message": {"content": "Par"}, "finish_reason": "content_filter"}, "Par", None),
         ({"message": {"content": "", "refusal": "Non.\x1b[2J"}}, "", "refusal: Non.\\u001b[2J"),
         ({"message": {"content": 7}}, "7", None),
+        ({"text": "", "finish_reason": "stop"}, "", None),  # the model ended at once: its answer
+        ({"message": {"content": None}, "finish_reason": "STOP"}, "", None),
+        ({"message": {"content": ""}, "finish_reason": None}, "", "no content (finish reason: None)"),
+        (
+            {"message": {"content": "", "reasoning_content": "Voyons."}, "finish_reason": "stop"},
+            "",
+            "no content (finish reason: stop)",  # thought without an end, or a parser that took the answer for thought
+        ),
     ],
 )
 def test_each_way_to_answer(choice: dict[str, Any], text: str, error: str | None) -> None:
