@@ -30,6 +30,7 @@ PROGRAMS = {
     "hf": "downloads a model",
     "nvidia-smi": "needs a GPU",
     "ray": "needs a cluster",
+    **dict.fromkeys(("llama-server", "ollama", "lms", "trtllm-serve"), "needs an engine"),
 }
 COMMANDS = {
     "demo": "tests/e2e/test_package.py runs it from the wheel",
@@ -109,7 +110,14 @@ def replaced(typed: Sequence[str], world: World) -> list[str]:
     if not typed:
         return []
     command, rest = typed[0], list(typed[1:])
-    changed = {"run": _run, "ab": _plan, "check": _plan, "judge": _judge, "fidelity": _fidelity}.get(command)
+    changed = {
+        "run": _run,
+        "ab": _plan,
+        "check": _plan,
+        "judge": _judge,
+        "fidelity": _fidelity,
+        "manifest": _manifest,
+    }.get(command)
     return [command, *(changed(rest, world) if changed else rest)]
 
 
@@ -179,6 +187,11 @@ def _fidelity(rest: list[str], world: World) -> list[str]:
     """The servers of the arms, which serve more than one name."""
     local = iter((world.candidate, world.reference))
     return [*(next(local) if word.startswith("http") else word for word in rest), "--model", "MODEL"]
+
+
+def _manifest(rest: list[str], world: World) -> list[str]:
+    named = () if "--model" in rest else ("--model", "MODEL")
+    return [*(world.candidate if word.startswith("http") else word for word in rest), *named]
 
 
 def local_profile(name: str, world: World) -> str:
