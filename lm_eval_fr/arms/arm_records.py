@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from lm_eval_fr.arms.manifest import read_manifest
 from lm_eval_fr.arms.server_manifest import ServedModel
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import atomic_file, write_atomic
+from lm_eval_fr.tasklib.definitions import task_names
 
 TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
 
@@ -52,6 +53,17 @@ def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
             raise ArmError(what, where=path, remedy=remedy)
         samples[task] = path
     return results, samples
+
+
+def empty_warnings(cache: AnswerCache) -> Iterator[str]:
+    """A line for each task that got nothing but empty answers."""
+    ours = task_names()
+    for task, count in cache.answered.items():
+        if count and cache.empty[task] == count:
+            sent, _ = cache.sent[task]
+            stops = " or ".join(map(repr, sent.stop)) if sent and sent.stop else "the model's own"
+            shots = f"; a base model answers {task}_shots" if f"{task}_shots" in ours else ""
+            yield f"warning: all {count:,} answers to {task} are empty (does a stop mark, {stops}, come first?{shots})"
 
 
 def leave_records(

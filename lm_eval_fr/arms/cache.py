@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.arms.engine_notes import Record, note_generations
-from lm_eval_fr.arms.sent import Sent, cut_at, sent_by
+from lm_eval_fr.arms.sent import Sent, cut_at, refuse_one_seed, sent_by
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
 from lm_eval_fr.io.sqlite import explain, open_store
@@ -43,6 +43,7 @@ class Progress:
     def start(self, total: int, kept: int) -> None:
         self._started = self._clock()
         self._total, self._done, self._kept = total, kept, kept
+        self._bar.begin(kept, total)  # the first batch may take minutes
 
     def step(self) -> None:
         self._done += 1
@@ -77,6 +78,8 @@ class AnswerCache:
         self.kept = self.asked = 0
         self.records: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
         self.sent: dict[str, tuple[Sent | None, int]] = {}  # by task: as sent, answers a document
+        self.answered: dict[str, int] = defaultdict(int)  # by task, in words
+        self.empty: dict[str, int] = defaultdict(int)
         self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
         self._model_args = model_args or {}
         self._waiting: dict[str, deque[str]] = {}
@@ -159,14 +162,21 @@ class AnswerCache:
             if task not in self.sent:
                 words = method == "generate_until" and len(request.args) > 1
                 sent = sent_by(self.lm, request.args[1], self._model_args) if words else None
-                self.sent[task] = (sent, int(getattr(request, "repeats", None) or 1))
+                repeats = int(getattr(request, "repeats", None) or 1)
+                if sent is not None and hasattr(self.lm, "_create_payload"):
+                    refuse_one_seed(task, sent, repeats)
+                self.sent[task] = (sent, repeats)
 
     def _finish(self, request: Any, answer: Any) -> Any:
         """The answer as it is scored and logged: ended here by a stop that is not sent, and without a key."""
-        sent, _ = self.sent[str(getattr(request, "task_name", ""))]
+        task = str(getattr(request, "task_name", ""))
+        sent, _ = self.sent[task]
         if sent is None or not isinstance(answer, str):
             return answer
-        return self._clean(cut_at(answer, sent.stop_applied_here))
+        text = self._clean(cut_at(answer, sent.stop_applied_here))
+        self.answered[task] += 1
+        self.empty[task] += not text.strip()
+        return text
 
     def _ask(
         self,

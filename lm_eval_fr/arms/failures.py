@@ -20,6 +20,7 @@ UNTRUE_HERE = (
 BODY = re.compile(r"(?:error message: |Response text: )(?P<body>.*?)(?:\. Retrying\.\.\.)?$", re.DOTALL)
 UNKNOWN_ARGUMENT = re.compile(r"unexpected keyword argument '(?P<name>\w+)'")
 EXTRAS = {"vllm": "vllm", "torch": "hf", "transformers": "hf", "accelerate": "hf", "compressed_tensors": "hf"}
+DTYPES = re.compile(r"same dtype|expected scalar type|dtype mismatch|must have the same type")
 CONNECTION = (
     "ConnectionError",
     "ClientConnectorError",
@@ -77,6 +78,9 @@ def explain(error: BaseException, call: ArmCall, watch: LogWatch, kept: int) -> 
     last = chain[0]
     if remedy := next((remedy for link in chain if (remedy := template_remedy(str(link)))), ""):
         return ArmError("the model has no chat template", where=where, remedy=remedy)
+    if isinstance(last, RuntimeError) and DTYPES.search(str(last)):
+        what = f"the weights' types do not fit each other: {_text(last)}"
+        return ArmError(what, where=where, remedy=f"add dtype=bfloat16 to --model_args{resume}")
     if isinstance(last, TypeError) and (unknown := UNKNOWN_ARGUMENT.search(str(last))):
         return UsageError(f"--model_args: {call.model} takes no {unknown['name']!r}", remedy="check its spelling")
     remedy = f"LMEVAL_LOG_LEVEL=DEBUG shows where{resume}"

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, leave_records, stamp_of, written
+from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, empty_warnings, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
 from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
 from lm_eval_fr.arms.endpoint import Endpoint, check_endpoint, endpoint_of, note_context
@@ -85,6 +85,8 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
         cache = _execute(call, source, say, redactor)
     if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
         sys.exit(0)  # one of several processes of a distributed run: the first writes the files
+    for warning in empty_warnings(cache):
+        say(warning)
     results, samples = written(call, started)
     seconds = time.time() - started
     outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)

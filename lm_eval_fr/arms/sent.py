@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lm_eval_fr.errors import UsageError
+
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 PROMPTS = ("messages", "prompt", "model")
 SEEDS = ("seed", "random_seed")
@@ -56,6 +58,14 @@ def sent_by(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any]) 
 def stops_of(settings: Mapping[str, Any]) -> list[str]:
     until = settings.get("until") or []
     return [until] if isinstance(until, str) else [str(stop) for stop in until]
+
+
+def refuse_one_seed(task: str, sent: Sent, repeats: int) -> None:
+    """Raises UsageError for sampled answers that would all be the same: a server draws them by the seed it is sent."""
+    if repeats > 1 and sent.seed is not None and sent.temperature != 0:
+        what = f"{task} samples {repeats} answers a document, and every request would carry the seed {sent.seed}"
+        remedy = "--model hosted-chat sends none, unless --model_args has seed="
+        raise UsageError(f"{what}: they would be one answer", remedy=remedy)
 
 
 def cut_at(text: str, stops: Sequence[str]) -> str:

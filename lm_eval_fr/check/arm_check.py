@@ -12,8 +12,9 @@ from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, ArmCall
 from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.preflight import checkpoint_of
+from lm_eval_fr.arms.sent import refuse_one_seed, sent_by
 from lm_eval_fr.check.check_findings import Finding
-from lm_eval_fr.check.planned_documents import TaskWork, first_request
+from lm_eval_fr.check.planned_documents import TaskWork, first_request, quiet
 from lm_eval_fr.check.prepared_arms import check_engine
 from lm_eval_fr.check.probe import question
 from lm_eval_fr.check.reply_check import Asked
@@ -37,26 +38,32 @@ def check_arm(name: str, call: ArmCall, work: Sequence[TaskWork]) -> ArmCheck:
             findings += _check_engine(name, call)
             return ArmCheck(tuple(findings))
         findings += [Finding("warning", name, note) for note in check_endpoint(endpoint)]
-        asked = _ask(call, endpoint, _shortest(work))
+        asked = _ask(call, endpoint, work)
         findings += asked.findings(name)
         return ArmCheck(tuple(findings), asked.chars_per_token)
     except LmEvalFrError as error:
         return ArmCheck((*findings, Finding.of(error, name)))
 
 
-def _ask(call: ArmCall, endpoint: Endpoint, work: TaskWork) -> Asked:
+def _ask(call: ArmCall, endpoint: Endpoint, works: Sequence[TaskWork]) -> Asked:
     """One request with every field that the arm will send: a field that the API refuses is found here."""
     from lm_eval.api.registry import get_model
 
+    work = _shortest(works)
     register_models()
     try:
-        lm = get_model(call.model).create_from_arg_obj(dict(call.model_args), {"batch_size": 1})
-        asked, settings = first_request(call, work, lm)
-        encoded = lm.tok_encode(asked) if lm.tokenized_requests and isinstance(asked, str) else None
-        prompt = lm.create_message([asked if encoded is None else encoded])
-        body = lm._create_payload(
-            prompt, generate=True, gen_kwargs=copy.deepcopy(settings), seed=lm._seed, eos=lm.eos_string
-        )
+        with quiet():
+            lm = get_model(call.model).create_from_arg_obj(dict(call.model_args), {"batch_size": 1})
+            for one in works:
+                repeats, settings = one.task.get_config("repeats") or 1, one.task.get_config("generation_kwargs")
+                if repeats > 1 and settings:
+                    refuse_one_seed(one.name, sent_by(lm, settings, call.model_args), repeats)
+            asked, settings = first_request(call, work, lm)
+            encoded = lm.tok_encode(asked) if lm.tokenized_requests and isinstance(asked, str) else None
+            prompt = lm.create_message([asked if encoded is None else encoded])
+            body = lm._create_payload(
+                prompt, generate=True, gen_kwargs=copy.deepcopy(settings), seed=lm._seed, eos=lm.eos_string
+            )
     except LmEvalFrError:
         raise
     except Exception as error:  # lm-eval's constructors raise what they like

@@ -51,7 +51,7 @@ def load_work(call: ArmCall) -> tuple[TaskWork, ...]:
     """The tasks that `call` names, with their documents read. Raises what says why they cannot be."""
     source = locate_tasks(call.tasks, call.flags.include_path)
     try:
-        with _quiet():
+        with quiet():
             register_models()
             from lm_eval.tasks import TaskManager
 
@@ -73,7 +73,7 @@ def first_request(call: ArmCall, work: TaskWork, lm: Any) -> tuple[Any, dict[str
     """(prompt, generation settings) of the first document, exactly as `lm` will be handed it."""
     flags = call.flags
     templated = bool(getattr(flags, "apply_chat_template", False))
-    with _quiet():
+    with quiet():
         work.task.build_all_requests(
             limit=1,
             system_instruction=flags.system_instruction,
@@ -123,7 +123,7 @@ def _wanted(call: ArmCall, name: str, available: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars and no log of lm-eval's: what matters is said by the findings."""
     import logging
 

@@ -104,7 +104,7 @@ def count_is_sane(chars: int, tokens: int) -> bool:
 
 def _tokens(server: Server, body: Mapping[str, Any]) -> list[int] | None:
     found = _look_up(server, "/tokenize", body).get("tokens")
-    return found if isinstance(found, list) else None
+    return found if isinstance(found, list) and found else None  # llama.cpp answers [] to a body that it does not know
 
 
 def _look_up(server: Server, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -37,6 +37,11 @@ class ProgressBar:
             self._shown_at = now
             self._show()
 
+    def begin(self, done: int, total: int) -> None:
+        """Shows at once that it has begun."""
+        self._state, self._shown_at = (done, total, ()), self._clock()
+        self._show()
+
     def close(self) -> None:
         if self._state != self._shown:
             self._show()

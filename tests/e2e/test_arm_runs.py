@@ -94,6 +94,32 @@ def test_a_server_of_this_machine_describes_itself(tmp_path: Path) -> None:
         assert run_arm(flags(server, tmp_path / "other", "--limit", "2")).asked == server.count - 2 == 2
 
 
+def test_nothing_but_empty_answers_ends_with_a_warning_and_a_hint(fake_server: Start, tmp_path: Path) -> None:
+    said: list[str] = []
+    outcome = run_arm(flags(fake_server(" \n"), tmp_path, "--limit", "3"), say=said.append)
+    assert outcome.asked == 3
+    (warning,) = [line for line in said if line.startswith("warning")]
+    assert "all 3 answers to piaf_fr are empty" in warning
+    assert "a stop mark, '</s>', come first?; a base model answers piaf_fr_shots" in warning
+    said.clear()
+    answers = iter(["", "Paris", "Paris"])
+    run_arm(flags(fake_server(lambda call: next(answers)), tmp_path / "b", "--limit", "3"), say=said.append)
+    assert not [line for line in said if line.startswith("warning")]
+
+
+def test_sampled_answers_under_one_seed_are_refused_before_they_are_paid(fake_server: Start, tmp_path: Path) -> None:
+    server = fake_server(lambda call: f"Paris {server.count}")
+    votes = ("--tasks", "piaf_fr_vote", "--limit", "1")
+    for kind, args in (("local-completions", ""), ("local-chat-completions", ""), ("hosted-chat", "seed=7")):
+        with pytest.raises(UsageError, match="they would be one answer"):
+            run_arm(flags(server, tmp_path / kind, *votes, kind=kind, args=args))
+    assert server.count == 0
+    outcome = run_arm(flags(server, tmp_path / "fine", *votes, kind="hosted-chat"))
+    assert outcome.asked == server.count == 1 + 8  # and piaf_fr, which the flags name too
+    greedy = ("--gen_kwargs", "temperature=0")
+    assert run_arm(flags(server, tmp_path / "greedy", *votes, *greedy)).asked == 1 + 8
+
+
 def test_kill_and_resume_asks_nothing_twice(fake_server: Start, tmp_path: Path) -> None:
     server = fake_server("Paris", latency=0.05)
     argv = flags(server, tmp_path, "--limit", "60", args="num_concurrent=4")

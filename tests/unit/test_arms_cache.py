@@ -144,6 +144,18 @@ def test_files_that_are_no_cache(tmp_path: Path) -> None:
         AnswerCache(Model(lambda prompt, number: "a"), tmp_path / "file" / "c.db")
 
 
+def test_progress_begins_before_the_first_batch_has_ended(tmp_path: Path) -> None:
+    stream, seen = io.StringIO(), []
+
+    def answer(prompt: str, number: int) -> str:
+        seen.append(stream.getvalue())
+        return "a"
+
+    progress = Progress(ProgressBar("answers", stream))
+    AnswerCache(Model(answer), tmp_path / "c.db", progress=progress).generate_until(requests("un", "deux"))
+    assert seen[0] == "answers: 0 of 2\n"
+
+
 def test_progress_is_a_line_now_and_then() -> None:
     stream, now = io.StringIO(), [0.0]
     progress = Progress(ProgressBar("reference", stream, clock=lambda: now[0]), clock=lambda: now[0])
@@ -153,6 +165,7 @@ def test_progress_is_a_line_now_and_then() -> None:
         progress.step()
     progress.close()
     assert stream.getvalue().splitlines() == [
+        "reference: 200 of 1,000",
         "reference: 230 of 1,000, 1.0/s, 12 min 50 s left",
         "reference: 260 of 1,000, 1.0/s, 12 min 20 s left",
         "reference: 270 of 1,000, 1.0/s, 12 min 10 s left",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from lm_eval_fr.check.check_findings import CheckReport
 from lm_eval_fr.check.decision import PlannedClaim, prospect_of
@@ -218,6 +219,35 @@ def test_the_servers_own_tokenizer_is_asked(
     finally:
         for server in servers:
             server.stop()
+
+
+def test_a_tokenizer_that_answers_nothing_is_unknown_and_not_zero(
+    check: Callable[..., CheckReport], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """llama.cpp's /tokenize wants another field, and answers an empty list to vLLM's."""
+
+    async def tokenize(request: web.Request) -> web.Response:
+        return web.json_response({"tokens": []})
+
+    with FakeOpenAI("onze mille").mount(web.post("/tokenize", tokenize)) as server:
+        for model in ("hosted-chat", "local-completions"):
+            report = check(candidate=arm(server, model))
+            assert report.exit_code == 0 and "has 0 tokens" not in report.text(), report.text()
+            assert "plausible for French text" in report.text()
+    assert "EOS" not in capfd.readouterr().err
+
+
+def test_sampled_answers_under_one_seed_are_found_before_the_study(check: Callable[..., CheckReport]) -> None:
+    with FakeOpenAI("onze mille") as server:
+        vote = {"tasks": ["piaf_fr_vote"], "margins": {}}
+        says = "piaf_fr_vote samples 8 answers a document, and every request would carry the seed 1234"
+        assert says in found(check(candidate=arm(server, "local-chat-completions"), **vote), "candidate")
+        assert says.replace("1234", "7") in found(
+            check(candidate=arm(server, "hosted-chat", seed=7), **vote), "candidate"
+        )
+        assert server.count == 0
+        check(candidate=arm(server, "hosted-chat"), **vote)
+        assert server.count == 1
 
 
 @pytest.mark.parametrize("letters", [False, True])
