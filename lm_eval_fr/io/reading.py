@@ -154,6 +154,10 @@ def _loader() -> type[yaml.SafeLoader]:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        def construct_scalar(self, node: Any) -> Any:
+            value = super().construct_scalar(node)
+            return _SURROGATE.sub("�", value) if isinstance(value, str) else value
+
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:
                 return super().construct_object(node, deep=deep)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.errors import InputError, JudgeError, UsageError
+from lm_eval_fr.judge.asking.controls import gross_items
 from lm_eval_fr.judge.asking.profile import (
     load_profile,
     load_rubric,
@@ -19,6 +23,9 @@ from lm_eval_fr.judge.asking.profile import (
 )
 from lm_eval_fr.judge.asking.prompt import render
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
+from lm_eval_fr.judge.asking.worklist import Questioner
+from lm_eval_fr.judge.live.client import account_headers, server_of
+from lm_eval_fr.judge.verdicts.ledger import cost_at_most
 from lm_eval_fr.tasklib.definitions import judge_dir
 from tests.hostile import FENCES
 
@@ -133,3 +140,85 @@ def test_a_rubrics_digest_covers_all_that_is_sent(tmp_path: Path) -> None:
     path.write_text("text: '  '\n")
     with pytest.raises(InputError, match="`text` is empty"):
         load_rubric(path)
+
+
+PROFILE = {
+    "model": "m",
+    "base_url": "http://127.0.0.1:9/v1",
+    "key_env": "null",
+    "dialect": "openai",
+    "parameters": "{max_tokens: 100}",
+    "response_format": "json_schema",
+    "prices": "{input: 1, cached: 0.5, output: 2, batch: 0.5}",
+    "shutdown": "2027-01-01",
+    "successor": "x",
+    "cache_key": "true",
+    "cache_breakpoint": "false",
+    "context": "8000",
+    "concurrency": "2",
+    "timeout": "10",
+}
+RUBRIC = {"text": "Juge.", "language": "fr", "criteria": "[a, b]"}
+NESTED = ("prices.input", "prices.cached", "prices.batch", "prices.cache_write")
+NESTED += ("parameters.max_tokens", "parameters.temperature", "parameters.logit_bias")
+VALUES = r"""
+abc | '' | 12 | -3 | 0 | 1.5 | .nan | -.inf | 1e400 | true | null | 2026-01-01 | 2026-13-45 | [1, 2] | {a: 1} | é
+2026-01-01 10:00:00 | [[[[1]]]] | {a: {b: {c: 1}}} | "\ud800" | "a\nb" | !!binary aGVsbG8= | !!set {a, b} | &a [*a]
+!!python/object:os.system x | {1: 2} | {null: 2} | {2026-01-01: 3} | {a: 2026-01-01} | {a: .nan} | {a: "\ud800"}
+{a: !!binary aGVsbG8=} | [2026-01-01] | ["\ud800"] | [null] | [''] | 1:30 | 0x10 | {} | [] | ? | @ | `
+"""
+MUTATIONS = [value for line in VALUES.strip().split("\n") for value in line.split(" | ")]
+MUTATIONS += ["9" * 120, "9" * 30, "[" * 150 + "]" * 150, "{" * 150 + "}" * 150]
+RUBRIC_THAT_SHIPS = load_rubric("analyses_fr")
+JUDGE_THAT_SHIPS = load_profile("gpt-4.1")
+
+
+def mutated(base: dict[str, str], key: str, value: str) -> str:
+    part, _, inner = key.partition(".")
+    if inner:
+        value = f"{{{inner}: {value}}}" if inner == "input" or part != "prices" else f"{{input: 1, {inner}: {value}}}"
+    return "".join(f"{name}: {said}\n" for name, said in {**base, part: value}.items())
+
+
+def ask_by(path: Path) -> None:
+    """What a judging does with a profile before its first call."""
+    profile = load_profile(path)
+    if profile.dialect != "offline":
+        server_of(profile)
+        account_headers(profile)
+    body = Questioner(profile, RUBRIC_THAT_SHIPS, b"s").question(gross_items()[0], "candidate_first").body
+    json.dumps(body, allow_nan=False).encode()
+    dollars = cost_at_most(body, profile)
+    assert dollars is None or math.isfinite(dollars)
+
+
+def judge_by(path: Path) -> None:
+    writer = Questioner(JUDGE_THAT_SHIPS, load_rubric(path), b"s")
+    json.dumps(writer.question(gross_items()[0], "candidate_first").body, allow_nan=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("base", "key", "use"),
+    [*((PROFILE, key, ask_by) for key in (*PROFILE, *NESTED)), *((RUBRIC, key, judge_by) for key in RUBRIC)],
+    ids=[*PROFILE, *NESTED, *(f"rubric.{key}" for key in RUBRIC)],
+)
+def test_whatever_stands_at_a_key_it_works_or_is_said_in_one_line(
+    base: dict[str, str], key: str, use: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path, refused = tmp_path / "mine.yaml", 0
+    for value in MUTATIONS:
+        path.write_text(mutated(base, key, value), encoding="utf-8")
+        try:
+            use(path)
+        except (InputError, UsageError) as error:
+            refused += 1
+            assert error.exit_code == 2 and "\n" not in str(error) and len(str(error)) < 400, value
+        except JudgeError as error:  # an address or a key that cannot be
+            assert error.exit_code == 2 and "\n" not in str(error), value
+    assert refused > 3
+
+
+def test_a_number_in_a_parameter_s_key_is_sent_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: m\nparameters: {logit_bias: {50256: -100}}\n")
+    assert load_profile(path).parameters == {"logit_bias": {"50256": -100}}

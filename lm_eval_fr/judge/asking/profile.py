@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import replace
 from datetime import date
@@ -17,7 +18,7 @@ import msgspec
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import parse_yaml, read_text
-from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile, ResponseFormat, Rubric
+from lm_eval_fr.judge.asking.protocol import OUTPUT_LIMITS, Dialect, Prices, Profile, ResponseFormat, Rubric
 from lm_eval_fr.tasklib.definitions import judge_dir
 
 SHUTDOWN_WARNING_DAYS = 60
@@ -70,7 +71,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
         base_url=read.base_url,
         key_env=read.key_env,
         dialect=read.dialect,
-        parameters=dict(read.parameters),
+        parameters=json.loads(json.dumps(read.parameters)),  # keys as text: YAML has numbers there
         response_format=read.response_format,
         prices=Prices(**msgspec.structs.asdict(read.prices)),
         shutdown=read.shutdown,
@@ -171,11 +172,16 @@ def _check(read: _ProfileFile, path: Path) -> None:
     """What types alone do not say. A profile that cannot work is refused before the first call."""
     prices = msgspec.structs.asdict(read.prices)
     wrong = [f"`prices.{name}` is negative" for name, price in prices.items() if price is not None and price < 0]
+    numbers = {**{f"prices.{name}": price for name, price in prices.items()}, "timeout": read.timeout}
+    wrong += [f"`{name}` is not finite" for name, n in numbers.items() if n is not None and not math.isfinite(n)]
     wrong += ["`model` is empty"] * (not read.model.strip())
     wrong += ["`concurrency` is below 1"] * (read.concurrency < 1)
     wrong += ["`timeout` is not above 0"] * (read.timeout <= 0)
     wrong += ["`context` is below 2000"] * (read.context is not None and read.context < 2000)
     wrong += [f"`parameters.{name}` is set by the judge" for name in NOT_PARAMETERS if name in read.parameters]
+    wrong += [f"`parameters.{name}` is not what JSON holds" for name, v in read.parameters.items() if not _is_json(v)]
+    limits = ((name, read.parameters[name]) for name in OUTPUT_LIMITS if name in read.parameters)
+    wrong += [f"`parameters.{name}` is not a whole number above 0" for name, n in limits if type(n) is not int or n < 1]
     if read.dialect == "mistral" and "seed" in read.parameters:
         wrong.append("`parameters.seed` is refused by Mistral's API, whose field is `random_seed`")
     if read.key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", read.key_env):
@@ -183,3 +189,12 @@ def _check(read: _ProfileFile, path: Path) -> None:
         wrong.append("`key_env` is not the name of an environment variable")
     if wrong:
         raise InputError("; ".join(wrong), where=path)
+
+
+def _is_json(value: object) -> bool:
+    """Not a date, a set, bytes or NaN, which YAML has and a request cannot carry."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -18,6 +18,7 @@ VERDICTS: tuple[Verdict, ...] = ("A", "B", "tie")
 Message = dict[str, Any]  # {"role": ..., "content": a text, or a list of text parts where a cache breakpoint is set}
 Dialect = Literal["openai", "mistral", "offline"]
 ResponseFormat = Literal["json_schema", "json_object", "none"]
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")  # of a request's parameters, as servers name it
 FENCE_DIGITS = 12  # hexadecimal: 48 bits
 
 
@@ -54,7 +55,7 @@ class Profile:
 
     @property
     def max_output_tokens(self) -> int | None:
-        for name in ("max_completion_tokens", "max_tokens"):
+        for name in OUTPUT_LIMITS:
             if isinstance(value := self.parameters.get(name), int):
                 return value
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lm_eval_fr.errors import LmEvalFrError
-from lm_eval_fr.judge.asking.protocol import Profile
+from lm_eval_fr.judge.asking.protocol import OUTPUT_LIMITS, Profile
 from lm_eval_fr.judge.verdicts.question_life import QuestionLife
 
 IN_A_ROW = 20  # questions without a verdict
@@ -70,8 +70,7 @@ class Streak:
 
     @property
     def _limit(self) -> str:
-        names = ("max_completion_tokens", "max_tokens")
-        return next((name for name in names if name in self.profile.parameters), names[0])
+        return next((name for name in OUTPUT_LIMITS if name in self.profile.parameters), OUTPUT_LIMITS[0])
 
 
 def _cause(life: QuestionLife) -> str:
