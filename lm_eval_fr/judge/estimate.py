@@ -18,7 +18,7 @@ from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Place, PlannedItems, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles
 from lm_eval_fr.judge.verdicts.journal import QuestionRows
@@ -116,12 +116,18 @@ def estimate_runs(
     pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None = None
 ) -> tuple[Estimate, ...]:
     """What `judge_runs` with the same arguments would still ask: one estimate a judge. Writes nothing new."""
-    work, again = worklist(pairing), () if rerun is None else worklist(rerun)
+    return estimate_work(worklist(pairing), out, options, () if rerun is None else worklist(rerun))
+
+
+def estimate_work(
+    work: Worklist | PlannedItems, out: Path, options: JudgeOptions, rerun: Iterable[Item] = ()
+) -> tuple[Estimate, ...]:
+    """The same of pairs from anywhere, as `judge_work` asks them."""
     controls = controls_for(work, options.controls)
 
     def estimates(lives: Lives | None) -> tuple[Estimate, ...]:
         return tuple(
-            estimate_items(work, work.places(), profile, options, lives, again, controls)
+            estimate_items(work, work.places(), profile, options, lives, rerun, controls)
             for profile in profiles(options)
         )
 

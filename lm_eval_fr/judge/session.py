@@ -25,7 +25,7 @@ from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Rubric
-from lm_eval_fr.judge.asking.worklist import Item, Questioner, Worklist, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.batch.batch_record import in_flight, reserved_dollars
 from lm_eval_fr.judge.live.asker import Asker, Send
 from lm_eval_fr.judge.live.client import ChatClient, account_headers, server_of
@@ -70,8 +70,22 @@ def judge_runs(
     see `check_finished`. Raises JournalError, JudgeError (key, model), UsageError (address, a budget without prices),
     KeyboardInterrupt.
     """
-    judges, rubric = check_ready(options)
     work = worklist(pairing, by_unit=options.stop == "anytime")
+    return judge_work(work, out, options, rerun=rerun, progress=progress, say=say, no_calls=no_calls)
+
+
+def judge_work(
+    work: Worklist | PlannedItems,
+    out: Path,
+    options: JudgeOptions,
+    *,
+    rerun: Pairing | None = None,
+    progress: Report | None = None,
+    say: Say = lambda message: None,
+    no_calls: Halt = NO_CALLS,
+) -> JudgeSummary:
+    """`judge_runs` on pairs from anywhere."""
+    judges, rubric = check_ready(options)
     parts = {}
     with open_journal(out) as journal:
         lives = lives_of(journal, options)
@@ -130,7 +144,7 @@ class Session:
     rubric: Rubric
     lives: Lives
     options: JudgeOptions
-    work: Worklist
+    work: Worklist | PlannedItems
     rerun: Pairing | None
     progress: Report | None
     say: Say

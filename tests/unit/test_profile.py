@@ -32,7 +32,7 @@ from tests.hostile import FENCES
 
 def test_what_ships_is_complete_and_can_be_read() -> None:
     assert set(profile_names()) == {"gpt-4.1", "gpt-6.1-terra", "mistral", "local", "offline"}
-    assert set(rubric_names()) == {"analyses_fr", "custom_template"}
+    assert set(rubric_names()) == {"analyses_fr", "custom_template", "general_fr"}
     for name in profile_names():
         assert load_profile(name).name == name
     for name in rubric_names():

@@ -69,9 +69,21 @@ class Documents(Protocol):
 
 @dataclass(frozen=True)
 class PlannedItems:
-    """Pairs whose texts are at hand, answers that are still to come in a guess."""
+    """Pairs of no run: their texts are at hand, or a guess at what is still to come."""
 
     items: Sequence[Item]
+    tasks: tuple[PairedTask, ...] = ()
+    unit_sizes: tuple[int, ...] = ()
+
+    @property
+    def n(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def places(self) -> Iterator[Place]:
+        return (item.place for item in self.items)
 
     def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
         return ((item.place, item.cluster or item.doc_hash, (0, i)) for i, item in enumerate(self.items))

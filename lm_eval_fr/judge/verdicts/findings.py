@@ -12,7 +12,7 @@ from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.judge.asking.controls import Controls
 from lm_eval_fr.judge.asking.judge_instructions import PROMPT_VERSION
 from lm_eval_fr.judge.asking.protocol import Rubric
-from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Worklist
+from lm_eval_fr.judge.asking.worklist import GROSS_TASK, PlannedItems, Worklist
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.control_results import canary_report, control_warnings, controls_asked, merge_controls
@@ -56,7 +56,7 @@ def write_findings(
     harvest: Harvest,
     rubric: Rubric,
     options: JudgeOptions,
-    work: Worklist,
+    work: Worklist | PlannedItems,
     seconds: float,
 ) -> JudgeSummary:
     """Writes verdicts.jsonl and judge.json."""
