@@ -199,14 +199,19 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=o.EXISTING, metavar="STUDY | CANDIDATE... REFERENCE")
 @click.option(
-    "--judge", "judges", multiple=True, type=o.EXISTING, metavar="DIR", help="What `judge` wrote, one per candidate."
+    "--judge",
+    "judges",
+    multiple=True,
+    type=o.EXISTING,
+    metavar="DIR",
+    help="Folder that `judge` wrote, one per candidate.",
 )
 @click.option(
     "--margin",
     "margins",
     multiple=True,
     type=o.Assignment("gold"),
-    help="Largest loss accepted: 2%, piaf_fr=0.03, judge=10%. Without one there is no verdict.",
+    help="Largest acceptable loss: 2%, piaf_fr=0.03, judge=10%. Without a margin, no verdict is given.",
 )
 @click.option("--candidate-rerun", type=o.EXISTING, metavar="DIR", help="A second run of the candidate: noise floor.")
 @click.option("--reference-rerun", type=o.EXISTING, metavar="DIR", help="A second run of the reference: noise floor.")
@@ -221,14 +226,14 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
     type=click.Choice(["default", "worst-case"]),
     help="worst-case: whole articles may be lost unseen [default].",
 )
-@click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others win back.")
+@click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others recover.")
 @o.LEVEL
 @click.option("--seed", type=int, help="Seed of the bootstrap [1234].")
 @o.apply(o.JSON, o.MARKDOWN, o.HTML)
 @click.option("--junit", "junit_file", type=o.FILE, help="Write JUnit XML: a test case per claim.")
 @click.option("--badge", "badge_file", type=o.FILE, help="Write the verdict as an SVG badge.")
 @o.apply(o.GATE, o.NO_TABLE, o.WHOLE, o.SUCCESS, o.COST_RATIO)
-@click.option("--claims", type=o.CLAIMS, metavar="FILE|NAME", help="Published differences to hold against these runs.")
+@click.option("--claims", type=o.CLAIMS, metavar="FILE|NAME", help="Published differences to check against these runs.")
 @click.option("--fidelity", type=o.EXISTING, metavar="FILE", help="Add what `fidelity` wrote to the report.")
 @o.price_options
 @o.pair_options
@@ -260,7 +265,7 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
 
 @main.command()
 def register() -> None:
-    """Let the bare `lm_eval --tasks piaf_fr` find our tasks; `unregister` takes it back.
+    """Make plain `lm_eval --tasks piaf_fr` find our tasks; `unregister` undoes it.
 
     \b
     lm-eval-fr register
@@ -273,7 +278,7 @@ def register() -> None:
 
 @main.command()
 def unregister() -> None:
-    """Take back what `register` added to the installed lm-eval.
+    """Remove what `register` added to the installed lm-eval.
 
     \b
     lm-eval-fr unregister
@@ -314,8 +319,8 @@ def show(runs: tuple[Path, ...], task: str | None, doc: str | None, filter: str 
 @click.option("--candidate-model", help="The model's name on the candidate's server.")
 @click.option("--reference-model", help="The model's name on the reference's server.")
 @click.option("--top", type=int, default=20, show_default=True, help="Log-probabilities per token; vLLM gives 20.")
-@click.option("--concurrency", type=int, default=4, show_default=True, help="Requests at once to each server.")
-@click.option("--rerun", is_flag=True, help="Ask the reference twice, for its distance from itself.")
+@click.option("--concurrency", type=int, default=4, show_default=True, help="Concurrent requests per server.")
+@click.option("--rerun", is_flag=True, help="Query the reference twice, to measure its distance from itself.")
 @o.LEVEL
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Passages to show.")
 @click.option("--key-env", metavar="NAME", help="The environment variable that holds the servers' key.")
@@ -369,7 +374,9 @@ def card(comparison: Path) -> None:
 @click.argument("candidate", type=o.EXISTING)
 @click.argument("reference", type=o.EXISTING)
 @click.option("--out", type=o.FOLDER, required=True, help="The folder to write.")
-@click.option("--judge", "judged", type=o.EXISTING, metavar="DIR", help="What `judge` wrote: export its verdicts too.")
+@click.option(
+    "--judge", "judged", type=o.EXISTING, metavar="DIR", help="Folder that `judge` wrote: export its verdicts too."
+)
 @o.pair_options
 def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **given: Any) -> None:
     """Export scores and verdicts as Parquet, in a folder that `datasets.load_dataset` reads.
@@ -408,7 +415,7 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
 @click.argument("candidate", type=o.EXISTING)
 @click.argument("reference", type=o.EXISTING)
 @o.COST_RATIO
-@click.option("--margin", type=o.Percent(), help="Largest loss accepted, e.g. 2%.")
+@click.option("--margin", type=o.Percent(), help="Largest acceptable loss, e.g. 2%.")
 @click.option("--seed", type=int, help="Seed of the subsets, where they are drawn [1234].")
 @click.option("--metric", "metrics", multiple=True, type=o.NamedWord(), help="The metric of the winner, TASK=NAME.")
 @o.price_options

@@ -229,7 +229,7 @@ judge_options = apply(
         help="lazy: skip the second order where the first says tie.",
     ),
     click.option("--max-usd", type=float, help="Never spend more in this folder, calls in flight included."),
-    click.option("--concurrency", type=int, help="Calls at once [the profile's]."),
+    click.option("--concurrency", type=int, help="Concurrent calls [the profile's]."),
     click.option(
         "--stop",
         type=click.Choice(["never", "anytime"]),
@@ -239,15 +239,20 @@ judge_options = apply(
     ),
     click.option("--margin", type=Percent(), help="For --stop: the net win rate that may be lost, e.g. 10%."),
     LEVEL,
-    click.option("--repeats", type=int, default=1, help="Ask a sample this often, for the judge's noise [1]."),
+    click.option(
+        "--repeats",
+        type=int,
+        default=1,
+        help="Ask a sample of questions this many times, to measure the judge's noise [1].",
+    ),
     click.option("--repeat-sample", type=int, default=50, show_default=True, help="Pairs in that sample."),
-    click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="Judge the reference against its rerun to"),
+    click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="Judge the reference against this rerun too."),
     click.option("--labels", type=EXISTING, metavar="FILE", help="Human labels to compare with (JSONL)."),
     click.option("--controls", type=click.IntRange(0), metavar="N", help="Graded control pairs; 0: no controls [40]."),
     click.option("--no-canaries", is_flag=True, help="The same as --controls 0."),
     click.option("--trust-judge", is_flag=True, help="Judge the pairs even if the judge fails the controls."),
-    click.option("--retry-invalid", is_flag=True, help="Ask again where two replies held no verdict."),
-    click.option("--reparse", is_flag=True, help="Read the stored replies again; no API calls are made."),
+    click.option("--retry-invalid", is_flag=True, help="Retry questions to which two replies held no verdict."),
+    click.option("--reparse", is_flag=True, help="Reparse the stored replies; no API calls are made."),
     click.option(
         "--batch",
         type=click.Choice(["submit", "status", "collect", "abandon", "write", "read"]),
@@ -255,8 +260,10 @@ judge_options = apply(
     ),
 )
 power_options = apply(
-    click.option("--margin", "margins", multiple=True, type=Percent(), help="Documents needed for this margin."),
-    click.option("--documents", multiple=True, type=click.IntRange(2), help="The margin that this many establish."),
+    click.option("--margin", "margins", multiple=True, type=Percent(), help="Documents that this margin needs."),
+    click.option(
+        "--documents", multiple=True, type=click.IntRange(2), help="Margin that this many documents establish."
+    ),
     click.option("--sd", multiple=True, type=Percent(), help="Graded score: SD of the paired differences."),
     click.option("--flips", multiple=True, type=Percent(), help="Exact match: share of documents that change."),
     click.option("--ties", multiple=True, type=Percent(), help="Judge: share of pairs that are not decided."),
@@ -265,21 +272,28 @@ power_options = apply(
     ),
     click.option("--judge", "judged", type=EXISTING, metavar="DIR", help="With --pilot: the judge's folder."),
     click.option("--cluster-size", type=click.FloatRange(1), default=1.0, help="Documents per article [1]."),
-    click.option("--weighted-size", type=click.FloatRange(1), help="Of a random document's article, sum m^2 / sum m."),
+    click.option(
+        "--weighted-size", type=click.FloatRange(1), help="Documents in a random document's article, sum m^2 / sum m."
+    ),
     click.option("--icc", type=Percent(), default=0.0, help="How alike an article's documents are, 0 to 1 [0]."),
     click.option("--difference", type=Percent(), default=0.0, help="The true difference to plan for [0]."),
     LEVEL,
     click.option("--power", type=Percent(), default=0.8, help="Probability of a verdict on all claims [0.8]."),
-    click.option("--claims", type=click.IntRange(1), default=1, help="Claims like this one, all to be shown [1]."),
     click.option(
-        "--repeats", type=click.IntRange(1), default=1, help="Documents against answers, up to this many [1]."
+        "--claims",
+        type=click.IntRange(1),
+        default=1,
+        help="Number of claims like this one, all of which must hold [1].",
+    ),
+    click.option(
+        "--repeats", type=click.IntRange(1), default=1, help="Tabulate up to this many answers per document [1]."
     ),
     click.option(
         "--unstable", type=Percent(), default=0.5, help="Part of the variance that repeats average out [0.5]."
     ),
     click.option("--guarantee", type=click.Choice(["default", "worst-case"]), default="default", help="As in a plan."),
 )
-# What an answer costs; each for all arms, or one an arm in their order.
+# What an answer costs: one value for all arms, or one per arm in order.
 price_options = apply(
     click.option(
         "--price",
@@ -297,7 +311,11 @@ price_options = apply(
         help="With X/h: a benchmark of GuideLLM or `vllm bench` instead of the run's own time.",
     ),
     click.option(
-        "--tokenizer", "tokenizers", multiple=True, metavar="NAME", help="Count tokens with it where usage is unknown."
+        "--tokenizer",
+        "tokenizers",
+        multiple=True,
+        metavar="NAME",
+        help="Tokenizer to count with where usage is unknown.",
     ),
     click.option("--estimate", is_flag=True, help="Accept estimated tokens of one arm against counted ones."),
 )

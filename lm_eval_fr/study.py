@@ -84,7 +84,7 @@ def run_study(
 
 def _remedy(summary: JudgeSummary | None) -> str:
     """In the plan's words; a spent budget is not raised by rerunning."""
-    again = "run the same command again to resume"
+    again = "rerun the same command to resume"
     if summary is None or not summary.remedy:
         return again
     return f"{summary.remedy.replace('--max-usd', 'max_usd in the plan')}, then {again}"
@@ -129,7 +129,7 @@ class _Study:
         if why:
             earlier = f"{name}.{time.strftime('%Y%m%d-%H%M%S')}"
             target.rename(self.out / earlier)
-            self.say(f"{name} is run again: {why}; the earlier run is kept in {earlier}")
+            self.say(f"{name} is rerun: {why}; the earlier run is kept in {earlier}")
         target.mkdir(parents=True, exist_ok=True)
         shown = json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ""
         self.step(number, f"{name}: {arm.model} {shown}".rstrip())

@@ -87,12 +87,12 @@ class Client:
                 asked_for = retry_after(reply.headers, time.time())
                 wait = asked_for if asked_for is not None else 5.0 if reply.ok else 2.0**attempt
             if wait > LONGEST_WAIT:
-                raise Unfinished(f"{trouble}, asks to wait {wait:.0f} s", where=self.api, remedy="run again later")
+                raise Unfinished(f"{trouble}, asks to wait {wait:.0f} s", where=self.api, remedy="rerun later")
             if attempt < TRIES - 1:
                 self.sleep(wait)
         if trouble.startswith("not reached"):
             raise InputError(trouble, where=self.api, remedy="is the address right, and the network there?")
-        raise Unfinished(f"{trouble} in {TRIES} tries", where=self.api, remedy="run again later: it goes on from here")
+        raise Unfinished(f"{trouble} in {TRIES} tries", where=self.api, remedy="rerun later: it continues from here")
 
     def _content(self, reply: requests.Response) -> dict[str, Any] | None:
         """The answer, or None if the same request may be made again later."""
@@ -333,7 +333,7 @@ def main(argv: list[str] | None = None) -> int:
         words = build(client, choice, given.out, say=lambda line: print(line, file=sys.stderr))
         print(f"{given.out}: {given.articles} articles, {words} words")
 
-    return run_script("build_evalset", work, interrupted="interrupted: run again to go on")
+    return run_script("build_evalset", work, interrupted="interrupted: rerun to continue")
 
 
 if __name__ == "__main__":

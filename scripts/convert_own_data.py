@@ -71,7 +71,7 @@ def split(path: Path) -> dict[str, list[dict[str, Any]]]:
         places[key] = record.line
         found.setdefault(task, []).append(document)
     if not found:
-        raise InputError("no document in it", where=path)
+        raise InputError("it holds no documents", where=path)
     return found
 
 

@@ -35,7 +35,7 @@ from lm_eval_fr.stats import (
 from lm_eval_fr.stats.distributions import normal_point
 from lm_eval_fr.tasklib.definitions import claims_dir
 
-POINT = 0.01  # the least tolerance: nobody publishes smaller differences and means them
+POINT = 0.01  # the smallest tolerance: published differences are not meant more precisely
 EXACT = 1e-9
 EACH_SIDE = 0.9  # both ends of the interval within the tolerance, with a power of 80 % in all
 REMEDY = "claims/README.md shows a whole file"
@@ -320,7 +320,7 @@ def decide_claim(
 
 def _needed(tolerance: float, spread: Spread | None, level: float, n: int) -> tuple[int | None, str]:
     if spread is None or spread.sd == 0:
-        return None, "the arms agree on every document, so nothing is known of the spread"
+        return None, "the arms agree on every document, so the spread is unknown"
     plan = documents_for_margin(min(tolerance, 0.999), spread, level=level, power=EACH_SIDE)
     if plan.documents_guarded is None:
         return None, plan.reason or "no number of documents would decide it"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS = 100_000
-"""Rows that are in memory at once."""
+"""Rows held in memory at once."""
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ def _template_sha256(folder: Path) -> str | None:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """None when there is no such file. Raises InputError when it is cut."""
+    """None where the file does not exist. Raises InputError where it is truncated."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

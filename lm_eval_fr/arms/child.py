@@ -104,7 +104,7 @@ def _signal_all(process: subprocess.Popen[bytes], number: int) -> bool:
 
 
 def live_no_longer_than_the_study() -> None:
-    """In the arm's process: ends it when the study's process is gone. Nothing is done where there is no study."""
+    """Called in the arm's process: ends it when the study's process is gone. Does nothing outside a study."""
     parent = os.environ.pop(PARENT, "")  # an engine's processes are not the study's children
     if not parent.isdecimal():
         return

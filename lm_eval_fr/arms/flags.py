@@ -52,7 +52,7 @@ examples:
   lm-eval-fr run --model hosted-chat --model_args preset=mistral,model=mistral-small-2603,num_concurrent=8 \\
       --tasks piaf_fr --limit 50 --output_path runs/api
 
-Answers are kept as they arrive, in OUTPUT_PATH/cache: the same command again resumes. Samples are always logged.
+Answers are kept as they arrive, in OUTPUT_PATH/cache: rerun the same command to resume. Samples are always logged.
 Models besides lm-eval's: hosted-chat (OpenAI's and Mistral's dialects), batch-chat (files for `vllm run-batch`),
 fr-baseline (no model; damage=0.3,seed=7).
 """
@@ -224,7 +224,7 @@ def _tasks(flags: argparse.Namespace) -> tuple[str, ...]:
 def _check_numbers(flags: argparse.Namespace) -> None:
     if flags.limit is not None and not flags.limit > 0:
         raise UsageError(
-            f"--limit {flags.limit:g}: nothing would be asked", remedy="a number of documents, or a share below 1"
+            f"--limit {flags.limit:g}: no document would be run", remedy="a number of documents, or a share below 1"
         )
     if flags.samples is not None and flags.limit is not None:
         raise UsageError("--samples and --limit exclude each other")
@@ -240,7 +240,7 @@ def _samples(asked: Any) -> dict[str, list[int]]:
         isinstance(numbers, list) and all(isinstance(number, int) and number >= 0 for number in numbers)
         for numbers in asked.values()
     ):
-        raise UsageError("--samples: document numbers by task are wanted", remedy="""'{"piaf_fr": [0, 1, 2]}'""")
+        raise UsageError("--samples takes document numbers by task", remedy="""'{"piaf_fr": [0, 1, 2]}'""")
     return {str(task): sorted(set(numbers)) for task, numbers in asked.items()}
 
 
@@ -251,9 +251,7 @@ def _output(flags: argparse.Namespace, call: ArmCall) -> tuple[Path, list[str]]:
         return output, [f"--output_path {output} (none was given)"]
     output = Path(flags.output_path)
     if output.suffix == ".json" or output.is_file():
-        raise UsageError(
-            f"--output_path {output}: a folder is wanted", remedy="results, samples and the cache go into it"
-        )
+        raise UsageError(f"--output_path {output}: not a folder", remedy="results, samples and the cache go into it")
     return output, []
 
 
@@ -268,7 +266,7 @@ def _merge_config(flags: argparse.Namespace, parser: argparse.ArgumentParser) ->
     path = Path(flags.config)
     content = read_yaml(path, remedy="--config takes a YAML file of flag names and values", error=UsageError)
     if not isinstance(content, dict):
-        raise UsageError("--config: a mapping of flag names to values is wanted", where=path)
+        raise UsageError("--config: not a mapping of flag names to values", where=path)
     known = [action.dest for action in parser._actions if action.dest not in ("help", "config")]
     for name, value in content.items():
         name = str(name).replace("-", "_")
@@ -287,7 +285,7 @@ def _as_dictionary(name: str, value: Any) -> dict[str, Any]:
         except ValueError as error:
             raise UsageError(f"--{name}: {error}") from None
     if value is not None and not isinstance(value, Mapping):
-        raise UsageError(f"--{name}: key=value pairs are wanted")
+        raise UsageError(f"--{name}: not key=value pairs")
     return dict(value or {})
 
 

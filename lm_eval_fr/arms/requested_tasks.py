@@ -26,7 +26,7 @@ class TaskSource:
 
 
 def locate_tasks(requested: Sequence[str], include_path: str | None) -> TaskSource:
-    """Finds each requested name, glob, YAML file or folder. Raises UsageError for a name that nobody has."""
+    """Finds each requested name, glob, YAML file or folder. Raises UsageError for an unknown name."""
     ours = (*task_names(), *group_names())
     folders = [str(tasks_dir())]
     if include_path:

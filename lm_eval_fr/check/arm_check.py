@@ -23,7 +23,7 @@ from lm_eval_fr.errors import ArmError, LmEvalFrError
 
 @dataclass(frozen=True)
 class ArmCheck:
-    """chars_per_token: of the first prompt, by the server's own count; None where nobody counted."""
+    """chars_per_token: of the first prompt, by the server's own count; None where it gave none."""
 
     findings: tuple[Finding, ...]
     chars_per_token: float | None = None
@@ -79,13 +79,13 @@ def _ask(call: ArmCall, endpoint: Endpoint, works: Sequence[TaskWork]) -> Asked:
 def _shortest(work: Sequence[TaskWork]) -> TaskWork:
     asked = [task for task in work if task.documents and task.task.get_config("output_type") == "generate_until"]
     if not asked:
-        raise ArmError("no task here asks for an answer in words", remedy="see `lm-eval-fr tasks`")
+        raise ArmError("no task of the plan generates text", remedy="see `lm-eval-fr tasks`")
     return min(asked, key=lambda task: task.answer_tokens)
 
 
 def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
     if call.model in OUR_MODELS:
-        yield Finding("ok", name, f"{call.model} runs in this process and needs nothing")
+        yield Finding("ok", name, f"{call.model} runs in this process and needs no server")
         return
     try:
         check_engine(call)
@@ -93,7 +93,7 @@ def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
         yield Finding.of(error, name)
     checkpoint, model = checkpoint_of(call), str(call.model_args.get("pretrained") or "")
     if checkpoint is None:
-        yield Finding("warning", name, f"{model} is not on this machine as a whole: the engine will look for it")
+        yield Finding("warning", name, f"{model} is not complete on this machine: the engine will fetch the rest")
         return
     yield Finding("ok", name, f"{model}: whole, quantisation {checkpoint.quantization}, revision {checkpoint.revision}")
 

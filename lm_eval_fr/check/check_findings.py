@@ -38,7 +38,7 @@ class Finding:
 class ArmEstimate:
     """What an arm will ask. Tokens are of one run, by the count of its own server where one was asked (`measured`).
 
-    output_tokens: at most, every answer as long as its task allows. reruns: how often all of it is asked again.
+    output_tokens: at most, every answer as long as its task allows. reruns: how often all of it is repeated.
     own: whether it runs on the user's hardware. prices: of an API, None where they are not known here.
     """
 
@@ -74,7 +74,7 @@ class ArmEstimate:
         if self.own:
             return "your own hardware"
         if self.dollars is None or self.prices is None:
-            return "dollars unknown: these times your API's prices"
+            return "cost unknown: multiply by your API's prices"
         return f"${self.dollars:.2f} at most, at ${self.prices.input:g} and ${self.prices.output:g} a million"
 
 

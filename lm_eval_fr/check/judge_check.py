@@ -70,7 +70,7 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
     read = read_reply(raw, parse_reply)
     if read.verdict is None:
         what = f"{profile.model} gives no verdict: {read.problem or 'unreadable'}"
-        advice = "choose a judge that keeps to a JSON schema, or a profile with more output tokens"
+        advice = "choose a judge that follows a JSON schema, or a profile with more output tokens"
         yield Finding("problem", "judge", what, advice)
         return
     right = "the full answer" if read.verdict == "A" else "not the full answer but " + _named(read.verdict)

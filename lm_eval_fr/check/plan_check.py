@@ -70,7 +70,7 @@ def _plan(plan: Plan, plan_file: Path, plan_text: str) -> Iterator[Finding]:
     except LmEvalFrError as error:
         yield Finding.of(error, "plan")
     if not plan.margins:
-        what = "the plan has no margins: differences will be shown, and there will be no verdict"
+        what = "the plan has no margins: differences will be shown without a verdict"
         yield Finding(
             "warning", "plan", what, "add the largest losses that you accept: margins: {gold: 3%, judge: 15%}"
         )
@@ -83,7 +83,7 @@ def _documents(work: Sequence[TaskWork]) -> Iterator[Finding]:
 
 
 def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, ArmCall]) -> Iterator[Finding]:
-    """What would make the two arms different work, or one and the same."""
+    """What would make the two arms different work, or the same arm twice."""
     if len(works) < 2:
         return
     for one, other in zip(works["candidate"], works["reference"], strict=False):
@@ -98,10 +98,10 @@ def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, Arm
         yield Finding("warning", "plan", what, "add apply_chat_template: true to the other, if it is a chat model")
     settings_of = [(call.model, dict(call.model_args), call.flags.gen_kwargs) for call in calls.values()]
     if settings_of[0] == settings_of[1]:
-        what = "candidate and reference are one and the same arm"
+        what = "candidate and reference are the same arm"
         yield Finding("warning", "plan", what, "for the noise floor, `rerun: true` in an arm is enough")
     if not (plan.candidate.rerun or plan.reference.rerun):
-        what = "no arm is run twice: what noise alone does will not be known"
+        what = "no arm is run twice, so the noise floor will be unknown"
         yield Finding("warning", "plan", what, "add `rerun: true` to the cheaper arm")
     if plan.judge is None and (judged := [task.name for task in works["candidate"] if task.judged]):
         yield Finding("warning", "plan", f"{judged[0]} needs a judge, and the plan has none", "add `judge: {...}`")

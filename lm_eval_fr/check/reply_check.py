@@ -57,7 +57,7 @@ class Asked:
             remedy = "serve it with --tokenizer-mode hf, or use --model hosted-chat"
             yield Finding("problem", name, "marks of the chat template are read as plain letters", remedy)
         if counted is None:
-            yield Finding("warning", name, "the server does not count tokens: prompts that it cuts go unseen")
+            yield Finding("warning", name, "the server does not count tokens, so truncated prompts would go unnoticed")
         elif encoded and encoded.tokens != counted:
             what = f"the first prompt has {encoded.tokens} tokens, {counted} by the count in its answer"
             yield Finding("warning", name, what, "is it cut, or given another template?")

@@ -86,7 +86,7 @@ def _unjudged(tasks: Sequence[PairedTask], judge: JudgeResult | None) -> Iterato
     judged = [task.task for task in tasks if task.judged]
     if judged and judge is None:
         names = ", ".join(judged)
-        yield Caution(kind="not_judged", text=f"No verdict on {names}: only a judge can tell, and none was asked.")
+        yield Caution(kind="not_judged", text=f"No verdict on {names}: these tasks need a judge, and none was asked.")
 
 
 def _precision(pairing: Pairing) -> Iterator[Caution]:

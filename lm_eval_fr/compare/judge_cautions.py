@@ -22,8 +22,8 @@ def judge_cautions(judge: JudgeResult | None, summary: JudgeSummary | None, toda
         return
     if judge.offline:
         text = (
-            "The judge is the offline stand-in: a formula over words, no reader. Its verdicts show how the report "
-            "works, not which arm is better."
+            "The judge is the offline stand-in: a formula over words that reads no meaning. Its verdicts show how the "
+            "report works, not which arm is better."
         )
         yield Caution(kind="offline_judge", text=text)
     without = {outcome: judge.outcomes.get(outcome, 0) for outcome in UNDECIDED}
@@ -35,7 +35,7 @@ def judge_cautions(judge: JudgeResult | None, summary: JudgeSummary | None, toda
         )
         yield Caution(kind="undecided", text=text)
     if not summary.finished:
-        yield Caution(kind="unfinished", text=f"The judge has not finished: {summary.left or 'run it again'}.")
+        yield Caution(kind="unfinished", text=f"The judge has not finished: {summary.left or 'rerun it'}.")
     yield from _leans(judge)
     yield from _shutdown(summary, today)
     for text in summary.warnings:

@@ -36,7 +36,7 @@ def log_cautions(pairing: Pairing) -> Iterator[Caution]:
 def _same_run(pairing: Pairing) -> Iterator[Caution]:
     one, other = pairing.candidate, pairing.reference
     if one.results_path == other.results_path:
-        yield Caution(kind="same_run", text="Candidate and reference are one and the same run: nothing is compared.")
+        yield Caution(kind="same_run", text="Candidate and reference are the same run: nothing is compared.")
     elif one.fingerprint == other.fingerprint:
         text = (
             f"The reference ({other.results_path}) is a copy of the candidate ({one.results_path}): both files say the "

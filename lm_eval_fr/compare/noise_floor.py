@@ -56,12 +56,12 @@ def _against_itself(role: Role, run: Run, rerun: Run, results: Mapping[str, Task
         raise UsageError(
             f"the rerun of the {role} is the run that is compared",
             where=f"--{role}-rerun",
-            remedy="run the arm a second time into a folder of its own",
+            remedy="run the arm a second time into its own folder",
         )
     common = [name for name in run.tasks if name in rerun.tasks]
     if not common:
         raise UsageError(
-            f"the rerun of the {role} has none of its tasks", where=f"--{role}-rerun", remedy="run the same tasks again"
+            f"the rerun of the {role} has none of its tasks", where=f"--{role}-rerun", remedy="rerun the same tasks"
         )
     chosen = {name: results[name].metric for name in common if name in results}
     # A rerun of fewer documents is a rerun.

@@ -112,7 +112,7 @@ def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskRe
         rest = f"; read the {sum(lost.values()):,} lost documents before you make it" if sum(lost.values()) else ""
         return f"nothing here speaks against the change for this kind of work{rest}."
     if found.verdict == "no_verdict":
-        return "remove what takes the verdict away, and compare again."
+        return "fix what prevents a verdict, then compare again."
     needed = {
         name: claims[name].assessment.documents_needed
         for name in found.undecided

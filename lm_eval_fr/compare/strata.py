@@ -1,4 +1,4 @@
-"""A task's documents by kind: a description, and claims where a plan named them before anybody looked."""
+"""A task's documents by kind: a description, and claims where a plan named them before anyone looked."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def _prices(plan: Plan, study: Path) -> PriceFlags:
         return NO_PRICES
     if len(both) < 2 or None in both:
         remedy = "give both arms `input` and `output`, or `hour`"
-        raise PlanError("prices of one arm, or half a price", where=study / "plan.yaml", remedy=remedy)
+        raise PlanError("prices of one arm only, or an incomplete price", where=study / "plan.yaml", remedy=remedy)
     return PriceFlags(prices=[price for price in both if price])
 
 

@@ -108,7 +108,7 @@ def _reasons(
     if not interval.defined:
         reasons["ci_low"] = reasons["verdict"] = interval.reason or "no interval"
     if not scored and assessment:
-        reasons["verdict"] = "no answer of either arm scores above 0, and that both are equal says nothing then"
+        reasons["verdict"] = "no answer of either arm scores above 0, so that both are equal says nothing"
     if assessment is None:
         reasons["verdict"] = without_margin
     if recovery is None:

@@ -1,6 +1,6 @@
 """One HTTP call, for everyone who asks a server: asynchronous (`Http`) and, by the same rules, blocking (`ask`).
 
-No redirect is followed: an API has no need of one, and a key or a prompt would go where nobody sent it. A body is read
+No redirect is followed: an API needs none, and a key or a prompt would go somewhere else. A body is read
 up to a bound, unpacked size included. A call has a deadline. No netrc is read; proxies are the environment's, but never
 for this machine. Whatever goes wrong is a `CallFailed` with a `Problem` whose words are printable and without keys.
 """
@@ -187,7 +187,7 @@ class Http:
         packing = response.headers.get("Content-Encoding", "identity").strip().lower()
         unpacker = zlib.decompressobj(PACKED[packing]) if packing in PACKED else None
         if unpacker is None and packing not in ("identity", ""):
-            raise ValueError(f"the reply is packed as {packing}, which was not asked for")
+            raise ValueError(f"the reply is encoded as {packing}, which was not requested")
         kept, size, mask = bytearray(), 0, KeyMask(self.server)
         async for chunk in response.content.iter_any():
             part = chunk if unpacker is None else unpacker.decompress(chunk, most + 1 - size)

@@ -1,4 +1,4 @@
-"""How far something is: one bar where a person watches, a plain line every half minute where nobody does."""
+"""How far something is: one bar where a person watches, a plain line every half minute elsewhere."""
 
 from __future__ import annotations
 

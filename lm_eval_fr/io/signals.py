@@ -29,7 +29,7 @@ def _handled_by(handler: object) -> list[signal.Signals]:
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """Raises Terminated in the main thread, for the signals that nobody handles yet."""
+    """Raises Terminated in the main thread, for the signals that have no handler yet."""
     taken = _handled_by(signal.SIG_DFL)
     for number in taken:
         signal.signal(number, _interrupt)

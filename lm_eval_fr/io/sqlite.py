@@ -45,11 +45,11 @@ def explain(error: sqlite3.Error | OSError, path: Path, kind: type[LmEvalFrError
     if "locked" in said or "busy" in said:
         return kind("in use by another process", where=path, remedy="wait until it ends, or give another folder")
     if "full" in said or "disk I/O" in said or "No space" in said:
-        remedy = "free space on that disk and run again: what was stored is kept"
+        remedy = "free space on that disk and rerun: what was stored is kept"
         return kind(f"cannot be written: {said}", where=path, remedy=remedy)
     if isinstance(error, OSError) or "readonly" in said or "unable to open" in said:
         return kind(f"cannot be written: {said}", where=path, remedy="give a folder that can be written")
     if isinstance(error, sqlite3.DatabaseError) and ("not a database" in said or "malformed" in said):
         remedy = "restore it from a copy, or move it away to start again"
         return kind(f"is damaged: {said}", where=path, remedy=remedy)
-    return kind(f"failed: {said}", where=path, remedy="run again: what was stored is kept")
+    return kind(f"failed: {said}", where=path, remedy="rerun: what was stored is kept")

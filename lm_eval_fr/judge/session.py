@@ -132,7 +132,7 @@ def profiles(options: JudgeOptions) -> list[Profile]:
 def check_finished(summary: JudgeSummary, out: Path) -> None:
     """Raises Unfinished, with what is left, when a judging could not be brought to its end."""
     if not summary.finished:
-        again = "run the same command again to resume"
+        again = "rerun the same command to resume"
         raise Unfinished(summary.left or "not finished", where=out, remedy=summary.remedy or again)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import read_jsonl
 
-COPY_AGAIN = "copy the file again, or run the arm again: what was already answered comes from its cache"
+COPY_AGAIN = "copy the file again, or rerun the arm: answers it already has come from its cache"
 End = Literal["filtered", "truncated", "interrupted", "sound"]
 _ENDS: tuple[End, ...] = ("filtered", "truncated", "interrupted", "sound")  # the worst first
 

@@ -63,11 +63,11 @@ class Results:
     def about(self) -> Mapping[str, Any]:
         """arm_<ISO>.json, which `lm-eval-fr run` leaves beside the results: what made this run. {} without it."""
         path = self.path.with_name(f"arm_{self.iso}.json")
-        found = read_json(path, remedy="remove it, or run the arm again") if path.is_file() else {}
+        found = read_json(path, remedy="remove it, or rerun the arm") if path.is_file() else {}
         return found if isinstance(found, dict) else {}
 
     def sent(self, task: str) -> Mapping[str, Any]:
-        """What was really sent with the task's requests, {} where nobody wrote it down."""
+        """What was really sent with the task's requests, {} where there is no record."""
         by_task = self.about.get("sent")
         found = by_task.get(task) if isinstance(by_task, dict) else None
         return found if isinstance(found, dict) else {}

@@ -139,7 +139,7 @@ def _choices(arguments: Mapping[str, Any], answers: tuple[str, ...]) -> Iterator
 
 def too_many_lines(doc_id: int, filters: tuple[str, ...], path: Path, number: int) -> InputError:
     what = f"document {doc_id} has more lines than the task has filters ({', '.join(filters)}), and none names its own"
-    return InputError(what, where=path, line=number, remedy="run the arm again with lm-eval 0.4.7 or later")
+    return InputError(what, where=path, line=number, remedy="rerun the arm with lm-eval 0.4.7 or later")
 
 
 def task_as_asked(sample: Sample) -> tuple[str | None, str]:
@@ -183,7 +183,7 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
             f"not a sample as lm-eval 0.4.3 to 0.4.13 write it: no proper `{missing[0]}`{before}",
             where=path,
             line=number,
-            remedy="run the arm again with lm-eval 0.4.13 and --log_samples",
+            remedy="rerun the arm with lm-eval 0.4.13 and --log_samples",
         )
     return row
 

@@ -18,7 +18,7 @@ Shape = Literal["number", "list", "other"]
 class Metric:
     """A metric that the samples hold. aggregation: lm-eval's name, None for a function of the task's own.
 
-    higher_is_better: of the aggregate, None where nobody says. shape: what the first samples hold of it.
+    higher_is_better: of the aggregate, None where lm-eval does not say. shape: what the first samples hold of it.
     """
 
     name: str

@@ -48,7 +48,7 @@ class FrBaseline(LM):
     ) -> None:
         super().__init__()
         if not 0 <= float(damage) <= 1:
-            raise UsageError(f"--model_args damage={damage}: a share between 0 and 1 is wanted")
+            raise UsageError(f"--model_args damage={damage}: not a share between 0 and 1")
         self.damage = float(damage)
         self.seed = int(seed)
         self.model = model

@@ -37,7 +37,7 @@ class BatchChat(HostedChat):
         if bool(write) == bool(read):
             remedy = "write=asked.jsonl first; read=got.jsonl when `vllm run-batch` has answered"
             raise UsageError("batch-chat: give write=FILE or read=FILE in --model_args", remedy=remedy)
-        # Nobody is called there; hosted-chat wants an address.
+        # No server is called; hosted-chat requires an address.
         super().__init__(model=model, base_url=f"http://batch.invalid{URL}", **kwargs)
         self.files: BatchWriter | BatchReader = (
             BatchWriter(Path(write), str(self.model)) if write else BatchReader(Path(str(read)))

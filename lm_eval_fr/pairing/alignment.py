@@ -83,7 +83,7 @@ def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
     if mine.weights is not None and theirs.weights is not None:
         weights = theirs.weights[reference[2]]
         if not np.array_equal(mine.weights[candidate[2]], weights):
-            return "the arms counted another number of units in one and the same document"
+            return "the arms counted different numbers of units in the same document"
     values = [mine.values[candidate[2]], theirs.values[reference[2]]]
     known = np.concatenate(values)
     known = known[~np.isnan(known)]
@@ -194,7 +194,7 @@ def _add(name: str, found: _Both, aligned: Aligned, task: str) -> None:
     candidate, reference = found.candidate[aligned.keep], found.reference[aligned.keep]
     there = ~(np.isnan(candidate) | np.isnan(reference))
     if not there.all():
-        aligned.notes.append(f"{task}: {name} is on {int(there.sum())} of {len(there)} documents; left out")
+        aligned.notes.append(f"{task}: {name} is known for {int(there.sum())} of {len(there)} documents; left out")
         return
     if found.weights is not None:
         weights = found.weights[aligned.keep]

@@ -42,7 +42,7 @@ def pair_runs(
         raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
     notes = [f"{name}: {note}" for name, run in _named(candidate, reference) for note in run.notes]
     if candidate.results_path == reference.results_path:
-        notes.append("candidate and reference are one and the same run")
+        notes.append("candidate and reference are the same run")
     names = _common_tasks(candidate, reference, tasks, allow, notes)
     for chosen in (metrics or {}, filters or {}):
         if unknown := sorted(set(chosen) - set(names)):

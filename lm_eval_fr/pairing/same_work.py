@@ -121,7 +121,7 @@ class TaskDraft:
                 "filters",
                 f"{self.task} was filtered by {', '.join(ours)} in the candidate, {', '.join(theirs)} in the reference",
                 where=lacking.paths[0],
-                remedy=f"choose one that both have, or run the arm again: it lacks {name}",
+                remedy=f"choose one that both have, or rerun the arm: it lacks {name}",
             )
         definitions = [filter_definition(log.config, name) for log in (self.candidate, self.reference)]
         if definitions[0] != definitions[1]:
@@ -230,7 +230,7 @@ class TaskDraft:
     def _note_unknown_lengths(self) -> None:
         for arm, sent in zip(("candidate", "reference"), self.generation, strict=True):
             if sent.get(LENGTH) is None:
-                self.notes.append(f"{self.task}: how long an answer of the {arm} may be is not on record")
+                self.notes.append(f"{self.task}: the longest answer allowed to the {arm} is not on record")
 
     def _check_prompts(self, mine: Columns, theirs: Columns, join: Join) -> None:
         """Equal hashes are equal prompts; all others are read and proven."""

@@ -42,7 +42,7 @@ def as_sent(settings: Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
 
 
 def default_length(log: TaskLog) -> int | None:
-    """The longest answer where the task sets no length; None where nobody knows."""
+    """The longest answer where the task sets no length; None where it is unknown."""
     recorded = log.sent.get("max_tokens")
     if isinstance(recorded, int):
         return recorded

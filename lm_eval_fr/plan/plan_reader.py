@@ -88,7 +88,7 @@ def _mistakes(plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield "tasks", "no tasks", "name at least one, e.g. [fr_gold]"
     if isinstance(plan.limit, dict) and (strangers := sorted(set(plan.limit) - set(plan.tasks))):
         remedy = "limit takes a number, or task names exactly as `tasks` lists them"
-        yield "limit", f"limit names {strangers[0]!r}, which tasks does not", remedy
+        yield "limit", f"limit names {strangers[0]!r}, which is not in tasks", remedy
     for arm in ("candidate", "reference"):
         prices: ArmPrices | None = getattr(plan, arm).prices
         if prices is not None and (prices.hour is None) == (prices.input is None or prices.output is None):

@@ -116,7 +116,7 @@ def read_done(arm: Path) -> DoneArm | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise InputError("not an arm's note", where=arm / DONE, remedy="delete it: the arm is then run again") from None
+        raise InputError("not an arm's note", where=arm / DONE, remedy="delete it to have the arm rerun") from None
 
 
 def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan) -> bool:

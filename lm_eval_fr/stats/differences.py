@@ -142,7 +142,7 @@ def interval_of(
 
 def too_little(n: int, clusters: int | None) -> str | None:
     if n < 2:
-        return "one document: nothing is known of the spread"
+        return "one document: the spread is unknown"
     if clusters is not None and clusters < 2:
         return "one cluster: nothing is known of the spread between clusters"
     return None

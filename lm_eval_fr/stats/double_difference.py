@@ -25,7 +25,7 @@ def difference_of_differences(
     """Mean of first - second over documents, each of them a candidate - reference, and its verdict on a margin.
 
     bounded: both are differences of scores in [0, 1]. Then (first + 1) / 2 and (second + 1) / 2 are in [0, 1], their
-    mean difference is half of the one that is wanted, and the method for such scores holds for it: all of its
+    mean difference is half of the one required, and the method for such scores applies to it: all of its
     quantities are doubled. The means in the result are those of `first` and `second`.
     """
     one, other = paired(first, second)

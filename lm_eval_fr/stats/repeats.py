@@ -29,7 +29,7 @@ def variance_components(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> C
         )
     counts = len(first), len(second)
     n = first.shape[1]
-    reason = unusable(*first, *second) or (None if n > 1 else "one document: nothing is known of the spread")
+    reason = unusable(*first, *second) or (None if n > 1 else "one document: the spread is unknown")
     if reason is None and min(counts) < 2:
         reason = "an arm answered each document once: how far its answers differ among themselves is not known"
     if reason:

@@ -128,7 +128,7 @@ def local_file(settings: Settings, *, also: Sequence[str] = ()) -> Path | None:
     for name in names:
         if (settings.data_dir / name).is_file():
             return settings.data_dir / name
-    remedy = f"put there one of: {', '.join(names)}"
+    remedy = f"put one of these files there: {', '.join(names)}"
     raise InputError(f"no data for {settings.task}", where=settings.data_dir, remedy=remedy)
 
 
@@ -184,7 +184,7 @@ def require_unique(records: Sequence[Record], ids: Sequence[str]) -> None:
 def as_dataset(settings: Settings, documents: Sequence[Mapping[str, Any]]) -> datasets.Dataset:
     if not documents:
         where = settings.data or settings.data_dir or (settings.hub.path if settings.hub else None)
-        raise InputError(f"{settings.task}: no document in it", where=where)
+        raise InputError(f"{settings.task}: it holds no documents", where=where)
     import datasets
 
     return datasets.Dataset.from_list(list(documents))

@@ -57,12 +57,12 @@ def _fetched(name: str) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise InputError(f"tokenizer {name}: tokenizers is missing", remedy="pip install tokenizers") from None
+        raise InputError(f"tokenizer {name} needs the tokenizers package", remedy="pip install tokenizers") from None
     try:
         return Tokenizer.from_pretrained(name)
     except BaseException as error:  # offline, gated, no such name: one of them is no Exception but a panic
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         reason = " ".join(str(error).split())[:200]
-        remedy = "give a folder with tokenizer.json, or leave `tokenizer` out: 3.6 characters are a token then"
-        raise InputError(f"tokenizer {name} cannot be had: {reason}", where="--metadata", remedy=remedy) from None
+        remedy = "give a folder with tokenizer.json, or leave `tokenizer` out to count 3.6 characters as a token"
+        raise InputError(f"tokenizer {name} cannot be loaded: {reason}", where="--metadata", remedy=remedy) from None

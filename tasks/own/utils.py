@@ -83,7 +83,7 @@ def read_answers(record: Record) -> list[str]:
     value = record.get("gold")
     answers = [value] if not isinstance(value, list) else value
     if not answers or not all(isinstance(answer, str | int | float) for answer in answers):
-        raise record.error('"gold" must be the right answer, or a list of right answers', "mend that line")
+        raise record.error('"gold" must be the right answer, or a list of right answers', "correct that line")
     return [str(answer) for answer in answers]
 
 

@@ -198,7 +198,7 @@ def test_a_disk_that_fills_up_stops_in_one_line_and_resumes(tmp_path: Path, fake
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert (said.returncode, said.stderr, said.stdout.count("\n")) == (2, "", 1)
     assert "journal.sqlite: cannot be written: " in said.stdout
-    assert "free space on that disk and run again: what was stored is kept" in said.stdout
+    assert "free space on that disk and rerun: what was stored is kept" in said.stdout
     stored, calls = _stored(tmp_path / "out" / "journal.sqlite"), server.count
     assert 0 < calls - CONCURRENCY <= len(stored) < 600
     summary, verdicts = judge(pair(*runs), tmp_path / "out", profile)

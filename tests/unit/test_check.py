@@ -306,8 +306,8 @@ def test_what_would_make_the_arms_different_work(check: Callable[..., CheckRepor
     same = {"model": "fr-baseline", "model_args": {"damage": 0.3}}
     report = check(candidate=same, reference=same, tasks=["piaf_fr", "analysis_fr"])
     warnings = [finding.what for finding in report.findings if finding.level == "warning"]
-    assert "candidate and reference are one and the same arm" in warnings
-    assert "no arm is run twice: what noise alone does will not be known" in warnings
+    assert "candidate and reference are the same arm" in warnings
+    assert "no arm is run twice, so the noise floor will be unknown" in warnings
     assert "analysis_fr needs a judge, and the plan has none" in warnings
 
 

@@ -207,7 +207,7 @@ def test_lower_is_better_is_turned_around(tmp_path: Path) -> None:
 
 def test_what_is_unknown_is_named_as_people_call_it(tmp_path: Path) -> None:
     shown = " ".join(every_format(compare(gold(tmp_path, {"f1": [0.5]}, {"f1": [0.4]}))).split())
-    assert "no interval, verdict, recovery, MDE: one document: nothing is known of the spread" in shown
+    assert "no interval, verdict, recovery, MDE: one document: the spread is unknown" in shown
     assert words.unknowns({"documents_needed": "out of reach"}) == [("number of documents needed", "out of reach")]
 
 

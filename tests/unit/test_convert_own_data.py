@@ -51,7 +51,7 @@ def test_each_type_goes_to_its_task(tmp_path: Path, capsys: pytest.CaptureFixtur
         ('{"type": "judge"}', 'mixed.jsonl:2: no field "input"'),
         ('{"type": "judge", "inp', "mixed.jsonl:2: not JSON: "),
         ('{"id": "a", "input": "x"}\n{"id": "a", "input": "y"}', 'mixed.jsonl:3: id "a" was used before, at line 2'),
-        ("", "mixed.jsonl: no document in it"),
+        ("", "mixed.jsonl: it holds no documents"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, complaint: str) -> None:

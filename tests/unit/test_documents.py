@@ -108,7 +108,7 @@ def test_limits_are_whole_numbers() -> None:
 
 
 def test_a_data_folder_is_searched_by_task_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no data for piaf_fr \(put there one of: piaf_fr.jsonl, "):
+    with pytest.raises(InputError, match=r"no data for piaf_fr \(put one of these files there: piaf_fr.jsonl, "):
         local_file(Settings.read("piaf_fr", {"data_dir": str(tmp_path)}))
     write(tmp_path / "piaf_fr.jsonl", "")
     assert local_file(Settings.read("piaf_fr", {"data_dir": str(tmp_path)})) == tmp_path / "piaf_fr.jsonl"

@@ -155,7 +155,7 @@ def test_a_full_disk_stops_cleanly_and_keeps_what_is_stored(tmp_path: Path) -> N
     stored = int(count.removeprefix("stored "))
     assert 0 < stored < 1000
     assert "cannot be written: " in message
-    assert "free space on that disk and run again: what was stored is kept" in message
+    assert "free space on that disk and rerun: what was stored is kept" in message
     with Journal.open(path) as journal:
         assert len(list(journal.all_replies())) == stored
         journal.store(NewReply(KEY, 1, b"y")).result(5)

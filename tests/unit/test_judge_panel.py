@@ -38,11 +38,7 @@ def test_kappa_agrees_with_a_simulation_of_chance() -> None:
 def test_kappa_is_undefined_with_a_reason_where_chance_gives_all() -> None:
     same: dict[int, Label | None] = dict.fromkeys(range(9), "tie")
     found = agreement("a", same, "b", same)
-    assert (
-        found.kappa is None
-        and found.raw.share == 1.0
-        and found.reason == ("both give one and the same verdict throughout")
-    )
+    assert found.kappa is None and found.raw.share == 1.0 and found.reason == ("both give the same verdict throughout")
     none = agreement("a", {1: None}, "b", {2: "win"})
     assert (
         none.n == 0 and none.kappa is None and none.raw.share is None and none.reason == "no pair was decided by both"

@@ -585,7 +585,7 @@ def test_generation_settings_of_several_tasks(arms: Arms) -> None:
 def test_a_run_against_itself_is_said(arms: Arms) -> None:
     run = find_run(make_run(arms.candidate, qa()))
     pairing = pair_runs(run, run)
-    assert pairing.notes == ("candidate and reference are one and the same run",)
+    assert pairing.notes == ("candidate and reference are the same run",)
     assert np.array_equal(pairing.tasks[0].candidate["f1"], pairing.tasks[0].reference["f1"])
 
 

@@ -44,7 +44,7 @@ def test_scores_that_are_no_numbers(bad: float) -> None:
     assert stats.betting_p_value(broken, 0.1) is None
 
 
-@pytest.mark.parametrize(("n", "reason"), [(0, "no documents"), (1, "one document: nothing is known of the spread")])
+@pytest.mark.parametrize(("n", "reason"), [(0, "no documents"), (1, "one document: the spread is unknown")])
 def test_too_few_documents(n: int, reason: str) -> None:
     few, worse = SCORES[:n], WORSE[:n]
     found = stats.paired_difference(few, worse, margin=0.02)

@@ -129,7 +129,7 @@ def test_assay_that_does_not_apply_says_so() -> None:
     assert (seen.holds, seen.chance) == (None, None)
     assert "not checked" in (seen.reason or "")
     assert assess(paired_difference(right(0.5), right(0.5)), 0.4, assay=seen).verdict == "non_inferior"
-    assert assay_of([1.0], 0.1, 0.0).reason == "one document: nothing is known of the spread"
+    assert assay_of([1.0], 0.1, 0.0).reason == "one document: the spread is unknown"
 
 
 def test_chance() -> None:

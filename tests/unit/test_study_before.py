@@ -65,4 +65,4 @@ def test_a_spent_budget_is_raised_in_the_plan(tmp_path: Path, fake_server) -> No
     )
     result = run_study(plan, out=tmp_path / "out", say=lambda message: None)
     assert result.unfinished is not None and "of $0.0001 are spent" in result.unfinished
-    assert result.remedy == "raise max_usd in the plan, then run the same command again to resume"
+    assert result.remedy == "raise max_usd in the plan, then rerun the same command to resume"

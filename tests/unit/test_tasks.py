@@ -343,7 +343,7 @@ BAD_DATA = [
     ("own_qa_fr", [{"id": "1", "input": "x", "gold": None}], '1: own_qa_fr: "gold" must be the right answer'),
     ("own_extraction_fr", [{"id": "1", "input": "x", "gold": "Paris"}], '1: own_extraction_fr: "gold" must be a list'),
     ("own_classification_fr", [UNLISTED], '1: own_classification_fr: gold "oui" is not one of its labels'),
-    ("own_analysis_fr", [], " own_analysis_fr: no document in it"),
+    ("own_analysis_fr", [], " own_analysis_fr: it holds no documents"),
 ]
 
 

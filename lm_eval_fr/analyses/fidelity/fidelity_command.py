@@ -224,13 +224,17 @@ def _notes(
         name, why = next(iter(obtained.refused.items()))
         notes.append(f"{len(obtained.refused)} texts were refused by a server and left out, the first {name}: {why}")
     if unaligned:
-        notes.append(f"{len(unaligned)} answers were not found among the tokens and left out, first {unaligned[0]}.")
+        notes.append(
+            f"{len(unaligned)} answers were not found among the tokens and were left out, the first {unaligned[0]}."
+        )
     if without:
-        notes.append(f"{w.plural(len(without), 'text')} without any log-probability left out, first {without[0]}.")
+        notes.append(
+            f"{w.plural(len(without), 'text')} without any log-probability were left out, the first {without[0]}."
+        )
     if compared[0].reference.kind == "text":
-        notes.append("Tokens were told apart by their text: an arm gave no token numbers.")
+        notes.append("Tokens were matched by their text: an arm returned no token ids.")
     if obtained.resumed:
-        notes.append(f"{obtained.resumed} replies were there from an earlier run: another --out asks anew.")
+        notes.append(f"{obtained.resumed} replies are from an earlier run; another --out starts over.")
     return tuple(notes)
 
 

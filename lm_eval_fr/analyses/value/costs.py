@@ -17,7 +17,7 @@ from lm_eval_fr.pairing import PairedTask
 
 OTHER_WORK = 2.0  # how far the measured mix of input and output may be from the run's before it is said
 MILLION = 1e6
-NO_TOKEN = "is every answer a failure? see its responses_*.jsonl"
+NO_TOKEN = "did every answer fail? see its responses_*.jsonl"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def arm_cost(run: Run, side: int, tasks: Sequence[PairedTask], arm: ArmPrice, na
         raise InputError(
             f"tokens of {name} come from {' and '.join(sorted(sources))}, by task",
             where=run.path,
-            remedy="price its tasks one by one: --task",
+            remedy="price its tasks one at a time: --task",
         )
     tokens = next(iter(counted.values()))
     cautions = [f"{name}: {tokens.note}"] if tokens.source != "usage" else []
@@ -125,8 +125,8 @@ def _tokens_per_second(run: Run, arm: ArmPrice, counted: dict[str, Tokens], name
     everything = sum(
         used.total for log in run.tasks.values() for used in _all_of(run, log, counted, arm).by_document.values()
     )
-    note = f"the run's own {seconds:,.0f} s, shared out by tokens"
-    caution = f"{name}: the run's time holds its start-up and its pauses; --throughput FILE takes a measured one"
+    note = f"the run's own {seconds:,.0f} s, divided in proportion to tokens"
+    caution = f"{name}: the run's time includes start-up and pauses; --throughput FILE uses a measured throughput"
     return everything / seconds, note, [caution]
 
 
@@ -144,7 +144,7 @@ def _task_cost(task: PairedTask, side: int, tokens: Tokens, price: Price, tokens
             f"no usage is on record for document {sample.doc_id} of {task.task}",
             where=sample.path,
             line=sample.line,
-            remedy="run the arm again (its answers are kept), or remove its responses_*.jsonl: tokens are then counted",
+            remedy="rerun the arm (its answers are kept), or remove its responses_*.jsonl to have the tokens counted",
         )
     columns = np.array([(one.input, one.output, one.cached) for one in used if isinstance(one, Used)]).reshape(-1, 3)
     given, made, cached = columns.T

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from lm_eval_fr.errors import UsageError
 
-HOW = "0.15/0.60 or 0.15/0.60/0.015 are dollars a million tokens (input/output/cached), 2.50/h dollars an hour"
+HOW = "0.15/0.60 or 0.15/0.60/0.015 are dollars per million tokens (input/output/cached), 2.50/h dollars per hour"
 _HOUR = re.compile(r"\$?([^/\s]+)\s*/\s*(?:h|hour)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """Dollars a million tokens. cached: of input found in the server's cache; None: billed as input."""
+    """Dollars per million tokens. cached: of input found in the server's cache; None: billed as input."""
 
     input: float
     output: float
@@ -22,7 +22,7 @@ class TokenPrice:
 
     def __str__(self) -> str:
         cached = "cached as input" if self.cached is None else f"${self.cached:g} cached"
-        return f"${self.input:g} in, ${self.output:g} out, {cached}, a million tokens"
+        return f"${self.input:g} in, ${self.output:g} out, {cached}, per million tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class HourPrice:
     dollars: float
 
     def __str__(self) -> str:
-        return f"${self.dollars:g} an hour"
+        return f"${self.dollars:g} per hour"
 
 
 Price = TokenPrice | HourPrice
@@ -42,7 +42,7 @@ def parse_price(text: str) -> Price:
         return HourPrice(_number(hour[1], text))
     parts = [part.strip().removeprefix("$") for part in text.split("/")]
     if len(parts) not in (2, 3):
-        raise UsageError(f"--price {text}: neither tokens nor hours", remedy=HOW)
+        raise UsageError(f"--price {text}: not a price per token or per hour", remedy=HOW)
     cached = _number(parts[2], text, least=0.0) if len(parts) == 3 else None
     return TokenPrice(_number(parts[0], text), _number(parts[1], text), cached)
 
@@ -53,6 +53,6 @@ def _number(text: str, whole: str, least: float | None = None) -> float:
     except ValueError:
         raise UsageError(f"--price {whole}: {text!r} is not a number", remedy=HOW) from None
     if not math.isfinite(value) or value < 0 or (value == 0 and least is None):
-        remedy = "a model of your own costs what its hardware does: --price 2.50/h"
+        remedy = "for a model on your own hardware, give the price of an hour: --price 2.50/h"
         raise UsageError(f"--price {whole}: a price of {value:g} buys everything", remedy=remedy)
     return value

@@ -56,7 +56,7 @@ def successes_wanted(rules: Sequence[Success], pairing: Pairing) -> list[tuple[P
     tasks = {task.task: task for task in pairing.tasks if task.scored}
     if not tasks:
         raise InputError(
-            "no task of these runs has a score, and a success is one",
+            "no task of these runs has a score to define a success by",
             where=pairing.reference.path,
             remedy="run a gold task too: `lm-eval-fr tasks`",
         )
@@ -65,9 +65,11 @@ def successes_wanted(rules: Sequence[Success], pairing: Pairing) -> list[tuple[P
     found = {}
     for rule in rules:
         if rule.task not in tasks:
-            raise UsageError(f"--success {rule.task}: no such scored task here", remedy=f"here are {', '.join(tasks)}")
+            raise UsageError(
+                f"--success {rule.task}: no such scored task", remedy=f"the scored tasks are {', '.join(tasks)}"
+            )
         if rule.task in found:
-            raise UsageError(f"--success: {rule.task} has two meanings of success", remedy="fix one")
+            raise UsageError(f"--success: {rule.task} has two rules", remedy="keep one")
         if rule.metric not in tasks[rule.task].metrics:
             known = ", ".join(tasks[rule.task].metrics)
             raise UsageError(f"--success: {rule.task} has no metric {rule.metric!r}", remedy=f"it has {known}")
@@ -80,7 +82,7 @@ def _usual(task: PairedTask) -> Success:
     scores = np.concatenate([task.candidate[metric], task.reference[metric]])
     if not task.higher_is_better[metric] or scores.min() < 0 or scores.max() > 1:
         raise UsageError(
-            f"{task.task}: {metric} is not a share: define a success",
+            f"{task.task}: {metric} does not lie between 0 and 1, so a success needs a rule",
             remedy=f"--success '{task.task}:{metric}<=X'",
         )
     return Success(task.task, metric, ">=", USUAL)

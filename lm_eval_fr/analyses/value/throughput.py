@@ -56,14 +56,16 @@ def _guidellm(benchmarks: list[Any], path: Path) -> Throughput:
                 counts = [_mean(metrics, name) for name in ("prompt_token_count", "output_token_count")]
                 found.append((rate, _mix(*counts)))
     if not found:
-        raise InputError("no benchmark of it has tokens per second of successful requests", where=path, remedy=REMEDY)
+        raise InputError(
+            "none of its benchmarks reports tokens per second of successful requests", where=path, remedy=REMEDY
+        )
     rate, mix = max(found, key=lambda one: one[0])
     which = f", the fastest of {len(found)}" if len(found) > 1 else ""
     return Throughput(rate, mix, f"{rate:,.0f} tokens a second by GuideLLM ({path.name}{which})")
 
 
 def _mean(metrics: Mapping[str, Any], name: str) -> float | None:
-    """GuideLLM keeps a distribution by the requests' status; only the successful ones are paid for by anybody."""
+    """GuideLLM keeps a distribution by the requests' status; only the successful ones count."""
     by_status = metrics.get(name)
     found = by_status.get("successful") if isinstance(by_status, dict) else None
     value = found.get("mean") if isinstance(found, dict) else None
@@ -90,7 +92,7 @@ def run_seconds(run: Run) -> float:
     for log in run.tasks.values():
         for path in log.paths:
             if path.stem.rpartition("_")[2] != stamp:
-                what = f"its tasks come from several runs ({log.task} from {path.name}), so it has no time of its own"
+                what = f"its tasks come from several runs ({log.task} from {path.name}), so it has no single duration"
                 raise InputError(what, where=run.results_path, remedy=remedy)
     about = run.results_path.with_name(f"arm_{stamp}.json")
     if about.is_file():

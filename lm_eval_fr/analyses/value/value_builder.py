@@ -23,7 +23,7 @@ COST_RATIOS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 @dataclass(frozen=True)
 class ValueOptions:
-    """prices: one for all arms, or one an arm in their order. estimate: take an estimated number of tokens of one arm
+    """prices: one for all arms, or one per arm in order. estimate: take an estimated number of tokens of one arm
     against a counted one of another.
     """
 
@@ -76,7 +76,7 @@ def value_of_pairings(pairings: Sequence[Pairing], options: ValueOptions, *, nam
             arms.append(_arm_value(reference, wanted, options.level))
             cautions += reference.cost.cautions
     if not options.successes:
-        cautions.append("a success is half of each task's primary metric or more: --success says otherwise")
+        cautions.append("a success is a primary metric of 0.5 or more; --success sets another rule")
     return ValueReport(
         arms=tuple(arms),
         ratios=tuple(ratios),
@@ -106,9 +106,7 @@ def _prices(options: ValueOptions, arms: int) -> list[ArmPrice]:
     if not given:
         raise UsageError("--price is missing: what does an answer cost?", remedy=HOW)
     if len(given) not in (1, arms):
-        raise UsageError(
-            f"{len(given)} prices for {arms} arms", remedy="give one --price, or one an arm in their order"
-        )
+        raise UsageError(f"{len(given)} prices for {arms} arms", remedy="give one --price, or one per arm in order")
     return given * arms if len(given) == 1 else given
 
 
@@ -125,7 +123,7 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
     cost = arm_cost(run, side, [task for task, _ in wanted], price, name)
     if not sum(float(task.dollars.sum()) for task in cost.tasks) > 0:
         raise InputError(
-            f"{name} used no token on these documents, so that they cost nothing",
+            f"{name} used no tokens on these documents, so they cost nothing",
             where=run.path,
             remedy=NO_TOKEN,
         )
@@ -142,7 +140,7 @@ def _comparable(candidate: _Arm, reference: _Arm, options: ValueOptions) -> None
             f"{guessed.name} has no usage on record and its tokenizer is not on this machine, while the other arm's "
             "tokens were counted",
             where=guessed.run.path,
-            remedy="--tokenizer NAME counts them, --estimate takes an estimate, --price 2.50/h does without",
+            remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --price 2.50/h needs neither",
         )
 
 
@@ -272,7 +270,7 @@ def _ratio(
 def _ratio_reasons(found: Interval, by_success: Interval, rates: Sequence[float]) -> dict[str, str]:
     reasons = {"ratio": found.reason, "break_even": by_success.reason}
     if rates[0] == 0:
-        reasons["break_even"] = "the candidate has no success: no price makes it worth it"
+        reasons["break_even"] = "the candidate has no successes, so no price makes it worthwhile"
     return {name: reason for name, reason in reasons.items() if reason}
 
 

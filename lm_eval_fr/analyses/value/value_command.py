@@ -23,7 +23,7 @@ from lm_eval_fr.report.model import Extra
 
 @dataclass(frozen=True)
 class PriceFlags:
-    """What the flags say of prices. Each is one for all arms, or one an arm in their order."""
+    """What the flags say of prices. Each is one for all arms, or one per arm in order."""
 
     prices: Sequence[str] = ()
     throughputs: Sequence[Path] = ()
@@ -80,14 +80,14 @@ def options_of(
 
 
 def arm_prices(flags: PriceFlags, arms: int) -> list[ArmPrice]:
-    """One an arm. Raises UsageError where the flags do not go together, or a price is missing or nothing."""
+    """One per arm. Raises UsageError for flags that exclude each other and for a price that is missing or 0."""
     if not flags.prices:
         raise UsageError("--price is missing: what does an answer cost?", remedy=HOW)
     prices = [parse_price(text) for text in _each(flags.prices, arms, "--price")]
     paths = [Path(text) for text in _each([str(path) for path in flags.throughputs], arms, "--throughput")]
     tokenizers = _each(flags.tokenizers, arms, "--tokenizer")
     if paths and not any(isinstance(price, HourPrice) for price in prices):
-        raise UsageError("prices by the token need no throughput", where="--throughput", remedy="--price 2.50/h")
+        raise UsageError("prices per token need no throughput", where="--throughput", remedy="--price 2.50/h")
     measured = {path: read_throughput(path) for path in dict.fromkeys(paths)}
     return [
         ArmPrice(
@@ -105,5 +105,5 @@ def _each(given: Sequence[str], arms: int, flag: str) -> list[str]:
     if len(given) == 1:
         return list(given) * arms
     raise UsageError(
-        f"{len(given)} for {arms} arms", where=flag, remedy="give one for all, or one an arm in their order"
+        f"{len(given)} for {arms} arms", where=flag, remedy="give one for all arms, or one per arm in order"
     )

@@ -50,7 +50,7 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
         if repeats_of(log) < 2:
             if tasks:
                 raise InputError(
-                    f"{name} has one response a document; voting needs several",
+                    f"{name} has one response per document; voting needs several",
                     where=log.paths[0],
                     remedy=_remedy(name),
                 )
@@ -63,7 +63,7 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
     if not found:
         name = next(iter(candidate.tasks))
         raise InputError(
-            "the candidate has one response a document in every task; voting needs several",
+            "the candidate has one response per document in every task; voting needs several",
             where=candidate.path,
             remedy=_remedy(name),
         )
@@ -71,7 +71,7 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
 
 
 def _remedy(name: str) -> str:
-    return f"run it on {name}{SUFFIX}, or on a task of your own with `repeats` and a temperature"
+    return f"run {name}{SUFFIX}, or your own task with `repeats` and a temperature"
 
 
 def pair_ballots(
@@ -114,9 +114,9 @@ def _kind(log: TaskLog) -> str:
     kind = metadata.get("voting") if isinstance(metadata, Mapping) else None
     if kind not in KINDS:
         raise InputError(
-            f"{log.task} does not say how its answers vote",
+            f"{log.task} does not declare how its answers are counted as votes",
             where=log.paths[0],
-            remedy=f"put `voting:` one of {', '.join(KINDS)} into the task's metadata",
+            remedy=f"set `voting:` in the task's metadata to one of {', '.join(KINDS)}",
         )
     return str(kind)
 
@@ -179,10 +179,10 @@ def _labels(sample: Sample, known: Any) -> list[str]:
     labels = sample.doc.get("labels") or known
     if not labels:
         raise InputError(
-            f"{sample.task} does not say which labels there are",
+            f"{sample.task} does not list its labels",
             where=sample.path,
             line=sample.line,
-            remedy="put `labels:` into the task's metadata, or into each document",
+            remedy="list them under `labels:` in the task's metadata or in each document",
         )
     return [str(label) for label in labels]
 
@@ -198,10 +198,10 @@ def _side(
                 f"{len(sample.responses)} responses to document {sample.doc_id}, {n} to others",
                 where=sample.path,
                 line=sample.line,
-                remedy="run the arm again: what it has already answered comes from its cache",
+                remedy="rerun the arm: answers it already has come from its cache",
             )
     if n > 64:
-        raise InputError(f"{n} responses a document; voting reads at most 64", where=log.paths[0])
+        raise InputError(f"{n} responses per document; voting reads at most 64", where=log.paths[0])
     ballots = [read(sample, sample.responses) for sample in samples]
     return ballots, n > 1 and all(len(set(sample.responses)) == 1 for sample in samples)  # type: ignore[return-value]
 

@@ -41,7 +41,7 @@ def vote_command(
     """cost_ratio: what one reference answer costs in candidate answers; or prices, from which it is computed."""
     to.check()
     if cost_ratio is not None and prices.prices:
-        raise UsageError("--cost-ratio and --price say the same thing twice", remedy="give one of them")
+        raise UsageError("--cost-ratio and --price exclude each other", remedy="give one of them")
     runs = find_run(candidate), find_run(reference)
     options = VoteOptions(
         margin=margin, level=level, seed=seed, tasks=tuple(tasks), metrics=metrics or {}, allow=tuple(allow)
@@ -109,9 +109,9 @@ def with_costs(
         raise InputError(
             "one arm's tokens were counted, the other's can only be estimated",
             where=(candidate if costs[0][1] == "estimate" else reference).path,
-            remedy="--tokenizer NAME counts them, --estimate takes an estimate, --cost-ratio X does without",
+            remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --cost-ratio X needs neither",
         )
     cautions = tuple(caution for cost in costs for caution in cost[2])
     dollars = [1000 * cost[0] for cost in costs]
-    source = f"from the prices: ${number(dollars[0])} and ${number(dollars[1])} a thousand answers"
+    source = f"from the prices: ${number(dollars[0])} and ${number(dollars[1])} per thousand answers"
     return replace(options, cost_ratio=dollars[1] / dollars[0], cost_source=source, cautions=cautions)

@@ -42,7 +42,7 @@ def vote_table(ballots: Sequence[Ballot] | Sequence[ItemBallot], threshold: floa
         score, right, exact = _drawn(ballots, threshold, seed)  # type: ignore[arg-type]
     else:
         score, right, exact = _counted(ballots, threshold)  # type: ignore[arg-type]
-    # What is left of rounding would be a score above 1, or a difference where there is none.
+    # Rounding must not make a score above 1, or a difference between equal answers.
     return VoteTable(np.clip(score, 0, 1).round(12), np.clip(right, 0, 1).round(12), exact, agreement)
 
 
@@ -121,7 +121,7 @@ def _items(ballots: Sequence[ItemBallot], threshold: float, seed: int) -> Arrays
 def _kept_scores(kinds: Sequence[ItemBallot], masks: np.ndarray, k: int) -> np.ndarray:
     """Set F1 of what each subset keeps, [subset, document]."""
     starts = np.cumsum([0] + [len(kind.named) + 1 for kind in kinds[:-1]])
-    # One item that nobody names closes each document, so that none is empty.
+    # Each document ends with an item that has no votes, so that no document is empty.
     named = np.array([mask for kind in kinds for mask in (*kind.named, 0)], dtype=np.uint64)
     gold = np.array([one for kind in kinds for one in (*kind.gold, False)])
     kept = np.bitwise_count(masks[:, None] & named) * np.uint8(2) > k

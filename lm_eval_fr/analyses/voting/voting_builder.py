@@ -46,7 +46,10 @@ def vote_runs(
     Raises InputError where an arm has one response and voting needs more, MismatchError for what is not the same work.
     """
     if options.cost_ratio is not None and not (math.isfinite(options.cost_ratio) and options.cost_ratio > 0):
-        raise UsageError(f"--cost-ratio {options.cost_ratio:g} is not a ratio of costs", remedy="3: three for one")
+        raise UsageError(
+            f"--cost-ratio {options.cost_ratio:g} is not a cost ratio",
+            remedy="3 means three candidate answers for one of the reference",
+        )
     if options.margin is not None and not 0 < options.margin < 1:
         raise UsageError(f"{options.margin:g} is not between 0 and 1", where="--margin", remedy="0.02 is two points")
     logs = voted_tasks(candidate, reference, options.tasks or None)
@@ -214,7 +217,7 @@ def _match(
 def _reasons(mine: VoteTable, other: VoteTable) -> dict[str, str]:
     reasons = {}
     if other.responses < 2:
-        reasons["reference votes"] = "the reference gave one answer a document"
+        reasons["reference votes"] = "the reference gave one answer per document"
     if _vote_correlation(mine) is None:
         reasons["error correlation"] = "every vote, or none, is right"
     return reasons

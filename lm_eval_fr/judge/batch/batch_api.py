@@ -235,5 +235,5 @@ def _text(value: Mapping[str, Any], name: str) -> str:
     """Raises Unfinished where the server's reply lacks what every such reply has."""
     found = value.get(name)
     if not isinstance(found, str) or not found:
-        raise Unfinished(f"a reply of the batch server has no {name}", remedy="run again later")
+        raise Unfinished(f"a reply of the batch server has no {name}", remedy="rerun later")
     return found

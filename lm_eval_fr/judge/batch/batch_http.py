@@ -65,9 +65,9 @@ class BatchHttp:
         try:
             value = parse_json(content)
         except BadJson as error:
-            raise Unfinished(f"the reply is {error}", where=self._where, remedy="run again later") from None
+            raise Unfinished(f"the reply is {error}", where=self._where, remedy="rerun later") from None
         if not isinstance(value, dict):
-            raise Unfinished("the reply is not an object", where=self._where, remedy="run again later")
+            raise Unfinished("the reply is not an object", where=self._where, remedy="rerun later")
         return value
 
     def _call(
@@ -83,7 +83,7 @@ class BatchHttp:
         if isinstance(found, bytes):
             return found
         if found.passing:
-            raise Unfinished(str(found), where=self._where, remedy="run again: nothing is sent twice")
+            raise Unfinished(str(found), where=self._where, remedy="rerun: nothing is sent twice")
         if found.status in (404, 410) and not once:
             raise Gone(str(found))
         if once or found.of_this_text:

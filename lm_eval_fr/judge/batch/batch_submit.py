@@ -69,7 +69,7 @@ def submit(
         return _submit(journal, profile, questions, folder, max_usd, server)
     except OSError as error:
         raise JudgeError(
-            f"cannot be written: {error.strerror}", where=folder, remedy="free space, or give another --out; run again"
+            f"cannot be written: {error.strerror}", where=folder, remedy="free space, or give another --out; then rerun"
         ) from error
 
 

@@ -181,7 +181,7 @@ class Asker:
             self._stop_for_good(problem)
             return None
         if problem.wait is not None and problem.wait > self.policy.longest_retry_after:
-            self.stop(Halt("server", f"{problem}; the server asks to wait {problem.wait:,.0f} s", "run again then"))
+            self.stop(Halt("server", f"{problem}; the server asks to wait {problem.wait:,.0f} s", "rerun then"))
             return None
         wait = tries.waits.next(problem.wait)
         if problem.kind == "rate":

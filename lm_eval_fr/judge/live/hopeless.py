@@ -46,9 +46,7 @@ class Streak:
         last = next(life.said for life in reversed(self._row) if _cause(life) == cause)
         n = len(self._row)
         if cause == "no reply":
-            return Halt(
-                "server", f"{n} questions in a row got no answer; the last: {last}", "run again when it answers"
-            )
+            return Halt("server", f"{n} questions in a row got no answer; the last: {last}", "rerun when it answers")
         return Halt("hopeless", f"{n} questions in a row got no verdict, {count} of them: {last}", self._remedy(cause))
 
     def _remedy(self, cause: str) -> str:

@@ -213,7 +213,7 @@ def _remedy(results: Results) -> str | None:
 @contextmanager
 def _disk(out: Path) -> Iterator[None]:
     """A disk that fails while results are written: one line, and the replies are in the journal."""
-    remedy = "free space or give another --out; run again with --reparse: every reply is kept"
+    remedy = "free space or give another --out; rerun with --reparse: every reply is kept"
     try:
         yield
     except OSError as error:

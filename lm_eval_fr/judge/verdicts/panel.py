@@ -60,7 +60,7 @@ def agreement(
     kappa = (n * agreed - by_chance) / (n * n - by_chance) if n * n > by_chance else None
     reason = None
     if kappa is None:
-        reason = "both give one and the same verdict throughout" if n else "no pair was decided by both"
+        reason = "both give the same verdict throughout" if n else "no pair was decided by both"
     missing = sum((a is None) != (b is None) for a, b in pairs)
     counted = {f"{a}/{b}": table[f"{a}/{b}"] for a in LABELS for b in LABELS}
     return Agreement(first, second, n, binomial_share(agreed, n, level), kappa, counted, missing, reason)
