@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
 )
 
 
-class FrBaseline(LM):
+class FrBaseline(LM):  # type: ignore[misc]  # an untyped class of lm-eval
     """Deterministic: the same prompt always gets the same answer.
 
     damage: share of the prompts, 0 to 1, that get a deliberately worse answer. seed: which ones.

@@ -27,7 +27,7 @@ def _from_user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-class HostedChat(Patient, LocalChatCompletion):
+class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an untyped class of lm-eval
     """preset: "mistral", "openai" or "plain" (any OpenAI-compatible chat server; needs base_url).
 
     api_key_env: the variable that holds the key; api_key_header: where it goes, if not `Authorization: Bearer`.

@@ -114,7 +114,7 @@ def test_a_busy_server_is_waited_for(tmp_path: Path, trouble: Trouble, wait: flo
 def test_a_server_that_stays_busy_leaves_what_was_obtained(tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
     with FakeMediaWiki(ARTICLES, trouble=lambda number, _: maxlag() if number > 7 else None) as wiki:
-        with pytest.raises(Unfinished, match=r"in 8 tries \(run again later"):
+        with pytest.raises(Unfinished, match=r"in 8 tries \(rerun later"):
             run(wiki, out)
         kept = out.read_text(encoding="utf-8").splitlines()
         assert 1 <= len(kept) < 5

@@ -191,7 +191,7 @@ def test_a_killed_run_asks_only_for_the_rest(fake_server: Server, texts: Path, t
     broken["on"] = False
     asked = reference.count
     again = run(*command)
-    assert again.exit_code == 0 and "replies were there from an earlier run" in " ".join(again.output.split())
+    assert again.exit_code == 0 and "replies are from an earlier run" in " ".join(again.output.split())
     assert reference.count <= asked + 12 - min(asked, 12)
     assert measured(tmp_path / "out")["distance"]["documents"] == 12
 

@@ -318,7 +318,7 @@ class TestMismatches:
         assert settings["max_gen_toks"].candidate == settings["max_gen_toks"].reference == 256
         make_run(arms.reference, qa(generation=open_length), source="somebody-s")
         make_run(arms.candidate, qa(generation=open_length), source="somebody-s")
-        assert "piaf_fr: how long an answer of the candidate may be is not on record" in arms.pair().notes
+        assert "piaf_fr: the longest answer allowed to the candidate is not on record" in arms.pair().notes
 
     def test_an_arms_own_record_of_what_was_sent_counts(self, arms: Arms) -> None:
         open_length = {"until": ["</s>"], "temperature": 0.0}
@@ -406,7 +406,7 @@ class TestMetrics:
             del task.samples[3].scores["exact_match"]  # type: ignore[attr-defined]
         pairing = arms.write(*tasks).pair()
         assert pairing.tasks[0].metrics == ("f1",)
-        assert pairing.notes == ("piaf_fr: exact_match is on 3 of 4 documents; left out",)
+        assert pairing.notes == ("piaf_fr: exact_match is known for 3 of 4 documents; left out",)
 
     def test_a_score_that_one_arm_lacks_ends_in_no_verdict(self, arms: Arms) -> None:
         short = qa()
@@ -451,7 +451,7 @@ class TestMetrics:
         (printed,) = paired.printed
         assert (printed.candidate, printed.reference, printed.score, printed.reason) == (0.5, 1.0, "inst", None)
         arms.write(task([[True], [False, True]]), task([[True], [True, True, True]]))
-        assert "another number of units" in str(arms.pair().tasks[0].no_verdict)
+        assert "different numbers of units" in str(arms.pair().tasks[0].no_verdict)
 
     def test_a_direction_that_nobody_tells_allows_no_verdict(self, arms: Arms) -> None:
         config = {"metric_list": [{"metric": "loss", "aggregation": "mean"}]}

@@ -29,7 +29,7 @@ def test_every_plan_is_listed() -> None:
 @pytest.mark.parametrize("name", CLAIMS)
 def test_its_tasks_exist_and_answer_its_claims(name: str) -> None:
     plan = load_plan(FOLDER / f"{name}.yaml")
-    locate_tasks(plan.tasks, None)  # refuses a name that nobody has
+    locate_tasks(plan.tasks, None)  # refuses an unknown name
     for table in CLAIMS[name]:
         for row in find_claims(table).claims:
             if row.judge is not None:

@@ -174,7 +174,7 @@ def test_a_throughput_of_other_work_is_said(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ("[]", "not a throughput measurement"),
         ('{"a": 1}', "not a throughput measurement"),
-        ('{"benchmarks": [{}]}', "no benchmark of it has tokens per second"),
+        ('{"benchmarks": [{}]}', "none of its benchmarks reports tokens per second"),
         ('{"total_token_throughput": 0}', "total_token_throughput is 0"),
         ('{"tokens_per_second": "fast"}', "tokens_per_second is 'fast'"),
     ],
@@ -245,7 +245,7 @@ def test_prices_as_written() -> None:
     assert parse_price("0.15/0.60") == TokenPrice(0.15, 0.60)
     assert parse_price("$0.15/$0.60/0") == TokenPrice(0.15, 0.60, 0.0)
     assert parse_price("2.5/h") == parse_price("$2.5 / hour") == HourPrice(2.5)
-    assert str(parse_price("2.5/h")) == "$2.5 an hour"
+    assert str(parse_price("2.5/h")) == "$2.5 per hour"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_what_is_a_success(tmp_path: Path) -> None:
     assert valued([run], "1/1", successes=("piaf_fr:f1>=0.8",)).arms[0].tasks[0].successes == 2
     usual = valued([run], "1/1")
     assert usual.arms[0].tasks[0].successes == 4
-    assert any("half of each task's primary metric" in caution for caution in usual.cautions)
+    assert any("a primary metric of 0.5 or more" in caution for caution in usual.cautions)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +274,9 @@ def test_what_is_a_success(tmp_path: Path) -> None:
     [
         (("f1",), "not TASK:METRIC>=NUMBER"),
         (("piaf_fr:f1>=x",), "'x' is not a number"),
-        (("piaf:f1>=0.5",), "no such scored task here (here are piaf_fr)"),
+        (("piaf:f1>=0.5",), "no such scored task (the scored tasks are piaf_fr)"),
         (("piaf_fr:f2>=0.5",), "has no metric 'f2' (it has f1)"),
-        (("piaf_fr:f1>=0.5", "piaf_fr:f1>=0.6"), "two meanings of success"),
+        (("piaf_fr:f1>=0.5", "piaf_fr:f1>=0.6"), "has two rules"),
     ],
 )
 def test_what_is_no_success(tmp_path: Path, rules: tuple[str, ...], message: str) -> None:
@@ -364,7 +364,7 @@ def test_every_format(tmp_path: Path) -> None:
     ("flags", "message"),
     [
         ([], "--price is missing"),
-        (["--price", "0/0"], "a price of 0 buys everything"),
+        (["--price", "0/0"], "a price of 0 would make every ratio infinite"),
         (["--price", "1/1", "--price", "1/1", "--price", "1/1"], "--price: 3 for 2 arms"),
         (["--price", "1/1", "--success", "nothing"], "--success nothing"),
         (["--price", "1/1", "--json", "-", "--markdown", "-"], "both want stdout"),
@@ -398,7 +398,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_nothing_was_used(tmp_path: Path) -> None:
     run = arm(tmp_path / "a", right(10, 9), usage=(0, 0, 0))
-    with pytest.raises(LmEvalFrError, match="used no token on these documents"):
+    with pytest.raises(LmEvalFrError, match="used no tokens on these documents"):
         valued([run], "1/1")
 
 

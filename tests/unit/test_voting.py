@@ -205,13 +205,13 @@ def test_an_arm_that_does_not_sample_is_named(tmp_path: Path) -> None:
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     votes, one = draws(1, 6, 4, 0.0), draws(1, 6, 1, 0.0)
-    with pytest.raises(InputError, match=r"one response a document in every task.*piaf_fr_vote"):
+    with pytest.raises(InputError, match=r"one response per document in every task.*piaf_fr_vote"):
         voted(tmp_path / "a", voting_task("piaf_fr", one), voting_task("piaf_fr", one))
-    with pytest.raises(InputError, match="piaf_fr has one response a document; voting needs several"):
+    with pytest.raises(InputError, match="piaf_fr has one response per document; voting needs several"):
         voted(tmp_path / "b", voting_task("piaf_fr", one), voting_task("piaf_fr", one), tasks=("piaf_fr",))
     with pytest.raises(MismatchError, match="only the candidate ran piaf_fr_vote"):
         voted(tmp_path / "c", voting_task("piaf_fr_vote", votes), voting_task("sib200_fr", one))
-    with pytest.raises(InputError, match="does not say how its answers vote"):
+    with pytest.raises(InputError, match="does not declare how its answers are counted as votes"):
         mute = voting_task("piaf_fr_vote", votes, config={"repeats": 4})
         voted(tmp_path / "d", mute, voting_task("piaf_fr", one))
     with pytest.raises(MismatchError, match=r"document 5 .* is not in the candidate"):
@@ -226,7 +226,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="3 responses to document 2, 4 to others"):
         cut = [row[:3] if i == 2 else row for i, row in enumerate(votes)]
         voted(tmp_path / "g", voting_task("piaf_fr_vote", cut), voting_task("piaf_fr", one))
-    with pytest.raises(UsageError, match="--cost-ratio 0 is not a ratio"):
+    with pytest.raises(UsageError, match="--cost-ratio 0 is not a cost ratio"):
         voted(tmp_path / "h", voting_task("piaf_fr_vote", votes), voting_task("piaf_fr", one), cost_ratio=0.0)
     with pytest.raises(UsageError, match="not scored by set_f1"):
         wanted = {"piaf_fr_vote": "set_f1"}
@@ -291,10 +291,10 @@ def test_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--cost-ratio", "-1"], "--cost-ratio -1 is not a ratio of costs"),
-        (["--cost-ratio", "2", "--price", "1/1"], "say the same thing twice"),
+        (["--cost-ratio", "-1"], "--cost-ratio -1 is not a cost ratio"),
+        (["--cost-ratio", "2", "--price", "1/1"], "exclude each other"),
         (["--task", "sib200_fr"], "the candidate did not run sib200_fr"),
-        (["--price", "0/1"], "a price of 0 buys everything"),
+        (["--price", "0/1"], "a price of 0 would make every ratio infinite"),
     ],
 )
 def test_bad_flags_are_one_line(tmp_path: Path, flags: list[str], message: str) -> None:

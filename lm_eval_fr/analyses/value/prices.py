@@ -54,5 +54,5 @@ def _number(text: str, whole: str, least: float | None = None) -> float:
         raise UsageError(f"--price {whole}: {text!r} is not a number", remedy=HOW) from None
     if not math.isfinite(value) or value < 0 or (value == 0 and least is None):
         remedy = "for a model on your own hardware, give the price of an hour: --price 2.50/h"
-        raise UsageError(f"--price {whole}: a price of {value:g} buys everything", remedy=remedy)
+        raise UsageError(f"--price {whole}: a price of {value:g} would make every ratio infinite", remedy=remedy)
     return value

@@ -12,11 +12,19 @@ from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import Run, Sample, TaskLog, read_samples
 from lm_eval_fr.logs.logged_prompts import prompt_difference, read_prompt
 from lm_eval_fr.pairing.agreement import generation_difference, generation_settings
+from lm_eval_fr.pairing.sent_settings import as_sent
 from lm_eval_fr.tasklib.metrics import parse_json_array
 from lm_eval_fr.tasklib.votes import KINDS, PRIMARY, Ballot, ItemBallot, item_ballot, label_ballot, span_ballot
 
 SUFFIX = "_vote"
-FREE = ("temperature", "do_sample", "top_p", "top_k", "min_p")  # how votes are drawn may differ from one greedy answer
+FREE = (
+    "temperature",
+    "do_sample",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repeats",
+)  # how votes are drawn may differ from one greedy answer
 
 Ballots = Sequence[Ballot] | Sequence[ItemBallot]
 
@@ -94,7 +102,7 @@ def pair_ballots(
         raise InputError(f"the two runs of {candidate.task} have no document in common", where=candidate.paths[0])
     if mine:
         notes.append(f"{candidate.task}: only the {len(pairs)} documents that both arms answered")
-    _check(pairs, allow, notes)
+    _check(pairs, (candidate, reference), allow, notes)
     read = _reader(kind, metric, candidate)
     sides = [_side([pair[side] for pair in pairs], read, log) for side, log in enumerate((candidate, reference))]
     return PairedBallots(
@@ -138,7 +146,9 @@ def _unpaired(sample: Sample, lacking: str) -> MismatchError:
     return MismatchError("documents", what, where=sample.path, line=sample.line, remedy=remedy)
 
 
-def _check(pairs: Sequence[tuple[Sample, Sample]], allow: Collection[str], notes: list[str]) -> None:
+def _check(
+    pairs: Sequence[tuple[Sample, Sample]], logs: tuple[TaskLog, TaskLog], allow: Collection[str], notes: list[str]
+) -> None:
     """The same prompt, and the same generation but for how votes are drawn."""
     for mine, other in pairs:
         if mine.prompt_hash != other.prompt_hash and "prompts" not in allow:
@@ -148,7 +158,8 @@ def _check(pairs: Sequence[tuple[Sample, Sample]], allow: Collection[str], notes
             if difference is not None:
                 what = f"document {mine.doc_id} ({mine.doc_hash[:12]}) of {mine.task}: the prompt is {difference}"
                 raise MismatchError("prompts", what, where=mine.path, line=mine.line)
-    settings = [generation_settings(sample.generation) for sample in pairs[0]]
+    logged = [generation_settings(sample.generation) for sample in pairs[0]]
+    settings = [as_sent(one, log) for one, log in zip(logged, logs, strict=True)]
     rest = [{name: value for name, value in one.items() if name not in FREE} for one in settings]
     difference = generation_difference(*rest)
     if difference and "generation" not in allow:
