@@ -5,13 +5,13 @@ Which kinds rounding damages first, and the evidence: docs/tasks.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report import words as w
 
 SHORT, OPEN_ENDED = "short answers", "open-ended answers"
-# Parts of the names of tasks, ours and lm-eval's; the first that fits decides.
+# Parts of the names of tasks that declare no `metadata.kind`: lm-eval's, and ours of earlier versions. The first fits.
 KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("long context", ("long_context", "longbench", "ruler", "niah", "babilong", "infinitebench")),
     ("instructions", ("ifeval", "ifbench")),
@@ -23,6 +23,11 @@ WEAK = "Short prompts with short answers are what rounding to four bits damages 
 
 
 def kind_of(task: PairedTask) -> str:
+    """The task's `metadata.kind`, one of `ALL`; else by its name."""
+    metadata = task.sides[1].log.config.get("metadata")
+    declared = metadata.get("kind") if isinstance(metadata, Mapping) else None
+    if declared in ALL:
+        return str(declared)
     name = task.task.lower()
     found = next((kind for kind, parts in KINDS if any(part in name for part in parts)), None)
     return found or (OPEN_ENDED if task.judged else SHORT)

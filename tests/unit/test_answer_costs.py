@@ -134,3 +134,14 @@ def test_what_is_covered_is_named_by_kind(tmp_path: Path) -> None:
         "Covered: short answers (60 documents), long context (60 documents), instructions (60 documents), structure "
         "(60 documents), reasoning (60 documents); not covered: open-ended answers."
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("long context", "long context"), ("novels", "short answers"), (["reasoning"], "short answers")],
+)
+def test_a_task_declares_its_kind_of_work(tmp_path: Path, kind: Any, said: str) -> None:
+    task = plain_task("contrats", {"exact_match": [1.0] * N}, config={"metadata": {"kind": kind}})
+    runs = [find_run(make_run(tmp_path / arm, task, model=arm)) for arm in ("candidate", "reference")]
+    coverage = compare(pair_runs(*runs)).overall.coverage
+    assert coverage.startswith(f"Covered: {said} (60 documents); not covered: ")
