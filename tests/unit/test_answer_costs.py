@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lm_eval_fr.analyses.value.value_command import PriceFlags
 from lm_eval_fr.compare import CompareOptions, Comparison, compare
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
@@ -145,3 +146,18 @@ def test_a_task_declares_its_kind_of_work(tmp_path: Path, kind: Any, said: str) 
     runs = [find_run(make_run(tmp_path / arm, task, model=arm)) for arm in ("candidate", "reference")]
     coverage = compare(pair_runs(*runs)).overall.coverage
     assert coverage.startswith(f"Covered: {said} (60 documents); not covered: ")
+
+
+def test_the_record_of_the_replies_is_read_once(tmp_path: Path) -> None:
+    """By the pairing: what a comparison says of health, tokens and dollars comes from that reading."""
+    runs = []
+    for arm in ("candidate", "reference"):
+        made = make_run(tmp_path / arm, task("piaf_fr", [3] * N), model=arm)
+        record(made, "piaf_fr", used([20 + i % 7 for i in range(N)]))
+        runs.append(find_run(made))
+    pairing = pair_runs(*runs)
+    for file in tmp_path.rglob("responses_*.jsonl"):
+        file.unlink()
+    found = compare(pairing, CompareOptions(prices=PriceFlags(prices=["1/2"]))).to_dict()
+    assert found["tasks"][0]["answers"]["tokens"]["source"] == "as the servers counted them"
+    assert [arm["tokens"] for arm in found["value"]["arms"]] == ["usage", "usage"]
