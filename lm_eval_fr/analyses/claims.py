@@ -20,7 +20,7 @@ import numpy as np
 from lm_eval_fr.analyses.claims_model import ClaimResult, Claims, Source, Status
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.reading import convert, read_yaml
-from lm_eval_fr.pairing import PairedTask
+from lm_eval_fr.pairing import PairedTask, clusters_over
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import JudgeResult
 from lm_eval_fr.stats import (
@@ -219,22 +219,10 @@ def _of_tasks(row: Row, tasks: Sequence[PairedTask], level: float) -> Measured:
             )
     candidate = np.concatenate([task.candidate[metric] for task in tasks])
     reference = np.concatenate([task.reference[metric] for task in tasks])
-    clusters = _clusters(tasks)
+    clusters = clusters_over(tasks)
     difference = paired_difference(candidate, reference, clusters=clusters, level=level)
     spread = None if candidate.size < 2 else pilot_spread(candidate, reference, clusters=clusters)
     return Measured(difference.interval, difference.candidate_mean, difference.reference_mean, spread, metric)
-
-
-def _clusters(tasks: Sequence[PairedTask]) -> np.ndarray | None:
-    """Codes over several tasks; a document without a cluster is its own."""
-    if all(task.clusters is None for task in tasks):
-        return None
-    parts, used = [], 0
-    for task in tasks:
-        codes = np.arange(task.n) if task.clusters is None else np.asarray(task.clusters)
-        parts.append(codes + used)
-        used += int(codes.max()) + 1
-    return np.concatenate(parts)
 
 
 def _of_judge(row: Row, judge: JudgeResult | None) -> Measured:

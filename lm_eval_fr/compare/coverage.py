@@ -5,7 +5,7 @@ Which kinds rounding damages first, and the evidence: docs/tasks.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report import words as w
@@ -24,8 +24,7 @@ WEAK = "Short prompts with short answers are what rounding to four bits damages 
 
 def kind_of(task: PairedTask) -> str:
     """The task's `metadata.kind`, one of `ALL`; else by its name."""
-    metadata = task.sides[1].log.config.get("metadata")
-    declared = metadata.get("kind") if isinstance(metadata, Mapping) else None
+    declared = task.sides[1].log.metadata.get("kind")
     if declared in ALL:
         return str(declared)
     name = task.task.lower()

@@ -80,12 +80,11 @@ def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
     """Source, revision, licence and citation of each task's data, as its definition states them."""
     rows, redactor = [], Redactor.from_environment()
     for task in tasks:
-        config = task.sides[1].log.config
-        metadata = config.get("metadata")
-        stated = metadata if isinstance(metadata, Mapping) else {}
+        log = task.sides[1].log
+        stated = log.metadata
         dataset = stated.get("dataset")
         pinned = dataset if isinstance(dataset, Mapping) else {}
-        path, revision = pinned.get("path") or config.get("dataset_path"), pinned.get("revision")
+        path, revision = pinned.get("path") or log.config.get("dataset_path"), pinned.get("revision")
         own = stated.get("data") or stated.get("data_dir")
         published = {
             "dataset": f"{path} at {revision}" if path and revision else path,

@@ -73,6 +73,12 @@ class TaskLog:
         return read_replies(file.responses for file in self.files)
 
     @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the task's definition says of itself, {} where it says nothing."""
+        found = self.config.get("metadata")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
     def metric_names(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in self.metrics)
 

@@ -16,7 +16,7 @@ from lm_eval_fr.pairing.agreement import Setting
 from lm_eval_fr.pairing.answers import Answers, ArmHealth, Imbalance, imbalances
 from lm_eval_fr.pairing.groups import PairedGroup
 from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
-from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, Strata
+from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, Strata, clusters_over
 from lm_eval_fr.pairing.same_work import KINDS
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Printed",
     "Setting",
     "Strata",
+    "clusters_over",
     "imbalances",
     "pair_paths",
     "pair_runs",

@@ -31,8 +31,7 @@ UNKNOWN = Chance()
 
 
 def chance_of(log: TaskLog, target_hashes: np.ndarray) -> Chance:
-    metadata = log.config.get("metadata")
-    declared = metadata.get("chance") if isinstance(metadata, dict) else None
+    declared = log.metadata.get("chance")
     known = isinstance(declared, int | float) and not isinstance(declared, bool) and 0 <= declared < 1
     counts = np.unique(target_hashes, return_counts=True)[1]
     share = float(counts.max() / counts.sum()) if counts.size > 1 else None

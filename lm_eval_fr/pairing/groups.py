@@ -12,7 +12,7 @@ import numpy as np
 from lm_eval_fr.logs.task_log import GroupLog
 from lm_eval_fr.pairing.answers import STATES, Answers, ArmHealth
 from lm_eval_fr.pairing.chance import UNKNOWN, Chance, mean_chance
-from lm_eval_fr.pairing.pairs import PairedTask, Printed, Strata
+from lm_eval_fr.pairing.pairs import PairedTask, Printed, Strata, clusters_over
 
 Weighting = Literal["documents", "tasks"]
 
@@ -132,7 +132,7 @@ def _group(
         metrics=(metric,),
         higher_is_better={metric: tasks[0].higher_is_better[metric]},
         n=n,
-        clusters=_clusters(tasks),
+        clusters=clusters_over(tasks),
         candidate={metric: candidate},
         reference={metric: reference},
         weights={} if weighting == "documents" else {metric: weights},
@@ -146,17 +146,6 @@ def _group(
             [task.chance for task in tasks], [one * task.n for one, task in zip(share, tasks, strict=True)]
         ),
     )
-
-
-def _clusters(tasks: Sequence[PairedTask]) -> np.ndarray | None:
-    if all(task.clusters is None for task in tasks):
-        return None
-    found, start = [], 0
-    for task in tasks:
-        codes = np.arange(task.n) if task.clusters is None else task.clusters
-        found.append(codes + start)
-        start += int(codes.max(initial=-1)) + 1
-    return np.concatenate(found)
 
 
 def _joined(answers: Sequence[Answers]) -> Answers:

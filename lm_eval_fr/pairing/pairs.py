@@ -159,3 +159,15 @@ class PairedTask:
     def pairs(self, rows: Sequence[int] | None = None) -> Iterator[Pair]:
         """All documents, or those of `rows`, read from the files one at a time."""
         return (self.pair(int(i)) for i in (range(self.n) if rows is None else rows))
+
+
+def clusters_over(tasks: Sequence[PairedTask]) -> np.ndarray | None:
+    """Clusters of the tasks' documents in one row; tasks share none. None where every document is its own."""
+    if all(task.clusters is None for task in tasks):
+        return None
+    found, start = [], 0
+    for task in tasks:
+        codes = np.arange(task.n) if task.clusters is None else task.clusters
+        found.append(codes + start)
+        start += int(codes.max(initial=-1)) + 1
+    return np.concatenate(found)

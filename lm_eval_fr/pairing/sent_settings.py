@@ -34,8 +34,7 @@ def as_sent(settings: Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
     other = log.sent.get("other")
     for name, value in other.items() if isinstance(other, Mapping) else ():
         found.setdefault(str(name), value)
-    metadata = log.config.get("metadata")
-    if not (isinstance(metadata, Mapping) and "voting" in metadata):  # there the arms may draw as many as they like
+    if "voting" not in log.metadata:  # there the arms may draw as many as they like
         repeats = log.sent.get("repeats", log.config.get("repeats"))
         found["repeats"] = repeats if isinstance(repeats, int) and repeats > 0 else 1
     return found

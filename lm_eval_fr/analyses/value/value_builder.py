@@ -13,7 +13,7 @@ from lm_eval_fr.analyses.value.success import Success, successes_wanted
 from lm_eval_fr.analyses.value.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run
-from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
+from lm_eval_fr.pairing import PairedTask, Pairing, clusters_over, pair_runs
 from lm_eval_fr.stats import Interval, paired_difference, share_interval, success_rate_per_cost, value_ratio
 
 ALL = "all"
@@ -150,7 +150,7 @@ def _arm_value(arm: _Arm, wanted: Sequence[tuple[PairedTask, Success]], level: f
         for (task, rule), successes, cost in zip(wanted, arm.successes, arm.cost.tasks, strict=True)
     ]
     if len(rows) > 1:
-        clusters = _all_clusters([task for task, _ in wanted])
+        clusters = clusters_over([task for task, _ in wanted])
         rows.append(
             _task_value(ALL, "as above", np.concatenate(arm.successes), _together(arm.cost.tasks), clusters, level)
         )
@@ -215,7 +215,7 @@ def _ratios(
             )
             for arm in (candidate, reference)
         ]
-        clusters = _all_clusters([task for task, _ in wanted])
+        clusters = clusters_over([task for task, _ in wanted])
         rows.append(_ratio(merged[0], merged[1], ALL, "as above", 0, clusters, level))
     return rows
 
@@ -304,16 +304,6 @@ def _together(tasks: Sequence[TaskCost]) -> TaskCost:
         cached=np.concatenate([task.cached for task in tasks]),
         seconds=np.concatenate(seconds) if len(seconds) == len(tasks) else None,
     )
-
-
-def _all_clusters(tasks: Sequence[PairedTask]) -> np.ndarray:
-    """Clusters of several tasks as one list; documents of different tasks share none."""
-    codes, last = [], 0
-    for task in tasks:
-        own = np.arange(task.n) if task.clusters is None else task.clusters
-        codes.append(own + last)
-        last += int(own.max()) + 1
-    return np.concatenate(codes)
 
 
 def _inverse(value: float | None) -> float | None:

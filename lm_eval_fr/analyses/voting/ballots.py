@@ -118,8 +118,7 @@ def pair_ballots(
 
 
 def _kind(log: TaskLog) -> str:
-    metadata = log.config.get("metadata")
-    kind = metadata.get("voting") if isinstance(metadata, Mapping) else None
+    kind = log.metadata.get("voting")
     if kind not in KINDS:
         raise InputError(
             f"{log.task} does not declare how its answers are counted as votes",
@@ -175,7 +174,7 @@ def _reader(kind: str, metric: str, log: TaskLog) -> Callable[[Sample, Sequence[
         return lambda sample, responses: item_ballot(responses, parse_json_array(sample.target) or [])
     if kind == "span":
         return lambda sample, responses: span_ballot(responses, _golds(sample), metric)
-    labels = log.config["metadata"].get("labels")
+    labels = log.metadata.get("labels")
     return lambda sample, responses: label_ballot(responses, sample.target, _labels(sample, labels))
 
 

@@ -84,9 +84,8 @@ def tasks_with_votes(candidate: Run, reference: Run) -> list[str]:
     """Tasks whose answers say how they vote, with several of the candidate's and one or more of the reference's."""
     found = []
     for name, log in candidate.tasks.items():
-        metadata = log.config.get("metadata")
-        voting = isinstance(metadata, Mapping) and metadata.get("voting") is not None
-        if voting and repeats_of(log) > 1 and {name, name.removesuffix(SUFFIX)} & reference.tasks.keys():
+        votes = log.metadata.get("voting") is not None and repeats_of(log) > 1
+        if votes and {name, name.removesuffix(SUFFIX)} & reference.tasks.keys():
             found.append(name)
     return found
 
