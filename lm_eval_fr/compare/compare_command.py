@@ -52,27 +52,7 @@ def compare_command(
         raise UsageError("goes with --price", where="--success")
     margins = _margins(flags.margins)
     if len(runs) > 2:
-        _check_many(flags, to)
-        *candidates, reference = runs
-        many = compare_many(
-            candidates,
-            reference,
-            judges=flags.judges,
-            margins=margins,
-            recovered_from=flags.recovered_from,
-            **flags.of_all,
-        )
-        _check_gate(flags, many.reports)
-        sections = sections_of_many(many)
-        deliver(
-            to,
-            json=lambda: to_json(many),
-            markdown=lambda: markdown.render(sections),
-            text=lambda: text.render(sections, colour=text.wants_colour(stdout)),
-            show=show,
-            say=say,
-        )
-        return _gate_of_many(many)
+        return _compare_several(runs, margins, flags, to, show=show, say=say, stdout=stdout)
     if len(flags.judges) > 1:
         raise UsageError(f"{len(flags.judges)} judge folders for one candidate", where="--judge")
     if flags.recovered_from:
@@ -94,6 +74,39 @@ def compare_command(
         say=say,
     )
     return gate_code(report)
+
+
+def _compare_several(
+    runs: Sequence[Path],
+    margins: Mapping[str, float],
+    flags: CompareFlags,
+    to: Destinations,
+    *,
+    show: Show,
+    say: Show,
+    stdout: TextIO,
+) -> int:
+    _check_many(flags, to)
+    *candidates, reference = runs
+    many = compare_many(
+        candidates,
+        reference,
+        judges=flags.judges,
+        margins=margins,
+        recovered_from=flags.recovered_from,
+        **flags.of_all,
+    )
+    _check_gate(flags, many.reports)
+    sections = sections_of_many(many)
+    deliver(
+        to,
+        json=lambda: to_json(many),
+        markdown=lambda: markdown.render(sections),
+        text=lambda: text.render(sections, colour=text.wants_colour(stdout)),
+        show=show,
+        say=say,
+    )
+    return _gate_of_many(many)
 
 
 def _margins(given: Sequence[tuple[str, float]]) -> dict[str, float]:
