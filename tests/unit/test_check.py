@@ -414,7 +414,7 @@ def test_what_the_documents_can_decide(check: Callable[..., CheckReport]) -> Non
 
 def test_a_plan_without_margins_is_warned(check: Callable[..., CheckReport]) -> None:
     report = check(margins=None)
-    assert "there will be no verdict" in found(report, "plan", "warning")
+    assert "differences will be shown without a verdict" in found(report, "plan", "warning")
     assert report.exit_code == 0 and report.prospects.headline is None
 
 
