@@ -295,7 +295,7 @@ def test_a_download_that_is_cut_files_nothing_and_is_fetched_again(
     served.cut_content = True
     with monkeypatch.context() as patch:
         patch.setattr(batch_http, "RETRIES", 0)
-        with pytest.raises(Unfinished, match="run again"):
+        with pytest.raises(Unfinished, match="rerun: nothing is sent twice"):
             batch_collect.collect(journal, profile, tmp_path)
     assert len(still_open(journal, questions)) == 5
     served.cut_content = True
@@ -349,7 +349,7 @@ def test_a_server_that_is_away_leaves_the_batch_for_the_next_run(
     profile = judge(served)
     questions = some_questions(profile, 2)
     away = connect(replace(profile, base_url="http://127.0.0.1:9/v1"))
-    with pytest.raises(Unfinished, match="run again"):
+    with pytest.raises(Unfinished, match="rerun: nothing is sent twice"):
         batch_submit.submit(journal, profile, questions, tmp_path, server=away)
     batch_submit.submit(journal, profile, questions, tmp_path)
     assert batch_collect.collect(journal, profile, tmp_path).stored == 2
