@@ -177,7 +177,7 @@ def _fidelity(rungs: Sequence[Rung]) -> Section:
         perplexity = f"{found.perplexity:.1f} / {found.reference_perplexity:.1f}"
         rows.append((rung.name, *numbers, w.percent(found.agreement.value), perplexity))
     header = ("arm", "texts", "tokens", "KL", "95 %", "KL of a rerun", "same first choice", "perplexity, cand. / ref.")
-    caption = "Next-token probabilities on the same French texts, in nats a token, both on vLLM servers."
+    caption = "Next-token probabilities on the same French texts, in nats per token, both on vLLM servers."
     return Section("fidelity", "Fidelity", (Table(header, tuple(rows), caption=caption),))
 
 

@@ -1,6 +1,6 @@
 """What `lm-eval-fr fidelity` found, typed. Field names are the keys of its JSON.
 
-Divergences are in nats a token, shares are fractions, log ratios are natural logarithms; nothing is rounded.
+Divergences are in nats per token, shares are fractions, log ratios are natural logarithms; nothing is rounded.
 """
 
 from __future__ import annotations

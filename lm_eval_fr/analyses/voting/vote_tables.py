@@ -1,4 +1,4 @@
-"""maj@k of all documents of a task: ballots in, arrays of one row a document and one column a k out."""
+"""maj@k of all documents of a task: ballots in, arrays of one row per document and one column a k out."""
 
 from __future__ import annotations
 
