@@ -21,6 +21,11 @@ _ENDED = {
     "reasoning": "hold a reasoning part",
     "interrupted": "ended for another reason than a stop or the length",
 }
+_SERVED = "the arms were not served alike, and the difference is also one of that"
+_EITHER = (
+    "the models themselves end differently, or the arms were served differently (stop strings, limits, template); "
+    "read some of these answers"
+)
 
 
 def log_cautions(pairing: Pairing) -> Iterator[Caution]:
@@ -104,8 +109,8 @@ def _imbalances(task: PairedTask) -> Iterator[Caution]:
 def _imbalance(found: Imbalance, n: int) -> str:
     return (
         f"{found.candidate:,} of the candidate's answers and {found.reference:,} of the reference's {n:,} "
-        f"{_ENDED[found.state]} ({w.p_equals(found.p_value)}, exact McNemar test): the arms were not served alike, and "
-        "the difference is also one of that."
+        f"{_ENDED[found.state]} ({w.p_equals(found.p_value)}, exact McNemar test): "
+        f"{_EITHER if found.state in ('empty', 'truncated') else _SERVED}."
     )
 
 
