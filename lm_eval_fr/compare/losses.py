@@ -10,6 +10,7 @@ import numpy as np
 
 from lm_eval_fr.compare.ranking import Ranked, sample_ref
 from lm_eval_fr.pairing import Pair
+from lm_eval_fr.report.loss_sections import ANOTHER
 from lm_eval_fr.report.model import Confusion, TaskLosses
 
 READ = 300  # documents of a task whose answers are read
@@ -64,7 +65,7 @@ def _kind(r: Ranked, i: int, pair: Pair) -> str:
         return "much longer"
     if len(other) >= TIMES * max(len(text), SHORT):
         return "much shorter"
-    return "another answer"
+    return ANOTHER
 
 
 def _broken(r: Ranked, i: int) -> str | None:

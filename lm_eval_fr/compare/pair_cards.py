@@ -66,6 +66,7 @@ def card_of(ranked: Ranked, i: int) -> Card:
         doc_id=pair.doc_id,
         doc_hash=pair.doc_hash,
         cluster=pair.cluster,
+        strata=tuple(strata.called(strata.codes[i]) for strata in task.strata),
         prompt=f"{system}\n\n{user}" if system else user,
         gold="" if task.judged else pair.reference.target,
         candidate=pair.candidate.shown,

@@ -160,13 +160,14 @@ def _non_inferior(claims: Sequence[Stated]) -> str:
 
 def _inferior(worse: Sequence[Stated], undecided: Sequence[Stated]) -> str:
     most = min(worse, key=lambda claim: (claim.assessment.interval.high or 0.0) / claim.assessment.margin)
-    said = f"at least {most.at_least} {most.unit} on {most.name}, where the margin is {most.limit}"
+    loss, margin = f"at least {most.at_least} {most.unit}", f"where the margin is {most.limit}"
     alone = [claim for claim in undecided if claim.assessment.verdict == "inferior"]
     open_ = [claim for claim in undecided if claim.assessment.verdict != "inferior"]
     rest = f" Inferior alone, but not after Holm's correction: {_named(alone)}." if alone else ""
     rest += f" Not decided: {_named(open_)}." if open_ else ""
-    where = f" on {_named(worse)}, at worst" if len(worse) > 1 else ":"
-    return f"the candidate loses more than the margin{where} {said}.{rest}"
+    one = f": {loss} on {most.name}, {margin}"
+    several = f" on {_named(worse)}, most on {most.name}: {loss}, {margin}"
+    return f"the candidate loses more than the margin{several if len(worse) > 1 else one}.{rest}"
 
 
 def _inconclusive(undecided: Sequence[Stated]) -> str:

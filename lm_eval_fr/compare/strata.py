@@ -59,7 +59,7 @@ def strata_of(
                 margin=against,
             )
             yield Stratum(
-                name=label if len(task.strata) == 1 else f"{strata.name}: {label}",
+                name=strata.called(code),
                 paired=paired,
                 higher_is_better=higher,
                 preregistered=claimed,

@@ -88,6 +88,10 @@ class Strata:
     labels: tuple[str, ...]
     codes: np.ndarray
 
+    def called(self, code: int) -> str:
+        """As a report calls the documents of this code: "length: 4k"."""
+        return f"{self.name}: {self.labels[code]}"
+
 
 @dataclass(frozen=True, eq=False)
 class PairedTask:

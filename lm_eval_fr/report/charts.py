@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.sections import Bar, Chart, Claim, Forest, Line, LineKind, Point, Segment
+from lm_eval_fr.stats import Verdict
 
 PLOT = (52.0, 14.0, 408.0, 176.0)
 """left, top, right, bottom of the plot inside a view box of 420 x 216."""
@@ -90,6 +92,13 @@ def draw_forest(forest: Forest) -> DrawnForest:
     return DrawnForest(tuple(map(drawn, forest.claims)), x(-1.0) if forest.in_margins else None, x(0.0), places)
 
 
+def tally(forest: Forest) -> list[tuple[Verdict, int]]:
+    """How many claims have which verdict, the worst first."""
+    found = Counter(claim.verdict for claim in forest.claims)
+    worst_first: tuple[Verdict, ...] = ("inferior", "no_verdict", "inconclusive", "non_inferior")
+    return [(verdict, found[verdict]) for verdict in worst_first if found[verdict]]
+
+
 @dataclass(frozen=True, slots=True)
 class DrawnSegment:
     segment: Segment
@@ -127,6 +136,7 @@ class DrawnPoint:
     low: float | None
     high: float | None
     label_x: float
+    label_y: float
     anchor: Literal["start", "end"]
 
 
@@ -167,11 +177,13 @@ class _Scale:
         band = f"{self.points(line.x, highs)} {self.points(line.x[::-1], lows[::-1])}" if line.band else ""
         return DrawnLine(line.label, line.kind, self.points(line.x, line.y), band, self.x(line.x[-1]) - 3, label_y)
 
-    def point(self, point: Point) -> DrawnPoint:
+    def point(self, point: Point, valley: bool) -> DrawnPoint:
+        """valley: lines rise from it to both sides, so that its name is better off below."""
         x, y = self.x(point.x), self.y(point.y)
         low, high = (None if end is None else self.y(end) for end in (point.low, point.high))
         late = x > (PLOT[0] + PLOT[2]) / 2  # its name would leave the plot on the right
-        return DrawnPoint(point.label, x, y, low, high, x + (-8 if late else 8), "end" if late else "start")
+        label = (x + (-8 if late else 8), y + (15 if valley else -6))
+        return DrawnPoint(point.label, x, y, low, high, *label, "end" if late else "start")
 
 
 def draw_chart(chart: Chart) -> DrawnChart:
@@ -180,12 +192,17 @@ def draw_chart(chart: Chart) -> DrawnChart:
     return DrawnChart(
         chart,
         tuple(scale.line(line, height) for line, height in zip(chart.lines, heights, strict=True)),
-        tuple(scale.point(point) for point in chart.points),
+        tuple(scale.point(point, _is_valley(chart.points, i)) for i, point in enumerate(chart.points)),
         tuple((scale.x(x), name) for x, name in _x_ticks(chart, scale)),
         tuple((scale.y(v), _said(v, chart.percent)) for v in _ticks(scale.y_low, scale.y_high, 5)),
         None if chart.level is None else scale.y(chart.level),
         None if chart.limit is None else scale.y(chart.limit),
     )
+
+
+def _is_valley(points: Sequence[Point], i: int) -> bool:
+    beside = [points[at].y for at in (i - 1, i + 1) if 0 <= at < len(points)]
+    return len(beside) == 2 and all(y > points[i].y for y in beside)
 
 
 def _x_ticks(chart: Chart, scale: _Scale) -> list[tuple[float, str]]:

@@ -25,7 +25,7 @@ from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.report_sections import sections_of
 from lm_eval_fr.report.sample_cards import FLAGS, Samples, pack
-from lm_eval_fr.report.sections import Section
+from lm_eval_fr.report.sections import Claim, Section
 
 FILE_LIMIT = 5_000_000
 """Bytes that the HTML file stays under."""
@@ -94,6 +94,7 @@ def _render(template: str, title: str, sections: Sequence[Section], script: str 
         kind=lambda part: type(part).__name__,
         word=w.word,
         typeset=_typeset,
+        about=_about,
         **more,
     )
 
@@ -118,6 +119,15 @@ def _pairs(samples: Samples, report: Report) -> str:
 def _typeset(text: object) -> str:
     """With a real minus sign and a dash for the unknown: a browser has the letters that a terminal may lack."""
     return "–" if text == w.UNKNOWN else _MINUS.sub("−", str(text))
+
+
+def _about(claim: Claim) -> str:
+    """What stands under a claim's name: both arms' values, and on how many documents."""
+    candidate, _, reference = claim.values.partition(" / ")
+    n, _, clusters = claim.n.partition(" in ")
+    judged = candidate.endswith(" won")
+    values = f"{candidate}, {reference}" if judged else f"{claim.metric} {candidate} against {reference}".lstrip()
+    return _typeset(f"{values} · n = {n}{f', {clusters} clusters' if clusters else ''}")
 
 
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")

@@ -23,7 +23,6 @@ from lm_eval_fr.report.sections import (
     Section,
     Segment,
     Table,
-    Word,
     section,
 )
 from lm_eval_fr.stats import Proportion, binomial_share
@@ -68,12 +67,21 @@ def judge_section(report: Report) -> Section | None:
         judge.claim.sentence if judge.claim else None,
         _controls(judge, report.level),
         Facts(tuple(_facts(judge))),
-        _by_task(judge) if len(judge.tasks) > 1 else None,
-        _by_length(judge.bias.length) if judge.bias.length else None,
+        _tables(judge),
         Facts(tuple(("unknown", f"{names}: {reason}") for names, reason in w.unknowns(judge.reasons))),
         _background(judge, rubric),
     )
     return section("judge", f"Judge {w.printable(judge.model)}", parts, "judge")
+
+
+def _tables(judge: JudgeResult) -> Columns | None:
+    found = (
+        _by_task(judge) if len(judge.tasks) > 1 else None,
+        _by_damage(judge.seen) if judge.seen else None,
+        _by_length(judge.bias.length) if judge.bias.length else None,
+    )
+    tables = tuple(table for table in found if table is not None)
+    return Columns(tables) if tables else None
 
 
 def _background(judge: JudgeResult, rubric: str) -> Fold:
@@ -126,21 +134,33 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
     failed = claim.failed if claim else ()
     least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
     corrected = claim.corrected if claim else None
-    left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "nothing left"
+    left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "none"
     of_decided, of_all = (w.percent(share, 0) for share in (order.of_decided_high, order.of_all_high))
     rows = (
         ("gross faults", f"{seen.missed} of {seen.questions} questions missed", f"at most {GROSS_MISSES}"),
         ("planted faults", least, f"above {LEAST_NET_WIN:.2f}"),
-        ("margin corrected for what it misses", left, f"{w.plain(judge.margin)} points asked"),
+        ("margin that it can establish", left, f"at most {w.plain(judge.margin)} points"),
         (
-            "decided by the order",
-            f"at most {of_decided} of decided, {of_all} of all",
-            f"below {w.percent(MOST_OF_DECIDED, 0)} or {w.percent(MOST_OF_ALL, 0)}",
+            "decided by the order: of decided, of all",
+            f"at most {of_decided}, {of_all}",
+            f"below {w.percent(MOST_OF_DECIDED, 0)}, or {w.percent(MOST_OF_ALL, 0)}",
         ),
     )
     results = tuple((*row, "failed" if number in failed else "passed") for number, row in enumerate(rows, 1))
+    if judge.verdict == "inferior":  # what a judge misses can only hide a part of a loss
+        results = tuple((*row[:3], "not needed") if i == 2 else row for i, row in enumerate(results))
     header = ("what the judge must show", "found", "needed", "result")
     return Table(header, results, left=(0, 1, 2, 3), caption="Controls with a known better answer", names=(0, 1))
+
+
+def _by_damage(seen: AssaySensitivity) -> Table | None:
+    rows = tuple(
+        (c.kind, c.grade, w.count(c.n), w.count(c.won), w.count(c.lost), w.count(c.order_decided))
+        for c in seen.grades
+        if c.grade != "gross"
+    )
+    header = ("planted damage", "size", "pairs", "won", "lost", "order-decided")
+    return Table(header, rows, left=(0, 1), caption="Graded controls by kind of damage") if rows else None
 
 
 def _curve(seen: AssaySensitivity, level: float) -> Chart:
@@ -171,7 +191,6 @@ def _curve(seen: AssaySensitivity, level: float) -> Chart:
 def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
     position, length, repeats = judge.bias.position, judge.bias.length, judge.bias.repeats
     apart = ", ".join(f"{judge.outcomes.get(what, 0):,} {what}" for what in ("invalid", "refused", "unjudged"))
-    yield "verdict", Word(judge.verdict)
     good = judge.preference.at_least_as_good
     as_good = f"{good.count:,} ({w.percent(good.share, 0)}) at least as good as the reference"
     yield "headline", f"{w.headline(judge)} in {judge.n:,} judged pairs, {as_good}; not counted: {apart}"
@@ -191,24 +210,8 @@ def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
             f"asked the same question again, the verdict changed in {w.percent(again.share)}; asked in the other "
             f"order, in {w.percent(other.share)}: what the second exceeds the first by is bias, the rest is noise",
         )
-    yield from _sight(judge)
     yield from controls.sentences(judge)
     yield "cost", cost(judge)
-
-
-def _sight(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
-    """Whether the judge has shown that it can see: its controls by kind, and what may be claimed."""
-    if judge.seen is not None:
-        right = judge.seen.questions - judge.seen.missed
-        yield "gross controls", f"{right:,} of {judge.seen.questions:,} questions right; all but 2 must be"
-        for c in judge.seen.grades:
-            if c.grade != "gross":
-                yield (
-                    f"control: {c.kind}",
-                    f"{c.won:,} of {c.n:,} won, {c.lost:,} lost, {c.order_decided:,} order-decided",
-                )
-    if judge.claim is not None:
-        yield "claim", judge.claim.sentence
 
 
 def share(part: Proportion) -> str:

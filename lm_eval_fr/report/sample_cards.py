@@ -48,6 +48,7 @@ class Card:
     reference: str
     difference: float | None = None
     cluster: str | None = None
+    strata: tuple[str, ...] = ()
     scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     verdicts: Mapping[str, str | None] = field(default_factory=dict)
@@ -100,11 +101,12 @@ def payload(cards: Sequence[Card]) -> dict[str, Any]:
     tasks = list(dict.fromkeys(card.task for card in cards))
     ordered = sorted(cards, key=lambda card: (tasks.index(card.task), card.cluster or "", card.position))
     prompts: dict[str, int] = {}
-    rows = [_row(card, tasks, prompts) for card in ordered]
-    return {"tasks": tasks, "prompts": list(prompts), "cards": rows}
+    parts: dict[str, int] = {}
+    rows = [_row(card, tasks, prompts, parts) for card in ordered]
+    return {"tasks": tasks, "prompts": list(prompts), "parts": list(parts), "cards": rows}
 
 
-def _row(card: Card, tasks: list[str], prompts: dict[str, int]) -> dict[str, Any]:
+def _row(card: Card, tasks: list[str], prompts: dict[str, int], parts: dict[str, int]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "t": tasks.index(card.task),
         "o": card.position,
@@ -119,6 +121,7 @@ def _row(card: Card, tasks: list[str], prompts: dict[str, int]) -> dict[str, Any
     optional = {
         "g": card.gold,
         "k": card.cluster,
+        "a": [parts.setdefault(name, len(parts)) for name in card.strata],
         "s": dict(card.scores),
         "f": list(card.flags),
         "v": dict(card.verdicts),
@@ -144,7 +147,7 @@ def _about(cards: Iterable[Card], budget: int) -> list[Card]:
     used = 0
     for card in cards:
         kept.append(card)
-        row = json.dumps(_row(card, [card.task], {}) | {"p": card.prompt}, ensure_ascii=False)
+        row = json.dumps(_row(card, [card.task], {}, {}) | {"p": card.prompt}, ensure_ascii=False)
         used += len(squeeze.compress(row.encode("utf-8", "replace")))
         if used * 4 // 3 > budget * 1.3:
             break

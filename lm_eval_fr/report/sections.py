@@ -214,5 +214,9 @@ class Section:
 
 def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summary") -> Section | None:
     """None where there is nothing to say: empty parts are left out."""
-    kept = tuple(part for part in parts if part not in (None, "", Items(()), Facts(())))
+    kept = tuple(part for part in parts if part and not _is_empty(part))
     return Section(key, title, kept, tab) if kept else None
+
+
+def _is_empty(part: Part) -> bool:
+    return (isinstance(part, Items) and not part.items) or (isinstance(part, Facts) and not part.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote, urlencode
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Arm, Health, JudgeResult, Measured, Report, Stratum, TaskResult
@@ -141,14 +142,14 @@ def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]],
         span=_span(t.paired.interval, unit),
         floor=_share(floor, unit),
         counts=_flips(t, t.task),
-        strata=tuple(_part(name, measured, unit) for name, measured in inner),
+        strata=tuple(_part(t.task, name, measured, unit) for name, measured in inner),
     )
 
 
-def _part(name: str, m: Measured, unit: float | None) -> Claim:
+def _part(task: str, name: str, m: Measured, unit: float | None) -> Claim:
     """On the scale of the claim that it is a part of; with a verdict where the plan named it beforehand."""
     claim = m if isinstance(m, Stratum) and m.margin is not None else None
-    counts = _flips(m, m.task) if isinstance(m, TaskResult) else _flips(m, "")
+    counts = _flips(m, m.task) if isinstance(m, TaskResult) else _flips(m, task, name)
     return Claim(
         name,
         "",
@@ -167,13 +168,17 @@ def _numbers(m: Measured) -> tuple[str, str, str, str]:
     return n, values, w.signed(m.difference, m.scale), w.bounds(m.ci, m.scale, sign=True)
 
 
-def _flips(m: Measured, task: str) -> tuple[tuple[str, str], ...]:
-    """A stratum's documents have no filter of their own."""
+def _flips(m: Measured, task: str, part: str = "") -> tuple[tuple[str, str], ...]:
     flips = m.paired.flips
     if flips is None:
         return ()
-    links = [f"task={task}&show={name}" if task else "" for name in ("lost", "gained")]
-    return (f"{flips.lost:,} lost", links[0]), (f"{flips.gained:,} gained", links[1])
+    lost, gained = (samples_filter(task=task, part=part, show=show) for show in ("lost", "gained"))
+    return (f"{flips.lost:,} lost", lost), (f"{flips.gained:,} gained", gained)
+
+
+def samples_filter(**wanted: str) -> str:
+    """As the page's address names it."""
+    return urlencode({name: value for name, value in wanted.items() if value}, quote_via=quote, safe="/,:")
 
 
 def _span(interval: Interval, unit: float | None) -> Span | None:

@@ -141,7 +141,9 @@ def _document(
     inside = haystack.inside(*window) if window else ()
     if window is None or len(inside) < 2 * len(told):
         what = f"{TASK}: too few sentences in a stretch of {length:,} tokens of the text"
-        raise InputError(what, where=settings.data or settings.data_dir, remedy="give prose with full stops")
+        raise InputError(
+            what, where=settings.data or settings.data_dir, remedy="greater lengths, or prose with full stops"
+        )
     depths = _depths(kind, asked, len(told) - asked, turn, draw)
     needles = [
         {"sentence": sentence, "place": place, "asked": number < asked}

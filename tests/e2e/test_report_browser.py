@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.report.html_writer import render
-from lm_eval_fr.report.model import Caution
+from lm_eval_fr.report.model import Caution, JudgeProfile, JudgeRubric
 from lm_eval_fr.report.sample_cards import Card, Samples
 from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
-from tests.fakes.reports import a_full_report, a_judge, a_report
+from tests.fakes.reports import a_full_report, a_judge, a_report, a_task
 
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., "Visit"]
@@ -132,6 +132,29 @@ def test_a_count_of_the_forest_opens_its_samples(visit: Open) -> None:
     assert "#samples?task=piaf_fr&show=lost" in shown.page.url
     assert shown.title().startswith("piaf_fr, document 0")
     shown.check_quiet()
+
+
+def test_a_part_of_a_task_unfolds_and_its_count_opens_its_samples(visit: Open) -> None:
+    cards = tuple(replace(card, strata=(f"length: {'4k' if i % 2 else '128k'}",)) for i, card in enumerate(ordinary()))
+    shown = visit(cards, report=a_full_report())
+    strata = shown.page.locator(".strata").first
+    assert not strata.is_visible()
+    shown.page.locator(".parts summary").first.click()
+    strata.locator("tr", has_text="length: 128k").locator("a", has_text="41 lost").click()
+    shown.wait_for("#status", "3 of 60 pairs")
+    assert shown.page.get_by_label("Part", exact=True).input_value() == "length: 128k"
+    shown.page.get_by_label("Part", exact=True).select_option("")
+    assert shown.status() == "5 of 60 pairs"
+    assert shown.page.url.endswith("#samples?task=piaf_fr&show=lost")
+    shown.check_quiet()
+
+
+def test_ten_claims_fit_the_first_screen(visit: Open) -> None:
+    tasks = tuple(a_task(f"task_{i}", strata=a_full_report().tasks[0].strata) for i in range(9))
+    report = replace(a_report(), tasks=tasks, warnings=())
+    shown = visit(ordinary(), report=report, viewport={"width": 1280, "height": 800})
+    box = shown.page.locator(".forest tr.claim").last.bounding_box()
+    assert box is not None and box["y"] + box["height"] <= 800
 
 
 def test_the_summary_shows_what_was_lost(visit: Open) -> None:
@@ -266,7 +289,10 @@ def test_hostile_texts_stay_texts(visit: Open) -> None:
         candidate=replace(report.candidate, name=evil, model=evil, path=evil),
         warnings=(Caution(kind=evil, text=evil),),
         notes=(evil,),
-        judge=a_judge(profile={"name": evil, "x": {evil: evil}}, rubric={"name": evil, "text": evil, "sha256": evil}),
+        judge=a_judge(
+            profile=JudgeProfile(name=evil, model=evil, shutdown=evil),
+            rubric=JudgeRubric(name=evil, sha256=evil, text=evil),
+        ),
         provenance=replace(report.provenance, command=evil, plan=evil, versions={evil: evil}, data=({evil: evil},)),
     )
     shown = visit(hostile(), report=report, fragment="#samples")
@@ -354,8 +380,11 @@ def test_the_keyboard_alone_reaches_a_pair(visit: Open) -> None:
     page.locator("#sample:focus").wait_for()
 
 
-def test_paper_shows_all_tabs_but_the_samples(visit: Open) -> None:
-    shown = visit(ordinary(), report=a_full_report())
+@pytest.mark.parametrize("claims", [1, 10])
+def test_paper_shows_all_tabs_but_the_samples_on_five_pages(visit: Open, claims: int) -> None:
+    report = a_full_report()
+    more = tuple(replace(report.tasks[0], task=f"task_{i}") for i in range(1, claims))
+    shown = visit(ordinary(), report=replace(report, tasks=(*report.tasks, *more)))
     page = shown.page
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")

@@ -109,6 +109,7 @@ def hostile() -> tuple[Card, ...]:
             doc_id=i,
             doc_hash=doc_hash(i),
             cluster=evil[:300],
+            strata=(evil[:300],),
             prompt=evil,
             gold=evil,
             candidate=evil,

@@ -326,7 +326,7 @@ def a_full_report() -> Report:
     """With what only some studies have: a group, strata, costs of answers, a language tax."""
     cost = Cost(candidate=120.0, reference=92.0, ratio=an_interval(1.31, (1.22, 1.41)))
     whole = a_task(
-        strata=(Stratum(name="4k", paired=a_difference(n=500)), Stratum(name="128k", paired=a_difference(n=500))),
+        strata=tuple(Stratum(name=f"length: {k}", paired=a_difference(n=500)) for k in ("4k", "128k")),
         answers=Answers(tokens=cost, seconds=cost, truncated=Cost(candidate=0.01, reference=0.0)),
         assay=Assay(chance=0.0, reference_above_chance=0.70, holds=True),
         guard_documents=7.5,

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from lm_eval_fr.report import html_writer
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report import words as w
@@ -176,3 +177,9 @@ def test_markdown_stays_small_with_many_settings() -> None:
     report = a_report()
     huge = tuple(replace(report.settings[1], name=f"setting {i}", candidate="x" * 10_000) for i in range(1000))
     assert len(pasted_of(replace(report, settings=huge)).encode()) < 1_000_000
+
+
+def test_a_report_without_cautions_has_no_empty_strip() -> None:
+    quiet = a_report(warnings=())
+    assert not {"alarms", "warnings"} & {one.key for one in sections_of(quiet)}
+    assert 'class="alarm"' not in html_writer.render(quiet) and "READ THIS FIRST" not in shown_as_text(quiet)

@@ -51,8 +51,8 @@ def report_of(pairing: Pairing, **options: Any) -> Comparison:
 def test_without_a_plan_they_are_a_description_and_say_so(pairing: Pairing) -> None:
     report = report_of(pairing, margins={"gold": 0.1})
     short, long = report.tasks[0].strata
-    assert (short.name, short.n, short.difference) == ("4096", EACH, pytest.approx(-2 / EACH))
-    assert (long.name, long.difference) == ("65536", pytest.approx(-60 / EACH))
+    assert (short.name, short.n, short.difference) == ("length: 4096", EACH, pytest.approx(-2 / EACH))
+    assert (long.name, long.difference) == ("length: 65536", pytest.approx(-60 / EACH))
     assert short.verdict is long.verdict is None and not short.preregistered
     told = "are a description, not claims"
     assert told in " ".join(report.to_text().split()) and told in report.to_markdown()
@@ -74,7 +74,7 @@ def test_those_of_the_plan_are_claims_with_holm_over_them(pairing: Pairing, name
     ]
     said = " ".join(report.to_text().split())
     assert "2 kinds of documents that the plan named beforehand are claims" in said
-    assert "↳ 65536" in report.to_markdown() and '<table class="strata">' in report._repr_html_()
+    assert "↳ length: 65536" in report.to_markdown() and '<table class="strata">' in report._repr_html_()
 
 
 def test_one_that_the_plan_names_leaves_the_other_a_description(pairing: Pairing) -> None:

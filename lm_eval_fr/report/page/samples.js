@@ -6,7 +6,7 @@
   const holder = byId("samples-data");
   const names = holder ? { candidate: holder.dataset.candidate, reference: holder.dataset.reference } : {};
   const tabs = [...document.querySelectorAll("[data-tab]")];
-  const state = { task: "", show: new Set(), q: "", sort: "loss", doc: "" };
+  const state = { task: "", part: "", show: new Set(), q: "", sort: "loss", doc: "" };
   let data = null, words = {}, shown = [], drawn = 0, current = null;
 
   function make(tag, text, className) {
@@ -78,23 +78,26 @@
   function address(doc) {
     const query = new URLSearchParams();
     if (state.task) query.set("task", state.task);
+    if (state.part) query.set("part", state.part);
     if (state.show.size) query.set("show", [...state.show].join(","));
     if (state.q) query.set("q", state.q);
     if (state.sort !== "loss") query.set("sort", state.sort);
     if (doc) query.set("doc", doc);
-    const text = query.toString().replaceAll("%2F", "/").replaceAll("%2C", ",");
+    const text = query.toString().replaceAll("%2F", "/").replaceAll("%2C", ",").replaceAll("%3A", ":");
     return text ? `#samples?${text}` : "#samples";
   }
 
   function follow(query) {
     const given = new URLSearchParams(query);
     state.task = data.tasks.includes(given.get("task")) ? given.get("task") : "";
+    state.part = data.parts.includes(given.get("part")) ? given.get("part") : "";
     state.show = new Set((given.get("show") || "").split(",").filter((flag) => words[flag]));
     state.q = given.get("q") || "";
     state.sort = ["gain", "plan"].includes(given.get("sort")) ? given.get("sort") : "loss";
     state.doc = given.get("doc") || "";
     byId("query").value = state.q;
     byId("task").value = state.task;
+    byId("part").value = state.part;
     byId("sort").value = state.sort;
     for (const chip of byId("chips").querySelectorAll("button")) {
       chip.setAttribute("aria-pressed", String(state.show.has(chip.dataset.flag)));
@@ -122,6 +125,7 @@
     shown = data.cards.filter((card) =>
       (!state.show.size || (card.f || []).some((flag) => state.show.has(flag))) &&
       (!state.task || data.tasks[card.t] === state.task) &&
+      (!state.part || (card.a || []).some((part) => data.parts[part] === state.part)) &&
       terms.every((term) => haystack(card).includes(term)));
     sortShown();
     byId("list").replaceChildren();
@@ -344,7 +348,7 @@
     const both = differs(card), answers = make("div", null, "answers");
     answers.append(column("reference", card, both, ""), column("candidate", card, both, ""));
     const told = card.c === undefined ? "Both answers are the same." : both ? "" : "Too long to be compared.";
-    const facts = [card.k && `from ${card.k}`, shift(card) && `difference ${shift(card)} points`, `hash ${card.h}`, told];
+    const facts = [card.k && `from ${card.k}`, ...(card.a || []).map((part) => data.parts[part]), shift(card) && `difference ${shift(card)} points`, `hash ${card.h}`, told];
     const prompt = make("details"), back = make("a", "↑ Back to the list", "back");
     back.href = "#list";
     back.addEventListener("click", (event) => { event.preventDefault(); byId("browser").scrollIntoView(); });
@@ -358,7 +362,8 @@
   }
 
   function copyCard(card, told) {
-    const row = { task: data.tasks[card.t], doc_id: card.i, doc_hash: card.h, cluster: card.k, prompt: data.prompts[card.p],
+    const row = { task: data.tasks[card.t], doc_id: card.i, doc_hash: card.h, cluster: card.k,
+      strata: (card.a || []).map((part) => data.parts[part]), prompt: data.prompts[card.p],
       gold: card.g, reference: answer(card, "reference"), candidate: answer(card, "candidate"), difference: card.d,
       scores: card.s, flags: card.f, verdicts: card.v, reasons: card.w };
     const text = JSON.stringify(row, null, 1), done = () => { if (told) told.textContent = "Copied"; };
@@ -377,21 +382,30 @@
   function excerpt(text) {
     return text.length > EXCERPT ? `${text.slice(0, EXCERPT)} […]` : text;
   }
+  function headings() {
+    const row = make("div", null, "headings");
+    for (const words of ["right answer", "the reference's", "the candidate's"]) row.append(make("span", words));
+    return row;
+  }
   function fillExamples() {
-    for (const place of document.querySelectorAll(".examples")) {
+    for (const place of document.querySelectorAll(".examples:empty")) {
       for (const [task, hash] of JSON.parse(place.dataset.keys)) {
         const card = find(`${task}/${hash.slice(0, 12)}`);
         if (!card) continue;
         const short = { ...card, r: excerpt(card.r), ...(card.c === undefined ? {} : { c: excerpt(card.c) }) };
         const box = make("div", null, "example"), ask = make("p", null, "ask"), link = make("a", `document ${card.i}`);
         link.href = `#samples?${new URLSearchParams({ task, doc: keyOf(card) })}`;
-        ask.append(link, card.g ? ` · right answer: ${oneLine(card.g, 200)}` : "");
+        ask.append(link, card.g ? ": " : "");
+        if (card.g) ask.append(make("span", oneLine(card.g, 200), "gold"));
         const reason = Object.values(card.w || {})[0];
         if (reason) ask.append(` · the judge: ${oneLine(reason, 300)}`);
         const answers = make("div", null, "answers"), label = `, ${task} ${card.i}`;
         const both = differs(short);
         answers.append(column("reference", short, both, label), column("candidate", short, both, label));
-        if (short.r.length <= 110 && answer(short, "candidate").length <= 110) box.classList.add("short");
+        if (short.r.length <= 110 && answer(short, "candidate").length <= 110) {
+          box.classList.add("short");
+          if (!place.children.length) place.append(headings());
+        }
         box.append(ask, answers);
         place.append(box);
       }
@@ -438,12 +452,16 @@
     }
     byId("task").append(new Option(`all (${number(data.cards.length)})`, ""));
     data.tasks.forEach((task, t) => byId("task").append(new Option(`${task} (${number(tasks.get(t) || 0)})`, task)));
+    const parts = count(data.cards.flatMap((card) => card.a || []));
+    byId("part").append(new Option("all", ""));
+    data.parts.forEach((part, a) => byId("part").append(new Option(`${part} (${number(parts.get(a))})`, part)));
+    byId("part").parentElement.hidden = !data.parts.length;
     let waiting = 0;
     byId("query").addEventListener("input", () => {
       clearTimeout(waiting);
       waiting = setTimeout(() => { state.q = byId("query").value; changed(); }, 120);
     });
-    for (const name of ["task", "sort"]) byId(name).addEventListener("change", () => { state[name] = byId(name).value; changed(); });
+    for (const name of ["task", "part", "sort"]) byId(name).addEventListener("change", () => { state[name] = byId(name).value; changed(); });
     byId("more").addEventListener("click", drawMore);
     byId("list").addEventListener("click", (event) => {
       if (event.target.closest("a")) setTimeout(() => {
@@ -461,7 +479,8 @@
   window.addEventListener("hashchange", route);
   document.addEventListener("keydown", keys);
   window.addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll('[data-tab="summary"] details')) part.open = true;
+    if (data) fillExamples();
+    for (const part of document.querySelectorAll("#verdict details, #warnings details")) part.open = true;
   });
   route();
   if (holder) {
