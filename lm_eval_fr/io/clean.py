@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from lm_eval_fr.errors import printable
 
-__all__ = ["BadJson", "one_line", "parse_json", "printable", "whole_text"]
+__all__ = ["BadJson", "one_line", "parse_untrusted", "printable", "whole_text"]
 
 MOST_LEVELS = 64
 MOST_DIGITS = 18  # so that every whole number fits into 64 bits
@@ -18,8 +18,10 @@ class BadJson(ValueError):
     """The bytes are not JSON, or are nested deeper than anything we read."""
 
 
-def parse_json(content: bytes | str) -> Any:
-    """The value in `content`, safe to hash, to encode and to add up. Raises BadJson, and nothing else.
+def parse_untrusted(content: bytes | str) -> Any:
+    """The JSON value of a server's reply, safe to hash, to encode and to add up. Raises BadJson, and nothing else.
+
+    Lenient, since a reply was paid for; files are read strictly, by `reading.parse_json`.
 
     Bytes that are not UTF-8 and halves of characters become U+FFFD. A number that no field can mean (NaN, infinity,
     more than 18 digits) becomes None: unknown, never a wrong value.

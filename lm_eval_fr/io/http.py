@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 from lm_eval_fr.errors import LmEvalFrError, UsageError
-from lm_eval_fr.io.clean import BadJson, one_line, parse_json
+from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.redaction import MASK, Redactor, has_credentials, is_secret
 from lm_eval_fr.io.replies import Kind, Problem, find_problem
@@ -85,7 +85,7 @@ class Answer:
     def json(self) -> Any:
         """The body's JSON, bounded and valid; None where it is none."""
         with suppress(BadJson):
-            return parse_json(self.body)
+            return parse_untrusted(self.body)
         return None
 
     def problem(self, redactor: Redactor | None = None) -> Problem | None:

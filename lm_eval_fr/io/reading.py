@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import msgspec
 
 from lm_eval_fr.errors import InputError, LmEvalFrError
+from lm_eval_fr.io.clean import whole_text
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Digest
@@ -31,7 +32,6 @@ YAML_BYTES = 4 << 20
 WHOLE = "is the file whole?"
 _LONG = re.compile(rb"\d{101}")  # an integer whose sums may be more than any float holds
 _PATH = re.compile(r"`\$\.?([^`]*)`")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_text(path: Path, *, remedy: str = "", error: type[LmEvalFrError] = InputError) -> str:
@@ -84,7 +84,7 @@ def parse_json(
     data: bytes | str, *, where: str | Path, line: int | None = None, remedy: str = WHOLE, nan: bool = False
 ) -> Any:
     """One JSON value. A half surrogate pair becomes U+FFFD; nesting and numbers are bounded."""
-    raw = data if isinstance(data, bytes) else _SURROGATE.sub("�", data).encode()
+    raw = data if isinstance(data, bytes) else whole_text(data).encode()
 
     def refuse(what: str, at: int | None = line) -> NoReturn:
         raise InputError(what, where=where, line=at, remedy=remedy)
@@ -106,7 +106,7 @@ def parse_json(
         refuse(f"not JSON: {found.msg}", line if line is not None else found.lineno)
     except (ValueError, RecursionError):
         refuse("not JSON that can be read")
-    return _mended(value, nan, refuse)
+    return _whole(value, nan, refuse)
 
 
 def convert(
@@ -156,7 +156,7 @@ def _loader() -> type[yaml.SafeLoader]:
     class Loader(yaml.SafeLoader):
         def construct_scalar(self, node: Any) -> Any:
             value = super().construct_scalar(node)
-            return _SURROGATE.sub("�", value) if isinstance(value, str) else value
+            return whole_text(value) if isinstance(value, str) else value
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:
@@ -216,13 +216,13 @@ def _too_long(raw: bytes) -> bool:
     return any(_LONG.search(part) for part in _STRING.split(raw))
 
 
-def _mended(value: Any, nan: bool, refuse: Any) -> Any:
+def _whole(value: Any, nan: bool, refuse: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub("�", value)
+        return whole_text(value)
     if isinstance(value, dict):
-        return {_SURROGATE.sub("�", key): _mended(inner, nan, refuse) for key, inner in value.items()}
+        return {whole_text(key): _whole(inner, nan, refuse) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_mended(inner, nan, refuse) for inner in value]
+        return [_whole(inner, nan, refuse) for inner in value]
     if isinstance(value, float) and not nan and not math.isfinite(value):
         refuse(f"{value} is not a finite number")
     return value

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from lm_eval_fr.io.clean import BadJson, one_line, parse_json
+from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.retry import retry_after
 
@@ -177,7 +177,7 @@ def _kind(status: int, details: _Details, wait: float | None) -> Kind:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return parse_json(body)
+        return parse_untrusted(body)
     except BadJson:
         return None
 

@@ -73,13 +73,8 @@ def tokens(text: str) -> list[str]:
     return [token.lower() for token in _open_tokens(text)]
 
 
-def normalise(text: str) -> str:
-    """The tokens as one string; equal strings are equal answers, and a normalised text stays as it is."""
-    return open_key(text).lower()
-
-
 def open_key(text: str) -> str:
-    """The normalised text with its bare capitals, for `read_as`."""
+    """The tokens as one string, with its bare capitals, for `read_as`; what is normalised already stays as it is."""
     parts: list[str] = []
     for token in _open_tokens(text):
         if parts:

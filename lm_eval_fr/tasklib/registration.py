@@ -68,10 +68,6 @@ def unregister() -> Registration:
     return Registration(folder, (), names, f"removed: {folder} ({len(names)} files)")
 
 
-def is_registered() -> bool:
-    return _folder().is_dir()
-
-
 def _folder() -> Path:
     """Inside the lm-eval that this Python imports, installed or editable."""
     spec = find_spec("lm_eval")

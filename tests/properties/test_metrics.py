@@ -13,10 +13,14 @@ FRENCH = st.text(alphabet="aélund'’ 0123,.-«»L'QuJOEÉAÀe\u00a0\u202f%[]\"
 TEXT = st.one_of(st.text(max_size=40), FRENCH)
 
 
+def normalise(text: str) -> str:
+    return metrics.open_key(text).lower()
+
+
 @given(TEXT)
 def test_normalisation_is_idempotent(text: str) -> None:
-    once = metrics.normalise(text)
-    assert metrics.normalise(once) == once
+    once = normalise(text)
+    assert normalise(once) == once
     assert metrics.tokens(once) == metrics.tokens(text)
 
 
@@ -43,7 +47,7 @@ def test_the_best_gold_counts_and_another_gold_never_hurts(prediction: str, gold
 def test_exact_match_is_the_strictest(a: str, b: str) -> None:
     exact, f1, recall = (score(a, [b]) for score in (metrics.exact_match, metrics.token_f1, metrics.gold_recall))
     assert exact in (0.0, 1.0)
-    if metrics.normalise(a) == metrics.normalise(b):
+    if normalise(a) == normalise(b):
         assert exact == 1.0
     if exact:
         assert f1 == recall == 1.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.errors import InputError, nearest
-from lm_eval_fr.io.clean import BadJson, one_line, parse_json, printable, whole_text
+from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted, printable, whole_text
 
 
 @pytest.mark.parametrize(
@@ -28,19 +28,19 @@ from lm_eval_fr.io.clean import BadJson, one_line, parse_json, printable, whole_
     ],
 )
 def test_what_json_allows_and_nothing_else_does(content: bytes | str, value: object) -> None:
-    assert parse_json(content) == value
+    assert parse_untrusted(content) == value
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": ', b"[" * 200_000 + b"]" * 200_000, b"[" * 65 + b"]" * 65])
 def test_what_is_not_json(content: bytes) -> None:
     with pytest.raises(BadJson):
-        parse_json(content)
+        parse_untrusted(content)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=80).map(lambda text: json.dumps(text).encode()))
 def test_any_bytes(content: bytes) -> None:
     try:
-        value = parse_json(content)
+        value = parse_untrusted(content)
     except BadJson:
         return
     msgspec.json.encode(value)  # no half characters, no number beyond 64 bits
@@ -49,7 +49,7 @@ def test_any_bytes(content: bytes) -> None:
 
 @given(st.text())
 def test_ordinary_json_is_read_as_it_is(text: str) -> None:
-    assert parse_json(json.dumps({"a": [text, 1, 2.5, None]})) == {"a": [whole_text(text), 1, 2.5, None]}
+    assert parse_untrusted(json.dumps({"a": [text, 1, 2.5, None]})) == {"a": [whole_text(text), 1, 2.5, None]}
 
 
 def test_printable() -> None:

@@ -18,7 +18,6 @@ from lm_eval_fr.judge.asking.profile import (
     load_rubric,
     override,
     profile_names,
-    rubric_names,
     shutdown_warning,
 )
 from lm_eval_fr.judge.asking.prompt import render
@@ -32,10 +31,11 @@ from tests.hostile import FENCES
 
 def test_what_ships_is_complete_and_can_be_read() -> None:
     assert set(profile_names()) == {"gpt-4.1", "gpt-6.1-terra", "mistral", "local", "offline"}
-    assert set(rubric_names()) == {"analyses_fr", "custom_template", "general_fr"}
+    rubrics = {path.stem for path in (judge_dir() / "rubrics").glob("*.yaml")}
+    assert rubrics == {"analyses_fr", "custom_template", "general_fr"}
     for name in profile_names():
         assert load_profile(name).name == name
-    for name in rubric_names():
+    for name in rubrics:
         rubric = load_rubric(name)
         assert rubric.name == name and len(rubric.sha256) == 64 and len(rubric.criteria) >= 3
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, from_rows, text_key
 from lm_eval_fr.analyses.fidelity.texts import Passage
-from lm_eval_fr.io.clean import BadJson, one_line, parse_json
+from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
 
 Dialect = Literal["prompt_logprobs", "echo"]
 DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
@@ -97,7 +97,7 @@ def _decoded(content: bytes) -> _Reply:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # as Python writes it, NaN and all, or none at all
     try:
-        return msgspec.convert(parse_json(content), _Reply, str_keys=True)
+        return msgspec.convert(parse_untrusted(content), _Reply, str_keys=True)
     except (BadJson, msgspec.ValidationError, RecursionError) as error:
         raise NoLogprobs(f"the reply cannot be read: {one_line(str(error))}") from None
 

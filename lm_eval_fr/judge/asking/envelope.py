@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.io.clean import BadJson, parse_json, whole_text
+from lm_eval_fr.io.clean import BadJson, parse_untrusted, whole_text
 from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.protocol import Parse, Verdict
 
@@ -65,7 +65,7 @@ class Read:
 def open_body(raw: bytes) -> Envelope:
     """Never raises: a body that is not a chat completion has a `problem`."""
     try:
-        body = parse_json(raw)
+        body = parse_untrusted(raw)
     except BadJson as bad:
         return Envelope(problem=f"the body is {str(bad).partition(':')[0]}")
     if not isinstance(body, dict):

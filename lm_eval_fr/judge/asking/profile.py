@@ -126,10 +126,6 @@ def profile_names() -> tuple[str, ...]:
     return _names("profiles")
 
 
-def rubric_names() -> tuple[str, ...]:
-    return _names("rubrics")
-
-
 def _names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (judge_dir() / kind).glob("*.yaml")))
 

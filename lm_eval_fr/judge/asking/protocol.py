@@ -110,12 +110,6 @@ class Parse(Protocol):
     def __call__(self, text: str) -> Parsed: ...
 
 
-class Answerer(Protocol):
-    """A judge in this process: the messages in, the reply's text out, in the JSON that a served judge writes."""
-
-    def __call__(self, messages: list[Message]) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Fences:
     """The codes of one call's fences, which no answer can foresee without the journal's salt."""

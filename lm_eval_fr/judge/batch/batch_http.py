@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from lm_eval_fr.errors import Unfinished
-from lm_eval_fr.io.clean import BadJson, parse_json
+from lm_eval_fr.io.clean import BadJson, parse_untrusted
 from lm_eval_fr.io.http import CallFailed, Http
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Problem
@@ -63,7 +63,7 @@ class BatchHttp:
 
     def _object(self, content: bytes) -> dict[str, Any]:
         try:
-            value = parse_json(content)
+            value = parse_untrusted(content)
         except BadJson as error:
             raise Unfinished(f"the reply is {error}", where=self._where, remedy="rerun later") from None
         if not isinstance(value, dict):

@@ -54,7 +54,6 @@ _BOTH: Mapping[tuple[Judgement, Judgement], Outcome] = {
     ("A", "tie"): "split",
     ("B", "tie"): "split",
 }
-_SWAPPED: Mapping[Judgement, Judgement] = {"A": "B", "B": "A"}
 
 
 def combine(candidate_first: Judgement, reference_first: Judgement, *, lazy: bool = False) -> Outcome:
@@ -199,11 +198,6 @@ def count(verdicts: Iterable[PairVerdict]) -> OutcomeCounts:
         worst += low
         best += high
     return OutcomeCounts(outcomes.total(), {name: outcomes[name] for name in OUTCOMES}, best, worst)
-
-
-def swapped(judgement: Judgement) -> Judgement:
-    """The same opinion when A and B change places."""
-    return _SWAPPED.get(judgement, judgement)
 
 
 def write_verdicts(path: Path, verdicts: Iterable[PairVerdict]) -> str:
