@@ -137,12 +137,11 @@ def document_scores(
         if _reproduces(rule, values, weights, parts):
             direction = True if rule.higher else higher_is_better
             return DocumentScores(rule.name(metric), metric, rule.key, direction, values, weights, rule.ends)
-    own = aggregation not in _RULES
+    if aggregation not in _RULES:
+        own = "printed by a function of the task's own, which the mean over documents does not give"
+        return NoScores(metric, own if found else f"a function of the task's own over all documents: {strange}")
     if found is None:
-        what = f"a function of the task's own over all documents: {strange}" if own else strange
-        return NoScores(metric, what, broken=not own)
-    if own:
-        return NoScores(metric, "printed by a function of the task's own, which the mean over documents does not give")
+        return NoScores(metric, strange, broken=True)
     rule, values, weights = found
     mine, printed = next(
         (mine, part.printed) for part in parts if not _close(mine := rule.of(values, weights, part), part.printed)

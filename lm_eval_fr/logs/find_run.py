@@ -52,13 +52,11 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
             remedy="give every arm an --output_path of its own, or name one results file here",
         )
     notes: list[str] = []
-    names = {task for results in found for task in results.tasks if tasks is None or task in tasks}
+    held = {task for results in found for task in results.tasks}
+    names = held if tasks is None else held.intersection(tasks)
     if not names:
-        raise InputError(
-            f"no run of {', '.join(sorted(tasks or ()))}",
-            where=paths[0],
-            remedy=f"it holds {', '.join(sorted({task for results in found for task in results.tasks}))}",
-        )
+        what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"
+        raise InputError(what, where=paths[0], remedy=remedy)
     found = [results for results in found if names.intersection(results.tasks)]
     logs = {task: read_task(task, [r for r in found if task in r.tasks], notes) for task in sorted(names)}
     notes += _changed_arguments(found, logs)

@@ -64,8 +64,9 @@ class TaskDraft:
         join = self._join(mine, theirs)
         self._check_generation(mine, theirs, join)
         self._check_prompts(mine, theirs, join)
-        answers = [read_answers(log, columns, rows) for log, columns, rows in self._arms(mine, theirs, join)]
-        arms = [(*arm, found.failed) for arm, found in zip(self._arms(mine, theirs, join), answers, strict=True)]
+        joined = (self.candidate, mine, join.candidate), (self.reference, theirs, join.reference)
+        answers = [read_answers(*arm) for arm in joined]
+        arms = [(*arm, found.failed) for arm, found in zip(joined, answers, strict=True)]
         aligned = align_scores(arms[0], arms[1], self.metric, self.filter)
         self.notes += aligned.notes
         rows = [arm[2][aligned.keep] for arm in arms]
@@ -99,9 +100,6 @@ class TaskDraft:
             copies=clusters.copies,
             chance=chance_of(self.reference, theirs.target_hash[rows[1]]),
         )
-
-    def _arms(self, mine: Columns, theirs: Columns, join: Join) -> tuple[tuple[TaskLog, Columns, np.ndarray], ...]:
-        return (self.candidate, mine, join.candidate), (self.reference, theirs, join.reference)
 
     def _mismatch(self, kind: str, what: str, where: Path, line: int | None = None, remedy: str = "") -> None:
         if kind not in self.allow:
