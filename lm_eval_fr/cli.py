@@ -12,7 +12,7 @@ import click
 
 from lm_eval_fr import __version__
 from lm_eval_fr import cli_options as o
-from lm_eval_fr.console import Program, WithPlan, say
+from lm_eval_fr.console import NamedWord, Percent, Program, RunCommand, RunWords, WithPlan, say
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -109,11 +109,11 @@ def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool
 
 
 @main.command(
-    cls=o.RunCommand,
+    cls=RunCommand,
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
 )
-@click.argument("arguments", nargs=-1, type=o.RunWords())
+@click.argument("arguments", nargs=-1, type=RunWords())
 def run(arguments: tuple[str, ...]) -> None:
     """Run one arm: the flags of `lm_eval run`, and --data-dir."""
     from lm_eval_fr.arms.harness import main as run_arm
@@ -198,43 +198,7 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=o.EXISTING, metavar="STUDY | CANDIDATE... REFERENCE")
-@click.option(
-    "--judge",
-    "judges",
-    multiple=True,
-    type=o.EXISTING,
-    metavar="DIR",
-    help="Folder that `judge` wrote, one per candidate.",
-)
-@click.option(
-    "--margin",
-    "margins",
-    multiple=True,
-    type=o.Assignment("gold"),
-    help="Largest acceptable loss: 2%, piaf_fr=0.03, judge=10%. Without a margin, no verdict is given.",
-)
-@click.option("--candidate-rerun", type=o.EXISTING, metavar="DIR", help="A second run of the candidate: noise floor.")
-@click.option("--reference-rerun", type=o.EXISTING, metavar="DIR", help="A second run of the reference: noise floor.")
-@click.option(
-    "--parallel",
-    multiple=True,
-    type=o.NamedWord("mgsm_cot_fr=mgsm_cot_en"),
-    help="The same questions in two languages, A=B: what the candidate loses in A beyond its loss in B.",
-)
-@click.option(
-    "--guarantee",
-    type=click.Choice(["default", "worst-case"]),
-    help="worst-case: whole articles may be lost unseen [default].",
-)
-@click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others recover.")
-@o.LEVEL
-@click.option("--seed", type=int, help="Seed of the bootstrap [1234].")
-@o.apply(o.JSON, o.MARKDOWN, o.HTML)
-@click.option("--junit", "junit_file", type=o.FILE, help="Write JUnit XML: a test case per claim.")
-@click.option("--badge", "badge_file", type=o.FILE, help="Write the verdict as an SVG badge.")
-@o.apply(o.GATE, o.NO_TABLE, o.WHOLE, o.SUCCESS, o.COST_RATIO)
-@click.option("--claims", type=o.CLAIMS, metavar="FILE|NAME", help="Published differences to check against these runs.")
-@click.option("--fidelity", type=o.EXISTING, metavar="FILE", help="Add what `fidelity` wrote to the report.")
+@o.compare_options
 @o.price_options
 @o.pair_options
 def compare(runs: tuple[Path, ...], **given: Any) -> None:
@@ -312,20 +276,7 @@ def show(runs: tuple[Path, ...], task: str | None, doc: str | None, filter: str 
 @main.command()
 @click.argument("candidate", metavar="CANDIDATE_URL")
 @click.argument("reference", metavar="REFERENCE_URL")
-@click.option("--texts", required=True, type=o.EXISTING, metavar="FILE|RUN", help="Text, JSONL, or a run's answers.")
-@o.ONLY_TASKS
-@click.option("--limit", type=click.IntRange(1), help="Only the first N texts.")
-@click.option("--model", help="The model's name on both servers [what each serves].")
-@click.option("--candidate-model", help="The model's name on the candidate's server.")
-@click.option("--reference-model", help="The model's name on the reference's server.")
-@click.option("--top", type=int, default=20, show_default=True, help="Log-probabilities per token; vLLM gives 20.")
-@click.option("--concurrency", type=int, default=4, show_default=True, help="Concurrent requests per server.")
-@click.option("--rerun", is_flag=True, help="Query the reference twice, to measure its distance from itself.")
-@o.LEVEL
-@click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Passages to show.")
-@click.option("--key-env", metavar="NAME", help="The environment variable that holds the servers' key.")
-@click.option("--out", type=o.FOLDER, default=Path("fidelity-out"), show_default=True, help="Replies; resumes.")
-@o.apply(o.JSON, o.QUIET)
+@o.fidelity_options
 def fidelity(candidate: str, reference: str, **given: Any) -> None:
     """Compare two servers' next-token probabilities on the same French text.
 
@@ -415,9 +366,9 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
 @click.argument("candidate", type=o.EXISTING)
 @click.argument("reference", type=o.EXISTING)
 @o.COST_RATIO
-@click.option("--margin", type=o.Percent(), help="Largest acceptable loss, e.g. 2%.")
+@click.option("--margin", type=Percent(), help="Largest acceptable loss, e.g. 2%.")
 @click.option("--seed", type=int, help="Seed of the subsets, where they are drawn [1234].")
-@click.option("--metric", "metrics", multiple=True, type=o.NamedWord(), help="The metric of the winner, TASK=NAME.")
+@click.option("--metric", "metrics", multiple=True, type=NamedWord(), help="The metric of the winner, TASK=NAME.")
 @o.price_options
 @o.format_options
 def vote(candidate: Path, reference: Path, **given: Any) -> None:

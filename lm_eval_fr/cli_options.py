@@ -1,168 +1,29 @@
-"""Types of the command line's arguments, and the options that several commands share: one help text each."""
+"""The options of the commands: one help text each, and one place for those that several share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lm_eval_fr.errors import nearest
+from lm_eval_fr.console import Assignment, Existing, Known, NamedWord, Percent, claim_names, judge_names, known_tasks
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from lm_eval_fr.analyses.value.value_command import PriceFlags
     from lm_eval_fr.report.destinations import Destinations
-
-    ParamType = click.ParamType[Any]
-else:
-    ParamType = click.ParamType  # generic in newer releases only
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 
 
-class Existing(ParamType):
-    """A file or folder that must exist; a near name is offered where it does not."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        path = Path(value)
-        if path.exists():
-            return path
-        missing = path
-        while not missing.parent.exists():
-            missing = missing.parent
-        siblings = (
-            [str(missing.parent / name.name) for name in missing.parent.iterdir()] if missing.parent.is_dir() else []
-        )
-        near = nearest(str(missing), siblings)
-        return self.fail(f"{value}: no such file or folder{f' ({near})' if near else ''}", param, ctx)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return _files(incomplete)
-
-
-class Percent(ParamType):
-    """A fraction: 0.02 or 2%."""
-
-    name = "x"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from lm_eval_fr.plan import parse_share
-
-        try:
-            return parse_share(value)
-        except ValueError as error:
-            return self.fail(f"{value!r} is not a number: {error}", param, ctx)
-
-
-class Assignment(ParamType):
-    """[NAME=]NUMBER, as `--margin 0.02` or `--margin piaf_fr=3%`; a bare number is for `default`."""
-
-    name = "[name=]x"
-
-    def __init__(self, default: str = "") -> None:
-        self.default = default
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        name, _, number = str(value).rpartition("=")
-        return name or self.default, Percent().convert(number, param, ctx)
-
-
-class NamedWord(ParamType):
-    """NAME=WORD, as `--metric gsm8k=exact_match`."""
-
-    name = "name=word"
-
-    def __init__(self, example: str = "gsm8k=exact_match") -> None:
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        name, equals, word = str(value).partition("=")
-        if not (name and equals and word):
-            self.fail(f"{value!r} is not NAME=WORD, e.g. {self.example}", param, ctx)
-        return name, word
-
-
-class Known(ParamType):
-    """A word, with those that we know offered to the shell."""
-
-    def __init__(self, name: str, words: Callable[[], Iterable[str]]) -> None:
-        self.name, self._words = name, words
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return _words(self._words(), incomplete)
-
-
-class RunWords(ParamType):
-    """What follows `lm-eval-fr run`: lm-eval's flags, and after --tasks or --model their names."""
-
-    name = "flags"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        before = ctx.params.get(param.name or "") or ()
-        last = before[-1] if before else ""
-        if last == "--tasks":
-            words: Sequence[str] = _tasks()
-        elif last == "--model":
-            from lm_eval_fr.arms.flags import model_names
-
-            words = model_names()
-        elif incomplete.startswith("-"):
-            from lm_eval_fr.arms.flags import build_parser
-
-            words = [flag for flag in build_parser()._option_string_actions if flag.startswith("--")]
-        else:
-            return _files(incomplete)
-        return _words(words, incomplete)
-
-
-class RunCommand(click.Command):
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """lm-eval's flags, which click does not know."""
-        return RunWords().shell_complete(ctx, self.params[0], incomplete)
-
-
-def _words(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(word) for word in sorted(words) if word.startswith(incomplete)]
-
-
-def _files(incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(incomplete, type="file")]
-
-
-def _tasks() -> list[str]:
-    from lm_eval_fr.tasklib.definitions import group_names, task_names
-
-    return [*task_names(), *group_names()]
-
-
-def _definitions_in(folder: str) -> list[str]:
-    from lm_eval_fr.tasklib.definitions import judge_dir
-
-    return [path.stem for path in (judge_dir() / folder).glob("*.yaml")]
-
-
-def _claims() -> list[str]:
-    from lm_eval_fr.tasklib.definitions import claims_dir
-
-    return [path.stem for path in claims_dir().glob("*.yaml")]
-
-
 EXISTING = Existing()
-TASK = Known("task", _tasks)
-PROFILE = Known("profile", lambda: _definitions_in("profiles"))
-RUBRIC = Known("rubric", lambda: _definitions_in("rubrics"))
-CLAIMS = Known("claims", _claims)
+TASK = Known("task", known_tasks)
+PROFILE = Known("profile", lambda: judge_names("profiles"))
+RUBRIC = Known("rubric", lambda: judge_names("rubrics"))
+CLAIMS = Known("claims", claim_names)
 
 LEVEL = click.option("--level", type=Percent(), help="Confidence level of the intervals [0.95].")
 QUIET = click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
@@ -318,6 +179,65 @@ price_options = apply(
         help="Tokenizer to count with where usage is unknown.",
     ),
     click.option("--estimate", is_flag=True, help="Accept estimated tokens of one arm against counted ones."),
+)
+# What `compare` alone takes.
+compare_options = apply(
+    click.option(
+        "--judge",
+        "judges",
+        multiple=True,
+        type=EXISTING,
+        metavar="DIR",
+        help="Folder that `judge` wrote, one per candidate.",
+    ),
+    click.option(
+        "--margin",
+        "margins",
+        multiple=True,
+        type=Assignment("gold"),
+        help="Largest acceptable loss: 2%, piaf_fr=0.03, judge=10%. Without a margin, no verdict is given.",
+    ),
+    click.option("--candidate-rerun", type=EXISTING, metavar="DIR", help="A second run of the candidate: noise floor."),
+    click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="A second run of the reference: noise floor."),
+    click.option(
+        "--parallel",
+        multiple=True,
+        type=NamedWord("mgsm_cot_fr=mgsm_cot_en"),
+        help="The same questions in two languages, A=B: what the candidate loses in A beyond its loss in B.",
+    ),
+    click.option(
+        "--guarantee",
+        type=click.Choice(["default", "worst-case"]),
+        help="worst-case: whole articles may be lost unseen [default].",
+    ),
+    click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others recover."),
+    LEVEL,
+    click.option("--seed", type=int, help="Seed of the bootstrap [1234]."),
+    *(JSON, MARKDOWN, HTML),
+    click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML: a test case per claim."),
+    click.option("--badge", "badge_file", type=FILE, help="Write the verdict as an SVG badge."),
+    *(GATE, NO_TABLE, WHOLE, SUCCESS, COST_RATIO),
+    click.option(
+        "--claims", type=CLAIMS, metavar="FILE|NAME", help="Published differences to check against these runs."
+    ),
+    click.option("--fidelity", type=EXISTING, metavar="FILE", help="Add what `fidelity` wrote to the report."),
+)
+# What `fidelity` alone takes.
+fidelity_options = apply(
+    click.option("--texts", required=True, type=EXISTING, metavar="FILE|RUN", help="Text, JSONL, or a run's answers."),
+    ONLY_TASKS,
+    click.option("--limit", type=click.IntRange(1), help="Only the first N texts."),
+    click.option("--model", help="The model's name on both servers [what each serves]."),
+    click.option("--candidate-model", help="The model's name on the candidate's server."),
+    click.option("--reference-model", help="The model's name on the reference's server."),
+    click.option("--top", type=int, default=20, show_default=True, help="Log-probabilities per token; vLLM gives 20."),
+    click.option("--concurrency", type=int, default=4, show_default=True, help="Concurrent requests per server."),
+    click.option("--rerun", is_flag=True, help="Query the reference twice, to measure its distance from itself."),
+    LEVEL,
+    click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Passages to show."),
+    click.option("--key-env", metavar="NAME", help="The environment variable that holds the servers' key."),
+    click.option("--out", type=FOLDER, default=Path("fidelity-out"), show_default=True, help="Replies; resumes."),
+    *(JSON, QUIET),
 )
 # Where to write a part of a report.
 format_options = apply(ONLY_TASKS, ALLOW, LEVEL, JSON, MARKDOWN, HTML, NO_TABLE)

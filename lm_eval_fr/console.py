@@ -1,4 +1,4 @@
-"""How the command line behaves: one line for a mistake, a near name for a typo, exit codes, a crash's traceback.
+"""How the command line behaves: types of arguments, one line for a mistake, a near name for a typo, exit codes.
 
 No command lives here; `cli` has them.
 """
@@ -11,9 +11,10 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -23,6 +24,13 @@ from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.signals import signals_as_interrupts
 from lm_eval_fr.io.streams import redacted_output
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # generic in newer releases only
 
 PROGRAM = "lm-eval-fr"
 CRASHED = 70
@@ -181,3 +189,136 @@ def _resume() -> str:
 
     typed = os.environ.get(RESUME) or shlex.join([PROGRAM, *sys.argv[1:]])
     return Redactor.from_environment().message(typed)
+
+
+class Existing(ParamType):
+    """A file or folder that must exist; a near name is offered where it does not."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.exists():
+            return path
+        missing = path
+        while not missing.parent.exists():
+            missing = missing.parent
+        siblings = (
+            [str(missing.parent / name.name) for name in missing.parent.iterdir()] if missing.parent.is_dir() else []
+        )
+        near = nearest(str(missing), siblings)
+        return self.fail(f"{value}: no such file or folder{f' ({near})' if near else ''}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _files(incomplete)
+
+
+class Percent(ParamType):
+    """A fraction: 0.02 or 2%."""
+
+    name = "x"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from lm_eval_fr.plan import parse_share
+
+        try:
+            return parse_share(value)
+        except ValueError as error:
+            return self.fail(f"{value!r} is not a number: {error}", param, ctx)
+
+
+class Assignment(ParamType):
+    """[NAME=]NUMBER, as `--margin 0.02` or `--margin piaf_fr=3%`; a bare number is for `default`."""
+
+    name = "[name=]x"
+
+    def __init__(self, default: str = "") -> None:
+        self.default = default
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        name, _, number = str(value).rpartition("=")
+        return name or self.default, Percent().convert(number, param, ctx)
+
+
+class NamedWord(ParamType):
+    """NAME=WORD, as `--metric gsm8k=exact_match`."""
+
+    name = "name=word"
+
+    def __init__(self, example: str = "gsm8k=exact_match") -> None:
+        self.example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, equals, word = str(value).partition("=")
+        if not (name and equals and word):
+            self.fail(f"{value!r} is not NAME=WORD, e.g. {self.example}", param, ctx)
+        return name, word
+
+
+class Known(ParamType):
+    """A word, with those that we know offered to the shell."""
+
+    def __init__(self, name: str, words: Callable[[], Iterable[str]]) -> None:
+        self.name, self._words = name, words
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _words(self._words(), incomplete)
+
+
+class RunWords(ParamType):
+    """What follows `lm-eval-fr run`: lm-eval's flags, and after --tasks or --model their names."""
+
+    name = "flags"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before = ctx.params.get(param.name or "") or ()
+        last = before[-1] if before else ""
+        if last == "--tasks":
+            words: Sequence[str] = known_tasks()
+        elif last == "--model":
+            from lm_eval_fr.arms.flags import model_names
+
+            words = model_names()
+        elif incomplete.startswith("-"):
+            from lm_eval_fr.arms.flags import build_parser
+
+            words = [flag for flag in build_parser()._option_string_actions if flag.startswith("--")]
+        else:
+            return _files(incomplete)
+        return _words(words, incomplete)
+
+
+class RunCommand(click.Command):
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """lm-eval's flags, which click does not know."""
+        return RunWords().shell_complete(ctx, self.params[0], incomplete)
+
+
+def _words(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word) for word in sorted(words) if word.startswith(incomplete)]
+
+
+def _files(incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def known_tasks() -> list[str]:
+    from lm_eval_fr.tasklib.definitions import group_names, task_names
+
+    return [*task_names(), *group_names()]
+
+
+def judge_names(folder: str) -> list[str]:
+    from lm_eval_fr.tasklib.definitions import judge_dir
+
+    return [path.stem for path in (judge_dir() / folder).glob("*.yaml")]
+
+
+def claim_names() -> list[str]:
+    from lm_eval_fr.tasklib.definitions import claims_dir
+
+    return [path.stem for path in claims_dir().glob("*.yaml")]
