@@ -1,6 +1,6 @@
 """Writes a task that can be contributed into a checkout of lm-evaluation-harness.
 
-    python scripts/export_upstream.py CHECKOUT [--tasks piaf_fr] [--results RESULTS.json]
+    python scripts/export_upstream.py CHECKOUT [--tasks piaf_fr] [--results RESULTS.json] [--model NAME]
 
 A contribution is one task: piaf_fr first, ifeval_fr after it. The task becomes lm_eval/tasks/<task>/ with a YAML, a
 README after the project's template with its checklist answered, and a utils.py that imports nothing of ours: what it
@@ -28,6 +28,8 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.tasklib.definitions import tasks_dir
 from lm_eval_fr.tasklib.records import read_json
+
+SHOTS = "a base model, with two solved examples from other articles in the prompt"
 
 
 @dataclass(frozen=True)
@@ -318,30 +320,50 @@ def _family(row: str) -> str:
     return row.split("|")[1].strip().lstrip("[").split("]")[0].lower()
 
 
-def results_table(path: Path, tasks: list[str]) -> dict[str, str]:
-    """Per task the README's section on a public model's scores. Raises InputError if the file holds none of a task."""
+def results_table(path: Path, tasks: list[str], model: str | None = None) -> dict[str, str]:
+    """Per task the README's section on a public model's scores: of the task, or of its variant with two examples.
+
+    model: what the model is called in public, where the run knows it by another name. Raises InputError if the file
+    holds no scores of a task.
+    """
     body = read_json(path)
-    blocks = body.get("results") if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        body = {}
     found = {}
     for task in tasks:
-        scores = blocks.get(task) if isinstance(blocks, dict) else None
-        if not isinstance(scores, dict):
+        name = next((name for name in (task, f"{task}_shots") if isinstance(_block(body, "results", name), dict)), None)
+        if name is None:
             raise InputError(f"no results of {task}", where=path, remedy="give a results_*.json that lm-eval wrote")
-        numbers = {name.split(",")[0]: value for name, value in scores.items() if name.endswith(",none")}
-        rows = [f"| {name} | {value:.4f} |" for name, value in numbers.items() if isinstance(value, float)]
+        numbers = {key.split(",")[0]: value for key, value in _block(body, "results", name).items() if ",none" in key}
+        rows = [f"| {key} | {value:.4f} |" for key, value in numbers.items() if isinstance(value, float)]
         table = "\n".join(["| metric | value |", "|---|---|", *(row for row in rows if "_stderr" not in row)])
-        found[task] = f"### Results\n\n`{body.get('model_name')}`, zero-shot:\n\n{table}\n\n"
+        how = "zero-shot" if name == task else SHOTS
+        who = model or f"`{body.get('model_name')}`"
+        found[task] = f"### Results\n\n{who}, {how}{_counted(body, name)}:\n\n{table}\n\n"
     return found
 
 
-def export(checkout: Path, tasks: list[str], results: Path | None = None) -> list[Path]:
+def _block(body: dict[str, Any], block: str, task: str) -> Any:
+    found = body.get(block)
+    return found.get(task) if isinstance(found, dict) else None
+
+
+def _counted(body: dict[str, Any], task: str) -> str:
+    """How many of the task's documents were answered, where it was not all."""
+    counts = _block(body, "n-samples", task)
+    if not isinstance(counts, dict) or counts.get("effective") == counts.get("original"):
+        return ""
+    return f", {counts['effective']:,} of {counts['original']:,} documents"
+
+
+def export(checkout: Path, tasks: list[str], results: Path | None = None, model: str | None = None) -> list[Path]:
     """Writes the folders and rows. Returns the folders. Raises InputError (no checkout), UsageError (no such task)."""
     index = checkout / "lm_eval" / "tasks" / "README.md"
     if not index.is_file():
         raise InputError("no lm_eval/tasks/README.md", where=checkout, remedy="give a checkout of its repository")
     if strangers := [task for task in tasks if task not in PAGES]:
         raise UsageError(f"{strangers[0]} is not one to contribute", remedy=f"these are: {', '.join(PAGES)}")
-    tables = results_table(results, tasks) if results else {}
+    tables = results_table(results, tasks, model) if results else {}
     folders = []
     for task in tasks:
         source = next(tasks_dir().glob(f"*/{task}.yaml"))
@@ -377,10 +399,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--tasks", default="piaf_fr", help=f"of {', '.join(PAGES)} (default: piaf_fr)")
     parser.add_argument("--results", type=Path, help="a results_*.json of a public model")
+    parser.add_argument("--model", help="the model's name in public (default: as the results say)")
 
     def work() -> None:
         given = parser.parse_args(argv)
-        folders = export(given.checkout, given.tasks.split(","), given.results)
+        folders = export(given.checkout, given.tasks.split(","), given.results, given.model)
         tidied = tidy(given.checkout, folders)
         print("\n".join(str(folder) for folder in folders))
         print("By hand:" + ("" if given.results else " results of a public model (--results);") + " in the checkout:")

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from scripts.export_upstream import PAGES, main
+from lm_eval_fr.errors import InputError
+from scripts.export_upstream import PAGES, main, results_table
 from tests.fakes.hub import lay_out, write_rows
 from tests.unit.test_tasks import DEMO, load
 
@@ -158,6 +159,20 @@ def test_scores_of_a_public_model_stand_in_the_readme(tmp_path: Path, capsys: py
     capsys.readouterr()
     assert main([str(tmp_path), "--tasks", "ifeval_fr", "--results", str(results)]) == 2
     assert "no results of ifeval_fr (give a results_*.json that lm-eval wrote)" in capsys.readouterr().err
+
+
+def test_results_with_examples_say_so_and_how_many_there_are(tmp_path: Path) -> None:
+    scores = {"piaf_fr_shots": {"alias": "piaf_fr_shots", "f1,none": 0.2134, "f1_stderr,none": 0.02}}
+    counts = {"piaf_fr_shots": {"original": 3835, "effective": 150}}
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"results": scores, "n-samples": counts, "model_name": "served"}), encoding="utf-8")
+    shown = results_table(results, ["piaf_fr"], "Gemma 3 270M")["piaf_fr"]
+    assert "Gemma 3 270M, a base model, with two solved examples from other articles in the prompt" in shown
+    assert "150 of 3,835 documents:" in shown and "| f1 | 0.2134 |" in shown and "stderr" not in shown
+    for broken in ("[]", '{"results": []}', '{"results": {"piaf_fr": 1}}'):
+        results.write_text(broken, encoding="utf-8")
+        with pytest.raises(InputError, match="no results of piaf_fr"):
+            results_table(results, ["piaf_fr"])
 
 
 def test_rows_stand_in_their_place_and_once(exported: Path, tmp_path: Path) -> None:
