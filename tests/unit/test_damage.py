@@ -115,6 +115,8 @@ def test_a_gguf_file_is_rounded_alike(file: Path, folder: Path, tmp_path: Path) 
     assert reader.fields["tokenizer.ggml.tokens"].contents() == ["<s>", "é", "▁été"]
     assert reader.fields["general.file_type"].contents() == gguf.LlamaFileType.MOSTLY_BF16
     assert reader.fields["lm_eval_fr_damage.description"].contents() == str(made)
+    assert damage.described(tmp_path / "int3.gguf") == str(made) and damage.described(file) == "none"
+    assert damage.described(tmp_path / "int3") == str(made)
 
 
 def test_what_cannot_be_rounded_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
