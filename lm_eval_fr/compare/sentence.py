@@ -30,6 +30,11 @@ class Stated:
     reason: str = ""
 
     @property
+    def blind(self) -> bool:
+        """Whether the reference is too near chance for a loss to show."""
+        return self.assessment.assay is not None and self.assessment.assay.holds is False
+
+    @property
     def limit(self) -> str:
         return w.plain(self.assessment.margin, self.scale)
 
@@ -111,6 +116,8 @@ def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskRe
     if found.verdict == "non_inferior":
         rest = f"; read the {sum(lost.values()):,} lost documents before you make it" if sum(lost.values()) else ""
         return f"nothing here speaks against the change for this kind of work{rest}."
+    if all(claims[name].blind for name in found.undecided):
+        return "compare on tasks that the reference does well: more documents of these cannot show a loss."
     if found.verdict == "no_verdict":
         return "fix what prevents a verdict, then compare again."
     needed = {
@@ -151,10 +158,13 @@ def _at_worst(claims: Sequence[Stated]) -> str:
     return f"at worst up to {worst.at_most} {worst.unit} on {worst.name}, where the margin is {worst.limit}"
 
 
+def _losses(detected: Sequence[Stated]) -> str:
+    return _listed([f"{c.name} loses {c.at_least} to {c.at_most} {c.unit}" for c in _worst_first(detected)])
+
+
 def _non_inferior(claims: Sequence[Stated]) -> str:
     detected = [claim for claim in claims if claim.assessment.degradation_detected]
-    small = [f"{c.name} loses {c.at_least} to {c.at_most} {c.unit}" for c in _worst_first(detected)]
-    also = f" A loss smaller than the margin is detected: {_listed(small)}." if small else ""
+    also = f" A loss smaller than the margin is detected: {_losses(detected)}." if detected else ""
     return f"the candidate loses less than the margin on {_named(claims)}; {_at_worst(claims)}.{also}"
 
 
@@ -179,7 +189,11 @@ def _inconclusive(undecided: Sequence[Stated]) -> str:
     rest = [claim for claim in undecided if not claim.reason and claim not in alone]
     if rest:
         parts.append(f"a larger loss than the margin cannot be ruled out on {_named(rest)}; {_at_worst(rest)}")
-    return f"{_listed(parts, 'undecided')}. This is not evidence that nothing was lost, nor that something was."
+    detected = [claim for claim in undecided if claim.assessment.degradation_detected]
+    seen = "This is not evidence that nothing was lost, nor that something was."
+    if detected:
+        seen = f"A loss is detected, and whether it is larger than the margin is open: {_losses(detected)}."
+    return f"{_listed(parts, 'undecided')}. {seen}"
 
 
 def _no_verdict(undecided: Sequence[Stated]) -> str:

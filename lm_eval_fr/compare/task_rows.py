@@ -116,8 +116,11 @@ def _reasons(
     elif recovery.estimate is None and recovery.reason:
         reasons["recovery"] = recovery.reason
     if assessment:
-        if scored and assessment.verdict == "no_verdict" and assessment.assay and assessment.assay.reason:
-            reasons["verdict"] = assessment.assay.reason
+        blind = assessment.assay if assessment.assay and assessment.assay.holds is False else None
+        if scored and blind and blind.reason and assessment.verdict in ("no_verdict", "inconclusive"):
+            reasons["verdict"] = blind.reason
+        if blind and assessment.verdict == "inconclusive":
+            reasons["documents_needed"] = "whatever their number, a loss could not show"
         if assessment.mde is None and assessment.mde_reason:
             reasons["mde"] = assessment.mde_reason
         needed = assessment.documents_needed

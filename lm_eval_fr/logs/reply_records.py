@@ -58,7 +58,7 @@ def _summed(rows: Sequence[Mapping[str, Any]]) -> Replied:
     return Replied(
         replies=len(rows),
         end=min(map(_end_of, rows), key=_ENDS.index),
-        failed=all(row.get("error") for row in rows),
+        failed=all(map(_error_of, rows)),
         input=_total(rows, lambda row: _usage(row, "prompt_tokens")),
         output=_total(rows, lambda row: _usage(row, "completion_tokens")),
         cached=_total(rows, lambda row: _usage(row, "cached_tokens")),
@@ -70,11 +70,17 @@ def _summed(rows: Sequence[Mapping[str, Any]]) -> Replied:
 def _total(rows: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], Any]) -> float | None:
     total = 0.0
     for row in rows:
-        found = 0 if row.get("error") else value(row)
+        found = 0 if _error_of(row) else value(row)
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
             return None
         total += found
     return total
+
+
+def _error_of(row: Mapping[str, Any]) -> Any:
+    """Early runs recorded an empty answer as none at all."""
+    error = row.get("error")
+    return None if error == "no content (finish reason: stop)" and not row.get("reasoned") else error
 
 
 def _usage(row: Mapping[str, Any], name: str) -> Any:

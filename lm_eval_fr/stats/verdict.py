@@ -40,7 +40,8 @@ def assess(
     """One difference against its margin. p-values are those of `difference` if it was computed with this margin.
 
     available: documents that the data set has. assay: whether a loss of the margin could have shown (`assay_of`);
-    where it could not, `non_inferior` becomes `no_verdict`, and nothing else changes.
+    where it could not, `non_inferior` becomes `no_verdict`, no number of documents would settle the others, and nothing
+    else changes.
     """
     check_margin(margin, largest=None if difference.kind == "unbounded" else 1.0)
     interval, other = difference.interval, difference.other_guarantee
@@ -48,10 +49,11 @@ def assess(
     effect, mde_reason = mde(difference, power=power)
     same = difference.margin == margin
     needed = None
-    if verdict == "inconclusive":
+    blind = assay is not None and assay.holds is False
+    if verdict == "inconclusive" and not blind:
         needed = documents_needed(difference, margin, power=power, available=available)
-    if verdict == "non_inferior" and assay is not None and assay.holds is False:
-        verdict, reason = "no_verdict", assay.reason
+    if verdict == "non_inferior" and blind:
+        verdict, reason = "no_verdict", assay.reason if assay else None
     return Assessment(
         verdict=verdict,
         margin=margin,

@@ -143,6 +143,18 @@ def test_a_small_loss_is_told_though_it_is_inside_the_margin(tmp_path: Path) -> 
     assert "A loss smaller than the margin is detected" in report.overall.sentence
 
 
+def test_a_loss_that_is_seen_is_not_called_unseen(tmp_path: Path) -> None:
+    """The whole interval is below 0 and reaches over the margin: a loss is there, its size is open."""
+    report = compare(gold(tmp_path, *flips(200, 12, 1)), margins={"gold": 0.05})
+    assert report.verdict == "inconclusive" and only(report).degradation_detected
+    assert (
+        "A loss is detected, and whether it is larger than the margin is open: piaf_fr loses" in report.overall.sentence
+    )
+    assert "not evidence" not in report.overall.sentence
+    unseen = compare(gold(tmp_path / "unseen", *flips(200, 8, 7)), margins={"gold": 0.02})
+    assert unseen.verdict == "inconclusive" and "nor that something was" in unseen.overall.sentence
+
+
 def test_one_inconclusive_task_makes_all_inconclusive(tmp_path: Path) -> None:
     arms = zip(flips(3000, 5, 5), flips(100, 8, 2), strict=True)
     tasks = [[plain_task("a_fr", large), plain_task("b_fr", small)] for large, small in arms]
