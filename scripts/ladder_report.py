@@ -75,9 +75,8 @@ def _verdicts(found: Sequence[Expectation]) -> Items:
 def expectations(climbed: Climbed) -> list[Expectation]:
     """What is known before anything is measured, held against what was."""
     found = [_same_weights(rung) for rung in climbed.rungs if rung.same_weights]
-    if climbed.damaged:
-        found += [_in_order(climbed, task) for task in climbed.tasks]
-        found += [_gross(climbed.damaged[-1], task) for task in climbed.tasks if task in climbed.damaged[-1].tasks]
+    found += [one for task in climbed.tasks if (one := _in_order(climbed, task)) is not None]
+    found += [one for task in climbed.tasks if (one := _gross(climbed.damaged, task)) is not None]
     found += [_blind(climbed.rungs, task) for task in climbed.tasks]
     return [*found, *_divergence(climbed.damaged)]
 
@@ -93,9 +92,11 @@ def _same_weights(rung: Rung) -> Expectation:
     return Expectation(f"{said}{f' (not so: {_listed(wrong)})' if wrong else ''}", not wrong)
 
 
-def _in_order(climbed: Climbed, task: str) -> Expectation:
+def _in_order(climbed: Climbed, task: str) -> Expectation | None:
     """Each rung is at or below the one above it; where it is not, the two are compared with each other."""
     rungs = [rung for rung in climbed.damaged if task in rung.tasks]
+    if len(rungs) < 2:
+        return None
     within: list[str] = []
     broken: list[str] = []
     for upper, lower in pairwise(rungs):
@@ -116,13 +117,14 @@ def _difference(task: TaskResult) -> float:
     return 0.0 if task.difference is None else task.difference
 
 
-def _gross(rung: Rung, task: str) -> Expectation:
+def _gross(rungs: Sequence[Rung], task: str) -> Expectation | None:
     """The last rung is ruined: inferior wherever the reference has something to lose."""
-    found = rung.tasks[task]
+    if not rungs or task not in rungs[-1].tasks:
+        return None
+    found = rungs[-1].tasks[task]
     if found.assay is not None and found.assay.holds is False:
-        said = f"{task}: {rung.name}, the reference is too near chance to lose the margin, has no verdict"
-        return Expectation(said, found.verdict in ("no_verdict", "inferior"))
-    return Expectation(f"{task}: {rung.name} is inferior", found.verdict == "inferior")
+        return None
+    return Expectation(f"{task}: {rungs[-1].name} is inferior", found.verdict == "inferior")
 
 
 def _blind(rungs: Sequence[Rung], task: str) -> Expectation:
