@@ -31,8 +31,9 @@ class Stated:
 
     @property
     def blind(self) -> bool:
-        """Whether the reference is too near chance for a loss to show."""
-        return self.assessment.assay is not None and self.assessment.assay.holds is False
+        """Whether the reference is too near chance for a loss to show, and none does."""
+        assay = self.assessment.assay
+        return assay is not None and assay.holds is False and not self.assessment.degradation_detected
 
     @property
     def limit(self) -> str:

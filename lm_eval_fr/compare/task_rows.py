@@ -116,11 +116,12 @@ def _reasons(
     elif recovery.estimate is None and recovery.reason:
         reasons["recovery"] = recovery.reason
     if assessment:
-        blind = assessment.assay if assessment.assay and assessment.assay.holds is False else None
-        if scored and blind and blind.reason and assessment.verdict in ("no_verdict", "inconclusive"):
-            reasons["verdict"] = blind.reason
-        if blind and assessment.verdict == "inconclusive":
-            reasons["documents_needed"] = "whatever their number, a loss could not show"
+        assay, verdict = assessment.assay, assessment.verdict
+        unseen = verdict == "inconclusive" and not assessment.degradation_detected
+        if scored and assay and assay.holds is False and assay.reason and (unseen or verdict == "no_verdict"):
+            reasons["verdict"] = assay.reason
+            if unseen:
+                reasons["documents_needed"] = "whatever their number, a loss could not show"
         if assessment.mde is None and assessment.mde_reason:
             reasons["mde"] = assessment.mde_reason
         needed = assessment.documents_needed

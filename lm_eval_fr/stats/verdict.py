@@ -40,8 +40,7 @@ def assess(
     """One difference against its margin. p-values are those of `difference` if it was computed with this margin.
 
     available: documents that the data set has. assay: whether a loss of the margin could have shown (`assay_of`);
-    where it could not, `non_inferior` becomes `no_verdict`, no number of documents would settle the others, and nothing
-    else changes.
+    where it could not, `non_inferior` becomes `no_verdict`, and no number of documents would settle what shows no loss.
     """
     check_margin(margin, largest=None if difference.kind == "unbounded" else 1.0)
     interval, other = difference.interval, difference.other_guarantee
@@ -49,8 +48,9 @@ def assess(
     effect, mde_reason = mde(difference, power=power)
     same = difference.margin == margin
     needed = None
+    detected = degradation_detected(interval)
     blind = assay is not None and assay.holds is False
-    if verdict == "inconclusive" and not blind:
+    if verdict == "inconclusive" and (detected or not blind):
         needed = documents_needed(difference, margin, power=power, available=available)
     if verdict == "non_inferior" and blind:
         verdict, reason = "no_verdict", assay.reason if assay else None
@@ -58,7 +58,7 @@ def assess(
         verdict=verdict,
         margin=margin,
         interval=interval,
-        degradation_detected=degradation_detected(interval),
+        degradation_detected=detected,
         documents_needed=needed,
         mde=effect,
         mde_reason=mde_reason,

@@ -88,14 +88,24 @@ def test_a_loss_is_told_whatever_could_have_shown(tmp_path: Path) -> None:
 
 
 def test_more_documents_are_not_asked_for_where_no_loss_could_show(tmp_path: Path) -> None:
-    """At 8 % where guessing scores 25 %, four points fewer are neither a loss nor none, however many are run."""
+    """At 8 % where guessing scores 25 %, as many lost as gained are no answer, however many documents are run."""
     golds = [f"{'abcd'[i % 4]}" for i in range(N)]
-    report = compared(tmp_path, right(0.04), right(0.08), 0.05, golds=golds)
+    others = [float(0.04 * N <= i < 0.11 * N) for i in range(N)]
+    report = compared(tmp_path, others, right(0.08), 0.02, golds=golds)
     found = report.tasks[0]
     assert (report.verdict, found.verdict, found.documents_needed) == ("inconclusive", "inconclusive", None)
     assert "a loss could not have shown" in found.reasons["verdict"] and found.reasons["documents_needed"]
     assert "nothing is decided on quiz_fr (the reference is 0.0 points above chance (25.0)" in report.overall.sentence
     assert "documents of quiz_fr" not in report.overall.advice and "does well" in report.overall.advice
+
+
+def test_a_loss_that_shows_is_not_said_to_be_unseeable(tmp_path: Path) -> None:
+    """8 % where guessing scores 25 %, and then 2 %: a loss shows, only its size is open."""
+    golds = [f"{'abcd'[i % 4]}" for i in range(N)]
+    report = compared(tmp_path, right(0.02), right(0.08), 0.05, golds=golds)
+    found = report.tasks[0]
+    assert found.verdict == "inconclusive" and found.degradation_detected and found.documents_needed
+    assert "verdict" not in found.reasons and "A loss is detected" in report.overall.sentence
 
 
 def test_a_score_without_ends_is_not_checked_and_says_so(tmp_path: Path) -> None:
