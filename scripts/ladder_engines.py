@@ -99,7 +99,7 @@ class Processes:
 def serving(engine: Engine, checkpoint: Path, folder: Path, processes: Processes) -> Iterator[list[str]]:
     """The beginning of the command that runs an arm: the engine's Python, `lm-eval-fr run`, and which model."""
     if engine == "llama.cpp":
-        port = free_port()
+        port = _port_of(folder)
         command: list[str | Path] = [sys.executable, ROOT / "scripts/serve_gguf.py", checkpoint, "--port", str(port)]
         command += ["--name", checkpoint.stem, "--context", str(CONTEXT)]
         with processes.server(command, port, folder / "server.log") as url:
@@ -139,6 +139,21 @@ def python_of(engine: Engine) -> Path:
         remedy = f"build it: python tests/e2e/environments.py {name}; or name the arms you want: --only ARM"
         raise UsageError(f"no environment for {engine}", where=python.parents[1], remedy=remedy)
     return python
+
+
+def _port_of(folder: Path) -> int:
+    """The same one each time, if it is free: an arm's answers are kept by its server's address, too."""
+    kept = folder / "port"
+    port = int(kept.read_text()) if kept.is_file() else free_port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(str(port))
+    return port
 
 
 def free_port() -> int:

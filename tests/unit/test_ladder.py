@@ -4,6 +4,7 @@ The arms of these tests are written, not run: a real model takes an hour (`make 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from lm_eval_fr.errors import ArmError, InputError
 from scripts.damage import damage_gguf
 from scripts.ladder import ROOT, Ladder, Study, main, read_ladder, write_report
-from scripts.ladder_engines import Processes
+from scripts.ladder_engines import Processes, _port_of
 from tests.fakes.runs import make_run, plain_task
 
 LADDER = ROOT / "plans" / "ladder.yaml"
@@ -157,6 +158,15 @@ def test_a_step_inside_its_interval_is_no_contradiction(ladder: Ladder, tmp_path
     said = " ".join(write_report(study_of(ladder, tmp_path / "out", level), list(ladder.arms), {}).split())
     assert "cannot be told: qa: the more is rounded the more is lost" in said
     assert "int2 above int3 by" in said
+
+
+def test_an_arm_keeps_its_address_so_that_its_answers_are_found_again(tmp_path: Path) -> None:
+    port = _port_of(tmp_path / "arm")
+    assert _port_of(tmp_path / "arm") == port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert _port_of(tmp_path / "arm") != port
 
 
 def test_a_process_that_fails_or_hangs_is_one_line(tmp_path: Path) -> None:

@@ -112,6 +112,14 @@ def test_many_fit_the_page() -> None:
     assert max(w.width(line) for line in text.render(sections_of_many(many_reports())).splitlines()) <= 100
 
 
+def test_a_report_without_alarms_has_no_heading_for_them() -> None:
+    calm = a_report(warnings=(Caution(kind="health", text="Ten answers are empty."),))
+    for shown in (shown_as_text(calm), pasted_of(calm)):
+        assert "read this first" not in shown.lower() and "Ten answers are empty." in shown
+    alarmed = a_report(warnings=(Caution(kind="mismatch", text="The prompts differ."),))
+    assert "READ THIS FIRST" in shown_as_text(alarmed)
+
+
 def test_the_seed_studys_judge_line() -> None:
     shown = shown_as_text(a_report())
     assert "p = 0.343" in shown
