@@ -266,7 +266,8 @@ def write_report(study: Study, chosen: Sequence[str], fidelity: dict[str, Fideli
     def step(lower: str, upper: str, task: str) -> Comparison:
         return study.compare(lower, upper, [task], claims=False)
 
-    climbed = Climbed(tuple(rungs), step)
+    answered = tuple(task for task in ladder.tasks if any(task in rung.tasks for rung in rungs))
+    climbed = Climbed(answered, tuple(rungs), step)
     sections = sections_of(climbed)
     title = f"A ladder of known damage: {ladder.model}"
     drawn = "".join(f"\n```text\n{drawing}\n```\n" for drawing in drawings(climbed))

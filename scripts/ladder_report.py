@@ -34,16 +34,13 @@ class Rung:
 class Climbed:
     """Every rung in the order of the damage. step: a rung against the one above it on one task, without a claim."""
 
+    tasks: tuple[str, ...]
     rungs: tuple[Rung, ...]
     step: Callable[[str, str, str], Comparison]
 
     @property
     def damaged(self) -> tuple[Rung, ...]:
         return tuple(rung for rung in self.rungs if not rung.same_weights)
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(task for rung in self.rungs for task in rung.tasks))
 
 
 def sections_of(climbed: Climbed) -> list[Section]:
@@ -56,7 +53,8 @@ def sections_of(climbed: Climbed) -> list[Section]:
 def drawings(climbed: Climbed) -> Iterator[str]:
     """The forest of every task in signs, for a page that shows plain text."""
     for task in climbed.tasks:
-        yield "\n".join([task, *forest_lines(_forest(climbed.rungs, task), COLUMNS)])
+        title = f"{task}: {_metric(climbed.rungs, task)}"
+        yield "\n".join([title, *forest_lines(_forest(climbed.rungs, task), COLUMNS)])
 
 
 @dataclass(frozen=True)
@@ -150,14 +148,20 @@ def _task(rungs: Sequence[Rung], task: str) -> Section:
     """The forest of all arms, and what it does not show."""
     rows = tuple(_row(rung, rung.tasks[task]) for rung in rungs if task in rung.tasks)
     columns = ("arm", "empty", "empty, ref.", "same score", "damage")
-    return Section(task, task, (_forest(rungs, task), Table(columns, rows, left=(0, 4))))
+    return Section(task, f"{task}: {_metric(rungs, task)}", (_forest(rungs, task), Table(columns, rows, left=(0, 4))))
 
 
 def _forest(rungs: Sequence[Rung], task: str) -> Forest:
     """Every arm's claim about the task, on one scale."""
     forests = [(rung.name, forest_of(rung.report)) for rung in rungs if task in rung.tasks]
-    claims = [replace(c, name=name, strata=()) for name, forest in forests for c in forest.claims if c.name == task]
+    claims = [
+        replace(c, name=name, metric="", strata=()) for name, forest in forests for c in forest.claims if c.name == task
+    ]
     return Forest(tuple(claims), ("arm", *forests[0][1].header[1:]), forests[0][1].in_margins)
+
+
+def _metric(rungs: Sequence[Rung], task: str) -> str:
+    return next(rung.tasks[task].metric for rung in rungs if task in rung.tasks)
 
 
 def _row(rung: Rung, task: TaskResult) -> tuple[str, ...]:
