@@ -160,7 +160,11 @@ def _at_worst(claims: Sequence[Stated]) -> str:
 
 
 def _losses(detected: Sequence[Stated]) -> str:
-    return _listed([f"{c.name} loses {c.at_least} to {c.at_most} {c.unit}" for c in _worst_first(detected)])
+    def said(claim: Stated) -> str:
+        where = "before the judge" if claim.name == JUDGE else f"on {claim.name}"
+        return f"{claim.at_least} to {claim.at_most} {claim.unit} {where}"
+
+    return _listed(list(map(said, _worst_first(detected))))
 
 
 def _non_inferior(claims: Sequence[Stated]) -> str:
