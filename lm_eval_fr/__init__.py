@@ -101,6 +101,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in ("compare", "judge"):  # `import lm_eval_fr.compare.builder as b` looks for modules below this name
+        value.__name__ = f"{__name__}.{name}"
     globals()[name] = value
     return value
 

@@ -41,7 +41,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 def test_every_public_name_is_there() -> None:
     assert fr.__all__ == sorted(fr.__all__)
     for name in fr.__all__:
-        assert getattr(fr, name).__name__ == name
+        assert getattr(fr, name).__qualname__ == name
     assert set(fr.__all__) <= set(dir(fr))
     with pytest.raises(AttributeError, match="no attribute 'compair'"):
         fr.compair  # noqa: B018
@@ -52,6 +52,16 @@ def test_a_function_is_not_hidden_by_the_folder_of_its_name(name: str, module: s
     """Importing lm_eval_fr.judge.session first must leave `fr.judge` the function."""
     code = f"import lm_eval_fr.{name}.{module}, lm_eval_fr; print(type(lm_eval_fr.{name}).__name__)"
     assert python(code) == "function"
+
+
+@pytest.mark.parametrize("first", ["", "import lm_eval_fr.compare, lm_eval_fr.judge; ", "lm_eval_fr.compare; "])
+def test_a_module_is_not_hidden_by_the_function_of_its_folder_s_name(first: str) -> None:
+    code = (
+        f"import lm_eval_fr; {first}"
+        "import lm_eval_fr.compare.builder as b, lm_eval_fr.judge.options as o; "
+        "print(b.__name__, o.__name__, callable(lm_eval_fr.compare), callable(lm_eval_fr.judge))"
+    )
+    assert python(code) == "lm_eval_fr.compare.builder lm_eval_fr.judge.options True True"
 
 
 def test_the_report_of_two_runs(runs: tuple[Path, Path], tmp_path: Path) -> None:
