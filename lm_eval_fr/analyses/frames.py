@@ -1,4 +1,4 @@
-"""Runs and verdicts as pandas data frames: one row a pair, one row a verdict."""
+"""Runs and verdicts as pandas data frames: one row per pair, one row per verdict."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pairs_frame(
     metrics: Mapping[str, str] | None = None,
     filters: Mapping[str, str] | None = None,
 ) -> pandas.DataFrame:
-    """One row a pair of the two runs, judged ones too; the columns are `PAIRS`.
+    """One row per pair of the two runs, judged ones too; the columns are `PAIRS`.
 
     judge: the folder that `judge` wrote; its outcomes are in `outcome`. Scores are of the task's first metric (or of
     `metrics`), and missing on a judged task. `strata` is a dictionary, as {"length": "4k", "kind": "one"}, empty where
@@ -51,7 +51,7 @@ def pairs_frame(
 
 
 def verdicts_frame(judge: str | Path) -> pandas.DataFrame:
-    """One row a verdict of the folder that `judge` wrote; the columns are `VERDICTS`.
+    """One row per verdict of the folder that `judge` wrote; the columns are `VERDICTS`.
 
     `score` is +1, 0 or -1 for the candidate, and missing where the judge did not decide.
     """

@@ -24,7 +24,7 @@ class Question:
     """What the user asked: margins or documents (neither: both tables), and what is known of the tasks.
 
     sd, flips, ties: paired SD of a graded score, share of documents on which just one arm is right, share of pairs
-    that the judge does not decide. cluster_size, weighted_size, icc: documents an article on average, those of the
+    that the judge does not decide. cluster_size, weighted_size, icc: documents per article on average, those of the
     article of a random document, and how alike their differences are. claims: so many claims like this one are made,
     and all must stand. repeats: answers of each arm to each document, up to so many; unstable: the part of a single
     answer's variance that another answer to the same document averages out.
@@ -80,7 +80,7 @@ def spreads_of(question: Question) -> list[Spread]:
 
 
 def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list[tuple[str, Spread]]:
-    """The spreads that a pilot shows: one a task of the two runs, and one of the judge's verdicts."""
+    """The spreads that a pilot shows: one per task of the two runs, and one of the judge's verdicts."""
     import numpy as np
 
     from lm_eval_fr.judge.verdicts.outcome import read_verdicts
@@ -157,7 +157,7 @@ def _plan_with(question: Question, documents: int, spread: Spread) -> Plan:
 
 
 def _repeats(question: Question, margin: float, rows: Sequence[tuple[str, Spread]]) -> str:
-    """Documents against answers: what several answers a document save, and what they cost."""
+    """Documents against answers: what several answers per document save, and what they cost."""
     from lm_eval_fr.stats import repeated
 
     counts = sorted({question.repeats, *(k for k in (1, 2, 4, 8, 16) if k < question.repeats)})
@@ -169,7 +169,7 @@ def _repeats(question: Question, margin: float, rows: Sequence[tuple[str, Spread
         )
     title = (
         f"documents (answers of both arms) for a margin of {100 * margin:g} points, {100 * question.unstable:g} % of a "
-        "single answer's variance within documents; answers a document ="
+        "single answer's variance within documents; answers per document ="
     )
     return _table(title, [f"{k}" for k in counts], [name for name, _ in rows], cells)
 

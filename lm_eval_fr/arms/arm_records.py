@@ -91,7 +91,7 @@ def leave_records(
                 known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
                 if not known:
                     continue
-                for _ in sample["resps"][0]:  # one record a response
+                for _ in sample["resps"][0]:  # one record per response
                     record = known.popleft() if len(known) > 1 else known[0]
                     entry = {"task": task, "doc_hash": sample["doc_hash"], **record}
                     out.write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n")

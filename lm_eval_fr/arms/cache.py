@@ -77,7 +77,7 @@ class AnswerCache:
         self.path = Path(path)
         self.kept = self.asked = 0
         self.records: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
-        self.sent: dict[str, tuple[Sent | None, int]] = {}  # by task: as sent, answers a document
+        self.sent: dict[str, tuple[Sent | None, int]] = {}  # by task: as sent, answers per document
         self.answered: dict[str, int] = defaultdict(int)  # by task, in words
         self.empty: dict[str, int] = defaultdict(int)
         self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean

@@ -11,7 +11,7 @@ _NO_METRIC = ("alias", "name", "sample_len", "sample_count", "bypass")
 
 
 def score_table(results: Mapping[str, Any], column: str = "results") -> str:
-    """One line a metric. results: what lm-eval's evaluation gives; column: "results" or "groups"."""
+    """One line per metric. results: what lm-eval's evaluation gives; column: "results" or "groups"."""
     rows = [row for task, scores in results[column].items() for row in _rows(task, scores, task in results["configs"])]
     return "\n".join(table(["group" if column == "groups" else "task", "metric", "score", "stderr"], rows, left=(0, 1)))
 

@@ -10,7 +10,7 @@
                                       the answer is cut at them before it is scored
         "temperature": 0.0,
         "seed": null,                 null: none is sent. It decides nothing at temperature 0
-        "repeats": 1,                 answers a document
+        "repeats": 1,                 answers per document
         "num_fewshot": 0,
         "other": {"top_p": 0.9}}}     every other field of the request but the model's name and the prompt
 
@@ -63,7 +63,7 @@ def stops_of(settings: Mapping[str, Any]) -> list[str]:
 def refuse_one_seed(task: str, sent: Sent, repeats: int) -> None:
     """Raises UsageError for sampled answers that would all be the same: a server draws them by the seed it is sent."""
     if repeats > 1 and sent.seed is not None and sent.temperature != 0:
-        what = f"{task} samples {repeats} answers a document, and every request would carry the seed {sent.seed}"
+        what = f"{task} samples {repeats} answers per document, and every request would carry the seed {sent.seed}"
         remedy = "--model hosted-chat sends none, unless --model_args has seed="
         raise UsageError(f"{what}: they would be one answer", remedy=remedy)
 

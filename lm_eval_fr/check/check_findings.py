@@ -80,7 +80,7 @@ class ArmEstimate:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """judge: one estimate a judge, for answers of a typical length. prospects: what the documents can decide."""
+    """judge: one estimate per judge, for answers of a typical length. prospects: what the documents can decide."""
 
     plan: str
     findings: tuple[Finding, ...]

@@ -43,7 +43,7 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
 
 
 def longer_answers(answers: Mapping[str, Answers | None]) -> Iterator[Caution]:
-    """One line a task whose candidate needs more tokens beyond doubt. answers: by task."""
+    """One line per task whose candidate needs more tokens beyond doubt. answers: by task."""
     for task, found in answers.items():
         ratio = None if found is None or found.tokens is None else found.tokens.ratio
         if ratio is None or ratio.estimate is None or ratio.low is None or ratio.high is None or ratio.low <= LONGER:

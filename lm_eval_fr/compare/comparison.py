@@ -68,7 +68,7 @@ class Comparison(Report):
         html.write(page.whole(samples_of(self.ranked, page.room, path.with_suffix(".samples.jsonl"), seed)), path)
 
     def to_junit(self) -> str:
-        """JUnit XML: a test case a claim."""
+        """JUnit XML: a test case per claim."""
         return to_junit(self)
 
     def to_badge(self) -> str:

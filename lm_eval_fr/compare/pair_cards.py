@@ -20,7 +20,7 @@ REST_LIMIT = 100_000
 
 
 def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> Samples:
-    """The cards that fit into `room` bytes; the others go to the file `beside`, one line a pair.
+    """The cards that fit into `room` bytes; the others go to the file `beside`, one line per pair.
 
     Lost, gained, flipped and those that the judge preferred the reference for come first, largest difference first;
     then the rest in a random order that the seed fixes. Raises UsageError where the file cannot be written.

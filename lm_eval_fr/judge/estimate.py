@@ -115,7 +115,7 @@ class _Sums:
 def estimate_runs(
     pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None = None
 ) -> tuple[Estimate, ...]:
-    """What `judge_runs` with the same arguments would still ask: one estimate a judge. Writes nothing new."""
+    """What `judge_runs` with the same arguments would still ask: one estimate per judge. Writes nothing new."""
     return estimate_work(worklist(pairing), out, options, () if rerun is None else worklist(rerun))
 
 

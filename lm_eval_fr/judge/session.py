@@ -1,7 +1,7 @@
 """One judging: journal, judge and pairs brought together, and what they gave written down.
 
 OUT/journal.sqlite    every reply, of every judge and rubric that was ever used here
-OUT/verdicts.jsonl    one line a pair
+OUT/verdicts.jsonl    one line per pair
 OUT/judge.json        how they came about, and what they cost
 OUT/panel/<profile>/  the same two for each judge of a panel; OUT's own are then the majority's
 """

@@ -72,7 +72,7 @@ RELATIVE, ABSOLUTE = 1e-6, 1e-9
 
 @dataclass(frozen=True)
 class DocumentScores:
-    """One score a document, in file order. NaN: the metric is not about this document.
+    """One score per document, in file order. NaN: the metric is not about this document.
 
     name: the metric's, or the score's own where it is another quantity. rule: how it came about, the same in both arms
     or they are not compared. weights: a document's part of the aggregate, None where all count the same: the aggregate

@@ -1,4 +1,4 @@
-"""samples_*.jsonl, one line a document and filter, into typed objects; nothing else of ours knows its keys.
+"""samples_*.jsonl, one line per document and filter, into typed objects; nothing else of ours knows its keys.
 
 Whole samples are streamed from here; columns.py reads scores by the million.
 """

@@ -32,7 +32,7 @@ def shards_of(task: str, found: Sequence[Results], notes: list[str]) -> list[Res
                 f"document {twice[1]} ({twice[0][:12]}) of {task} is also in {where}: two shards share documents",
                 where=path,
                 line=documents[twice][1],
-                remedy="keep one answer a document, or name one results file",
+                remedy="keep one answer per document, or name one results file",
             )
         if not both:
             _same_work(task, used[0], results)

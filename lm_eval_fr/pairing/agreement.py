@@ -69,7 +69,7 @@ def arm_settings(candidate: Mapping[str, Any], reference: Mapping[str, Any], pre
 
 
 def generation_table(by_task: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[Setting]:
-    """What was sent with the requests: one row a setting, or one a task where the tasks have settings of their own."""
+    """What was sent with the requests: one row per setting, or per task where their settings differ."""
     names = dict.fromkeys(name for arms in by_task.values() for arm in (arms[1], arms[0]) for name in arm)
     for name in names:
         values = {task: (candidate.get(name), reference.get(name)) for task, (candidate, reference) in by_task.items()}

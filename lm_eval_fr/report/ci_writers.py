@@ -1,4 +1,4 @@
-"""A comparison for CI systems: JUnit XML with a test case a claim, and a badge."""
+"""A comparison for CI systems: JUnit XML with a test case per claim, and a badge."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def render(found: Comparison) -> str:
 
 
 def model_index(found: Comparison) -> list[dict[str, Any]]:
-    """What `huggingface_hub.ModelCardData` reads under `model-index`; one entry a task, judged tasks included."""
+    """What `huggingface_hub.ModelCardData` reads under `model-index`; one entry per task, judged tasks included."""
     results = [_task(task, found) for task in found.tasks]
     results += [_judged(one, found.judge, found) for one in found.judge.tasks] if found.judge else []
     return [{"name": w.printable(found.candidate.name), "results": results}]

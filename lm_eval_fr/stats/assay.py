@@ -44,7 +44,7 @@ def assay_of(
     clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
 ) -> Assay:
-    """reference: its scores in [0, 1], one a document. chance: None where it is not known."""
+    """reference: its scores in [0, 1], one per document. chance: None where it is not known."""
     if chance is None:
         return Assay(None, None, None, NO_CHANCE)
     if not 0 <= chance < 1:

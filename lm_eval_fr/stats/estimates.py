@@ -203,7 +203,7 @@ class NoiseComparison:
 class Components:
     """Variance of the paired differences: of the documents (between), and of the answers to one document (within).
 
-    candidate_answers, reference_answers: answers a document. unstable: the part of a single answer's variance that is
+    candidate_answers, reference_answers: answers per document. unstable: the part of a single answer's variance that is
     within documents. unstable_documents: share of documents whose answers do not all score the same.
     """
 

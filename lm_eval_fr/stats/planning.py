@@ -118,13 +118,13 @@ def repeated(spread: Spread, repeats: int, unstable: float) -> Spread:
     """
     if repeats < 1 or not 0 <= unstable <= 1:
         raise UsageError(
-            f"{repeats} answers a document with {unstable:g} of the variance within documents cannot be",
+            f"{repeats} answers per document with {unstable:g} of the variance within documents cannot be",
             remedy="give one answer or more, and a share of the variance from 0 to 1",
         )
     if repeats == 1:
         return spread
     sd = spread.sd * math.sqrt(1 - unstable + unstable / repeats)
-    return replace(spread, kind="score", sd=sd, label=f"{spread.label}, {repeats} answers a document")
+    return replace(spread, kind="score", sd=sd, label=f"{spread.label}, {repeats} answers per document")
 
 
 def planning_method(spread: Spread) -> str:

@@ -44,7 +44,7 @@ def people_net_win(
 ) -> PeopleNetWin:
     """people, judge: +1, 0 or -1 on the labelled pairs, which are a random part of all. judge_elsewhere: on the others.
 
-    clusters: a label a pair, the labelled ones first; the errors of pairs of one cluster are then added up (CR1).
+    clusters: a label per pair, the labelled ones first; the errors of pairs of one cluster are then added up (CR1).
     """
     labels, seen, rest = vector(people, "people"), vector(judge, "judge"), vector(judge_elsewhere, "judge_elsewhere")
     check_level(level)

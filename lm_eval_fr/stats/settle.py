@@ -79,7 +79,7 @@ def documents_needed(
     reason = None
     if available is not None and documents > available:
         reason = (
-            f"the data set has {available:,} documents: only a wider margin or several answers a document settle it"
+            f"the data set has {available:,} documents: only a wider margin or several answers per document settle it"
         )
     return DocumentsNeeded(documents, towards, estimate, power, reason)
 

@@ -82,7 +82,7 @@ def checked_spread(spread: Spread) -> Spread:
         raise UsageError(f"a standard deviation of {spread.sd} cannot be")
     if spread.cluster_size < 1 or spread.weighted < spread.cluster_size or not 0 <= spread.icc <= 1:
         raise UsageError(
-            f"{spread.cluster_size:g} documents a cluster with an ICC of {spread.icc:g} cannot be",
+            f"{spread.cluster_size:g} documents per cluster with an ICC of {spread.icc:g} cannot be",
             remedy="a cluster holds at least one document; the ICC lies between 0 and 1",
         )
     return spread

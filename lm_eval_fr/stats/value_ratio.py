@@ -20,7 +20,7 @@ _METHOD = "worst-case-augmented t on the log scale"
 def success_rate_per_cost(
     successes: npt.ArrayLike, costs: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95
 ) -> Interval:
-    """Sum of successes / sum of costs, one arm. successes in [0, 1] and costs, one a document.
+    """Sum of successes / sum of costs, one arm. successes in [0, 1] and costs, one per document.
 
     Delta method on the logarithm with CR1 clusters; each limit also weighs one unseen document (with clusters: part of
     one more cluster, as the verdict's own interval does) that fails for the lower limit and succeeds for the upper.

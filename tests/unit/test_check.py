@@ -240,7 +240,7 @@ def test_a_tokenizer_that_answers_nothing_is_unknown_and_not_zero(
 def test_sampled_answers_under_one_seed_are_found_before_the_study(check: Callable[..., CheckReport]) -> None:
     with FakeOpenAI("onze mille") as server:
         vote = {"tasks": ["piaf_fr_vote"], "margins": {}}
-        says = "piaf_fr_vote samples 8 answers a document, and every request would carry the seed 1234"
+        says = "piaf_fr_vote samples 8 answers per document, and every request would carry the seed 1234"
         assert says in found(check(candidate=arm(server, "local-chat-completions"), **vote), "candidate")
         assert says.replace("1234", "7") in found(
             check(candidate=arm(server, "hosted-chat", seed=7), **vote), "candidate"

@@ -155,7 +155,7 @@ def test_more_documents_than_there_are_is_said() -> None:
     assert needed.documents is not None
     assert needed.documents > 120
     assert needed.reason == (
-        "the data set has 120 documents: only a wider margin or several answers a document settle it"
+        "the data set has 120 documents: only a wider margin or several answers per document settle it"
     )
     assert documents_needed(difference, 0.03, available=10**6).reason is None
     assert assess(difference, 0.03, available=120).documents_needed == needed

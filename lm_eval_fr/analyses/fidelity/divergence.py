@@ -22,7 +22,7 @@ TIE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Arrays of one length, a value a token.
+    """Arrays of one length, a value per token.
 
     divergence: KL(reference || candidate) in nats, reverse: KL(candidate || reference), entropy: the reference's; all
     three are lower bounds. agree: whether the most likely token is the same

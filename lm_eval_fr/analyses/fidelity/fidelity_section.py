@@ -51,7 +51,7 @@ def likely(tokens: tuple[Likely, ...]) -> str:
 def sentence(found: Fidelity) -> str:
     """What it comes to, in words that stand alone."""
     distance, floor = found.distance, found.floor
-    at_least = f"at least {nats(distance.divergence.value)} nats a token"
+    at_least = f"at least {nats(distance.divergence.value)} nats per token"
     text = (
         f"The candidate's next-token probabilities are {at_least} from the reference's, and its first choice is the "
         f"reference's at {w.percent(distance.agreement.value, 2)} of {distance.tokens:,} tokens."
@@ -115,7 +115,7 @@ def _reverse(d: Distance) -> tuple[str, ...]:
     if d.reverse is None:
         return ()
     found = f"{nats(d.reverse.value)} {bounds(d.reverse)}"
-    return (f"The other way, KL(candidate || reference): {found} nats a token, a lower bound too.",)
+    return (f"The other way, KL(candidate || reference): {found} nats per token, a lower bound too.",)
 
 
 def _unscored(found: Fidelity) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ def _nats_between(band: Band) -> str:
 
 def _worst(number: int, one: Worst) -> str:
     return (
-        f"Worst passage {number}, {one.document}, {nats(one.divergence)} nats a token: …{one.before}⟦{one.text}⟧ "
+        f"Worst passage {number}, {one.document}, {nats(one.divergence)} nats per token: …{one.before}⟦{one.text}⟧ "
         f"At {one.token!r} ({nats(one.token_divergence)} nats) the candidate expects {likely(one.candidate)}; the "
         f"reference {likely(one.reference)}."
     )

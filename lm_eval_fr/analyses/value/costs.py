@@ -31,7 +31,7 @@ class ArmPrice:
 
 @dataclass(frozen=True)
 class TaskCost:
-    """Arrays, one row a document in the pairing's order. seconds is None where tokens are priced."""
+    """Arrays, one row per document in the pairing's order. seconds is None where tokens are priced."""
 
     dollars: np.ndarray
     input: np.ndarray

@@ -169,7 +169,7 @@ def _chart(task: VotedTask, level: float) -> Chart:
 
 
 def _line(arm: VoteArm, kind: LineKind, last: int) -> Line:
-    """An arm with one answer a document is drawn across: it does not vote."""
+    """An arm with one answer per document is drawn across: it does not vote."""
     curve = arm.curve
     x = tuple(float(point.k) for point in curve) if len(curve) > 1 else (1.0, float(last))
     points = curve if len(curve) > 1 else curve * 2

@@ -24,7 +24,7 @@ class GradedControls:
 
 
 def graded_controls(work: Documents, wanted: int, seed: int) -> GradedControls:
-    """At most `wanted` controls, one a document, and one an article while there are enough articles.
+    """At most `wanted` controls, one per document, and one per article while there are enough articles.
 
     Half of the damaged twins are longer than the good answer, half shorter. The same seed, documents and reference
     answers make the same controls, whatever the candidate answers.

@@ -104,7 +104,7 @@ class _Sum:
 
 @dataclass(slots=True)
 class Ledger:
-    """Adds calls up. One a run and one a set of verdicts; `usage` is what judge.json shows."""
+    """Adds calls up. One per run and one per set of verdicts; `usage` is what judge.json shows."""
 
     live: _Sum = field(default_factory=_Sum)
     batch: _Sum = field(default_factory=_Sum)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`verdicts`: the majority's, one a pair."""
+    """`verdicts`: the majority's, one per pair."""
 
     report: PanelReport
     verdicts: tuple[PairVerdict, ...]
