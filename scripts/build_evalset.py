@@ -107,7 +107,7 @@ class Client:
             what = f"HTTP {reply.status_code} with {kind}, not the API's JSON"
             raise InputError(what, where=self.api, remedy="--api must end in api.php, --contact must be yours")
         if error := content.get("error"):
-            if error.get("code") in ("maxlag", "ratelimited"):  # HTTP 200 all the same
+            if error.get("code") in ("maxlag", "ratelimited"):  # with HTTP 200
                 return None
             raise InputError(f"{error.get('code')}: {error.get('info')}", where=self.api)
         return content

@@ -126,7 +126,7 @@ def _gross(rungs: Sequence[Rung], task: str) -> Expectation | None:
 
 
 def _blind(rungs: Sequence[Rung], task: str) -> Expectation:
-    """Where no loss could have shown, nobody is called non-inferior."""
+    """Where no loss could have shown, no arm is called non-inferior."""
     found = [rung for rung in rungs if task in rung.tasks]
     blind = [rung for rung in found if (assay := rung.tasks[task].assay) is not None and not assay.holds]
     called = [rung.name for rung in blind if rung.tasks[task].verdict == "non_inferior"]

@@ -187,7 +187,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def describe(launch: Launch, log: Path) -> Manifest:
-    """Asks the server one question and reads what it said of itself. Raises ArmError when the answer is none."""
+    """Asks the server one question and reads what it said of itself. Raises ArmError when there is no usable answer."""
     key = key_from("VLLM_API_KEY")
     server = Server(launch.url, key)
     messages = [{"role": "user", "content": QUESTION}]

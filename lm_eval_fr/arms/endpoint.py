@@ -1,4 +1,4 @@
-"""Asks a server whether it is there, lets us in and has the model, before lm-eval is loaded."""
+"""Checks that a server is up, accepts the key and has the model, before lm-eval is loaded."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _stopped(decode: Callable[[list[int]], str], tokens: list[int], kwargs: dict
 
 
 def _record(finish_reason: str | None, prompt: int, completion: int) -> Record:
-    """In the shape of `models.chat_replies.Reply.record`; a batch's seconds are no answer's."""
+    """In the shape of `models.chat_replies.Reply.record`; a batch's seconds are not those of one answer."""
     usage = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,

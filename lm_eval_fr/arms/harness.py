@@ -121,7 +121,7 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
 
         if call.model in PATHS and not isinstance(lm, Patient):
             make_patient(lm)
-        # With data parallelism lm-eval loads the model anew for every call: one slice only.
+        # With data parallelism lm-eval reloads the model for every call: one slice only.
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         slices = VLLM_SLICE if call.model == "vllm" and alone else None
         progress = Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr))

@@ -91,7 +91,7 @@ def _without_claims(tasks: Sequence[TaskResult], judge: JudgeResult | None, opti
 
 
 def _of_tasks(tasks: Sequence[TaskResult]) -> Iterable[Stated]:
-    """Groups, and tasks that are no part of one."""
+    """Groups, and tasks that belong to none."""
     for t in tasks:
         if t.assessment is not None and not t.group:
             yield Stated(t.task, _decided(t.assessment), w.unit(t), t.scale, t.reasons.get("verdict", ""))

@@ -40,7 +40,7 @@ def study_options(
 
 
 def _rerun(folder: Path, arm: ArmPlan) -> Run | None:
-    """A folder that an earlier plan left is no part of this one."""
+    """A folder that an earlier plan left is not part of this one."""
     return find_run(folder) if arm.rerun and folder.is_dir() else None
 
 

@@ -83,7 +83,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body's JSON, bounded and valid; None where it is none."""
+        """The body's JSON, bounded and valid; None where it is not JSON."""
         with suppress(BadJson):
             return parse_untrusted(self.body)
         return None

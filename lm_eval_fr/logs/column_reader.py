@@ -147,7 +147,7 @@ class _Reader:
         pile.doc_id.extend([row.doc_id for row in rows])
 
     def _explain(self, count: int) -> NoReturn:
-        """Some row of the last chunk is none of lm-eval's: reads them again, which says where and what."""
+        """Some row of the last chunk is not lm-eval's: reads them again, which says where and what."""
         last = len(self.pile.line)
         for row in range(last - count, last):
             path, line = self._place(row)

@@ -65,7 +65,7 @@ def task_scores(
 
 @dataclass
 class HeldValues:
-    """One metric's values: numbers, and by row what is none (a list, a text, NaN)."""
+    """One metric's values: numbers, and by row what is not a number (a list, a text, NaN)."""
 
     numbers: array[float] = field(default_factory=lambda: array("d"))
     strange: dict[int, Any] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class HeldValues:
         self.numbers.append(number if math.isfinite(number) else math.nan)
 
     def all(self) -> np.ndarray | Sequence[Any]:
-        """As numbers (NaN where a sample holds nothing), or as they were logged (None) if one is no number."""
+        """As numbers (NaN where a sample holds nothing), or as they were logged (None) if one is not a number."""
         numbers = np.array(self.numbers, dtype=np.float64)
         if not self.strange:
             return numbers

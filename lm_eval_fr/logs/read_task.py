@@ -25,7 +25,7 @@ from lm_eval_fr.logs.task_log import Metric, SampleFile, Shape, TaskLog
 
 _SNIFFED = 20  # lines of a file that show what it holds of a metric
 MOST_SHOTS = 1000
-UNSCORED = "bypass"  # lm-eval's word for a metric that is none
+UNSCORED = "bypass"  # lm-eval's name for no metric
 
 
 def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:

@@ -210,7 +210,7 @@ def score_of(value: Any, *, as_list: bool = False) -> float | None:
     """What is shown of a metric beside one answer: its number; as_list: the mean of a list of them. Else None.
 
     Lists are the truth values of a document's instructions, or one number a response. The ingredients of a corpus
-    metric (gold and prediction, a log-likelihood and its words) are no score of the document.
+    metric (gold and prediction, a log-likelihood and its words) are not a score of the document.
     """
     if as_list and isinstance(value, list) and value:
         items = _items(value)

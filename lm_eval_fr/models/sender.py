@@ -92,7 +92,7 @@ class Sender:
                 group.create_task(self._work(http, throttle, jobs, done))
 
     def _open(self, throttle: Throttle) -> None:
-        """A first answer that takes long holds nobody else up; one that was refused does."""
+        """A first answer that takes long does not hold the others up; one that was refused does."""
         if not self._lost_in_a_row and not self._limited_in_a_row:
             throttle.open()
 

@@ -70,7 +70,7 @@ def align_scores(candidate: Arm, reference: Arm, wanted: str | None, filter: str
 
 
 def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
-    """The score in both arms, or why it is none that can be compared.
+    """The score in both arms, or why it cannot be compared.
 
     An answer that was never obtained counts 0, or the worst on record where 0 is not the worst.
     """

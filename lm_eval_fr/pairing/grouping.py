@@ -25,7 +25,7 @@ class Clusters:
 
 
 def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> Clusters:
-    """Documents of one article (the task's cluster field), and documents that ask one and the same thing.
+    """Documents of one article (the task's cluster field), and documents that ask the same thing.
 
     A document that is listed thirty times is one document: with another id, it is known by its prompt, which is all
     that a model sees of it; where log-likelihoods of choices are asked, the prompt is not all, and its hash counts.

@@ -72,7 +72,7 @@ class StudyFolder:
         self._lock.release()
 
     def why_again(self, name: str, arm: ArmPlan) -> str | None:
-        """Why an arm that was run here has to be run again; "" if it has not been run, None if it is done."""
+        """Why an arm that was run here has to be rerun; "" if it has not been run, None if it is done."""
         done = read_done(self.path / name)
         if done is None:
             return ""

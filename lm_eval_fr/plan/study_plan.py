@@ -130,7 +130,7 @@ _DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "pa
 
 
 def arm_hash(plan: Plan, arm: ArmPlan) -> str:
-    """sha256 of everything in the plan that decides an arm's answers: when it changes, the arm is run again."""
+    """sha256 of everything in the plan that decides an arm's answers: when it changes, the arm is rerun."""
     work = {
         "tasks": plan.tasks,
         "limit": plan.limit,

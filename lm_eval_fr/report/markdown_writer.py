@@ -23,7 +23,7 @@ from lm_eval_fr.report.sections import (
 )
 
 MARKS = {"non_inferior": "✅", "inferior": "❌", "inconclusive": "❔", "no_verdict": "❔", None: "❔"}
-# An underscore inside a word is no emphasis; a bullet, a heading or a numbered item only begins a line.
+# An underscore inside a word does not emphasise; a bullet, a heading or a numbered item only begins a line.
 _SPECIAL = re.compile(r"[\\`*{}\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^(?:[#+=-]+|\d+[.)])(?=\s|$)")
 
 
@@ -104,7 +104,7 @@ def _forest(forest: Forest) -> str:
 
 
 def _inner(claim: Claim) -> list[str]:
-    """Indented; without a verdict it is no claim."""
+    """Indented; without a verdict it is not a claim."""
     flips = " · ".join(escape(words) for words, _ in claim.counts)
     cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
     verdict = "" if claim.verdict is None else _cell(Word(claim.verdict))

@@ -51,7 +51,7 @@ def ends(interval: Interval) -> Bounds | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How many of an arm's answers are no real answer: counted, never dropped."""
+    """How many of an arm's answers are not real answers: counted, never dropped."""
 
     answers: int
     empty: int

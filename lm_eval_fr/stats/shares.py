@@ -23,7 +23,7 @@ def share_interval(scores: npt.ArrayLike, *, clusters: npt.ArrayLike | None = No
     n = int(values.size)
     reason = unusable(values)
     if reason is None and not ((values >= 0) & (values <= 1)).all():
-        raise UsageError(f"scores from {values.min():g} to {values.max():g} are no shares")
+        raise UsageError(f"scores from {values.min():g} to {values.max():g} are not shares")
     codes = cluster_codes(clusters, n) if n else None
     count = None if codes is None else int(codes.max()) + 1
     if reason := reason or too_little(n, count):

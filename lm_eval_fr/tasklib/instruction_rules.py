@@ -30,7 +30,7 @@ _FENCE = re.compile(r"```(?:json|Json|JSON)?")
 _INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes)\b|\bt'(?=[^\W\d_])", re.IGNORECASE)
 _ACCENTED = re.compile("[à-åç-ïñ-öù-ýÿ]", re.IGNORECASE)
 _FIRST_WORD_END = re.compile(r"""[.,?!'"]""")
-# The marks at which the publisher's tokeniser (the Penn Treebank's) cuts a word; an apostrophe or a hyphen is none.
+# The marks at which the publisher's tokeniser (the Penn Treebank's) cuts a word; not an apostrophe or a hyphen.
 _BETWEEN_TOKENS = re.compile(r"""\s+|[:,](?!\d)|\.{2,}|--|[;@#$%&?!*()\[\]{}<>«»“”„"]""")
 _MARKERS = {"P.P.S": re.compile(r"p\.\s?p\.\s?s"), "P.S.": re.compile(r"p\.\s?s\.")}
 # What Punkt takes for the end of a sentence inside a run without white space: before one of the signs it calls no word.

@@ -199,7 +199,7 @@ def parse_json_array(text: str) -> list[str] | None:
 
     Python's quotes (['a', "l'autre"]) are read too: what was found is scored, and `is_json_array` says if the form was
     kept. The first array with a string wins, then one of numbers ("[1]" may be a footnote), then an empty one ("[ ]"
-    may be a box to tick). An array that never closes is none: the answer was cut.
+    may be a box to tick). An array that never closes does not count: the answer was cut.
     """
     best: list[str] | None = None
     for opening in [match.start() for match in re.finditer(r"\[", text)][:_MOST_ARRAYS_TRIED]:
@@ -228,7 +228,7 @@ def _python_list_at(text: str, opening: int) -> object:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in an answer is no concern of the user's
+            warnings.simplefilter("ignore")  # "\d" in an answer does not concern the user
             return ast.literal_eval(text[opening : closing + 1])
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None

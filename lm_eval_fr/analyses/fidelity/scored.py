@@ -46,7 +46,7 @@ class Scored:
 
     @property
     def not_a_number(self) -> Mask:
-        """(n,), the tokens at which some log-probability is none: NaN, infinite, above 0."""
+        """(n,), the tokens at which some log-probability is not one: NaN, infinite, above 0."""
         listed = (self.keys != MISSING) & _no_logprob(self.logprobs)
         found: Mask = listed.any(axis=1) | _no_logprob(self.own)
         return found

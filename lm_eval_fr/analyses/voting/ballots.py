@@ -31,7 +31,7 @@ Ballots = Sequence[Ballot] | Sequence[ItemBallot]
 
 @dataclass(frozen=True)
 class PairedBallots:
-    """One task: both arms' ballots, aligned. identical: whether every document's responses are one and the same."""
+    """One task: both arms' ballots, aligned. identical: whether every document's responses are identical."""
 
     task: str
     reference_task: str

@@ -22,7 +22,7 @@ def win_probabilities(counts: tuple[int, ...], silent: int) -> np.ndarray:
     """P[k - 1, c]: the probability that answer c wins among k of the responses, k = 1 to all of them.
 
     counts: votes of each answer. silent: responses without a vote. Answers that tie share the chance; where all k are
-    silent nobody wins, so that a row may sum to less than 1.
+    silent no answer wins, so that a row may sum to less than 1.
     """
     n = sum(counts) + silent
     found = np.zeros((n, len(counts)))

@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 class BatchHttp:
-    """The profile's server. A server that is away is Unfinished (run again); what every call would meet is raised as
+    """The profile's server. A server that is away is Unfinished (rerun); what every call would meet is raised as
     `blocked` has it."""
 
     def __init__(self, profile: Profile) -> None:

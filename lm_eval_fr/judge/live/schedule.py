@@ -167,7 +167,7 @@ class Schedule:
         while True:
             if self._report is not None:
                 self._show()
-            # Where all hang nobody waits for a place, and none would be given away.
+            # Where all calls hang, no one waits for a place, so no place would be given away.
             stuck = time.monotonic() - self._moved_at > self.asker.throttle.patience
             wanted = self.concurrency + self.asker.throttle.aside + stuck
             if 0 < len(workers) < wanted and not self._nothing_left and self.asker.halt is None:

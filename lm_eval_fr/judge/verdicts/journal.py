@@ -4,7 +4,7 @@
     journal.sqlite.lock   held by the one process that may write; the system frees it however that process ends
     journal.sqlite.count  how many replies were stored, by which a journal without its log is noticed
 
-A reply is filed under the hash of what was sent, so a changed rubric, model, parameter or answer asks anew, and a
+A reply is filed under the hash of what was sent, so a changed rubric, model, parameter or answer is asked again, and a
 changed parser reads the old replies again. Which arm wrote which answer is nowhere in it. Failures are filed apart;
 no verdict is ever read from them.
 """
@@ -361,7 +361,7 @@ class Journal:
             self._counter.write(stored_replies(self._writer))
         except sqlite3.Error as error:
             return explain(error, self.path, JournalError)
-        except Exception as error:  # a thread that dies would leave its callers waiting for ever
+        except Exception as error:  # a thread that dies would leave its callers waiting forever
             return JournalError(f"failed: {error!r}", where=self.path)
         for job, row in zip(work, rows, strict=True):
             job.done.set_result(row)

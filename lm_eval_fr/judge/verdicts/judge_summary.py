@@ -57,7 +57,7 @@ class JudgeSummary:
     spent: Usage  # of the run that wrote this
     finished: bool
     left: str | None = None  # what an unfinished run still has to do, and why it stopped
-    remedy: str | None = None  # what to do about it, if more than to run again
+    remedy: str | None = None  # what to do about it, if more than to rerun
     stopped: Stopped | None = None
     controls: JudgeControls = field(default_factory=JudgeControls)  # of one judge; those of a panel are in `panel`
     controls_asked: ControlsAsked | None = None  # None: none were asked, or before there were graded ones
@@ -82,7 +82,7 @@ def write_summary(path: Path, summary: JudgeSummary) -> None:
 def read_summary(path: Path) -> JudgeSummary:
     """judge.json, or the one in the folder that `judge` wrote."""
     file = path / FILE if path.is_dir() else path
-    remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
+    remedy = "`lm-eval-fr judge` writes it, and rewrites it with --reparse"
     summary = read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)
     if summary.panel.judges and summary.schema_version < SCHEMA_VERSION:
         raise InputError("a panel's summary by an earlier version of this program", where=file, remedy=remedy)

@@ -108,7 +108,7 @@ class Harvest:
         for reply in rows.replies:
             read = read_reply(reply.raw, self.lives.parse)
             if read.error is not None and read.usage is None:
-                continue  # as the first release stored an error: nobody bills it
+                continue  # as the first release stored an error: no server bills it
             if first:
                 paid = price_stored(reply, read.usage, most, self._judges, self.profile)
                 self.ledger.reply(paid, reply.source, usable=read.verdict is not None)

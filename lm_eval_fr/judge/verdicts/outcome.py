@@ -230,6 +230,6 @@ def read_verdicts(path: Path) -> list[PairVerdict]:
 
 def iter_verdicts(file: Path, digest: Digest | None = None) -> Iterator[PairVerdict]:
     """digest: is fed the whole file on the way."""
-    remedy = "`lm-eval-fr judge` writes it, and writes it anew with --reparse"
+    remedy = "`lm-eval-fr judge` writes it, and rewrites it with --reparse"
     for number, value in read_jsonl(file, remedy=remedy, digest=digest):
         yield convert(value, PairVerdict, what="a verdict", where=file, line=number, remedy=remedy)

@@ -40,7 +40,7 @@ def read_judged(judge_dir: Path, pairing: Pairing) -> Judged:
 
 def read_whole(summary: JudgeSummary, file: Path) -> list[PairVerdict]:
     """InputError where verdicts.jsonl is not what the judge wrote: edited, doubled, cut short."""
-    remedy = "it was changed after the judging; `lm-eval-fr judge` with --reparse writes it anew, for free"
+    remedy = "it was changed after the judging; `lm-eval-fr judge` with --reparse rewrites it at no cost"
     digest, verdicts = hashlib.sha256(), []
 
     def refuse(what: str, line: int | None = None) -> NoReturn:
