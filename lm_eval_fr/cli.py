@@ -140,8 +140,8 @@ def tasks(path: bool) -> None:
 
 
 @main.command()
-@click.argument("candidate", type=o.EXISTING)
-@click.argument("reference", type=o.EXISTING)
+@click.argument("candidate", type=o.RUNS)
+@click.argument("reference", type=o.RUNS)
 @click.argument("file", type=o.FILE, required=False)
 @o.judge_options
 @o.QUIET
@@ -197,7 +197,7 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
 
 
 @main.command()
-@click.argument("runs", nargs=-1, required=True, type=o.EXISTING, metavar="STUDY | CANDIDATE... REFERENCE")
+@click.argument("runs", nargs=-1, required=True, type=o.RUNS, metavar="STUDY | CANDIDATE... REFERENCE")
 @o.compare_options
 @o.price_options
 @o.pair_options
@@ -254,7 +254,7 @@ def unregister() -> None:
 
 
 @main.command()
-@click.argument("runs", nargs=-1, required=True, type=o.EXISTING, metavar="STUDY | RUN [RUN]")
+@click.argument("runs", nargs=-1, required=True, type=o.RUNS, metavar="STUDY | RUN [RUN]")
 @click.option("--task", type=o.TASK, help="The task, where a run has several.")
 @click.option("--doc", help="doc_id, or the start of a doc_hash [the first].")
 @click.option("--filter", help="One of the task's filters, where it has several [the first].")
@@ -322,8 +322,8 @@ def card(comparison: Path) -> None:
 
 
 @main.command()
-@click.argument("candidate", type=o.EXISTING)
-@click.argument("reference", type=o.EXISTING)
+@click.argument("candidate", type=o.RUNS)
+@click.argument("reference", type=o.RUNS)
 @click.option("--out", type=o.FOLDER, required=True, help="The folder to write.")
 @click.option(
     "--judge", "judged", type=o.EXISTING, metavar="DIR", help="Folder that `judge` wrote: export its verdicts too."
@@ -345,7 +345,7 @@ def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **g
 
 
 @main.command()
-@click.argument("runs", nargs=-1, required=True, type=o.EXISTING, metavar="[CANDIDATE]... REFERENCE")
+@click.argument("runs", nargs=-1, required=True, type=o.RUNS, metavar="[CANDIDATE]... REFERENCE")
 @o.SUCCESS
 @o.price_options
 @o.format_options
@@ -363,8 +363,8 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
 
 
 @main.command()
-@click.argument("candidate", type=o.EXISTING)
-@click.argument("reference", type=o.EXISTING)
+@click.argument("candidate", type=o.RUNS)
+@click.argument("reference", type=o.RUNS)
 @o.COST_RATIO
 @click.option("--margin", type=Percent(), help="Largest acceptable loss, e.g. 2%.")
 @click.option("--seed", type=int, help="Seed of the subsets, where they are drawn [1234].")

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lm_eval_fr.console import Assignment, Existing, Known, NamedWord, Percent, claim_names, judge_names, known_tasks
+from lm_eval_fr.console import (
+    Assignment,
+    Existing,
+    Known,
+    NamedWord,
+    Percent,
+    Runs,
+    claim_names,
+    judge_names,
+    known_tasks,
+)
 
 if TYPE_CHECKING:
     from lm_eval_fr.analyses.value.value_command import PriceFlags
@@ -20,6 +30,7 @@ FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 
 
 EXISTING = Existing()
+RUNS = Runs()
 TASK = Known("task", known_tasks)
 PROFILE = Known("profile", lambda: judge_names("profiles"))
 RUBRIC = Known("rubric", lambda: judge_names("rubrics"))
@@ -107,7 +118,7 @@ judge_options = apply(
         help="Ask a sample of questions this many times, to measure the judge's noise [1].",
     ),
     click.option("--repeat-sample", type=int, default=50, show_default=True, help="Pairs in that sample."),
-    click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="Judge the reference against this rerun too."),
+    click.option("--reference-rerun", type=RUNS, metavar="DIR", help="Judge the reference against this rerun too."),
     click.option("--labels", type=EXISTING, metavar="FILE", help="Human labels to compare with (JSONL)."),
     click.option("--controls", type=click.IntRange(0), metavar="N", help="Graded control pairs; 0: no controls [40]."),
     click.option("--no-canaries", is_flag=True, help="The same as --controls 0."),
@@ -197,8 +208,8 @@ compare_options = apply(
         type=Assignment("gold"),
         help="Largest acceptable loss: 2%, piaf_fr=0.03, judge=10%. Without a margin, no verdict is given.",
     ),
-    click.option("--candidate-rerun", type=EXISTING, metavar="DIR", help="A second run of the candidate: noise floor."),
-    click.option("--reference-rerun", type=EXISTING, metavar="DIR", help="A second run of the reference: noise floor."),
+    click.option("--candidate-rerun", type=RUNS, metavar="DIR", help="A second run of the candidate: noise floor."),
+    click.option("--reference-rerun", type=RUNS, metavar="DIR", help="A second run of the reference: noise floor."),
     click.option(
         "--parallel",
         multiple=True,

@@ -213,6 +213,15 @@ class Existing(ParamType):
         return _files(incomplete)
 
 
+class Runs(Existing):
+    """A run's folder, or a quoted pattern for the folders of its shards."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from lm_eval_fr.io.files import matching
+
+        return Path(value) if matching(Path(value)) else super().convert(value, param, ctx)
+
+
 class Percent(ParamType):
     """A fraction: 0.02 or 2%."""
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from lm_eval_fr.arms.arm_key import NAMING_ARGUMENTS, arm_key
 from lm_eval_fr.arms.manifest import read_manifest
+from lm_eval_fr.arms.shard import Shard, parse_shard
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.io.http import complete_address
 from lm_eval_fr.io.reading import read_json, read_yaml
@@ -70,6 +71,7 @@ class ArmCall:
     data_dir: Path | None
     manifest: Path | None
     notes: tuple[str, ...]
+    shard: Shard | None = None
 
     @property
     def key(self) -> str:
@@ -109,6 +111,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="<file>",
         help="What is known of the server (scripts/serve.py writes it); kept beside the results",
     )
+    ours.add_argument(
+        "--shard",
+        default=None,
+        metavar="<K/N>",
+        help="Only every Nth document, beginning with the Kth: one of N machines; `compare` puts their runs together",
+    )
     return parser
 
 
@@ -133,6 +141,8 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     model, notes = _model(flags)
     tasks = _tasks(flags)
     _check_numbers(flags)
+    shard = None if flags.shard is None else parse_shard(str(flags.shard), flags.limit)
+    flags.limit = None if shard else flags.limit
     data_dir, manifest = _existing(flags.data_dir, "--data-dir", folder=True), _existing(flags.manifest, "--manifest")
     if manifest is not None:
         read_manifest(
@@ -142,13 +152,13 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
         flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
     if "tokenizer" in flags.model_args:  # the arm's own: documents are measured with the one of the metadata, for both
         flags.metadata = {"tokenizer": None, **flags.metadata}
-    for ours in ("data_dir", "manifest", "config"):
+    for ours in ("data_dir", "manifest", "shard", "config"):
         delattr(flags, ours)
     flags.model, flags.tasks, flags.log_samples = model, list(tasks), True
     call = ArmCall(flags, model, flags.model_args, tasks, Path(), data_dir, manifest, tuple(notes))
     output, note = _output(flags, call)
     flags.output_path = str(output)
-    return ArmCall(flags, model, flags.model_args, tasks, output, data_dir, manifest, (*notes, *note))
+    return ArmCall(flags, model, flags.model_args, tasks, output, data_dir, manifest, (*notes, *note), shard)
 
 
 def model_names() -> tuple[str, ...]:

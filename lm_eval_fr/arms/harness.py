@@ -28,6 +28,7 @@ from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, check_shots, locate_tasks
 from lm_eval_fr.arms.score_table import score_table
 from lm_eval_fr.arms.server_manifest import ServedModel, hold_to_earlier, served_here
+from lm_eval_fr.arms.shard import share_out
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor
@@ -187,6 +188,9 @@ def _harness(
         stack.enter_context(_replaced(lm_eval.api.model, "CachingLM", open_cache))
         stack.enter_context(_replaced(lm_eval.evaluator, "get_git_commit_hash", _git_commit))
         stack.enter_context(_replaced(lm_eval.utils, "make_table", score_table))
+        if call.shard:
+            sharded = share_out(lm_eval.evaluator.evaluate, call.shard)
+            stack.enter_context(_replaced(lm_eval.evaluator, "evaluate", sharded))
         if not flags.num_fewshot:
             stack.enter_context(_replaced(ConfigurableTask, "fewshot_docs", _fewshot_docs(ConfigurableTask)))
         if call.model in TORCHLESS:  # or torch is imported to seed what is not used

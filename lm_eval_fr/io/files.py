@@ -13,6 +13,15 @@ from typing import BinaryIO
 from lm_eval_fr.errors import UsageError
 
 
+def matching(path: Path) -> list[Path]:
+    """What `path` names: itself where there is such a file or folder, else what it matches as a pattern."""
+    if path.exists():
+        return [path]
+    if not any(sign in str(path) for sign in "*?["):
+        return []
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+
+
 def write_atomic(path: Path, content: str | bytes, *, durable: bool = False, remedy: str = "") -> None:
     """Replaces `path` by `content` (text as UTF-8). Raises UsageError where it cannot be written."""
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.files import matching
 from lm_eval_fr.logs.read_task import read_task
 from lm_eval_fr.logs.results import Results, arguments_of, groups_of, results_in, settings_of
 from lm_eval_fr.logs.task_log import GroupLog, TaskLog
@@ -38,11 +39,12 @@ class Run:
 def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] | None = None) -> Run:
     """The run in `path`: an --output_path, the folder of one model inside it, or one results file.
 
-    Several paths are shards of one run that were made on several machines. `tasks` are the ones that matter: what is
+    Several paths, or those that a pattern such as `runs/shard-*` names, are shards of one run that were made on
+    several machines. `tasks` are the ones that matter: what is
     wrong with others is not looked at. InputError says what is wrong with the path or these.
     """
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(one) for one in path]
-    found = [results for one in paths for results in results_in(one)]
+    found = [results for given in paths for one in (matching(given) or [given]) for results in results_in(one)]
     found.sort(key=lambda results: (results.iso, results.path), reverse=True)
     models = {results.model for results in found}
     if len(models) > 1:

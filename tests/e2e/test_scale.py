@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lm_eval_fr.arms.harness import run_arm
-from lm_eval_fr.errors import InputError, MismatchError
+from lm_eval_fr.cli import main
+from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 
@@ -65,6 +67,57 @@ def test_shards_put_together_are_the_run(machine: Shard, whole: Path, tmp_path: 
     assert task.candidate["f1"].tolist() == task.reference["f1"].tolist()
     assert len({pair.doc_hash for pair in task.pairs()}) == 24
     assert all(pair.candidate.answer == pair.reference.answer for pair in task.pairs())
+
+
+@pytest.fixture(scope="module")
+def eighths(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs of eight machines, `shard-1` to `shard-8`."""
+    folder = tmp_path_factory.mktemp("eight")
+    for number in range(1, 9):
+        _run(documents, folder / f"shard-{number}", "--limit", "24", "--shard", f"{number}/8")
+    return folder
+
+
+def test_eight_shards_compare_exactly_as_the_whole(
+    eighths: Path, whole: Path, documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    argv = ("--model", "fr-baseline", "--tasks", "piaf_fr", "--data-dir", str(documents), "--output_path", str(other))
+    run_arm([*argv, "--limit", "24"])
+    counts = [find_run(eighths / f"shard-{number}").tasks["piaf_fr"].n_logged for number in range(1, 9)]
+    assert counts == [3] * 8
+    ids = [
+        pair.doc_id
+        for pair in pair_runs(find_run(eighths / "shard-3"), find_run(whole), allow=["documents"]).tasks[0].pairs()
+    ]
+    assert ids == [2, 10, 18]
+    monkeypatch.chdir(eighths)
+    shown = []
+    for candidate in ("shard-*", str(eighths / "shard-?"), str(whole)):
+        done = CliRunner().invoke(main, ["compare", candidate, str(other), "--margin", "2%", "--json", "-"])
+        assert done.exit_code == 0, done.stderr
+        shown.append(json.loads(done.stdout))
+    tasks = [content["tasks"] for content in shown]
+    assert tasks[0] == tasks[1] == tasks[2] and tasks[0][0]["n"] == 24
+    assert shown[0]["overall"] == shown[2]["overall"]
+    assert find_run([eighths / f"shard-{number}" for number in range(1, 9)]).tasks["piaf_fr"].n_logged == 24
+
+
+@pytest.mark.parametrize("given", ["0/8", "9/8", "3", "1/0", "-1/8", "1/99999999", "a/b", ""])
+def test_what_is_no_shard(documents: Path, tmp_path: Path, given: str) -> None:
+    with pytest.raises(UsageError, match="not one of N shards"):
+        _run(documents, tmp_path, f"--shard={given}")
+
+
+def test_a_shard_without_documents_is_refused(documents: Path, tmp_path: Path) -> None:
+    """lm-eval would take an empty list for all of them."""
+    with pytest.raises(UsageError, match="piaf_fr has 2 documents only"):
+        _run(documents, tmp_path, "--limit", "2", "--shard", "3/3")
+
+
+def test_a_pattern_that_matches_nothing(whole: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["compare", str(tmp_path / "shard-*"), str(whole)])
+    assert done.exit_code == 2 and "no such file or folder" in done.stderr
 
 
 def test_a_document_that_two_machines_answered_is_refused(machine: Shard, tmp_path: Path) -> None:
