@@ -2,7 +2,8 @@
 
 Known shapes: OpenAI and what follows it ({"error": {...}}), vLLM of old and Mistral (the fields at the top, `detail`
 lists of FastAPI), OpenRouter (an error inside HTTP 200 or inside a choice, `metadata.raw`), Azure (`innererror`),
-llama.cpp, Ollama and TGI ({"error": "text"}), Google (a list around it), Anthropic, and pages of HTML or plain text.
+llama.cpp, Ollama and TGI ({"error": "text"}), Google (a list around it), Anthropic, gateways with names of their own
+(`errors`, `detail`, `msg`), and pages of HTML or plain text.
 """
 
 from __future__ import annotations
@@ -140,6 +141,10 @@ _PARAMETER = re.compile(
     r"additional propert",
     re.I,
 )
+_WORD_FIELDS = frozenset(("message", "detail", "msg", "error_msg", "errors"))
+_BESIDE_WORDS = """code status status_code statusCode error_code type title success result messages request_id
+requestId instance path timestamp param"""
+_ERROR_FIELDS = _WORD_FIELDS | frozenset(_BESIDE_WORDS.split())
 _OPENAI_PARAM = re.compile(r"[A-Za-z_][\w.\[\]-]{0,59}$")
 
 
@@ -185,7 +190,9 @@ def _parsed(body: bytes) -> Any:
 def _has_error(content: Mapping[str, Any]) -> bool:
     if content.get("error") or content.get("object") == "error" or content.get("type") == "error":
         return True
-    return bool(_choice_error(content))
+    # Gateways have names of their own for it; what holds nothing but such names holds no answer.
+    alone = content.keys() <= _ERROR_FIELDS and any(content.get(name) for name in _WORD_FIELDS)
+    return alone or bool(_choice_error(content))
 
 
 def _choice_error(content: Mapping[str, Any]) -> Any:
@@ -199,7 +206,9 @@ def _details(content: Any, body: bytes) -> _Details:
         content = content[0]
     if not isinstance(content, dict):
         return _Details(str(content) if isinstance(content, (str, int)) else _page(body))
-    error = content.get("error") or _choice_error(content) or content
+    several = content.get("errors")
+    listed = several[0] if isinstance(several, list) and several else None
+    error = content.get("error") or _choice_error(content) or listed or content
     if not isinstance(error, dict):
         return _Details(str(error), _word(content.get("error_type") or content.get("code")))
     message, parameter = _message(error, content)
@@ -210,13 +219,14 @@ def _details(content: Any, body: bytes) -> _Details:
     named = error.get("param")
     if isinstance(named, str) and _OPENAI_PARAM.match(named) and named not in ("prompt", "messages", "model", "input"):
         parameter = parameter or named
-    numbers = (error.get("code"), error.get("status"), error.get("status_code"), content.get("status_code"))
+    numbers = [error.get(name) for name in ("code", "status", "status_code", "statusCode", "error_code")]
+    numbers.append(content.get("status_code"))
     return _Details(message, code, parameter, next(filter(None, map(_status, numbers)), 0))
 
 
 def _message(error: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str, str]:
     """The words, and the field that a list of FastAPI's details names."""
-    names = ("message", "detail", "msg", "error")
+    names = ("message", "detail", "msg", "error_msg", "error")
     value = next((error[name] for name in names if error.get(name)), content.get("message"))
     if isinstance(value, dict):
         value = value.get("detail") or value.get("message") or value

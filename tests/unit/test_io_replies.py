@@ -17,6 +17,10 @@ AZURE_FILTER = "The response was filtered due to the prompt triggering Azure Ope
 GOOGLE_RATE = "You exceeded your current quota, please check your plan and billing details. Please retry in 23.4s."
 
 
+BATCH = {"id": "batch_1", "object": "batch", "status": "failed", "errors": {"data": [{"message": "too large"}]}}
+JOB = {"id": "1", "object": "batch", "status": "FAILED", "errors": [{"message": "no such model", "count": 1}]}
+
+
 def openai(message: str, code: str | None = None, param: str | None = None, **more: Any) -> dict[str, Any]:
     return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code, **more}}
 
@@ -50,6 +54,12 @@ def openai(message: str, code: str | None = None, param: str | None = None, **mo
         (200, {"error": {"code": 401, "message": "No auth credentials found"}}, "key"),
         (200, {"error": {"code": "content_filter", "message": "blocked"}}, "moderated"),
         (200, {"choices": [{"error": {"code": 429, "message": "slow down"}, "message": {"content": ""}}]}, "rate"),
+        (200, {"detail": "Not authenticated"}, "server"),
+        (200, {"errors": [{"code": 503, "message": "no healthy upstream"}], "success": False}, "server"),
+        (200, {"success": False, "errors": [{"code": 10000, "message": "Invalid API key"}], "result": None}, "key"),
+        (200, {"code": "Throttling", "message": "Requests throttling triggered", "request_id": "1"}, "rate"),
+        (200, {"statusCode": 402, "message": "Payment required"}, "quota"),
+        (200, {"error_code": 17, "error_msg": "Rate limit of the day reached"}, "rate"),
         (200, {"error": "model 'x' not found, try pulling it first"}, "model"),
         (400, {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "code": "1500"}, "model"),
         (404, {"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError"}, "model"),
@@ -98,7 +108,15 @@ def test_the_servers_words_are_kept_in_one_printable_line_without_keys() -> None
 
 
 def test_an_answer_is_no_problem() -> None:
-    for body in ({"choices": [{"message": {"content": "oui"}}], "error": None}, {"data": []}, [1, 2], "text"):
+    for body in (
+        {"choices": [{"message": {"content": "oui"}}], "error": None},
+        {"data": []},
+        [1, 2],
+        "text",
+        BATCH,
+        JOB,
+        {},
+    ):
         assert find_problem(200, {}, json.dumps(body).encode()) is None
     assert find_problem(200, {}, b"<html>") is None  # what an answer should look like is for its reader to say
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,7 +213,7 @@ def test_no_text_has_twelve_bytes_a_token(tokens: int, misses: bool) -> None:
 
 
 def test_calls_that_hang_do_not_hold_the_others(fake_server: Callable[..., FakeOpenAI], tmp_path: Path) -> None:
-    """One call in twenty hangs; together they may cost two time-outs, not one each."""
+    """One call in twenty hangs: its place is given to another, so that more are in flight than there are places."""
     timeout, n = 4.0, 120
     pairing = pair(*write_runs(tmp_path / "runs", [answer(2)] * n, [answer(1)] * n))
     seen: set[int] = set()
@@ -228,11 +227,10 @@ def test_calls_that_hang_do_not_hold_the_others(fake_server: Callable[..., FakeO
 
     server = fake_server(respond)
     profile = write_profile(tmp_path, server.url, timeout=timeout, concurrency=4)
-    started = time.monotonic()
     summary, verdicts = judge(pairing, tmp_path / "out", profile, retry=FAST)
     assert outcomes(verdicts) == ["win"] * n
     assert summary.spent.failures == len(seen) == n // 10
-    assert time.monotonic() - started < timeout * len(seen) / 4  # what four places would wait for
+    assert server.most_in_flight > 4
 
 
 @pytest.fixture

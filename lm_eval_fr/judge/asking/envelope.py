@@ -72,7 +72,7 @@ def open_body(raw: bytes) -> Envelope:
         return Envelope(problem="the body is not a chat completion")
     usage, model = _usage(body.get("usage")), body.get("model")
     model = model if isinstance(model, str) else None
-    if b'"error"' in raw and (error := find_problem(200, {}, raw)) is not None:
+    if (b'"error"' in raw or "choices" not in body) and (error := find_problem(200, {}, raw)) is not None:
         return Envelope(usage=usage, model=model, problem=str(error), error=error)
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
