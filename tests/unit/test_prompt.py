@@ -160,7 +160,7 @@ def test_examples_are_shown_only_where_they_make_the_instructions_a_prefix_that_
     assert not examples_pay(cached, FRENCH), "a short rubric stays below what is cached, with examples or without"
     long = Rubric("long", "Juge ainsi. " * 300, "0")
     assert not examples_pay(cached, long), "a long one is cached without"
-    messages = renderer(cached)(rubric, None, TASK, "x", "y", "candidate_first", FENCES)
+    messages = renderer(cached, rubric)(None, TASK, "x", "y", "candidate_first", FENCES)
     assert messages[0]["content"] == instructions(rubric, examples=True)
     assert WORDS["fr"].examples in messages[0]["content"]
     # Measured with o200k_base: 4.06 bytes of our French instructions a token. A provider caches from 1,024 tokens on.
@@ -216,7 +216,7 @@ def test_a_profile_says_what_is_sent() -> None:
     profile = Profile(
         "p", "m-1", parameters={"temperature": 0, "max_tokens": 9}, cache_breakpoint=True, context=100_000
     )
-    messages = renderer(profile)(FRENCH, None, TASK, "x", "y", "candidate_first", FENCES)
+    messages = renderer(profile, FRENCH)(None, TASK, "x", "y", "candidate_first", FENCES)
     body = request_body(profile, messages)
     assert isinstance(messages[1]["content"], list)
     assert body["temperature"] == 0 and body["model"] == "m-1" and body["messages"] == messages

@@ -65,23 +65,11 @@ def load_profile(name_or_path: str | Path) -> Profile:
     path = _find("profiles", name_or_path, "--profile")
     read = _read(path, _ProfileFile)
     _check(read, path)
-    return Profile(
-        name=path.stem,
-        model=read.model,
-        base_url=read.base_url,
-        key_env=read.key_env,
-        dialect=read.dialect,
-        parameters=json.loads(json.dumps(read.parameters)),  # keys as text: YAML has numbers there
-        response_format=read.response_format,
-        prices=Prices(**msgspec.structs.asdict(read.prices)),
-        shutdown=read.shutdown,
-        successor=read.successor,
-        cache_key=read.cache_key,
-        cache_breakpoint=read.cache_breakpoint,
-        context=read.context,
-        concurrency=read.concurrency,
-        timeout=read.timeout,
-    )
+    changed = {
+        "parameters": json.loads(json.dumps(read.parameters)),  # keys as text: YAML has numbers there
+        "prices": Prices(**msgspec.structs.asdict(read.prices)),
+    }
+    return Profile(path.stem, **{**msgspec.structs.asdict(read), **changed})
 
 
 def load_rubric(name_or_path: str | Path) -> Rubric:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lm_eval_fr.judge.asking.judge_instructions import WORDS, Words, instructions
@@ -87,34 +88,16 @@ def render(
     return [{"role": "system", "content": system}, {"role": "user", "content": parts}]
 
 
-def renderer(profile: Profile) -> Render:
-    """`render` with what the profile says of the model's context and of its cache."""
-    reply_tokens = profile.max_output_tokens or 0
-
-    def bound(
-        rubric: Rubric,
-        task_system: str | None,
-        task_text: str,
-        candidate_answer: str,
-        reference_answer: str,
-        order: Order,
-        fences: Fences,
-    ) -> list[Message]:
-        return render(
-            rubric,
-            task_system,
-            task_text,
-            candidate_answer,
-            reference_answer,
-            order,
-            fences,
-            examples=examples_pay(profile, rubric),
-            breakpoint=profile.cache_breakpoint,
-            context=profile.context,
-            reply_tokens=reply_tokens,
-        )
-
-    return bound
+def renderer(profile: Profile, rubric: Rubric) -> Render:
+    """`render` by this rubric, with what the profile says of the model's context and of its cache."""
+    return partial(
+        render,
+        rubric,
+        examples=examples_pay(profile, rubric),
+        breakpoint=profile.cache_breakpoint,
+        context=profile.context,
+        reply_tokens=profile.max_output_tokens or 0,
+    )
 
 
 def examples_pay(profile: Profile, rubric: Rubric) -> bool:

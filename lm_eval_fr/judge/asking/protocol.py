@@ -96,7 +96,6 @@ class Render(Protocol):
 
     def __call__(
         self,
-        rubric: Rubric,
         task_system: str | None,
         task_text: str,
         candidate_answer: str,

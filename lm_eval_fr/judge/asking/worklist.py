@@ -183,15 +183,14 @@ class Questioner:
 
     def __init__(self, profile: Profile, rubric: Rubric, salt: bytes) -> None:
         self.profile = profile
-        self.rubric = rubric
         self._salt = salt
-        self._render = renderer(profile)
+        self._render = renderer(profile, rubric)
 
     def question(self, item: Item, order: Order) -> Question:
         answers = (item.candidate, item.reference)
         shown = answers if order == "candidate_first" else answers[::-1]
         fences = make_fences(self._salt, item.task_system, item.task_text, *shown)
-        messages = self._render(self.rubric, item.task_system, item.task_text, *answers, order, fences)
+        messages = self._render(item.task_system, item.task_text, *answers, order, fences)
         body = request_body(self.profile, messages)
         key = call_key(self.profile.dialect, body)
         if self.profile.cache_key:
