@@ -115,7 +115,7 @@ def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool
 )
 @click.argument("arguments", nargs=-1, type=RunWords())
 def run(arguments: tuple[str, ...]) -> None:
-    """Run one arm: the flags of `lm_eval run`, and --data-dir."""
+    """Run one arm: the flags of `lm_eval run`, --data-dir and --repeats."""
     from lm_eval_fr.arms.harness import main as run_arm
 
     run_arm(list(arguments))

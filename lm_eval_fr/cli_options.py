@@ -70,6 +70,16 @@ def apply(*options: Callable[[Command], Command]) -> Callable[[Command], Command
     return decorate
 
 
+def reruns_of(arm: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--{arm}-rerun",
+        multiple=True,
+        type=EXISTING,
+        metavar="DIR",
+        help=f"A further run of the {arm}; repeat for several: averaged, and the noise floor.",
+    )
+
+
 # What every command on two runs takes.
 pair_options = apply(
     ONLY_TASKS,
@@ -161,7 +171,7 @@ power_options = apply(
         "--repeats", type=click.IntRange(1), default=1, help="Tabulate up to this many answers per document [1]."
     ),
     click.option(
-        "--unstable", type=Percent(), default=0.5, help="Part of the variance that repeats average out [0.5]."
+        "--unstable", type=Percent(), help="Part of the variance that repeats average out [the pilot's, or 0.5]."
     ),
     click.option("--guarantee", type=click.Choice(["default", "worst-case"]), default="default", help="As in a plan."),
 )
@@ -208,8 +218,8 @@ compare_options = apply(
         type=Assignment("gold"),
         help="Largest acceptable loss: 2%, piaf_fr=0.03, judge=10%. Without a margin, no verdict is given.",
     ),
-    click.option("--candidate-rerun", type=RUNS, metavar="DIR", help="A second run of the candidate: noise floor."),
-    click.option("--reference-rerun", type=RUNS, metavar="DIR", help="A second run of the reference: noise floor."),
+    reruns_of("candidate"),
+    reruns_of("reference"),
     click.option(
         "--parallel",
         multiple=True,

@@ -70,10 +70,12 @@ def run_study(
     with StudyFolder(study.out, plan, text, data_files(plan, folder)) as kept:
         for number, (name, arm) in enumerate(study.arms, 1):
             study.run_arm_once(kept, number, name, arm)
-        pairing = study.pair("candidate", "reference")
+        from lm_eval_fr.compare.compare_paths import compare_study
+        from lm_eval_fr.compare.study_options import pair_study
+
+        pairing = pair_study(plan, study.out)
         summary = study.judge(pairing)
         study.step(study.steps, "comparing")
-        from lm_eval_fr.compare.compare_paths import compare_study
 
         report = compare_study(study.out, pairing, command=command)
         study.write(report)
@@ -134,7 +136,7 @@ class _Study:
         shown = json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ""
         self.step(number, f"{name}: {arm.model} {shown}".rstrip())
         child = Child(self.command, name, self.quiet, self.full)
-        code = child.run([*arm_flags(self.plan, arm), "--output_path", str(target)], self.folder)
+        code = child.run([*arm_flags(self.plan, name, arm), "--output_path", str(target)], self.folder)
         if code in (130, -signal.SIGINT):
             raise KeyboardInterrupt
         if code < 0 or code > 128:
@@ -148,14 +150,6 @@ class _Study:
             raise error
         kept.arm_is_done(name, arm)
 
-    def pair(self, one: str, other: str) -> Pairing:
-        from lm_eval_fr.pairing import pair_paths
-
-        plan = self.plan
-        return pair_paths(
-            self.out / one, self.out / other, allow=plan.allow, metrics=plan.metrics, filters=plan.filters
-        )
-
     def judge(self, pairing: Pairing) -> JudgeSummary | None:
         """None where nothing is judged: no judge in the plan, or no open-ended task."""
         plan = self.plan
@@ -164,9 +158,14 @@ class _Study:
         from lm_eval_fr.judge.live.progress import Reporter
         from lm_eval_fr.judge.options import JudgeOptions
         from lm_eval_fr.judge.session import judge_runs
+        from lm_eval_fr.pairing import pair_paths
 
         options = JudgeOptions.from_plan(plan, plan.judge, self.folder, self.command)
-        rerun = self.pair("reference-rerun", "reference") if plan.reference.rerun else None
+        rerun = None
+        if plan.reference.rerun:
+            rerun = pair_paths(
+                self.out / "reference-rerun", self.out / "reference", allow=plan.allow, filters=plan.filters
+            )
         self.step(self.steps - 1, f"judge: {', '.join(plan.judge.profiles)}")
         reporter = None if self.quiet else Reporter(sys.stderr)
         try:

@@ -43,7 +43,7 @@ class Question:
     power: float = 0.8
     claims: int = 1
     repeats: int = 1
-    unstable: float = UNSTABLE
+    unstable: float | None = None
     guarantee: Guarantee = "default"
 
 
@@ -79,7 +79,16 @@ def spreads_of(question: Question) -> list[Spread]:
     ]
 
 
-def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list[tuple[str, Spread]]:
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a pilot shows of a task: the spread of single answers, and `unstable`, None where each arm answered once."""
+
+    name: str
+    spread: Spread
+    unstable: float | None = None
+
+
+def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list[Seen]:
     """The spreads that a pilot shows: one per task of the two runs, and one of the judge's verdicts."""
     import numpy as np
 
@@ -89,24 +98,24 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
     from lm_eval_fr.stats import judge_pilot_spread
 
     pairing = pair_runs(find_run(candidate), find_run(reference))
-    found = [(task.task, _pilot(task)) for task in pairing.tasks if task.scored]
+    found = [_pilot(task) for task in pairing.tasks if task.scored]
     if judged is not None:
         decided = [(score, v.cluster) for v in read_verdicts(judged) if (score := v.score) is not None]
         if not decided:
             raise InputError("no decided verdict", where=judged, remedy="judge the pilot first")
         scores, names = zip(*decided, strict=True)
         clusters = None if None in names else np.array(names)
-        found.append(("judge", judge_pilot_spread(np.array(scores, dtype=float), clusters=clusters)))
+        found.append(Seen("judge", judge_pilot_spread(np.array(scores, dtype=float), clusters=clusters)))
     if not found:
         raise InputError("the pilot has no scored task", where=candidate, remedy="--judge DIR adds its verdicts")
     return found
 
 
-def answer(question: Question, spreads: Sequence[tuple[str, Spread]] = ()) -> str:
-    """The tables as text. spreads: of a pilot, with their names; empty: what the question names, or the usual ones."""
-    rows = [(f"{name}: {s.label}" if name else f"{_WORDS[s.kind]}, {s.label}", s) for name, s in spreads] or [
-        (f"{_WORDS[s.kind]}, {s.label}", s) for s in spreads_of(question)
-    ]
+def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
+    """The tables as text. pilot: what one shows; empty: what the question names, or the usual spreads."""
+    seen = pilot or [Seen(_WORDS[spread.kind], spread) for spread in spreads_of(question)]
+    apart = ": " if pilot else ", "
+    rows = [(f"{one.name}{apart}{one.spread.label}", one.spread) for one in seen]
     nothing = not (question.margins or question.documents)
     blocks = [_heading(question)]
     if margins := question.margins or ((0.01, 0.02, 0.05, 0.10) if nothing else ()):
@@ -120,7 +129,7 @@ def answer(question: Question, spreads: Sequence[tuple[str, Spread]] = ()) -> st
             _table("margin (points) that N documents establish, N =", header, [row[0] for row in rows], cells)
         )
     if question.repeats > 1:
-        blocks += [_repeats(question, margin, rows) for margin in question.margins or (0.02,)]
+        blocks += [_repeats(question, margin, seen, [row[0] for row in rows]) for margin in question.margins or (0.02,)]
     blocks.append(
         "In brackets: for the verdict's own interval, which also allows for losses too rare to have been seen.\n"
         "Judge margins are points of net win rate; one document is one pair, judged in both orders."
@@ -156,32 +165,39 @@ def _plan_with(question: Question, documents: int, spread: Spread) -> Plan:
     )
 
 
-def _repeats(question: Question, margin: float, rows: Sequence[tuple[str, Spread]]) -> str:
+def _repeats(question: Question, margin: float, seen: Sequence[Seen], names: Sequence[str]) -> str:
     """Documents against answers: what several answers per document save, and what they cost."""
     from lm_eval_fr.stats import repeated
 
     counts = sorted({question.repeats, *(k for k in (1, 2, 4, 8, 16) if k < question.repeats)})
-    cells = []
-    for _, spread in rows:
-        needed = [_plan_for(question, margin, repeated(spread, k, question.unstable)).documents_guarded for k in counts]
+    cells, labels = [], []
+    for one, name in zip(seen, names, strict=True):
+        unstable = next(share for share in (question.unstable, one.unstable, UNSTABLE) if share is not None)
+        labels.append(f"{name}, {100 * unstable:.3g} %")
+        needed = [_plan_for(question, margin, repeated(one.spread, k, unstable)).documents_guarded for k in counts]
         cells.append(
             ["out of reach" if n is None else f"{n:,} ({2 * k * n:,})" for k, n in zip(counts, needed, strict=True)]
         )
     title = (
-        f"documents (answers of both arms) for a margin of {100 * margin:g} points, {100 * question.unstable:g} % of a "
-        "single answer's variance within documents; answers per document ="
+        f"documents (answers of both arms) for a margin of {100 * margin:g} points, by the part of a single answer's "
+        "variance that is within documents; answers per document ="
     )
-    return _table(title, [f"{k}" for k in counts], [name for name, _ in rows], cells)
+    return _table(title, [f"{k}" for k in counts], labels, cells)
 
 
 _WORDS = {"score": "F1-like score", "exact_match": "exact match", "judge": "judge"}
 
 
-def _pilot(task: PairedTask) -> Spread:
-    from lm_eval_fr.stats import pilot_spread
+def _pilot(task: PairedTask) -> Seen:
+    """Of its first answers, where there are several: what they save is asked for apart."""
+    from lm_eval_fr.stats import pilot_spread, variance_components
 
     metric = task.metrics[0]
-    return pilot_spread(task.candidate[metric], task.reference[metric], clusters=task.clusters)
+    candidate, reference, unstable = task.candidate[metric], task.reference[metric], None
+    if task.each is not None:
+        unstable = variance_components(task.each[0][metric], task.each[1][metric]).unstable
+        candidate, reference = task.each[0][metric][0], task.each[1][metric][0]
+    return Seen(task.task, pilot_spread(candidate, reference, clusters=task.clusters), unstable)
 
 
 def _heading(question: Question) -> str:

@@ -35,6 +35,11 @@ class RunOutcome:
     asked: int
     seconds: float
 
+    @property
+    def record(self) -> Path:
+        """What made the run, in arm_STAMP.json."""
+        return self.results.with_name(f"arm_{stamp_of(self.results)}.json")
+
 
 def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
     """The results and samples files of this run. Raises ArmError: lm-eval only warns when it cannot write them."""
@@ -107,7 +112,7 @@ def leave_records(
         "checkpoint": checkpoint.facts() if checkpoint else None,
         "sent": _sent(outcome, cache),
     }
-    write_atomic(outcome.results.with_name(f"arm_{stamp}.json"), json.dumps(about, indent=1, ensure_ascii=False))
+    write_atomic(outcome.record, json.dumps(about, indent=1, ensure_ascii=False))
 
 
 def _sent(outcome: RunOutcome, cache: AnswerCache) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.arms.engine_notes import Record, note_generations
+from lm_eval_fr.arms.passes import FirstAnswers
 from lm_eval_fr.arms.sent import Sent, cut_at, refuse_one_seed, sent_by
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
@@ -59,7 +60,8 @@ class AnswerCache:
     """Wraps an lm-eval model. `path` is created; two runs at once on one file are refused.
 
     slice_size: how many requests the model gets at once; None: all. Answers of a slice are safe when it is done.
-    clean: what every answer passes through. model_args: the arm's.
+    clean: what every answer passes through. model_args: the arm's. first: the arm's first answers, where each document
+    gets several; raises SameAnswers when a few of these are the first ones again.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class AnswerCache:
         say: Callable[[str], None] = lambda message: None,
         clean: Callable[[str], str] = lambda text: text,
         model_args: Mapping[str, Any] | None = None,
+        first: FirstAnswers | None = None,
     ) -> None:
         self.lm = lm
         self.path = Path(path)
@@ -81,7 +84,8 @@ class AnswerCache:
         self.answered: dict[str, int] = defaultdict(int)  # by task, in words
         self.empty: dict[str, int] = defaultdict(int)
         self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
-        self._model_args = model_args or {}
+        self._model_args, self._first = model_args or {}, first or FirstAnswers()
+        self._repeated = first is not None
         self._waiting: dict[str, deque[str]] = {}
         self._stored: dict[str, int] = defaultdict(int)
         self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
@@ -149,10 +153,13 @@ class AnswerCache:
             self._say(f"{len(requests) - len(missing)} of {len(requests)} answers were already there ({self.path})")
         if self._progress:
             self._progress.start(len(requests), len(requests) - len(missing))
-        size = self._slice_size or len(missing) or 1
-        for start in range(0, len(missing), size):
-            part = missing[start : start + size]
-            self._ask(method, ask, [requests[index] for index in part], [keys[index] for index in part], answers, part)
+        probe = self._first.probe(method, requests) if self._repeated else []
+        before = set(probe).intersection(missing)
+        self._ask_in_slices(method, ask, requests, keys, answers, sorted(before))
+        self._first.compare(method, requests, answers, probe)
+        self._ask_in_slices(method, ask, requests, keys, answers, [i for i in missing if i not in before])
+        if self._repeated:
+            self._first.note(method, requests, answers)
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _note(self, method: str, requests: Sequence[Any]) -> None:
@@ -177,6 +184,20 @@ class AnswerCache:
         self.answered[task] += 1
         self.empty[task] += not text.strip()
         return text
+
+    def _ask_in_slices(
+        self,
+        method: str,
+        ask: Callable[[list[Any]], list[Any]],
+        requests: Sequence[Any],
+        keys: Sequence[str],
+        answers: list[Any],
+        places: Sequence[int],
+    ) -> None:
+        size = self._slice_size or len(places) or 1
+        for start in range(0, len(places), size):
+            part = list(places[start : start + size])
+            self._ask(method, ask, [requests[index] for index in part], [keys[index] for index in part], answers, part)
 
     def _ask(
         self,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -61,7 +62,10 @@ fr-baseline (no model; damage=0.3,seed=7).
 
 @dataclass(frozen=True)
 class ArmCall:
-    """One arm as asked for. `flags` is what lm-eval's own `run` receives; `notes` says what was filled in."""
+    """One arm as asked for. `flags` is what lm-eval's own `run` receives; `notes` says what was filled in.
+
+    repeats: answers to each document.
+    """
 
     flags: argparse.Namespace
     model: str
@@ -71,7 +75,7 @@ class ArmCall:
     data_dir: Path | None
     manifest: Path | None
     notes: tuple[str, ...]
-    shard: Shard | None = None
+    repeats: int = 1
 
     @property
     def key(self) -> str:
@@ -85,7 +89,7 @@ class _Parser(Parser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """lm-eval's parser for `run`, with --data-dir and --manifest."""
+    """lm-eval's parser for `run`, with --data-dir, --manifest and --repeats."""
     from lm_eval._cli.run import Run
 
     commands = _Parser(prog="lm-eval-fr").add_subparsers(parser_class=_Parser)
@@ -112,10 +116,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="What is known of the server (scripts/serve.py writes it); kept beside the results",
     )
     ours.add_argument(
-        "--shard",
-        default=None,
-        metavar="<K/N>",
-        help="Only every Nth document, beginning with the Kth: one of N machines; `compare` puts their runs together",
+        "--repeats",
+        type=int,
+        default=1,
+        metavar="<k>",
+        help="Answer each scored document k times, with seeds that differ: its score is the mean (default 1)",
     )
     return parser
 
@@ -141,8 +146,7 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     model, notes = _model(flags)
     tasks = _tasks(flags)
     _check_numbers(flags)
-    shard = None if flags.shard is None else parse_shard(str(flags.shard), flags.limit)
-    flags.limit = None if shard else flags.limit
+    repeats = _repeats(flags.repeats, model)
     data_dir, manifest = _existing(flags.data_dir, "--data-dir", folder=True), _existing(flags.manifest, "--manifest")
     if manifest is not None:
         read_manifest(
@@ -152,13 +156,13 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
         flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
     if "tokenizer" in flags.model_args:  # the arm's own: documents are measured with the one of the metadata, for both
         flags.metadata = {"tokenizer": None, **flags.metadata}
-    for ours in ("data_dir", "manifest", "shard", "config"):
+    for ours in ("data_dir", "manifest", "config", "repeats"):
         delattr(flags, ours)
     flags.model, flags.tasks, flags.log_samples = model, list(tasks), True
-    call = ArmCall(flags, model, flags.model_args, tasks, Path(), data_dir, manifest, tuple(notes))
+    call = ArmCall(flags, model, flags.model_args, tasks, Path(), data_dir, manifest, tuple(notes), repeats)
     output, note = _output(flags, call)
     flags.output_path = str(output)
-    return ArmCall(flags, model, flags.model_args, tasks, output, data_dir, manifest, (*notes, *note), shard)
+    return replace(call, output=output, notes=(*notes, *note))
 
 
 def model_names() -> tuple[str, ...]:
@@ -240,6 +244,18 @@ def _check_numbers(flags: argparse.Namespace) -> None:
         raise UsageError("--samples and --limit exclude each other")
     if flags.samples is not None:
         flags.samples = _samples(flags.samples)
+
+
+def _repeats(repeats: int, model: str) -> int:
+    if repeats < 1:
+        raise UsageError(f"--repeats {repeats}: nothing would be asked", remedy="give 1 or more")
+    if repeats > 1 and model == "batch-chat":
+        remedy = "run the arm into several folders; `compare --candidate-rerun DIR` takes as many as there are"
+        raise UsageError("--repeats: batch-chat answers once a batch file", remedy=remedy)
+    if repeats > 1 and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        remedy = "run the arm into several folders; `compare --candidate-rerun DIR` takes as many as there are"
+        raise UsageError("--repeats: not with several processes", remedy=remedy)
+    return repeats
 
 
 def _samples(asked: Any) -> dict[str, list[int]]:

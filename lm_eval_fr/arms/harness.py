@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import logging
 import os
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, empty_warnings, leave_records, stamp_of, written
 from lm_eval_fr.arms.cache import AnswerCache, Progress
+from lm_eval_fr.arms.checkpoint import Checkpoint
 from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
 from lm_eval_fr.arms.endpoint import Endpoint, check_endpoint, endpoint_of, note_context
 from lm_eval_fr.arms.failures import LogWatch, explain
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, build_parser, parse_call
+from lm_eval_fr.arms.passes import (
+    FirstAnswers,
+    OneModel,
+    SameAnswers,
+    keeps_its_model,
+    later_passes,
+    note_in,
+    of_tasks,
+)
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, check_shots, locate_tasks
 from lm_eval_fr.arms.score_table import score_table
@@ -34,6 +47,7 @@ from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.streams import redacted_output
 
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
 
 
@@ -71,7 +85,6 @@ def run_arm(argv: Sequence[str], *, say: Callable[[str], None] = lambda message:
 
 
 def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) -> RunOutcome:
-    started = time.time()
     call = parse_call(argv, redactor)
     source = locate_tasks(call.tasks, call.flags.include_path)
     check_shots(call.tasks, call.flags.num_fewshot)
@@ -83,19 +96,8 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
         served = _served(call, endpoint, say)
         if source.builtins:
             say("indexing lm-eval's built-in tasks as well: about half a minute")
-        cache = _execute(call, source, say, redactor)
-    if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
-        sys.exit(0)  # one of several processes of a distributed run: the first writes the files
-    for warning in empty_warnings(cache):
-        say(warning)
-    results, samples = written(call, started)
-    seconds = time.time() - started
-    outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-    leave_records(outcome, call, checkpoint, served, cache, started, argv)
-    for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
-        if redactor.scrub_file(path):
-            say(f"a key was taken out of {path}")
-    return outcome
+        arm = _Arm(source, checkpoint, served, redactor, say, argv)
+        return arm.answer(call) if call.repeats == 1 else arm.answer_repeatedly(call)
 
 
 def _served(call: ArmCall, endpoint: Endpoint | None, say: Callable[[str], None]) -> ServedModel | None:
@@ -108,7 +110,87 @@ def _served(call: ArmCall, endpoint: Endpoint | None, say: Callable[[str], None]
     return found
 
 
-def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], redactor: Redactor) -> AnswerCache:
+@dataclass(frozen=True)
+class _Arm:
+    """What does not change between the first answers of an arm and its next ones."""
+
+    source: TaskSource
+    checkpoint: Checkpoint | None
+    served: ServedModel | None
+    redactor: Redactor
+    say: Callable[[str], None]
+    argv: Sequence[str]
+
+    def answer(
+        self, call: ArmCall, first: FirstAnswers | None = None, facts: Mapping[str, Any] = NO_FACTS
+    ) -> RunOutcome:
+        """One answer to each document, checked to be on disk. facts: what its record holds beside the usual."""
+        started = time.time()
+        cache = _execute(call, self.source, self.say, self.redactor, first)
+        if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
+            sys.exit(0)  # one of several processes of a distributed run: the first writes the files
+        for warning in empty_warnings(cache):
+            self.say(warning)
+        results, samples = written(call, started)
+        seconds = time.time() - started
+        outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
+        leave_records(outcome, call, self.checkpoint, self.served, cache, started, self.argv)
+        if facts:
+            note_in(outcome.record, facts)
+        for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
+            if self.redactor.scrub_file(path):
+                self.say(f"a key was taken out of {path}")
+        return outcome
+
+    def answer_repeatedly(self, call: ArmCall) -> RunOutcome:
+        """Several answers to each document. What is handed back counts those of all passes."""
+        import lm_eval.api.registry as registry
+
+        later, first, done = list(later_passes(call)), FirstAnswers(), 1
+        same = False
+        with contextlib.ExitStack() as stack:
+            if keeps_its_model(call):
+                stack.enter_context(_replaced(registry, "get_model", OneModel(registry.get_model)))
+            outcomes = [self.answer(call, first)]
+            for one in later:
+                again = of_tasks(one, outcomes[0].results)
+                if again is None:
+                    self.say("--repeats: no task here scores an answer in words; one answer each is all there is")
+                    break
+                self.say(f"answer {done + 1} of {call.repeats} to each document")
+                facts = {"repeat": done + 1, "repeat_of": stamp_of(outcomes[0].results)}
+                try:
+                    with contextlib.redirect_stdout(io.StringIO()):  # the table of scores is that of the first answers
+                        outcomes.append(self.answer(again, first, facts))
+                except SameAnswers as found:
+                    same = True
+                    self.say(_all_the_same(found, call))
+                    break
+                done += 1
+        note_in(outcomes[0].record, {"repeats": call.repeats, "answers_a_document": done, "same_answers": same})
+        return replace(
+            outcomes[0],
+            kept=sum(one.kept for one in outcomes),
+            asked=sum(one.asked for one in outcomes),
+            seconds=sum(one.seconds for one in outcomes),
+        )
+
+
+def _all_the_same(found: SameAnswers, call: ArmCall) -> str:
+    return (
+        f"the same answers again on {found.documents} of {found.documents} documents: this server does not vary, so "
+        f"its one answer stands for all {call.repeats} and no more are asked for (a temperature above 0 in both arms' "
+        "gen_kwargs makes answers vary)"
+    )
+
+
+def _execute(
+    call: ArmCall,
+    source: TaskSource,
+    say: Callable[[str], None],
+    redactor: Redactor,
+    first: FirstAnswers | None,
+) -> AnswerCache:
     """Hands over to lm-eval. Returns the cache that it filled."""
     # The one bar is ours. Read when tqdm is imported; vLLM divides by its bar's seconds, which are 0 in a disabled one.
     name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
@@ -135,6 +217,7 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
                 say=say,
                 clean=redactor.exact,
                 model_args=call.model_args,
+                first=first,
             )
         )
         return caches[-1]
@@ -142,7 +225,7 @@ def _execute(call: ArmCall, source: TaskSource, say: Callable[[str], None], reda
     try:
         with _harness(call, source, open_cache, watch) as execute:
             execute(call.flags)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SameAnswers):
         raise
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:

@@ -18,12 +18,14 @@ LONGEST_PATH = 1000
 
 def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
     """The arms in the order in which they run: folder name and settings."""
-    yield "candidate", plan.candidate
-    yield "reference", plan.reference
-    if plan.candidate.rerun:
-        yield "candidate-rerun", plan.candidate
-    if plan.reference.rerun:
-        yield "reference-rerun", plan.reference
+    arms = ("candidate", plan.candidate), ("reference", plan.reference)
+    yield from arms
+    for name, arm in arms:
+        yield from ((rerun, arm) for rerun in rerun_folders(name, arm))
+
+
+def rerun_folders(name: str, arm: ArmPlan) -> list[str]:
+    return [f"{name}-rerun" + (f"-{number}" if number > 1 else "") for number in range(1, int(arm.rerun) + 1)]
 
 
 def data_files(plan: Plan, folder: Path) -> dict[str, str]:
@@ -57,8 +59,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def arm_flags(plan: Plan, arm: ArmPlan) -> list[str]:
-    """The flags of `lm-eval-fr run` that make this arm, but for --output_path."""
+def arm_flags(plan: Plan, name: str, arm: ArmPlan) -> list[str]:
+    """The flags of `lm-eval-fr run` that make this arm, but for --output_path. name: of its folder."""
     flags = ["--model", arm.model, "--tasks", ",".join(plan.tasks), "--seed", str(plan.seed)]
     for flag, values in (
         ("--model_args", arm.model_args),
@@ -84,4 +86,6 @@ def arm_flags(plan: Plan, arm: ArmPlan) -> list[str]:
     ):
         if value is not None:
             flags += [flag, str(value)]
+    if (repeats := plan.answers(name)) > 1:
+        flags += ["--repeats", str(repeats)]
     return [*flags, *arm.flags]

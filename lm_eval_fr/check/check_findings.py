@@ -36,15 +36,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class ArmEstimate:
-    """What an arm will ask. Tokens are of one run, by the count of its own server where one was asked (`measured`).
+    """What an arm will ask in all runs. Tokens are by the count of its own server where one was asked (`measured`).
 
-    output_tokens: at most, every answer as long as its task allows. reruns: how often all of it is repeated.
-    own: whether it runs on the user's hardware. prices: of an API, None where they are not known here.
+    documents: of one run. requests: of them, reruns and repeats included. output_tokens: at most, every answer as long
+    as its task allows. own: whether it runs on the user's hardware. prices: of an API, None where they are not known.
     """
 
     arm: str
     documents: int
-    reruns: int
+    requests: int
     input_tokens: int
     output_tokens: int
     measured: bool
@@ -52,22 +52,17 @@ class ArmEstimate:
     prices: Prices | None = None
 
     @property
-    def runs(self) -> int:
-        return 1 + self.reruns
-
-    @property
     def dollars(self) -> float | None:
-        """At most, of all runs."""
+        """At most."""
         if self.own or self.prices is None or self.prices.input is None or self.prices.output is None:
             return None
-        one = self.input_tokens * self.prices.input + self.output_tokens * self.prices.output
-        return self.runs * one / 1_000_000
+        return (self.input_tokens * self.prices.input + self.output_tokens * self.prices.output) / 1_000_000
 
     def __str__(self) -> str:
-        again = f" ({self.documents:,} documents, {self.runs} runs)" if self.reruns else ""
+        again = f" ({self.documents:,} documents)" if self.requests > self.documents else ""
         rate = "by its server's count" if self.measured else "at four characters a token"
-        asked = f"{self.runs * self.documents:,} requests{again}"
-        tokens = f"{self.runs * self.input_tokens:,} tokens in {rate}, {self.runs * self.output_tokens:,} out at most"
+        asked = f"{self.requests:,} requests{again}"
+        tokens = f"{self.input_tokens:,} tokens in {rate}, {self.output_tokens:,} out at most"
         return f"{self.arm}: {asked}, {tokens}; {self._cost()}"
 
     def _cost(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lm_eval_fr.analyses.power import UNSTABLE
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.plan import Guarantee, Plan
 from lm_eval_fr.stats import (
@@ -15,6 +16,7 @@ from lm_eval_fr.stats import (
     exact_match_spread,
     judge_spread,
     margin_for_documents,
+    repeated,
     score_spread,
     verdict_power,
 )
@@ -34,7 +36,10 @@ _EXACT = ("exact", "acc", "strict", "loose", "pass")
 
 @dataclass(frozen=True)
 class PlannedClaim:
-    """One claim that a study will make. cluster_size: documents of one article, as a document sees them."""
+    """One claim that a study will make. cluster_size: documents of one article, as a document sees them.
+
+    repeats: answers of each arm to each document.
+    """
 
     name: str
     kind: Kind
@@ -43,6 +48,7 @@ class PlannedClaim:
     clusters: int | None
     cluster_size: float
     margin: float | None
+    repeats: int = 1
 
     @property
     def spread(self) -> Spread:
@@ -50,8 +56,10 @@ class PlannedClaim:
         if self.kind == "judge":
             return judge_spread(TIES, cluster_size=self.cluster_size, icc=icc)
         if self.kind == "exact_match":
-            return exact_match_spread(FLIPS, cluster_size=self.cluster_size, icc=icc)
-        return score_spread(SD, cluster_size=self.cluster_size, icc=icc)
+            single = exact_match_spread(FLIPS, cluster_size=self.cluster_size, icc=icc)
+        else:
+            single = score_spread(SD, cluster_size=self.cluster_size, icc=icc)
+        return repeated(single, self.repeats, UNSTABLE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,8 @@ class Prospect:
         unit = "pairs" if claim.kind == "judge" else "documents"
         within = f" from {claim.clusters:,} articles" if claim.clusters else ""
         about = "no margin" if self.establishes is None else f"a margin of about {_points(self.establishes)}"
-        known = f"{claim.name}: {claim.documents:,} {unit}{within} establish {about}"
+        answered = f", each answered {claim.repeats} times," if claim.repeats > 1 else ""
+        known = f"{claim.name}: {claim.documents:,} {unit}{within}{answered} establish {about}"
         if claim.margin is None:
             return f"{known}; the plan gives none, so there will be no verdict"
         if not self.hopeless:
@@ -120,6 +129,8 @@ class Prospects:
             yield f"all claims together: power {self.together:.2f}"
         if self.claims:
             yield ASSUMED
+        if any(prospect.claim.repeats > 1 for prospect in self.claims):
+            yield f"{100 * UNSTABLE:g} % of the variance is taken to be within documents, which repeats average out."
 
 
 def prospects_of(plan: Plan, work: Sequence[TaskWork]) -> Prospects:
@@ -134,7 +145,8 @@ def _claims(plan: Plan, work: Sequence[TaskWork]) -> Iterator[PlannedClaim]:
         if not task.judged:
             clusters, size = _cluster_size([f"{cluster}" for cluster in task.clusters])
             kind: Kind = "exact_match" if any(part in (task.metric or "") for part in _EXACT) else "score"
-            yield PlannedClaim(task.name, kind, task.documents, task.available, clusters, size, plan.margin(task.name))
+            counts = task.documents, task.available, clusters, size
+            yield PlannedClaim(task.name, kind, *counts, plan.margin(task.name), plan.repeats)
     judged = [task for task in work if task.judged]
     if judged and plan.judge is not None:
         clusters, size = _cluster_size([f"{task.name}/{cluster}" for task in judged for cluster in task.clusters])

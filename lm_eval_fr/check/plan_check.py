@@ -59,7 +59,9 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
             findings += checks[name].findings
         findings += _both(plan, works, calls)
         judge_findings, judge = _judge(plan, folder, works, say)
-    estimates = tuple(_estimate(name, arms[name], calls[name], work, checks[name]) for name, work in works.items())
+    estimates = tuple(
+        _estimate(name, plan.repeats, arms[name], calls[name], work, checks[name]) for name, work in works.items()
+    )
     prospects = prospects_of(plan, next(iter(works.values()))) if works else Prospects()
     return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge, prospects)
 
@@ -91,6 +93,10 @@ def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, Arm
         if (difference := generation_difference(*settings)) and "generation" not in plan.allow:
             remedy = "give both the same gen_kwargs, or put `generation` into the plan's `allow`"
             yield Finding("problem", "plan", f"{one.name} would be generated differently: {difference}", remedy)
+        if plan.repeats > 1 and not one.judged and settings[0].get("temperature") == 0:
+            what = f"{one.name}: answers at temperature 0 vary little, and repeats: {plan.repeats} asks for several"
+            remedy = "give both arms gen_kwargs with a temperature above 0, or more documents instead of repeats"
+            yield Finding("warning", "plan", what, remedy)
     templated = {name: bool(getattr(call.flags, "apply_chat_template", False)) for name, call in calls.items()}
     if templated["candidate"] != templated["reference"]:
         with_one = next(name for name in templated if templated[name])
@@ -100,7 +106,7 @@ def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, Arm
     if settings_of[0] == settings_of[1]:
         what = "candidate and reference are the same arm"
         yield Finding("warning", "plan", what, "for the noise floor, `rerun: true` in an arm is enough")
-    if not (plan.candidate.rerun or plan.reference.rerun):
+    if not (plan.candidate.rerun or plan.reference.rerun or plan.repeats > 1):
         what = "no arm is run twice, so the noise floor will be unknown"
         yield Finding("warning", "plan", what, "add `rerun: true` to the cheaper arm")
     if plan.judge is None and (judged := [task.name for task in works["candidate"] if task.judged]):
@@ -115,19 +121,24 @@ def _judge(
     say(f"judge: asking {', '.join(plan.judge.profiles)} one question")
     try:
         options = JudgeOptions.from_plan(plan, plan.judge, folder)
-        return check_judge(options, next(iter(works.values())), rerun=plan.reference.rerun)
+        return check_judge(options, next(iter(works.values())), rerun=bool(plan.reference.rerun))
     except LmEvalFrError as error:
         return (Finding.of(error, "judge"),), ()
 
 
-def _estimate(arm: str, settings: ArmPlan, call: ArmCall, work: Sequence[TaskWork], check: ArmCheck) -> ArmEstimate:
+def _estimate(
+    arm: str, repeats: int, settings: ArmPlan, call: ArmCall, work: Sequence[TaskWork], check: ArmCheck
+) -> ArmEstimate:
     rate = check.chars_per_token or CHARS_PER_TOKEN
+    # A rerun answers everything once more; what a judge reads is not answered several times.
+    asked = {task.name: int(settings.rerun) + (1 if task.judged else repeats) for task in work}
+    characters = sum(asked[task.name] * len(prompt) for task in work for prompt in task.prompts)
     return ArmEstimate(
         arm=arm,
         documents=sum(task.documents for task in work),
-        reruns=int(settings.rerun),
-        input_tokens=round(sum(len(prompt) for task in work for prompt in task.prompts) / rate),
-        output_tokens=sum(task.documents * task.answer_tokens for task in work),
+        requests=sum(asked[task.name] * task.documents for task in work),
+        input_tokens=round(characters / rate),
+        output_tokens=sum(asked[task.name] * task.documents * task.answer_tokens for task in work),
         measured=check.chars_per_token is not None,
         own=not _is_hosted(call),
         prices=prices_of(str(call.model_args.get("model") or call.model_args.get("pretrained") or "")),

@@ -28,7 +28,7 @@ def prepare_arm(plan: Plan, name: str, arm: ArmPlan, plan_file: Path, plan_text:
     Raises PlanError with the line that is wrong, ArmError for a key that is not there.
     """
     try:
-        call = parse_call([*arm_flags(plan, arm), "--output_path", "unused"], Redactor.from_environment())
+        call = parse_call([*arm_flags(plan, name, arm), "--output_path", "unused"], Redactor.from_environment())
         source = locate_tasks(call.tasks, call.flags.include_path)
         endpoint_of(call)
         if call.model in PATHS or call.model in OUR_MODELS:

@@ -10,7 +10,6 @@ from pathlib import Path
 from lm_eval_fr.analyses.claims import Published
 from lm_eval_fr.analyses.fidelity.fidelity_model import Fidelity
 from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
-from lm_eval_fr.logs import Run
 from lm_eval_fr.plan import LEVEL, SEED, EarlierPlan, Guarantee
 
 
@@ -18,8 +17,9 @@ from lm_eval_fr.plan import LEVEL, SEED, EarlierPlan, Guarantee
 class CompareOptions:
     """judge_dir: the folder that the judge wrote. margins: task ("gold": all tasks, "judge": the net win rate) to the
     largest loss accepted. parallel: task to the same questions in another language. strata: of a task,
-    those that were preregistered as claims. prices, cost_ratio: what an answer
-    costs, or a reference answer in candidate answers. claims: a published table to hold against the runs.
+    those that were preregistered as claims. overall_mean: one more claim, about the mean over the scored tasks. prices,
+    cost_ratio: what an answer costs, or a reference answer in candidate answers. claims: a published table to hold
+    against the runs.
     earlier_plans: those whose results were seen before. created and today are the caller's clock.
     """
 
@@ -28,12 +28,11 @@ class CompareOptions:
     level: float = LEVEL
     guarantee: Guarantee = "default"
     seed: int = SEED
-    candidate_rerun: Run | None = None
-    reference_rerun: Run | None = None
     prices: PriceFlags = NO_PRICES
     cost_ratio: float | None = None
     parallel: Mapping[str, str] = field(default_factory=dict)
     strata: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    overall_mean: bool = False
     claims: Published | None = None
     fidelity: Fidelity | None = None
     allow: Collection[str] = ()

@@ -14,9 +14,8 @@ from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
 from lm_eval_fr.compare import builder, several
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.comparison import Comparison
-from lm_eval_fr.compare.study_options import study_options
+from lm_eval_fr.compare.study_options import pair_study, study_options
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_paths
 from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, earlier_plans, is_study, load_plan, parse_share
 from lm_eval_fr.report.model import ManyReport
@@ -31,8 +30,8 @@ def compare(
     *,
     judge: PathLike | None = None,
     margins: Margins | None = None,
-    candidate_rerun: PathLike | None = None,
-    reference_rerun: PathLike | None = None,
+    candidate_rerun: PathLike | Sequence[PathLike] = (),
+    reference_rerun: PathLike | Sequence[PathLike] = (),
     level: float | None = None,
     seed: int | None = None,
     tasks: Collection[str] | None = None,
@@ -52,28 +51,33 @@ def compare(
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
     largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
     there is no verdict. parallel: a task to the same questions in another language. guarantee: "worst-case"
-    allows for whole articles lost unseen. *_rerun: a second run of an arm,
-    for the noise floor. The others are the flags of `lm-eval-fr compare`.
+    allows for whole articles lost unseen. *_rerun: further runs of an arm, one or
+    several: averaged into its scores, and the noise floor. The others are the flags of `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     extras = Extras(prices, cost_ratio, claims, fidelity)
     if reference is None:
-        given = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
-        given |= {"candidate-rerun": candidate_rerun, "reference-rerun": reference_rerun, "parallel": parallel}
+        given: dict[str, Any] = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
+        given |= {"candidate-rerun": _paths(candidate_rerun), "reference-rerun": _paths(reference_rerun)}
+        given["parallel"] = parallel
         given["guarantee"] = guarantee
         return compare_study(_study(candidate, given), command=command, extras=extras)
     options = CompareOptions(
         judge_dir=None if judge is None else Path(judge),
         margins=read_margins(margins or {}),
-        candidate_rerun=None if candidate_rerun is None else find_run(candidate_rerun),
-        reference_rerun=None if reference_rerun is None else find_run(reference_rerun),
         allow=allow,
         parallel=parallel or {},
         guarantee=guarantee or "default",
         **_settings(level, seed, command),
     )
-    return builder.compare(pair_paths(candidate, reference, **chosen), extras.into(options))  # type: ignore[arg-type]
+    reruns = {"candidate_reruns": _paths(candidate_rerun), "reference_reruns": _paths(reference_rerun)}
+    pairing = pair_paths(candidate, reference, **chosen, **reruns)  # type: ignore[arg-type]
+    return builder.compare(pairing, extras.into(options))
+
+
+def _paths(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [given] if isinstance(given, str | Path) else list(given)
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,7 @@ def compare_study(
     """The comparison that the plan in a study's folder fixes. pairing: its arms, if they are paired already."""
     plan = load_plan(study / PLAN)
     if pairing is None:
-        folders = study / "candidate", study / "reference"
-        pairing = pair_paths(*folders, allow=plan.allow, metrics=plan.metrics, filters=plan.filters)
+        pairing = pair_study(plan, study)
     judged = any(task.judged for task in pairing.tasks) and (study / "judge" / "judge.json").exists()
     earlier = earlier_plans(study, plan)
     options = study_options(plan, study, judged=judged, command=command or "", earlier_plans=earlier)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from lm_eval_fr.compare.compare_options import CompareOptions
-from lm_eval_fr.errors import UsageError
-from lm_eval_fr.logs import Run
-from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
+from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.pairing.reruns import Role
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Floor, JudgeResult, Noise, Rerun, TaskResult
 from lm_eval_fr.stats import NoiseFloor, exceeds_noise, noise_floor
@@ -18,7 +16,7 @@ from lm_eval_fr.stats import NoiseFloor, exceeds_noise, noise_floor
 CHURN_DOCUMENTS = 20_000
 """Answers are compared text by text on at most this many documents of a task."""
 
-Role = Literal["candidate", "reference"]
+ROLES: tuple[Role, ...] = ("candidate", "reference")
 
 
 def noise_of(
@@ -26,15 +24,13 @@ def noise_of(
 ) -> Noise | None:
     """None where no arm was run twice, and the judge was not tried on two runs of one arm either."""
     by_task = {result.task: result for result in results}
-    given: tuple[tuple[Role, Run, Run | None], ...] = (
-        ("candidate", pairing.candidate, options.candidate_rerun),
-        ("reference", pairing.reference, options.reference_rerun),
-    )
     reruns = [
-        _rerun(task, role, by_task.get(task.task), options)
-        for role, run, rerun in given
-        if rerun is not None
-        for task in _against_itself(role, run, rerun, by_task)
+        _rerun(again, role, by_task.get(task.task), options)
+        for role in ROLES
+        for task in pairing.tasks
+        for again in _alike(
+            [one.tasks[task.task] for one in pairing.reruns if one.arm == role and task.task in one.tasks]
+        )
     ]
     moves: dict[str, list[NoiseFloor]] = {}
     for rerun in reruns:
@@ -44,42 +40,33 @@ def noise_of(
     floors += [] if judge is None else _judge_floor(judge)
     if not reruns and not floors:
         return None
-    once = [role for role, _, rerun in given if rerun is None]
+    once = [role for role in ROLES if not any(rerun.arm == role for rerun in pairing.reruns)]
     moves_how = "it moves" if len(once) == 1 else "either moves"
     sentence = f"Run once only: the {' and the '.join(once)}. How far {moves_how} from itself is not known."
     return Noise(reruns=tuple(reruns), floors=tuple(floors), sentence=sentence if once else "")
 
 
-def _against_itself(role: Role, run: Run, rerun: Run, results: Mapping[str, TaskResult]) -> Iterator[PairedTask]:
-    """The rerun paired with the run, on the tasks that the comparison has."""
-    if run.results_path == rerun.results_path:
-        raise UsageError(
-            f"the rerun of the {role} is the run that is compared",
-            where=f"--{role}-rerun",
-            remedy="run the arm a second time into its own folder",
-        )
-    common = [name for name in run.tasks if name in rerun.tasks]
-    if not common:
-        raise UsageError(
-            f"the rerun of the {role} has none of its tasks", where=f"--{role}-rerun", remedy="rerun the same tasks"
-        )
-    chosen = {name: results[name].metric for name in common if name in results}
-    # A rerun of fewer documents is a rerun.
-    yield from pair_runs(rerun, run, tasks=common, metrics=chosen, allow=("documents",)).tasks
+def _alike(reruns: Sequence[PairedTask]) -> Iterator[list[PairedTask]]:
+    """Reruns of the same documents, which are one sample of several; one of fewer documents stands alone."""
+    groups: dict[bytes, list[PairedTask]] = {}
+    for one in reruns:
+        groups.setdefault(one.doc_ids.tobytes(), []).append(one)
+    yield from groups.values()
 
 
-def _rerun(task: PairedTask, role: Role, result: TaskResult | None, options: CompareOptions) -> Rerun:
-    """`task` has the rerun as its candidate."""
-    moved = None
-    if result is not None:
-        run, rerun = task.reference[result.metric], task.candidate[result.metric]
-        moved = noise_floor(run, rerun, clusters=task.clusters, level=options.level)
+def _rerun(reruns: Sequence[PairedTask], role: Role, result: TaskResult | None, options: CompareOptions) -> Rerun:
+    """Each has the further run as its candidate, the arm's own as its reference."""
+    task, moved = reruns[0], None
+    if result is not None and all(result.metric in one.candidate for one in reruns):
+        again = [one.candidate[result.metric] for one in reruns]
+        moved = noise_floor(task.reference[result.metric], again, clusters=task.clusters, level=options.level)
     return Rerun(
         arm=role,
         task=task.task,
         metric=result.metric if result else None,
         n=task.n,
-        churn=_churn(task, options.seed),
+        runs=len(reruns),
+        churn=sum(_churn(one, options.seed) for one in reruns) / len(reruns),
         moved=moved,
         scale=result.scale if result else 100.0,
     )
@@ -102,7 +89,7 @@ _COMPARED = {
 
 def _floor(result: TaskResult, moves: Sequence[NoiseFloor]) -> Floor:
     found = exceeds_noise(result.paired, moves)
-    moved = f"an arm run twice moved by {w.plain(found.floor, result.scale)} on average"
+    moved = f"an arm run again moved by {w.plain(found.floor, result.scale)} on average"
     said = f"{result.task}: the difference of {w.signed(result.difference, result.scale)} "
     return Floor(task=result.task, compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
+from lm_eval_fr.arms.planned import rerun_folders
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.errors import PlanError
-from lm_eval_fr.logs import Run, find_run
+from lm_eval_fr.pairing import Pairing, pair_paths
 from lm_eval_fr.plan import ArmPlan, ArmPrices, EarlierPlan, Plan
 
 
@@ -24,12 +25,11 @@ def study_options(
         level=plan.level,
         guarantee=plan.guarantee,
         seed=plan.seed,
-        candidate_rerun=_rerun(study / "candidate-rerun", plan.candidate),
-        reference_rerun=_rerun(study / "reference-rerun", plan.reference),
         prices=_prices(plan, study),
         allow=plan.allow,
         parallel=plan.parallel,
         strata=plan.strata,
+        overall_mean=plan.overall_mean,
         plan_hash=plan.hash,
         plan_text=(study / "plan.yaml").read_text(encoding="utf-8"),
         earlier_plans=earlier_plans,
@@ -39,9 +39,21 @@ def study_options(
     )
 
 
-def _rerun(folder: Path, arm: ArmPlan) -> Run | None:
-    """A folder that an earlier plan left is not part of this one."""
-    return find_run(folder) if arm.rerun and folder.is_dir() else None
+def pair_study(plan: Plan, study: Path) -> Pairing:
+    """Both arms of a study with their reruns; folders that an earlier plan left are no part of it."""
+    return pair_paths(
+        study / "candidate",
+        study / "reference",
+        allow=plan.allow,
+        metrics=plan.metrics,
+        filters=plan.filters,
+        candidate_reruns=_reruns(study, "candidate", plan.candidate),
+        reference_reruns=_reruns(study, "reference", plan.reference),
+    )
+
+
+def _reruns(study: Path, name: str, arm: ArmPlan) -> list[Path]:
+    return [path for folder in rerun_folders(name, arm) if (path := study / folder).is_dir()]
 
 
 def _prices(plan: Plan, study: Path) -> PriceFlags:

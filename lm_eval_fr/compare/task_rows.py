@@ -12,7 +12,16 @@ from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.compare.strata import strata_of
 from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask
 from lm_eval_fr.report.model import Health, Secondary, Series, TaskResult
-from lm_eval_fr.stats import Assessment, Difference, Interval, assay_of, assess, paired_difference, recovery_interval
+from lm_eval_fr.stats import (
+    Assessment,
+    Difference,
+    Interval,
+    assay_of,
+    assess,
+    paired_difference,
+    recovery_interval,
+    variance_components,
+)
 from lm_eval_fr.stats.assay import NO_ENDS
 from lm_eval_fr.stats.estimates import Assay
 
@@ -71,6 +80,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
                 preregistered=options.strata.get(task.task, ()),
             )
         ),
+        repeats=None if task.each is None else variance_components(task.each[0][metric], task.each[1][metric]),
         allowed=task.allowed,
         reasons=_reasons(paired, assessment, recovery, scored, without)
         | ({} if task.no_verdict is None else {"verdict": task.no_verdict}),

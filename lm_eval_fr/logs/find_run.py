@@ -17,6 +17,8 @@ from lm_eval_fr.logs.read_task import read_task
 from lm_eval_fr.logs.results import Results, arguments_of, groups_of, results_in, settings_of
 from lm_eval_fr.logs.task_log import GroupLog, TaskLog
 
+REPEATS = "repeats"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,6 +36,7 @@ class Run:
     groups: Mapping[str, GroupLog] = field(default_factory=dict)
     fingerprint: str = ""  # equal for a run and its copy
     notes: tuple[str, ...] = ()
+    repeats: tuple[Run, ...] = ()  # the second answers to its documents, the third, ...
 
 
 def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] | None = None) -> Run:
@@ -63,6 +66,9 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
     logs = {task: read_task(task, [r for r in found if task in r.tasks], notes) for task in sorted(names)}
     notes += _changed_arguments(found, logs)
     newest = found[0]
+    repeats = _repeats(newest.path.parent, logs) if len(paths) == 1 else ()
+    if newest.about.get("same_answers"):
+        notes.append(f"its server gave the same answers again: one stands for all {newest.about.get('repeats')}")
     return Run(
         path=newest.path.parent,
         results_path=newest.path,
@@ -76,7 +82,26 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
         groups={name: group for name, group in groups_of(newest).items() if _whole(group, newest, logs)},
         fingerprint=newest.fingerprint,
         notes=tuple(dict.fromkeys(notes)),
+        repeats=repeats,
     )
+
+
+def _repeats(folder: Path, logs: Mapping[str, TaskLog]) -> tuple[Run, ...]:
+    """What `run --repeats` left beside the model's folder: answers to the very run that counts here, task by task."""
+    runs = []
+    beside = folder.parent / REPEATS
+    numbers = sorted(int(path.name) for path in beside.iterdir() if path.name.isdecimal()) if beside.is_dir() else []
+    for place in (beside / str(number) / folder.name for number in numbers):
+        found = results_in(place) if any(place.glob("results_*.json")) else []
+        names = {
+            task
+            for results in found
+            for task in results.tasks
+            if task in logs and logs[task].paths[0].stem.endswith(f"_{results.about.get('repeat_of')}")
+        }
+        if names:
+            runs.append(find_run(place, tasks=names))
+    return tuple(runs)
 
 
 def _whole(group: GroupLog, results: Results, logs: Mapping[str, TaskLog]) -> bool:

@@ -9,6 +9,7 @@ same_work   one task: joins it, proves prompts and settings, aligns scores
 agreement   what must agree between two arms, as functions of what they logged
 joining     which row belongs to which, as functions of arrays
 pairs       the result
+reruns      further runs of an arm, averaged into its scores
 """
 
 from lm_eval_fr.logs import task_as_asked
@@ -17,6 +18,7 @@ from lm_eval_fr.pairing.answers import Answers, ArmHealth, Imbalance, imbalances
 from lm_eval_fr.pairing.groups import PairedGroup
 from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
 from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, Strata, clusters_over
+from lm_eval_fr.pairing.reruns import Rerun
 from lm_eval_fr.pairing.same_work import KINDS
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "PairedTask",
     "Pairing",
     "Printed",
+    "Rerun",
     "Setting",
     "Strata",
     "clusters_over",

@@ -43,6 +43,7 @@ class PairedGroup:
     copies: int = 0
     chance: Chance = UNKNOWN
     judged: bool = False  # a group's score is made of scores
+    each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
 
     @property
     def candidate_health(self) -> ArmHealth:
@@ -142,10 +143,24 @@ def _group(
         allowed=tuple(dict.fromkeys(allowed for task in tasks for allowed in task.allowed)),
         no_verdict=stopped[0] if stopped else None,
         copies=sum(task.copies for task in tasks),
+        each=_each(metric, tasks, weights),
         chance=mean_chance(
             [task.chance for task in tasks], [one * task.n for one, task in zip(share, tasks, strict=True)]
         ),
     )
+
+
+def _each(
+    metric: str, tasks: Sequence[PairedTask], weights: np.ndarray
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None:
+    """None unless all tasks have as many answers a document."""
+    arms = []
+    for side in (0, 1):
+        rows = [task.each[side][metric] for task in tasks if task.each is not None and metric in task.each[side]]
+        if len(rows) < len(tasks) or len({len(one) for one in rows}) > 1:
+            return None
+        arms.append({metric: np.concatenate(rows, axis=1) * weights})
+    return arms[0], arms[1]
 
 
 def _joined(answers: Sequence[Answers]) -> Answers:

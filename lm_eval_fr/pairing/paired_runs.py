@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
@@ -12,6 +12,7 @@ from lm_eval_fr.logs.parallel import read_many
 from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
 from lm_eval_fr.pairing.groups import PairedGroup, pair_groups
 from lm_eval_fr.pairing.pairs import PairedTask
+from lm_eval_fr.pairing.reruns import Rerun, Role, average, check_rerun
 from lm_eval_fr.pairing.same_work import KINDS, TaskDraft
 
 
@@ -23,6 +24,7 @@ class Pairing:
     groups: tuple[PairedGroup, ...]
     settings: tuple[Setting, ...]
     notes: tuple[str, ...]
+    reruns: tuple[Rerun, ...] = ()
 
 
 def pair_runs(
@@ -33,10 +35,13 @@ def pair_runs(
     allow: Collection[str] = (),
     metrics: Mapping[str, str] | None = None,
     filters: Mapping[str, str] | None = None,
+    candidate_reruns: Sequence[Run] = (),
+    reference_reruns: Sequence[Run] = (),
 ) -> Pairing:
     """Pairs two runs, document by document. MismatchError for what is not the same work, unless `allow` has its kind.
 
-    metrics and filters choose one of a task's several, by task name. The numbers are read once, the texts on demand.
+    metrics and filters choose one of a task's several, by task name. *_reruns: further runs of an arm; with its repeats
+    they are averaged into its scores. The numbers are read once, the texts on demand.
     """
     if unknown := sorted(set(allow) - set(KINDS)):
         raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
@@ -44,21 +49,21 @@ def pair_runs(
     if candidate.results_path == reference.results_path:
         notes.append("candidate and reference are the same run")
     names = _common_tasks(candidate, reference, tasks, allow, notes)
-    for chosen in (metrics or {}, filters or {}):
-        if unknown := sorted(set(chosen) - set(names)):
+    for named in (metrics or {}, filters or {}):
+        if unknown := sorted(set(named) - set(names)):
             raise UsageError(f"no task {unknown[0]!r} in this comparison", remedy=f"its tasks are {', '.join(names)}")
-    metric, filter = metrics or {}, filters or {}
-    drafts = [
-        TaskDraft(candidate.tasks[name], reference.tasks[name], metric.get(name), filter.get(name), allow)
-        for name in names
-    ]
-    requests = [request for draft in drafts for request in draft.requests()]
-    columns = read_many(requests)
-    paired = tuple(draft.pair(*columns[2 * i : 2 * i + 2]) for i, draft in enumerate(drafts))
+    chosen = Chosen(metrics or {}, filters or {}, allow)
+    drafts, paired = _pair_tasks(candidate, reference, names, chosen)
     notes += [note for draft in drafts for note in draft.notes]
+    reruns = (
+        *_reruns("candidate", candidate, candidate_reruns, names, chosen),
+        *_reruns("reference", reference, reference_reruns, names, chosen),
+    )
+    paired = tuple(average(task, reruns) for task in paired)
+    notes += _several_answers(paired)
     groups, of_groups = pair_groups(candidate.groups, reference.groups, paired)
     settings = _settings(candidate, reference, drafts)
-    return Pairing(candidate, reference, paired, groups, settings, tuple(dict.fromkeys([*notes, *of_groups])))
+    return Pairing(candidate, reference, paired, groups, settings, tuple(dict.fromkeys([*notes, *of_groups])), reruns)
 
 
 def pair_paths(
@@ -69,6 +74,8 @@ def pair_paths(
     allow: Collection[str] = (),
     metrics: Mapping[str, str] | None = None,
     filters: Mapping[str, str] | None = None,
+    candidate_reruns: Sequence[str | Path] = (),
+    reference_reruns: Sequence[str | Path] = (),
 ) -> Pairing:
     """Pairs the runs in two folders, as `find_run` finds them: the newest run of each task."""
     chosen = tasks or None
@@ -79,7 +86,53 @@ def pair_paths(
         allow=allow,
         metrics=metrics,
         filters=filters,
+        candidate_reruns=[find_run(one) for one in candidate_reruns],
+        reference_reruns=[find_run(one) for one in reference_reruns],
     )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """metrics and filters of a task's several, by task name; kinds of mismatches to let through."""
+
+    metrics: Mapping[str, str]
+    filters: Mapping[str, str]
+    allow: Collection[str]
+
+
+def _pair_tasks(
+    candidate: Run, reference: Run, names: Sequence[str], chosen: Chosen
+) -> tuple[list[TaskDraft], tuple[PairedTask, ...]]:
+    drafts = [
+        TaskDraft(
+            candidate.tasks[name],
+            reference.tasks[name],
+            chosen.metrics.get(name),
+            chosen.filters.get(name),
+            chosen.allow,
+        )
+        for name in names
+    ]
+    columns = read_many([request for draft in drafts for request in draft.requests()])
+    return drafts, tuple(draft.pair(*columns[2 * i : 2 * i + 2]) for i, draft in enumerate(drafts))
+
+
+def _reruns(role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen) -> Iterator[Rerun]:
+    """Further runs of an arm, its repeats first, paired with its own run. One of fewer documents is a rerun too."""
+    for rerun in given:
+        check_rerun(role, run, rerun)
+    for rerun in (*run.repeats, *given):
+        common = [name for name in names if name in rerun.tasks]
+        _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}))
+        yield Rerun(role, {task.task: task for task in paired})
+
+
+def _several_answers(tasks: Sequence[PairedTask]) -> Iterator[str]:
+    for side, role in enumerate(("candidate", "reference")):
+        counts = {len(rows) for task in tasks if task.each is not None for rows in task.each[side].values()}
+        if counts and max(counts) > 1:
+            several = " to ".join(f"{count}" for count in sorted({min(counts), max(counts)}))
+            yield f"{role}: {several} answers a document; scores are their means, texts are those of the first run"
 
 
 def _named(candidate: Run, reference: Run) -> tuple[tuple[str, Run], tuple[str, Run]]:

@@ -103,7 +103,9 @@ class PairedTask:
     weight already, so that their plain mean is the aggregate. ends: the least and the largest value that a metric's
     mean can have, where known. no_verdict: why nothing may be claimed of this task, None where something may.
     clusters: documents of one article, or copies of one document. copies: how many documents are there again.
-    identical: whether both arms' responses are the same in every byte.
+    identical: whether both arms' responses are the same in every byte. each: where an arm has several answers a
+    document, the scores of all (one row an answer), of the candidate and of the reference; `candidate` and `reference`
+    hold their means then, and all else is of the first answers.
     """
 
     task: str
@@ -129,6 +131,7 @@ class PairedTask:
     strata: tuple[Strata, ...] = ()
     copies: int = 0
     chance: Chance = UNKNOWN
+    each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
 
     @property
     def scored(self) -> bool:

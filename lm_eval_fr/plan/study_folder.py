@@ -45,6 +45,7 @@ class DoneArm(msgspec.Struct, frozen=True):
     work: str
     plan: str | None = None
     files: dict[str, str] | None = None
+    repeats: int = 1
 
 
 class StudyFolder:
@@ -72,7 +73,10 @@ class StudyFolder:
         self._lock.release()
 
     def why_again(self, name: str, arm: ArmPlan) -> str | None:
-        """Why an arm that was run here has to be rerun; "" if it has not been run, None if it is done."""
+        """Why an arm that was run here has to be run again; None if it is done.
+
+        "" if it has not been run, or not with as many answers: then it resumes.
+        """
         done = read_done(self.path / name)
         if done is None:
             return ""
@@ -80,10 +84,10 @@ class StudyFolder:
             return self._what_changed(name, done) or "its settings changed"
         if done.files is not None and (other := {*done.files.items()} ^ {*self.files.items()}):
             return f"its documents changed: {', '.join(sorted({path for path, _ in other}))}"
-        return None
+        return None if done.repeats == self.plan.answers(name) else ""
 
     def arm_is_done(self, name: str, arm: ArmPlan) -> None:
-        done = DoneArm(arm_hash(self.plan, arm), self.plan.hash, self.files)
+        done = DoneArm(arm_hash(self.plan, arm), self.plan.hash, self.files, self.plan.answers(name))
         write_atomic(self.path / name / DONE, msgspec.json.encode(done), remedy=REMEDY)
 
     def results_seen(self) -> None:
@@ -94,7 +98,7 @@ class StudyFolder:
         before = next((used.content for used in self.state.plans if used.hash == done.plan), None)
         if before is None:
             return ""
-        part = name.removesuffix("-rerun")
+        part = name.partition("-rerun")[0]
         found = changes(before, self.plan.content)
         return ", ".join(str(change) for change in found if change.key.split(".")[0] in (part, *_OF_ARMS))
 
@@ -122,7 +126,7 @@ def read_done(arm: Path) -> DoneArm | None:
 def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan) -> bool:
     """Whether the arm is done as the plan has it, whatever its documents are now."""
     done = read_done(arm_folder)
-    return done is not None and done.work == arm_hash(plan, arm)
+    return done is not None and (done.work, done.repeats) == (arm_hash(plan, arm), plan.answers(arm_folder.name))
 
 
 def is_study(path: Path) -> bool:

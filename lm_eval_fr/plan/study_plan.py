@@ -53,7 +53,7 @@ class ArmPlan(Fields, frozen=True):
     batch_size: int | str | None = None
     flags: tuple[str, ...] = ()  # further flags of `lm_eval run`, as they are typed
     manifest: str | None = None  # what scripts/serve.py wrote about the server
-    rerun: bool = False  # a second run of this arm, for the noise floor
+    rerun: bool | Count = False  # so many further runs of this arm (true: one), for the noise floor
     prices: ArmPrices | None = None
 
 
@@ -96,6 +96,8 @@ class Plan(Fields, frozen=True):
     guarantee: Guarantee = "default"  # worst-case: whole articles may be lost unseen
     parallel: dict[str, str] = {}  # task -> the same questions in another language, for the language tax
     strata: dict[str, tuple[str, ...]] = {}  # task -> strata, or their field, that are claims of their own
+    repeats: Count = 1  # answers of each arm to each scored document; its score is their mean
+    overall_mean: bool = False  # one more claim: about the mean over the scored tasks
 
     @property
     def hash(self) -> str:
@@ -114,6 +116,10 @@ class Plan(Fields, frozen=True):
             content["judge"] |= {"max_usd": None, "concurrency": None}
         return content
 
+    def answers(self, arm: str) -> int:
+        """Answers to each document in the folder of this name: a rerun answers once."""
+        return self.repeats if arm in ("candidate", "reference") else 1
+
     def margin(self, task: str) -> float | None:
         """The margin of one gold task, or of the judge when `task` is "judge"; None where the plan has none."""
         return self.margins.get(task, None if task == "judge" else self.margins.get("gold"))
@@ -124,9 +130,11 @@ _ADDED: Mapping[str, Any] = {
     "guarantee": "default",
     "parallel": {},
     "strata": {},
+    "repeats": 1,
+    "overall_mean": False,
 }
 _ADDED_TO_JUDGE: Mapping[str, Any] = {"controls": None, "trust_judge": False}
-_DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "parallel", "strata")
+_DECIDING = ("margins", "level", "metrics", "filters", "allow", "guarantee", "parallel", "strata", "overall_mean")
 
 
 def arm_hash(plan: Plan, arm: ArmPlan) -> str:

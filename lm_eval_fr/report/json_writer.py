@@ -57,11 +57,13 @@ ABOUT = "profile rubric"
 JUDGED_TASK = "task n wins ties losses net_win"
 SHARE = "count of share low high method"
 RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement.low ci_high=moved.movement.high
-    churn"""
+    churn runs"""
 TAX = """task parallel n=paired.n difference=paired.interval.estimate ci_low=paired.interval.low
     ci_high=paired.interval.high margin=assessment.margin method=paired.interval.method"""
 INSTRUCTIONS = "kind n candidate reference lost gained"
 STRATUM = "preregistered margin verdict p_non_inferior=assessment.p_non_inferior p_holm"
+REPEATS = """candidate=candidate_answers reference=reference_answers between within_candidate within_reference unstable
+    unstable_documents reason"""
 LOST = "task lost read kinds confusions"
 RECOVERED = "candidate raw task metric share=share.estimate method=share.method reason=share.reason"
 
@@ -154,6 +156,7 @@ def _task(t: TaskResult) -> Content:
         "instructions": [_keys(one, INSTRUCTIONS) for one in t.instructions],
         **_keys(t, "assay"),
         "answers": _answers(t.answers),
+        "repeats": None if t.repeats is None else _keys(t.repeats, REPEATS),
         **_keys(t, "allowed reasons"),
     }
 

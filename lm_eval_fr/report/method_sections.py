@@ -21,6 +21,7 @@ from lm_eval_fr.report.sections import (
     section,
 )
 from lm_eval_fr.report.verdict_section import health_of
+from lm_eval_fr.stats import Components
 
 WIDEST_SETTING = 200
 
@@ -70,6 +71,7 @@ def _method(t: TaskResult) -> str:
     paired, parts = t.paired, [method_of(t), *([] if t.higher_is_better else ["lower is better"])]
     if paired.icc is not None and paired.design_effect is not None:
         parts.append(f"ICC {paired.icc:.2f}, design effect {paired.design_effect:.2f}")
+    parts += [] if t.repeats is None else [_repeats(t.repeats)]
     if t.degradation_detected:
         parts.append("a loss is detected (the interval lies below 0)")
     if t.assessment and t.assessment.p_non_inferior is not None:
@@ -85,6 +87,18 @@ def _method(t: TaskResult) -> str:
     return "; ".join(parts)
 
 
+def _repeats(found: Components) -> str:
+    """How many answers, and how much of their spread is not the documents'."""
+    counts = dict.fromkeys((found.candidate_answers, found.reference_answers))
+    several = f"{' and '.join(map(str, counts))} answers a document"
+    if found.unstable is None:
+        return f"{several} ({found.reason or 'they never differ in score'})"
+    return (
+        f"{several}: {w.percent(found.unstable)} of a single answer's variance is within documents, "
+        f"{w.percent(found.unstable_documents)} of the documents do not always score the same"
+    )
+
+
 def _healths(t: TaskResult) -> tuple[tuple[str, Health | None], ...]:
     return ("candidate", t.candidate_health), ("reference", t.reference_health)
 
@@ -92,11 +106,12 @@ def _healths(t: TaskResult) -> tuple[tuple[str, Health | None], ...]:
 def noise_section(noise: Noise | None) -> Section | None:
     if noise is None:
         return None
-    header = ("task", "arm", "n", "shift", "interval", "answers changed")
+    header = ("task", "arm", "runs more", "n", "shift", "interval", "answers changed")
     rows = tuple(
         (
             r.task,
             r.arm,
+            w.count(r.runs),
             w.count(r.n),
             w.signed(r.moved.movement.estimate, r.scale) if r.moved else w.UNKNOWN,
             w.interval(r.moved.movement.low, r.moved.movement.high, r.scale) if r.moved else w.UNKNOWN,
@@ -106,7 +121,7 @@ def noise_section(noise: Noise | None) -> Section | None:
     )
     parts: list[Part | None] = [Table(header, rows, left=(0, 1)) if rows else None]
     parts += [Items(tuple(floor.sentence for floor in noise.floors)), noise.sentence]
-    return section("noise", "Noise floor: the same arm, run twice", parts, "method")
+    return section("noise", "Noise floor: the same arm, run again", parts, "method")
 
 
 def order_section(report: Report) -> Section | None:

@@ -16,6 +16,7 @@ from lm_eval_fr.report.sections import Section
 from lm_eval_fr.stats import (
     Assay,
     Assessment,
+    Components,
     Cumulative,
     Difference,
     Interval,
@@ -199,7 +200,8 @@ class Answers:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult(Measured):
     """One gold task, or a group of subtasks. assessment: None where there is no margin. recovery: None where lower is
-    better. guard_documents: how many unseen losses the interval allows for. subtasks: those of a group; each of them
+    better. guard_documents: how many unseen losses the interval allows for. repeats: where the scores' variance comes
+    from, None where each arm answered once. subtasks: those of a group; each of them
     names it in `group` and makes no claim of its own.
     """
 
@@ -219,6 +221,7 @@ class TaskResult(Measured):
     guard_documents: float | None = None
     assay: Assay | None = None
     answers: Answers | None = None
+    repeats: Components | None = None
     allowed: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
@@ -363,9 +366,8 @@ class JudgeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
-    """How far one arm moved from itself on one task: the rerun minus the run. `moved` is None on a judged task.
-
-    churn: the share of answers whose text changed.
+    """How far one arm moved from itself on one task: the mean of its `runs` further runs minus the first. `moved` is
+    None on a judged task. churn: the share of answers whose text changed.
     """
 
     arm: Literal["candidate", "reference"]
@@ -374,6 +376,7 @@ class Rerun:
     n: int
     churn: float
     moved: NoiseFloor | None
+    runs: int = 1
     scale: float = 100.0
 
 

@@ -120,7 +120,7 @@ def test_a_plan_that_is_ready(
     assert "seed" in text.calls[0].body
     assert "seed" not in chat.calls[0].body
     candidate, reference = report.arms
-    assert (candidate.documents, candidate.runs, reference.runs) == (10, 1, 2)
+    assert (candidate.documents, candidate.requests, reference.requests) == (10, 10, 20)
     assert candidate.output_tokens == 5 * 64 + 5 * 1024
     assert candidate.measured
     assert candidate.own

@@ -446,12 +446,17 @@ def test_an_unknown_price_is_unknown(tmp_path: Path) -> None:
     assert "unknown" in every_format(report)
 
 
+def with_rerun(pairing: Pairing, *reruns: Path) -> Pairing:
+    again = [find_run(path) for path in reruns]
+    return pair_runs(pairing.candidate, pairing.reference, reference_reruns=again)
+
+
 def test_the_noise_floor(tmp_path: Path) -> None:
     candidate, reference = flips(2000, 200, 10)
     pairing = gold(tmp_path, candidate, reference)
     answers = [f"réponse {i}" if i % 4 else f"autre {i}" for i in range(2000)]
     again = make_run(tmp_path / "again", plain_task("piaf_fr", reference, answers=answers), model="petit-2603")
-    report = compare(pairing, reference_rerun=find_run(again))
+    report = compare(with_rerun(pairing, again))
     assert report.noise is not None
     (rerun,) = report.noise.reruns
     assert (rerun.arm, rerun.task, rerun.churn) == ("reference", "piaf_fr", 0.25)
@@ -462,8 +467,43 @@ def test_the_noise_floor(tmp_path: Path) -> None:
     assert report.noise.sentence == "Run once only: the candidate. How far it moves from itself is not known."
     every_format(report)
     with pytest.raises(UsageError, match="the run that is compared"):
-        compare(pairing, reference_rerun=pairing.reference)
+        with_rerun(pairing, pairing.reference.path)
+    other = make_run(tmp_path / "other", plain_task("sib200_fr", {"exact_match": [1.0]}), model="petit-2603")
+    with pytest.raises(UsageError, match="none of its tasks"):
+        with_rerun(pairing, other)
     assert any(caution.kind == "noise_floor" for caution in compare(pairing).warnings)
+
+
+def test_reruns_are_averaged_and_one_of_fewer_documents_is_noise_alone(tmp_path: Path) -> None:
+    generator = np.random.default_rng(4)
+    scores = [(generator.random(300) < rate).astype(float).tolist() for rate in (0.6, 0.7, 0.7, 0.7)]
+    pairing = gold(tmp_path, {"exact_match": scores[0]}, {"exact_match": scores[1]})
+    folders = [tmp_path / "two", tmp_path / "three", tmp_path / "few"]
+    runs = [
+        make_run(folder, plain_task("piaf_fr", {"exact_match": values}), model="petit-2603")
+        for folder, values in zip(folders, [*scores[2:], scores[3][:40]], strict=True)
+    ]
+    report = compare(with_rerun(pairing, *runs))
+    mean = np.mean(scores[1:4], axis=0)
+    row = only(report)
+    assert row.reference_mean == pytest.approx(mean.mean())
+    assert row.paired.kind == "bounded"
+    assert row.repeats is not None
+    assert (row.repeats.candidate_answers, row.repeats.reference_answers) == (1, 3)
+    assert "once" in (row.repeats.reason or "")
+    assert report.noise is not None
+    both, few = report.noise.reruns
+    assert (both.runs, both.n, few.runs, few.n) == (2, 300, 1, 40)
+    assert both.moved is not None
+    assert both.moved.movement.estimate == pytest.approx(np.mean(scores[2:]) - np.mean(scores[1]))
+    assert "answers a document" in every_format(report)
+    assert as_they_are_averaged(report) == pytest.approx(np.mean(scores[0]) - mean.mean())
+
+
+def as_they_are_averaged(report: Comparison) -> float:
+    """The difference by the single scores that the report hands on."""
+    (task,) = report.pairing.tasks
+    return float((task.candidate["exact_match"] - task.reference["exact_match"]).mean())
 
 
 def test_the_judges_own_noise_and_controls(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""Further runs of an arm: its repeats, and runs into folders of their own. Scores are the mean over all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.logs.find_run import Run
+from lm_eval_fr.pairing.pairs import PairedTask
+
+Role = Literal["candidate", "reference"]
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A further run of one arm. tasks: paired with the arm's own run, the further run as their candidate."""
+
+    arm: Role
+    tasks: Mapping[str, PairedTask]
+
+
+def check_rerun(role: Role, run: Run, rerun: Run) -> None:
+    """UsageError for a run that is the one compared, or that has none of its tasks."""
+    where = f"--{role}-rerun"
+    if run.results_path == rerun.results_path:
+        remedy = "run the arm a second time into its own folder"
+        raise UsageError(f"the rerun of the {role} is the run that is compared", where=where, remedy=remedy)
+    if not run.tasks.keys() & rerun.tasks.keys():
+        raise UsageError(
+            f"the rerun of the {role} has none of its tasks", where=where, remedy="run the same tasks again"
+        )
+
+
+def average(task: PairedTask, reruns: Sequence[Rerun]) -> PairedTask:
+    """The task with the mean score of each document. A rerun of other documents than the task's is left out."""
+    both = tuple(_answers(task, role, reruns) for role in ("candidate", "reference"))
+    if not task.scored or all(len(found) == 1 for found in both):
+        return task
+    names = [name for name in task.metrics if all(name in one for found in both for one in found)]
+    each = tuple({name: np.stack([one[name] for one in found]) for name in names} for found in both)
+    return replace(
+        task,
+        metrics=tuple(names),
+        candidate={name: rows.mean(axis=0) for name, rows in each[0].items()},
+        reference={name: rows.mean(axis=0) for name, rows in each[1].items()},
+        each=(each[0], each[1]),
+    )
+
+
+def _answers(task: PairedTask, role: Role, reruns: Sequence[Rerun]) -> list[Mapping[str, np.ndarray]]:
+    """The arm's scores by metric, of its own run and of each further one, in the task's order of documents."""
+    found = [task.candidate if role == "candidate" else task.reference]
+    for again in (rerun.tasks[task.task] for rerun in reruns if rerun.arm == role and task.task in rerun.tasks):
+        rows = same_documents(task, again)
+        if rows is not None and task.scored and task.metrics[0] in again.candidate:
+            found.append({name: scores[rows] for name, scores in again.candidate.items()})
+    return found
+
+
+def same_documents(task: PairedTask, again: PairedTask) -> np.ndarray | None:
+    """Where each document of `task` is in `again`; None where they have not the same documents."""
+    place = {key: row for row, key in enumerate(_keys(again))}
+    rows = [place.get(key) for key in _keys(task)]
+    if task.n != again.n or any(row is None for row in rows):
+        return None
+    return np.array(rows, dtype=np.intp)
+
+
+def _keys(task: PairedTask) -> Iterator[tuple[str, int]]:
+    """A document that is there twice is two."""
+    seen: Counter[str] = Counter()
+    for name in task.doc_hashes:
+        yield name, seen[name]
+        seen[name] += 1
