@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -98,7 +98,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What was published, in fractions. error: standard error of the published difference, 0 where unknown."""
+    """What was published, in fractions. error: standard error of the published difference, as far as it is known."""
 
     difference: float
     candidate: float | None
@@ -233,6 +233,7 @@ def _of_judge(row: Row, judge: JudgeResult | None) -> Measured:
 
 
 def _held(row: Row, task: str, claimed: Claimed, measured: Measured, level: float) -> ClaimResult:
+    claimed = replace(claimed, error=math.hypot(claimed.error, _own_error(row, measured)))
     status, needed, sentence = decide_claim(claimed, measured.interval, measured.spread, level, row.documents)
     interval = measured.interval
     return ClaimResult(
@@ -255,6 +256,17 @@ def _held(row: Row, task: str, claimed: Claimed, measured: Measured, level: floa
         benchmark=row.documents,
         sentence=sentence,
     )
+
+
+def _own_error(row: Row, measured: Measured) -> float:
+    """The standard error of published scores, by the spread seen here; 0 where both ran the whole benchmark.
+
+    A publication that does not say on how many documents is taken to have run as many as were run here.
+    """
+    spread, here = measured.spread, measured.interval.n
+    if row.judge is not None or spread is None or (row.documents is not None and here >= row.documents):
+        return 0.0
+    return spread.sd * math.sqrt(spread.design_effect / (row.documents or here))
 
 
 def _untested(row: Row, claimed: Claimed | None) -> ClaimResult:

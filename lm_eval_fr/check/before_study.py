@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.check.decision import Prospects, prospects_of
-from lm_eval_fr.check.planned_documents import load_work
+from lm_eval_fr.check.planned_documents import TaskWork, load_work
 from lm_eval_fr.check.prepared_arms import check_engine, prepare_arm
 from lm_eval_fr.errors import PlanError, nearest
 from lm_eval_fr.judge.options import JudgeOptions
@@ -34,7 +34,22 @@ def before_study(plan: Plan, plan_file: Path, plan_text: str, arms: Mapping[str,
             check_engine(call)
             checkpoint_of(call)
         ours = next((call for call, source in prepared if source.ours_only), None)
-        return Prospects() if ours is None else prospects_of(plan, load_work(ours))
+        if ours is None:
+            return Prospects()
+        work = load_work(ours)
+        check_strata_of(plan, work, plan_file, plan_text)
+        return prospects_of(plan, work)
+
+
+def check_strata_of(plan: Plan, work: Sequence[TaskWork], plan_file: Path, plan_text: str) -> None:
+    """PlanError for a stratum that none of the task's documents has."""
+    for task in work:
+        known = [known for name, labels in task.strata.items() for known in (name, *sorted(set(labels)))]
+        for wanted in plan.strata.get(task.name, ()):
+            if wanted not in known and task.kinds_known:
+                remedy = nearest(wanted, known) or (f"it has {', '.join(known)}" if known else "it has none")
+                what = f"{task.name} has no stratum {wanted!r}"
+                raise PlanError(what, where=plan_file, line=line_of("strata", plan_text), remedy=remedy)
 
 
 def check_allowed(plan: Plan, plan_file: Path, plan_text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lm_eval_fr.analyses.power import UNSTABLE
@@ -38,7 +38,8 @@ _EXACT = ("exact", "acc", "strict", "loose", "pass")
 class PlannedClaim:
     """One claim that a study will make. cluster_size: documents of one article, as a document sees them.
 
-    repeats: answers of each arm to each document.
+    repeats: answers of each arm to each document. family: claims that Holm's correction is over, this one included.
+    sd: of the mean over tasks, which is no claim of one metric, and no part of the verdict over all.
     """
 
     name: str
@@ -49,9 +50,13 @@ class PlannedClaim:
     cluster_size: float
     margin: float | None
     repeats: int = 1
+    family: int = 1
+    sd: float | None = None
 
     @property
     def spread(self) -> Spread:
+        if self.sd is not None:
+            return score_spread(self.sd)
         icc = ICC if self.cluster_size > 1 else 0.0
         if self.kind == "judge":
             return judge_spread(TIES, cluster_size=self.cluster_size, icc=icc)
@@ -109,8 +114,9 @@ class Prospects:
 
     @property
     def together(self) -> float | None:
-        """The power to decide every claim that has a margin, as if they were independent."""
-        powers = [prospect.power for prospect in self.claims if prospect.power is not None]
+        """The power to decide every claim that has a margin, as if they were independent, but for the mean's."""
+        single = [prospect for prospect in self.claims if prospect.claim.sd is None]
+        powers = [prospect.power for prospect in single if prospect.power is not None]
         return math.prod(powers) if powers else None
 
     @property
@@ -141,17 +147,56 @@ def prospects_of(plan: Plan, work: Sequence[TaskWork]) -> Prospects:
 
 
 def _claims(plan: Plan, work: Sequence[TaskWork]) -> Iterator[PlannedClaim]:
-    for task in work:
-        if not task.judged:
-            clusters, size = _cluster_size([f"{cluster}" for cluster in task.clusters])
-            kind: Kind = "exact_match" if any(part in (task.metric or "") for part in _EXACT) else "score"
-            counts = task.documents, task.available, clusters, size
-            yield PlannedClaim(task.name, kind, *counts, plan.margin(task.name), plan.repeats)
+    scored = [_of_task(plan, task) for task in work if not task.judged]
+    yield from scored
+    kinds = [(task, label, rows) for task in work for label, rows in _named_strata(plan, task)]
+    yield from (_of_stratum(plan, *kind, family=len(kinds)) for kind in kinds)
+    if plan.overall_mean and len(scored) > 1:
+        yield _of_mean(plan, scored)
     judged = [task for task in work if task.judged]
     if judged and plan.judge is not None:
         clusters, size = _cluster_size([f"{task.name}/{cluster}" for task in judged for cluster in task.clusters])
         documents, available = sum(task.documents for task in judged), sum(task.available for task in judged)
         yield PlannedClaim("judge", "judge", documents, available, clusters, size, plan.margin("judge"))
+
+
+def _of_task(plan: Plan, task: TaskWork) -> PlannedClaim:
+    clusters, size = _cluster_size(task.clusters)
+    kind: Kind = "exact_match" if any(part in (task.metric or "") for part in _EXACT) else "score"
+    counts = task.documents, task.available, clusters, size
+    return PlannedClaim(task.name, kind, *counts, plan.margin(task.name), plan.repeats)
+
+
+def _named_strata(plan: Plan, task: TaskWork) -> Iterator[tuple[str, Sequence[int]]]:
+    """Each kind of documents that the plan claims something of, with the places of its documents."""
+    wanted = plan.strata.get(task.name, ())
+    for name, labels in task.strata.items():
+        for label in sorted(set(labels)):
+            if name in wanted or label in wanted:
+                yield label, [row for row, found in enumerate(labels) if found == label]
+
+
+def _of_stratum(plan: Plan, task: TaskWork, label: str, rows: Sequence[int], *, family: int) -> PlannedClaim:
+    whole = _of_task(plan, task)
+    clusters, size = _cluster_size([task.clusters[row] for row in rows] if task.clusters else [])
+    return replace(
+        whole,
+        name=f"{task.name}, {label}",
+        documents=len(rows),
+        available=round(task.available * len(rows) / task.documents),
+        clusters=clusters,
+        cluster_size=size,
+        family=family,
+    )
+
+
+def _of_mean(plan: Plan, scored: Sequence[PlannedClaim]) -> PlannedClaim:
+    """As one sample of all documents, whose SD gives the mean's standard error."""
+    documents, available = sum(one.documents for one in scored), sum(one.available for one in scored)
+    variance = sum(one.spread.sd**2 * one.spread.design_effect / one.documents for one in scored) / len(scored) ** 2
+    margin = plan.margins.get("overall_mean", plan.margins.get("gold"))
+    name, sd = f"mean over {len(scored)} tasks", math.sqrt(variance * documents)
+    return PlannedClaim(name, "score", documents, available, None, 1.0, margin, plan.repeats, sd=sd)
 
 
 def _cluster_size(clusters: Sequence[str]) -> tuple[int | None, float]:
@@ -163,7 +208,8 @@ def _cluster_size(clusters: Sequence[str]) -> tuple[int | None, float]:
 
 
 def prospect_of(claim: PlannedClaim, level: float, guarantee: Guarantee) -> Prospect:
-    spread = claim.spread
+    """With several claims under Holm's correction: at its strictest step."""
+    spread, level = claim.spread, 1 - (1 - level) / claim.family
     establishes = margin_for_documents(claim.documents, spread, level=level, power=POWER, guarantee=guarantee)
     smallest = establishes.margin_guarded
     if claim.margin is None or claim.margin >= 1:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.check.arm_check import ArmCheck, check_arm
-from lm_eval_fr.check.before_study import check_allowed
+from lm_eval_fr.check.before_study import check_allowed, check_strata_of
 from lm_eval_fr.check.check_findings import ArmEstimate, CheckReport, Finding
 from lm_eval_fr.check.decision import Prospects, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
@@ -53,6 +53,7 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
                 findings.append(Finding.of(error, name))
         if works:
             findings += _documents(next(iter(works.values())))
+            findings += _strata(plan, next(iter(works.values())), plan_file, plan_text)
         for name, work in works.items():
             say(f"{name}: asking {calls[name].model} one question")
             checks[name] = check_arm(name, calls[name], work)
@@ -82,6 +83,13 @@ def _documents(work: Sequence[TaskWork]) -> Iterator[Finding]:
     for task in work:
         kind = "judged" if task.judged else "scored"
         yield Finding("ok", "tasks", f"{task.name}: {task.documents:,} of {task.available:,} documents, {kind}")
+
+
+def _strata(plan: Plan, work: Sequence[TaskWork], plan_file: Path, plan_text: str) -> Iterator[Finding]:
+    try:
+        check_strata_of(plan, work, plan_file, plan_text)
+    except LmEvalFrError as error:
+        yield Finding.of(error, "plan")
 
 
 def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, ArmCall]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import io
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lm_eval_fr.arms.endpoint import endpoint_of, note_context
@@ -24,7 +24,9 @@ DEFAULT_LENGTH = 256  # lm-eval's, where a task sets none
 class TaskWork:
     """One task of an arm. available: documents in the set. prompts: the text of each document asked.
 
-    metric: the first one; clusters: the articles of the documents asked, empty where the task names none.
+    metric: the first one; clusters: the articles of the documents asked, empty where the task names none. strata: the
+    fields that tell kinds of documents apart, with the kind of each document asked. kinds_known: whether these are all;
+    a task with several metrics may have one for each kind, which only its results tell.
     """
 
     name: str
@@ -35,6 +37,8 @@ class TaskWork:
     clusters: tuple[str, ...]
     generation: Mapping[str, Any]
     task: Any  # lm-eval's own
+    strata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds_known: bool = True
 
     @property
     def documents(self) -> int:
@@ -95,16 +99,21 @@ def _work(call: ArmCall, name: str, task: Any) -> TaskWork:
     task.build_all_requests(**_wanted(call, name, available))
     asked = {instance.doc_id: instance for instance in reversed(task.instances)}
     metrics = [str(metric.get("metric")) for metric in task.get_config("metric_list") or () if isinstance(metric, dict)]
-    field = (task.get_config("metadata") or {}).get("cluster")
+    about = task.get_config("metadata") or {}
+    cluster, named = about.get("cluster"), about.get("strata") or ()
+    docs = [asked[number].doc for number in sorted(asked)]
+    strata = [str(name) for name in ([named] if isinstance(named, str) else named)]
     return TaskWork(
         name=name,
         judged=metrics == ["bypass"],
         metric=metrics[0] if metrics else None,
         available=available,
         prompts=tuple(str(asked[number].args[0]) for number in sorted(asked)),
-        clusters=tuple(str(asked[number].doc[field]) for number in sorted(asked) if field in asked[number].doc),
+        clusters=tuple(str(doc[cluster]) for doc in docs if cluster in doc),
         generation=dict(task.get_config("generation_kwargs") or {}),
         task=task,
+        strata={name: tuple(str(doc[name]) for doc in docs) for name in strata if all(name in doc for doc in docs)},
+        kinds_known=bool(strata) or len(metrics) < 2,
     )
 
 

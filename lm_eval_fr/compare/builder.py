@@ -20,6 +20,7 @@ from lm_eval_fr.compare.judged_claim import judge_claim
 from lm_eval_fr.compare.language_tax import language_taxes
 from lm_eval_fr.compare.losses import losses_of
 from lm_eval_fr.compare.margins import GOLD, Margins
+from lm_eval_fr.compare.mean_claim import mean_claim
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
 from lm_eval_fr.compare.ranking import rank, worst
@@ -40,7 +41,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     Raises UsageError for margins or prices that fit nothing here, InputError for a judge's folder of other runs.
     """
     margins = Margins(options.margins)
-    margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel))
+    margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel), mean=options.overall_mean)
     check_strata(options.strata, [*pairing.groups, *pairing.tasks])
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
     compared = compare_rows(pairing, margins, options)
@@ -67,6 +68,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
         tasks=tasks,
         judge=judge,
         noise=noise,
+        overall_mean=mean_claim(pairing, tasks, margins, options),
         overall=replace(overall, coverage=coverage_of(pairing.tasks, overall.verdict)),
         level=options.level,
         warnings=(

@@ -62,6 +62,9 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
     claim = None if margin is None else decide_by_judge(interval, margin, seen, order)
     if claim is not None and assessment is not None and (claim.verdict == "no_verdict" or not held_back):
         assessment, held_back = _claimed(assessment, claim, preference), None
+        other = preference.net_win.other_guarantee
+        if margin is not None and other is not None and summary.stopped is None:
+            assessment = replace(assessment, other_verdict=decide_by_judge(other, margin, seen, order).verdict)
     worst, best = counts.net_win_bounds or (None, None)
     result = JudgeResult(
         preference=preference,

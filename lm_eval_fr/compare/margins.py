@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import PairedGroup, PairedTask
 
-GOLD, JUDGE, TAX = "gold", "judge", "language_tax"
+GOLD, JUDGE, TAX, MEAN = "gold", "judge", "language_tax", "overall_mean"
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,18 @@ class Margins:
     def judge(self) -> float | None:
         return self.given.get(JUDGE)
 
-    def check(self, tasks: Sequence[PairedTask | PairedGroup], *, parallel: bool = False) -> None:
+    @property
+    def mean(self) -> float:
+        """Of the mean over tasks: its own, or that of all tasks. Raises UsageError where there is neither."""
+        found = self.given.get(MEAN, self.given.get(GOLD, self.given.get("")))
+        if found is None:
+            raise UsageError("overall_mean needs a margin", remedy="margins: {gold: 2%} or {overall_mean: 2%}")
+        return found
+
+    def check(self, tasks: Sequence[PairedTask | PairedGroup], *, parallel: bool = False, mean: bool = False) -> None:
         """UsageError for a margin that is not a loss, or that names nothing here.
 
-        parallel: whether a language tax is measured.
+        parallel: whether a language tax is measured. mean: whether a claim is made about the mean over tasks.
         """
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]
@@ -46,6 +54,6 @@ class Margins:
                     where=f"--margin {shown}",
                     remedy=f"--margin {JUDGE}={margin}",
                 )
-            if name not in (*gold, GOLD, JUDGE, *([TAX] if parallel else []), ""):
+            if name not in (*gold, GOLD, JUDGE, *([TAX] if parallel else []), *([MEAN] if mean else []), ""):
                 advice = nearest(name, [*gold, JUDGE, GOLD]) or f"tasks here: {', '.join([*gold, JUDGE])}"
                 raise UsageError(f"no task {name} in this comparison", where=f"--margin {shown}", remedy=advice)

@@ -42,13 +42,19 @@ class Stated:
     @property
     def at_most(self) -> str:
         """The largest loss that is left."""
-        low = self.assessment.interval.low
-        return w.UNKNOWN if low is None else w.plain(max(-low, 0.0), self.scale)
+        return self._loss(self.assessment.interval.low)
 
     @property
     def at_least(self) -> str:
-        high = self.assessment.interval.high
-        return w.UNKNOWN if high is None else w.plain(max(-high, 0.0), self.scale)
+        return self._loss(self.assessment.interval.high)
+
+    def _loss(self, end: float | None) -> str:
+        """With the digits that tell it from the margin."""
+        if end is None:
+            return w.UNKNOWN
+        loss = max(-end, 0.0)
+        decimals = w.decimals_beside(loss, self.assessment.margin, self.scale)
+        return w.plain(loss, self.scale, decimals=decimals)
 
 
 def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions) -> Conclusion:

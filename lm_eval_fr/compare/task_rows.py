@@ -44,7 +44,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
     paired = paired_difference(
         better, worse, clusters=task.clusters, level=level, margin=margin, guarantee=options.guarantee
     )
-    assessment = None if margin is None else assess(paired, margin, assay=_assay(task, metric, paired, margin, level))
+    assessment = None if margin is None else assess(paired, margin, assay=assay_for(task, margin, level))
     scored = not higher or bool(better.any() or worse.any())
     if assessment is not None and not scored:
         # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
@@ -97,11 +97,14 @@ def _oriented(task: PairedTask | PairedGroup, metric: str) -> tuple[np.ndarray, 
     return (candidate, reference) if task.higher_is_better[metric] else (reference, candidate)
 
 
-def _assay(task: PairedTask | PairedGroup, metric: str, paired: Difference, margin: float, level: float) -> Assay:
+def assay_for(task: PairedTask | PairedGroup, margin: float, level: float) -> Assay:
     """Whether a loss of the margin could have shown at all."""
-    if paired.kind == "unbounded" or not task.higher_is_better[metric]:
+    metric = task.metrics[0]
+    # Single answers are right or wrong; their means are not.
+    scores = [arm[metric] for arm in task.each or (task.candidate, task.reference)]
+    if not all(map(_on_unit_scale, scores)) or not task.higher_is_better[metric]:
         return Assay(None, None, None, NO_ENDS)
-    chance = task.chance.of(metric, exact=paired.kind == "binary")
+    chance = task.chance.of(metric, exact=all(bool(((one == 0) | (one == 1)).all()) for one in scores))
     return assay_of(task.reference[metric], margin, chance, clusters=task.clusters, level=level)
 
 

@@ -98,14 +98,21 @@ def _mistakes(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 
 def _margins(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    if plan.overall_mean and not {"gold", "overall_mean"} & plan.margins.keys():
+        yield "overall_mean", "overall_mean needs a margin", "margins: {gold: 2%} or {overall_mean: 2%}"
     ours = tasks_behind(plan.tasks) or ()
     for name, margin in plan.margins.items():
         if not (math.isfinite(margin) and margin > 0):
             remedy = "a margin is the largest loss accepted, above 0: 0.02 or 2%"
             yield name, f"the margin of {name} is {margin:g}", remedy
-        elif margin >= 1 and name in ("gold", "judge", *ours):
+        elif margin >= 1 and name in ("gold", "judge", "overall_mean", *ours):
             remedy = f"{margin:g} points are {margin / 100:g} or {margin:g}%"
             yield name, f"the margin of {name} is {margin:g}, which is the whole scale: every loss would pass", remedy
+
+
+def _others(plan: Plan) -> list[str]:
+    """What else a margin may be for."""
+    return [*(["language_tax"] if plan.parallel else []), *(["overall_mean"] if plan.overall_mean else [])]
 
 
 def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
@@ -114,8 +121,10 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
     if tasks is None:
         return  # lm-eval's own: what their names stand for is known when they have run
     gold = [task for task in tasks if task not in judged_names()]
+    if plan.overall_mean and len(gold) < 2:
+        yield "overall_mean", f"a mean over {len(gold)} scored tasks", "leave overall_mean out, or add a task"
     for part, names, known in (
-        ("margins", plan.margins, [*gold, "gold", "judge", *(["language_tax"] if plan.parallel else [])]),
+        ("margins", plan.margins, [*gold, "gold", "judge", *_others(plan)]),
         ("metrics", plan.metrics, gold),
         ("filters", plan.filters, gold),
         ("strata", plan.strata, gold),

@@ -16,8 +16,10 @@ from lm_eval_fr.report.method_sections import method_of
 from lm_eval_fr.report.model import (
     SCHEMA_VERSION,
     Answers,
+    Bounds,
     JudgeResult,
     ManyReport,
+    MeanClaim,
     Measured,
     Noise,
     Recovered,
@@ -27,7 +29,7 @@ from lm_eval_fr.report.model import (
     ends,
     verdict_of,
 )
-from lm_eval_fr.stats import Proportion
+from lm_eval_fr.stats import Assessment, Difference, Proportion
 from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import JudgeControls, PositionReport
 
@@ -64,6 +66,9 @@ INSTRUCTIONS = "kind n candidate reference lost gained"
 STRATUM = "preregistered margin verdict p_non_inferior=assessment.p_non_inferior p_holm"
 REPEATS = """candidate=candidate_answers reference=reference_answers between within_candidate within_reference unstable
     unstable_documents reason"""
+MEAN = """tasks left_out n=paired.n clusters=paired.clusters difference ci_low ci_high margin verdict
+    p_non_inferior=assessment.p_non_inferior p_inferior=assessment.p_inferior method=paired.interval.method
+    guard_documents=paired.guard_documents assay=assessment.assay reason=assessment.reason sentence"""
 LOST = "task lost read kinds confusions"
 RECOVERED = "candidate raw task metric share=share.estimate method=share.method reason=share.reason"
 
@@ -87,6 +92,7 @@ def to_dict(report: Report) -> Content:
         "judge": None if report.judge is None else _judge(report.judge),
         "noise": None if report.noise is None else _noise(report.noise),
         "overall": _keys(report.overall, OVERALL),
+        "overall_mean": None if report.overall_mean is None else _mean(report.overall_mean),
         **_keys(report, END),
         "cumulative": [_series(series) for series in report.cumulative],
         "language_tax": [_keys(tax, TAX) | {"verdict": verdict_of(tax.assessment)} for tax in report.language_tax],
@@ -138,6 +144,20 @@ def _plain(found: Any) -> Any:
     return msgspec.to_builtins(found)
 
 
+def _mean(mean: MeanClaim) -> Content:
+    other = _other(mean.paired, mean.other_ci, mean.assessment)
+    return _keys(mean, MEAN) | {"left_out": dict(mean.left_out), "other_guarantee": other}
+
+
+def _other(paired: Difference, bounds: Bounds | None, assessment: Assessment | None) -> Content | None:
+    """What the guarantee that was not chosen gives; null where both are one."""
+    if bounds is None:
+        return None
+    name = "worst-case" if paired.guarantee == "default" else "default"
+    verdict = None if assessment is None or assessment.verdict == "no_verdict" else assessment.other_verdict
+    return {"guarantee": name, "ci_low": bounds[0], "ci_high": bounds[1], "verdict": verdict}
+
+
 def _flips(m: Measured) -> Content | None:
     flips = m.paired.flips
     return None if flips is None else {"lost": flips.lost, "gained": flips.gained, "threshold": 0.5}
@@ -155,6 +175,8 @@ def _task(t: TaskResult) -> Content:
         "strata": [_keys(one, f"name {MEASURED}") | {"flips": _flips(one)} | _keys(one, STRATUM) for one in t.strata],
         "instructions": [_keys(one, INSTRUCTIONS) for one in t.instructions],
         **_keys(t, "assay"),
+        "guarantee": t.paired.guarantee,
+        "other_guarantee": _other(t.paired, t.other_ci, t.assessment),
         "answers": _answers(t.answers),
         "repeats": None if t.repeats is None else _keys(t.repeats, REPEATS),
         **_keys(t, "allowed reasons"),
@@ -175,6 +197,8 @@ def _judge(judge: JudgeResult) -> Content:
         "position": bias.pop("position"),
         "usage": {**_keys(judge.usage, USAGE), **_plain(judge.usage)},
         **_keys(judge, CLAIM),
+        "guarantee": judge.preference.net_win.guarantee,
+        "other_guarantee": _other(judge.preference.net_win, judge.other_ci, judge.assessment),
         **bias,
         "sensitivity": None if judge.seen is None else _keys(judge.seen, SEEN) | _claim(judge.claim),
         "order_decided": _plain(judge.order),

@@ -139,6 +139,13 @@ class Measured:
         return None if low is None else max(-low, 0.0)
 
     @property
+    def other_ci(self) -> Bounds | None:
+        """Under the guarantee that was not chosen; None where both are one."""
+        other = self.paired.other_guarantee
+        found = None if other is None else ends(other)
+        return found if found is None or self.higher_is_better else (-found[1], -found[0])
+
+    @property
     def scale(self) -> float:
         """What turns a value into what people read: points for a 0-1 metric, its own unit for another."""
         return 1.0 if self.paired.kind == "unbounded" else 100.0
@@ -246,6 +253,24 @@ class TaskResult(Measured):
         return None if self.recovery is None else ends(self.recovery)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanClaim(Measured):
+    """The claim about the mean over tasks, each counting the same. left_out: tasks that have no part, and why."""
+
+    tasks: tuple[str, ...]
+    assessment: Assessment
+    sentence: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def margin(self) -> float:
+        return self.assessment.margin
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return verdict_of(self.assessment)
+
+
 def verdict_of(assessment: Assessment | None) -> Verdict | None:
     """None without a margin; a claim without an interval is no verdict, never an inconclusive one."""
     if assessment is None:
@@ -328,6 +353,12 @@ class JudgeResult:
     @property
     def net_win(self) -> float | None:
         return (self.preference.wins - self.preference.losses) / self.n if self.n else None
+
+    @property
+    def other_ci(self) -> Bounds | None:
+        """Under the guarantee that was not chosen; None where both are one, and where the judge stopped early."""
+        other = None if self.stopped else self.preference.net_win.other_guarantee
+        return None if other is None else ends(other)
 
     @property
     def net_win_ci(self) -> Bounds | None:
@@ -505,6 +536,7 @@ class Report:
     noise: Noise | None
     overall: Conclusion
     level: float
+    overall_mean: MeanClaim | None = None
     warnings: tuple[Caution, ...] = ()
     cumulative: tuple[Series, ...] = ()
     language_tax: tuple[LanguageTax, ...] = ()

@@ -6,9 +6,27 @@ from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Arm, Health, JudgeResult, Measured, Report, Stratum, TaskResult
+from lm_eval_fr.report.model import (
+    Arm,
+    Bounds,
+    Health,
+    JudgeResult,
+    MeanClaim,
+    Measured,
+    Report,
+    Stratum,
+    TaskResult,
+)
 from lm_eval_fr.report.sections import Claim, Facts, Fold, Forest, Items, Part, Section, Span, Table, Word, section
-from lm_eval_fr.stats import Interval
+from lm_eval_fr.stats import (
+    ASSUMPTIONS,
+    ONE_MAY_LOSE_MORE,
+    Assessment,
+    Difference,
+    Guarantee,
+    Interval,
+    Verdict,
+)
 
 
 def verdict_section(report: Report) -> Section:
@@ -26,12 +44,47 @@ def verdict_section(report: Report) -> Section:
         ),
     )
     advice = f"Next: {overall.advice}" if overall.advice else ""
-    said = [text for text in (overall.sentence, advice, overall.coverage) if text]
+    mean = report.overall_mean.sentence if report.overall_mean else ""
+    said = [text for text in (overall.sentence, mean, advice, overall.coverage, *guarantee_lines(report)) if text]
     parts: tuple[Part, ...] = (
         *said,
         Fold("What is ruled out, what is not claimed, and the arms", scope, everywhere=True),
     )
     return Section("verdict", w.titled(report), parts, verdict=Word(overall.verdict))
+
+
+def guarantee_lines(report: Report) -> Iterator[str]:
+    """What the verdicts take for granted of losses that the sample does not hold, and what they would be otherwise.
+
+    Nothing where no claim has clusters: both guarantees are one then.
+    """
+    others = list(_others(report))
+    chosen: Guarantee | None = next((name for _, name in others), None)
+    if chosen is None:
+        return
+    other: Guarantee = "worst-case" if chosen == "default" else "default"
+    yield f"Taken for granted ({chosen} guarantee): {ASSUMPTIONS[chosen]}."
+    yield f"If instead {ASSUMPTIONS[other]} ({other}): {'; '.join(said for said, _ in others)}."
+
+
+def _others(report: Report) -> Iterator[tuple[str, Guarantee]]:
+    """Of each claim, or each difference where nothing is claimed: what the other guarantee gives."""
+    found: list[tuple[str, Difference, Assessment | None, Verdict | None, Bounds | None, float]] = [
+        (t.task, t.paired, t.assessment, t.verdict, t.other_ci, t.scale) for t in report.tasks if not t.group
+    ]
+    if (m := report.overall_mean) is not None:
+        found.append(("the mean over tasks", m.paired, m.assessment, m.verdict, m.other_ci, m.scale))
+    if (j := report.judge) is not None:
+        found.append(("the judge", j.preference.net_win, j.assessment, j.verdict, j.other_ci, 100.0))
+    for name, paired, assessment, verdict, bounds, scale in found:
+        if bounds is None:
+            continue
+        limit = None if assessment is None else -assessment.margin
+        said = f"{name} {w.bounds(bounds, scale, sign=True, limit=limit)}"
+        if assessment is not None and assessment.other_verdict is not None and verdict != "no_verdict":
+            same = " still" if assessment.other_verdict == verdict else ""
+            said += f",{same} {w.word(assessment.other_verdict)}"
+        yield said, paired.guarantee
 
 
 def _plan(report: Report) -> str:
@@ -124,8 +177,22 @@ def _claims(report: Report, in_margins: bool) -> Iterator[Claim]:
             subtasks = [(name, of_group[name]) for name in task.subtasks if name in of_group]
             inner = [*((stratum.name, stratum) for stratum in task.strata), *subtasks]
             yield _task(task, floors.get(task.task), inner, in_margins)
+    if report.overall_mean:
+        yield _mean(report.overall_mean, in_margins)
     if report.judge:
         yield _judge(report.judge, floors.get("judge"), in_margins)
+
+
+def _mean(mean: MeanClaim, in_margins: bool) -> Claim:
+    return Claim(
+        f"mean over {len(mean.tasks)} tasks",
+        "each counts the same",
+        *_numbers(mean, mean.margin),
+        margin=w.plain(mean.margin),
+        verdict=mean.verdict,
+        note=ONE_MAY_LOSE_MORE,
+        span=_span(mean.paired.interval, mean.margin if in_margins else 1.0),
+    )
 
 
 def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]], in_margins: bool) -> Claim:
@@ -135,7 +202,7 @@ def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]],
     return Claim(
         t.task,
         t.metric,
-        *_numbers(t),
+        *_numbers(t, t.margin),
         margin=w.plain(t.margin, t.scale),
         verdict=t.verdict,
         note="; ".join(dict.fromkeys(notes)),
@@ -153,7 +220,7 @@ def _part(task: str, name: str, m: Measured, unit: float | None) -> Claim:
     return Claim(
         name,
         "",
-        *_numbers(m),
+        *_numbers(m, claim.margin if claim else None),
         margin=w.plain(claim.margin, m.scale) if claim else "",
         verdict=claim.verdict if claim else None,
         span=_span(m.paired.interval, unit),
@@ -161,11 +228,12 @@ def _part(task: str, name: str, m: Measured, unit: float | None) -> Claim:
     )
 
 
-def _numbers(m: Measured) -> tuple[str, str, str, str]:
+def _numbers(m: Measured, margin: float | None) -> tuple[str, str, str, str]:
+    limit = None if margin is None else -margin if m.higher_is_better else margin
     clusters = m.paired.clusters
     n = w.count(m.n) + (f" in {clusters:,}" if clusters and clusters < m.n else "")
     values = f"{w.plain(m.candidate_mean, m.scale)} / {w.plain(m.reference_mean, m.scale)}"
-    return n, values, w.signed(m.difference, m.scale), w.bounds(m.ci, m.scale, sign=True)
+    return n, values, w.signed(m.difference, m.scale), w.bounds(m.ci, m.scale, sign=True, limit=limit)
 
 
 def _flips(m: Measured, task: str, part: str = "") -> tuple[tuple[str, str], ...]:
@@ -200,7 +268,7 @@ def _judge(judge: JudgeResult, floor: float | None, in_margins: bool) -> Claim:
         f"{judge.n:,}" + (f" in {clusters:,}" if clusters and clusters < judge.n else ""),
         f"{preference.wins:,} won / {preference.losses:,} lost",
         w.signed(judge.net_win),
-        w.bounds(judge.net_win_ci, sign=True),
+        w.bounds(judge.net_win_ci, sign=True, limit=None if judge.margin is None else -judge.margin),
         margin=w.plain(judge.margin),
         verdict=judge.verdict,
         note="; ".join(dict.fromkeys(judge.reasons[key] for key in ("verdict", "decision") if key in judge.reasons)),

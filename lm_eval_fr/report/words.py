@@ -10,21 +10,32 @@ from lm_eval_fr.report.model import WORDS, Bounds, JudgeResult, Report, TaskResu
 
 UNKNOWN = "-"
 SMALLEST_P = 0.001
+MORE = 5  # decimals at most, beyond the usual, that tell an interval's end from the margin
 
 
-def signed(value: float | None, scale: float = 100.0) -> str:
+def signed(value: float | None, scale: float = 100.0, *, decimals: int | None = None) -> str:
     """A difference in points, sign always shown; a difference that rounds to zero carries none."""
     if value is None:
         return UNKNOWN
-    text = f"{value * scale:+.{_decimals(value, scale)}f}"
+    text = f"{value * scale:+.{_decimals(value, scale) if decimals is None else decimals}f}"
     return text[1:] if float(text) == 0 else text
 
 
-def plain(value: float | None, scale: float = 100.0) -> str:
+def plain(value: float | None, scale: float = 100.0, *, decimals: int | None = None) -> str:
     if value is None:
         return UNKNOWN
-    text = f"{value * scale:.{_decimals(value, scale)}f}"
+    text = f"{value * scale:.{_decimals(value, scale) if decimals is None else decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
+
+
+def decimals_beside(value: float | None, limit: float | None, scale: float = 100.0) -> int | None:
+    """So many that a value which is not the limit does not look like it; None: the usual number."""
+    if value is None or limit is None:
+        return None
+    usual = max(_decimals(value, scale), _decimals(limit, scale))
+    looks = (n for n in range(usual, usual + MORE) if f"{value * scale:.{n}f}" != f"{limit * scale:.{n}f}")
+    found = next(looks, usual)
+    return None if found == usual else found
 
 
 def _decimals(value: float, scale: float) -> int:
@@ -35,15 +46,19 @@ def _decimals(value: float, scale: float) -> int:
     return 1 if magnitude >= 100 else 2 if magnitude >= 1 else 3
 
 
-def interval(low: float | None, high: float | None, scale: float = 100.0, *, sign: bool = True) -> str:
+def interval(
+    low: float | None, high: float | None, scale: float = 100.0, *, sign: bool = True, limit: float | None = None
+) -> str:
+    """limit: a value that an end is held against, with as many digits as show on which side of it the end lies."""
     if low is None or high is None:
         return UNKNOWN
     show = signed if sign else plain
-    return f"[{show(low, scale)}, {show(high, scale)}]"
+    ends = (show(end, scale, decimals=decimals_beside(end, limit, scale)) for end in (low, high))
+    return f"[{', '.join(ends)}]"
 
 
-def bounds(pair: Bounds | None, scale: float = 100.0, *, sign: bool = False) -> str:
-    return UNKNOWN if pair is None else interval(pair[0], pair[1], scale, sign=sign)
+def bounds(pair: Bounds | None, scale: float = 100.0, *, sign: bool = False, limit: float | None = None) -> str:
+    return UNKNOWN if pair is None else interval(pair[0], pair[1], scale, sign=sign, limit=limit)
 
 
 def percent(share: float | None, decimals: int = 1) -> str:

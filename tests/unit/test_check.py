@@ -12,13 +12,13 @@ import pytest
 from aiohttp import web
 
 from lm_eval_fr.check.check_findings import CheckReport
-from lm_eval_fr.check.decision import PlannedClaim, prospect_of
+from lm_eval_fr.check.decision import PlannedClaim, prospect_of, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
 from lm_eval_fr.check.plan_check import check_plan, prices_of
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.check.probe import Reply as ReadReply
 from lm_eval_fr.check.reply_check import Asked
-from lm_eval_fr.demo import example_plan
+from lm_eval_fr.demo import example_plan, plan_path
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
 from lm_eval_fr.judge.options import JudgeOptions
@@ -480,3 +480,52 @@ def test_the_readme_s_plan_can_decide(task: str, kind: Any, available: int, arti
     claim = PlannedClaim(task, kind, documents, available, articles, size, plan.margin(task))
     prospect = prospect_of(claim, plan.level, plan.guarantee)
     assert prospect.power is not None and prospect.power > 0.95, str(prospect)
+
+
+def work_of(name: str, metric: str = "f1", n: int = 600, **more: Any) -> TaskWork:
+    known = {"clusters": (), "generation": {}, "task": None} | more
+    return TaskWork(name, False, metric, n, ("prompt",) * n, **known)
+
+
+def test_strata_and_the_mean_are_planned_as_claims() -> None:
+    text = "name: a\ntasks: [piaf_fr, sib200_fr]\nmargins: {gold: 5%}\n"
+    text += "candidate: {model: vllm}\nreference: {model: vllm}\n"
+    lengths = {"length": ("4096",) * 400 + ("65536",) * 200}
+    work = [work_of("piaf_fr", strata=lengths), work_of("sib200_fr", "exact_match")]
+    alone = prospects_of(parse_plan(text, where=Path("p")), work)
+    assert [one.claim.name for one in alone.claims] == ["piaf_fr", "sib200_fr"]
+    both = prospects_of(parse_plan(text + "strata: {piaf_fr: [length]}\n", where=Path("p")), work)
+    short, long = both.claims[2:]
+    assert [(one.claim.name, one.claim.documents, one.claim.family) for one in (short, long)] == [
+        ("piaf_fr, 4096", 400, 2),
+        ("piaf_fr, 65536", 200, 2),
+    ]
+    one = prospects_of(parse_plan(text + "strata: {piaf_fr: ['4096']}\n", where=Path("p")), work).claims[2]
+    assert short.power is not None
+    assert one.power is not None
+    assert short.power < one.power  # Holm over two asks for more
+    assert both.together is not None
+    assert alone.together is not None
+    assert both.together < alone.together
+    mean = prospects_of(parse_plan(text + "overall_mean: true\n", where=Path("p")), work)
+    assert mean.together == alone.together
+    assert mean.claims[-1].claim.name == "mean over 2 tasks"
+    assert mean.claims[-1].power is not None
+    assert mean.claims[-1].power > min(one.power or 0 for one in alone.claims)
+    repeated = prospects_of(parse_plan(text + "repeats: 4\n", where=Path("p")), work)
+    assert (repeated.claims[0].establishes or 1) < (alone.claims[0].establishes or 0)
+    assert "each answered 4 times" in str(repeated.claims[0])
+
+
+def test_a_misspelt_stratum_is_found_before_anything_is_asked(
+    check: Callable[..., CheckReport], tmp_path: Path
+) -> None:
+    own = {"tasks": ["ifeval_fr"], "data_dir": str(plan_path().parent / "data"), "limit": 20}
+    told = found(check(**own, strata={"ifeval_fr": ["familly"]}), "plan")
+    assert "ifeval_fr has no stratum 'familly'" in told
+    assert "family" in told
+    with pytest.raises(LmEvalFrError, match="no stratum 'familly'"):
+        run_study(tmp_path / "plan.yaml", out=tmp_path / "out")
+    fine = check(**own, strata={"ifeval_fr": ["family"]})
+    assert not fine.problems
+    assert any(one.claim.name.startswith("ifeval_fr, ") for one in fine.prospects.claims)

@@ -72,7 +72,9 @@ def test_the_majority_needs_more_than_half_of_those_that_decided() -> None:
         ("two", "three"),
     ]
     unanimous = verdicts.report.unanimous
-    assert unanimous is not None and (unanimous.count, unanimous.of) == (1, 6)
+    # Identical answers are shown to nobody: all agree on them, and none was asked.
+    assert unanimous is not None and (unanimous.count, unanimous.of) == (0, 5)
+    assert [(a.n, a.table["tie/tie"]) for a in verdicts.report.agreement] == [(5, 1), (5, 0), (5, 0)]
     assert count(verdicts.verdicts).wins == 2
 
 

@@ -66,6 +66,7 @@ def test_plans_of_the_first_version_keep_their_hashes(text: str, plan_hash: str,
     "more",
     [
         "guarantee: worst-case",
+        "repeats: 4",
         "parallel: {piaf_fr: piaf_fr}",
         "strata: {piaf_fr: [length]}",
         "judge: {profile: offline, controls: 0}",

@@ -31,7 +31,7 @@ def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) ->
     judges = tuple(verdicts)
     found = {name: {_place(verdict): verdict for verdict in verdicts[name]} for name in judges}
     places = list(dict.fromkeys(place for name in judges for place in found[name]))
-    labels = {name: {place: label_of(verdict.outcome) for place, verdict in found[name].items()} for name in judges}
+    labels = {name: {place: seen_label(verdict.outcome) for place, verdict in found[name].items()} for name in judges}
     merged = tuple(_majority(place, {name: found[name].get(place) for name in judges}) for place in places)
     votes = [{labels[name].get(place) for name in judges} for place in places]
     complete = [vote for vote in votes if None not in vote]
@@ -50,7 +50,7 @@ def agreement(
     of_second: Mapping[T, Label | None],
     level: float = 0.95,
 ) -> Agreement:
-    """Raw agreement with its interval, and Cohen's kappa."""
+    """Raw agreement with its interval, and Cohen's kappa, over the pairs that both saw and decided."""
     pairs = [(of_first.get(place), of_second.get(place)) for place in {**of_first, **of_second}]
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
     n, agreed = len(both), sum(a == b for a, b in both)
@@ -102,6 +102,11 @@ def majority(votes: Counter[Label]) -> Label | None:
 def label_of(outcome: Outcome) -> Label | None:
     score = HEADLINE[outcome]
     return None if score is None else {1: "win", 0: "tie", -1: "loss"}[score]  # type: ignore[return-value]
+
+
+def seen_label(outcome: Outcome) -> Label | None:
+    """None too for identical answers: nobody was asked, so that nobody agrees on them."""
+    return None if outcome == "identical" else label_of(outcome)
 
 
 def _place(verdict: PairVerdict) -> Place:

@@ -12,7 +12,7 @@ import msgspec
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
-from lm_eval_fr.judge.verdicts.panel import Label, agreement, label_of, majority
+from lm_eval_fr.judge.verdicts.panel import Label, agreement, majority, seen_label
 from lm_eval_fr.stats.judging import People
 from lm_eval_fr.stats.ppi import PeopleNetWin, people_net_win
 
@@ -61,7 +61,7 @@ def people(
         votes.setdefault(place, Counter())[label] += 1
     said: dict[Place, Label | None] = {place: majority(counted) or "tie" for place, counted in votes.items()}
     known = {place: label for place, label in said.items() if place in judged}
-    of_judge = {place: label_of(judged[place].outcome) for place in known}
+    of_judge = {place: seen_label(judged[place].outcome) for place in known}
     agreed = agreement(judge, of_judge, "people", known, level)
     return People(
         **{field.name: getattr(agreed, field.name) for field in fields(agreed)},
