@@ -1,4 +1,4 @@
-"""Several candidates against one reference: a report each, claims after Holm, the recovered share of a loss."""
+"""Several candidates against one reference: a report each, claims after Holm, a ranking, the recovered share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from lm_eval_fr.compare.builder import compare
+from lm_eval_fr.compare.candidate_ranking import common_rows, rank_candidates
 from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import PairedTask, Pairing
@@ -50,6 +49,7 @@ def compare_many(
     return ManyReport(
         reports=tuple(reports),
         claims=_claims(reports, level),
+        ranking=rank_candidates(pairings, reports, level, options.guarantee),
         recovered=tuple(_recovered(pairings, reports, recovered_from, level)) if recovered_from else (),
         level=level,
         notes=(f"Claims about {len(reports)} candidates are {len(reports)} claims: Holm's correction over them.",),
@@ -125,7 +125,7 @@ def _named(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str) -> 
 
 def _share(task: PairedTask, base: PairedTask, raw: str, level: float) -> Interval:
     metric = task.metrics[0]
-    rows, base_rows = _common(task, base)
+    rows, base_rows = common_rows(task, base)
     unknown = f"{raw} has no {metric}" if metric not in base.metrics else "" if len(rows) else "no document in common"
     if unknown:
         return Interval(None, None, None, level, "none", 0, reason=unknown)
@@ -136,11 +136,3 @@ def _share(task: PairedTask, base: PairedTask, raw: str, level: float) -> Interv
         clusters=None if task.clusters is None else task.clusters[rows],
         level=level,
     )
-
-
-def _common(task: PairedTask, base: PairedTask) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the documents that both candidates answered, in the plan's order."""
-    place: dict[str, int] = {doc_hash: i for i, doc_hash in enumerate(base.doc_hashes)}
-    both = [(i, place[doc_hash]) for i, doc_hash in enumerate(task.doc_hashes) if doc_hash in place]
-    rows = np.array(both, dtype=int).reshape(-1, 2)
-    return rows[:, 0], rows[:, 1]

@@ -70,6 +70,8 @@ MEAN = """tasks left_out n=paired.n clusters=paired.clusters difference ci_low c
     p_non_inferior=assessment.p_non_inferior p_inferior=assessment.p_inferior method=paired.interval.method
     guard_documents=paired.guard_documents assay=assessment.assay reason=assessment.reason sentence"""
 LOST = "task lost read kinds confusions"
+PLACE = """place candidate difference=against_reference.interval.estimate ci_low=against_reference.interval.low
+    ci_high=against_reference.interval.high n=against_reference.n behind p_holm told_apart"""
 RECOVERED = "candidate raw task metric share=share.estimate method=share.method reason=share.reason"
 
 
@@ -260,6 +262,7 @@ def _many(many: ManyReport) -> Content:
         "schema_version": SCHEMA_VERSION,
         "reports": [to_dict(report) for report in many.reports],
         **_keys(many, "claims"),
+        "ranking": [_keys(one, PLACE) for one in many.ranking],
         "recovered": [_recovered(one) for one in many.recovered],
         **_keys(many, "level notes"),
     }

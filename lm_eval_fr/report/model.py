@@ -583,6 +583,20 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A candidate's place by its mean over tasks. behind: how far it is behind the best (estimate, low, high), None for
+    the best itself. told_apart: whether the best is shown to be better, after Holm over all pairs of candidates.
+    """
+
+    place: int
+    candidate: str
+    against_reference: Difference
+    behind: tuple[float, float, float] | None
+    p_holm: float | None
+    told_apart: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManyReport:
     """Several candidates against one reference: a report each, and what holds for all of them together."""
 
@@ -590,4 +604,5 @@ class ManyReport:
     claims: tuple[CandidateClaim, ...]
     recovered: tuple[Recovered, ...]
     level: float
+    ranking: tuple[Place, ...] = ()
     notes: tuple[str, ...] = ()

@@ -80,6 +80,7 @@ def sections_of_many(many: ManyReport) -> list[Section]:
             f"Claims of non-inferiority on everything, Holm over {len(many.claims)}",
             (Table(claim_header, claims, left=(0, 1, 4), names=(0, 4)), *many.notes),
         ),
+        ranking_section(many),
         section(
             "recovered",
             "Recovered share of what was lost",
@@ -89,6 +90,30 @@ def sections_of_many(many: ManyReport) -> list[Section]:
     for report in many.reports:
         found += [verdict_section(report), alarms_section(report), warnings_section(report)]
     return [one for one in found if one is not None]
+
+
+def ranking_section(many: ManyReport) -> Section | None:
+    level = w.level_text(many.level)
+    header = ("", "candidate", "difference", level, "behind", level, "p, Holm", "the best is")
+    rows = tuple(
+        (
+            str(one.place),
+            one.candidate,
+            w.signed(one.against_reference.interval.estimate),
+            w.interval(one.against_reference.interval.low, one.against_reference.interval.high),
+            w.UNKNOWN if one.behind is None else w.plain(one.behind[0]),
+            w.UNKNOWN if one.behind is None else w.interval(*one.behind[1:]),
+            w.p_value(one.p_holm),
+            w.UNKNOWN if one.told_apart is None else "better" if one.told_apart else "not told apart",
+        )
+        for one in many.ranking
+    )
+    legend = (
+        "By the mean over tasks of the difference to the reference, each task counting the same. Which candidate is "
+        "best is chosen by these data, so p is after Holm's correction over all pairs of candidates. A place is no "
+        "verdict: the claims above are."
+    )
+    return section("ranking", "Ranking", (Table(header, rows, left=(0, 1, 7), names=(1,)), legend) if rows else ())
 
 
 def _limits(t: TaskResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import ManyReport
 from lm_eval_fr.report.report_sections import sections_of_many
+from lm_eval_fr.stats import paired_difference
 from tests.fakes.runs import make_run, plain_task
 
 N = 400
@@ -91,3 +93,38 @@ def test_bad_use(tmp_path: Path) -> None:
         compare_many([two[0], pairings(tmp_path / "other", 0.0, 0.0)[0]])
     with pytest.raises(UsageError, match="1 judge folders for 2 candidates"):
         compare_many(two, judge_dirs=[tmp_path])
+
+
+def test_the_best_is_told_from_the_rest_by_holm_over_all_pairs(tmp_path: Path) -> None:
+    runs = pairings(tmp_path, 0.10, 0.0, 0.001)
+    many = compare_many(runs)
+    best, second, last = many.ranking
+    assert {best.candidate, second.candidate} == {"nvfp4-1", "nvfp4-2"}
+    assert (best.place, best.behind, best.p_holm, best.told_apart) == (1, None, None, None)
+    assert last.candidate == "nvfp4-0"
+    assert (second.told_apart, last.told_apart) == (False, True)
+    of_best, of_last = (runs[int(one.candidate[-1])].tasks[0].candidate["f1"] for one in (best, last))
+    assert last.behind is not None
+    assert last.behind[0] == pytest.approx(float((of_best - of_last).mean()))
+    assert last.behind[1] < last.behind[0] < last.behind[2]
+    of_second = runs[int(second.candidate[-1])].tasks[0].candidate["f1"]
+    plain = paired_difference(of_best, of_second).p_value
+    assert plain is not None
+    assert second.p_holm == pytest.approx(plain)  # the largest of three is left as it is
+    shown = " ".join(text.render(sections_of_many(many)).split())
+    assert "RANKING" in shown
+    assert "not told apart" in shown
+    assert [row["candidate"] for row in json.loads(to_json(many))["ranking"]] == [one.candidate for one in many.ranking]
+
+
+def test_a_ranking_is_over_the_tasks_that_have_a_scale(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    arms = []
+    for i in range(3):
+        tasks = [plain_task(name, {"f1": generator.random(60).tolist()}) for name in ("piaf_fr", "own_qa_fr")]
+        tasks.append(plain_task("lengths", {"words": (50 + 10 * generator.random(60)).tolist()}))
+        arms.append(find_run(make_run(tmp_path / f"a{i}", *tasks, model=f"org/m{i}")))
+    many = compare_many([pair_runs(arm, arms[2]) for arm in arms[:2]])
+    assert [one.against_reference.n for one in many.ranking] == [120, 120]
+    only_lengths = [pair_runs(arm, arms[2], tasks=["lengths"]) for arm in arms[:2]]
+    assert compare_many(only_lengths).ranking == ()

@@ -1,0 +1,121 @@
+"""Several candidates in the order of their mean over tasks, and which of them the best one is told apart from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.report.model import Place, Report
+from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks, paired_difference
+
+Pair = tuple[int, int]
+
+
+def rank_candidates(
+    pairings: Sequence[Pairing], reports: Sequence[Report], level: float, guarantee: Guarantee = "default"
+) -> tuple[Place, ...]:
+    """The best first; none where no task on a scale from 0 to 1 was answered by all.
+
+    Which candidate is the best is chosen by the same data. So the p-values of its lead are Holm's over all pairs of
+    candidates, not over its own.
+    """
+    pairs = list(combinations(range(len(pairings)), 2))
+    of_pair = {pair: _between(pairings[pair[0]], pairings[pair[1]], level, guarantee) for pair in pairs}
+    against = [_mean(_against_reference(pairing, level, guarantee)) for pairing in pairings]
+    known = [one for one in against if one is not None]
+    if len(known) < len(against) or any(one is None for one in of_pair.values()):
+        return ()
+    adjusted = dict(zip(of_pair, holm([None if d is None else d.p_value for d in of_pair.values()]), strict=True))
+    order = sorted(range(len(known)), key=lambda i: -(known[i].interval.estimate or 0.0))
+    best = order[0]
+    places = []
+    for number, i in enumerate(order, 1):
+        behind, p_holm = None, None
+        if i != best:
+            behind, p_holm = _turned(of_pair, best, i), adjusted[_sorted(best, i)]
+        places.append(
+            Place(
+                place=number,
+                candidate=reports[i].candidate.name,
+                against_reference=known[i],
+                behind=behind,
+                p_holm=p_holm,
+                told_apart=None if behind is None else p_holm is not None and p_holm <= 1 - level,
+            )
+        )
+    return tuple(places)
+
+
+def _sorted(one: int, other: int) -> Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def _turned(of_pair: Mapping[Pair, Difference | None], best: int, other: int) -> tuple[float, float, float] | None:
+    """How far the other is behind the best: estimate, low, high."""
+    found = of_pair[_sorted(best, other)]
+    if found is None or found.interval.estimate is None or found.interval.low is None or found.interval.high is None:
+        return None
+    ends = found.interval.estimate, found.interval.low, found.interval.high
+    return ends if best < other else (-ends[0], -ends[2], -ends[1])
+
+
+def _between(one: Pairing, other: Pairing, level: float, guarantee: Guarantee) -> Difference | None:
+    """The first less the second, over the documents that both answered."""
+    theirs = {task.task: task for task in other.tasks if task.scored}
+    found = {}
+    for task in one.tasks:
+        if not task.scored or task.task not in theirs or task.metrics[0] != theirs[task.task].metrics[0]:
+            continue
+        rows, base_rows = common_rows(task, theirs[task.task])
+        first, second = task.candidate[task.metrics[0]][rows], theirs[task.task].candidate[task.metrics[0]][base_rows]
+        clusters = None if task.clusters is None else task.clusters[rows]
+        found[task.task] = _oriented(task, first, second, clusters, level, guarantee)
+    return _mean(found)
+
+
+def _against_reference(pairing: Pairing, level: float, guarantee: Guarantee) -> dict[str, Difference]:
+    return {
+        task.task: _oriented(
+            task,
+            task.candidate[task.metrics[0]],
+            task.reference[task.metrics[0]],
+            task.clusters,
+            level,
+            guarantee,
+        )
+        for task in pairing.tasks
+        if task.scored
+    }
+
+
+def _oriented(
+    task: PairedTask,
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: np.ndarray | None,
+    level: float,
+    guarantee: Guarantee,
+) -> Difference:
+    """Above 0 where the first is better."""
+    both = (first, second) if task.higher_is_better[task.metrics[0]] else (second, first)
+    return paired_difference(*both, clusters=clusters, level=level, guarantee=guarantee)
+
+
+def _mean(differences: Mapping[str, Difference]) -> Difference | None:
+    """Each task counts the same; only those on a scale from 0 to 1."""
+    fit = {name: one for name, one in differences.items() if one.kind != "unbounded" and one.interval.defined}
+    if not fit:
+        return None
+    first = next(iter(fit.values()))
+    return first if len(fit) == 1 else mean_over_tasks(fit, guarantee=first.guarantee).difference
+
+
+def common_rows(task: PairedTask, base: PairedTask) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the documents that both candidates answered, in the plan's order."""
+    place: dict[str, int] = {doc_hash: i for i, doc_hash in enumerate(base.doc_hashes)}
+    both = [(i, place[doc_hash]) for i, doc_hash in enumerate(task.doc_hashes) if doc_hash in place]
+    rows = np.array(both, dtype=int).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]
