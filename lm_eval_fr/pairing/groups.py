@@ -153,7 +153,7 @@ def _group(
 def _each(
     metric: str, tasks: Sequence[PairedTask], weights: np.ndarray
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None:
-    """None unless all tasks have as many answers a document."""
+    """None unless all tasks have as many answers per document."""
     arms = []
     for side in (0, 1):
         rows = [task.each[side][metric] for task in tasks if task.each is not None and metric in task.each[side]]

@@ -132,7 +132,7 @@ def _several_answers(tasks: Sequence[PairedTask]) -> Iterator[str]:
         counts = {len(rows) for task in tasks if task.each is not None for rows in task.each[side].values()}
         if counts and max(counts) > 1:
             several = " to ".join(f"{count}" for count in sorted({min(counts), max(counts)}))
-            yield f"{role}: {several} answers a document; scores are their means, texts are those of the first run"
+            yield f"{role}: {several} answers per document; scores are their means, texts are those of the first run"
 
 
 def _named(candidate: Run, reference: Run) -> tuple[tuple[str, Run], tuple[str, Run]]:

@@ -90,7 +90,7 @@ def _method(t: TaskResult) -> str:
 def _repeats(found: Components) -> str:
     """How many answers, and how much of their spread is not the documents'."""
     counts = dict.fromkeys((found.candidate_answers, found.reference_answers))
-    several = f"{' and '.join(map(str, counts))} answers a document"
+    several = f"{' and '.join(map(str, counts))} answers per document"
     if found.unstable is None:
         return f"{several} ({found.reason or 'they never differ in score'})"
     return (

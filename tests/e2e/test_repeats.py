@@ -1,4 +1,4 @@
-"""Several answers a document, end to end: asked, kept, averaged; a server that does not vary is found out early."""
+"""Several answers per document, end to end: asked, kept, averaged; a server that does not vary is found out early."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_score_is_the_mean_over_all_answers(fake_server: Start, tmp_path: Pa
                 by_hash.setdefault(sample["doc_hash"], []).append(sample["f1"])
         assert {len(found) for found in by_hash.values()} == {len(folders[name])}
         assert scores["f1"].tolist() == pytest.approx([float(np.mean(by_hash[h])) for h in task.doc_hashes])
-    assert "candidate: 4 answers a document" in " ".join(pairing.notes)
+    assert "candidate: 4 answers per document" in " ".join(pairing.notes)
 
     report = compare(tmp_path / "candidate", tmp_path / "reference", candidate_rerun=[tmp_path / "more"])
     content = report.to_dict()
@@ -86,7 +86,7 @@ def test_the_score_is_the_mean_over_all_answers(fake_server: Start, tmp_path: Pa
         float(task.candidate["f1"].mean() - task.reference["f1"].mean())
     )
     assert [(row["arm"], row["runs"]) for row in content["noise"]["reruns"]] == [("candidate", 3), ("reference", 2)]
-    assert "4 and 3 answers a document" in report.to_text()
+    assert "4 and 3 answers per document" in report.to_text()
 
 
 def test_a_server_that_does_not_vary_is_found_out_before_the_rest_is_paid(fake_server: Start, tmp_path: Path) -> None:

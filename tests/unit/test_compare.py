@@ -496,7 +496,7 @@ def test_reruns_are_averaged_and_one_of_fewer_documents_is_noise_alone(tmp_path:
     assert (both.runs, both.n, few.runs, few.n) == (2, 300, 1, 40)
     assert both.moved is not None
     assert both.moved.movement.estimate == pytest.approx(np.mean(scores[2:]) - np.mean(scores[1]))
-    assert "answers a document" in every_format(report)
+    assert "answers per document" in every_format(report)
     assert as_they_are_averaged(report) == pytest.approx(np.mean(scores[0]) - mean.mean())
 
 
