@@ -74,7 +74,7 @@ def reruns_of(arm: str) -> Callable[[Command], Command]:
     return click.option(
         f"--{arm}-rerun",
         multiple=True,
-        type=EXISTING,
+        type=RUNS,
         metavar="DIR",
         help=f"A further run of the {arm}; repeat for several: averaged, and the noise floor.",
     )

@@ -75,6 +75,7 @@ class ArmCall:
     data_dir: Path | None
     manifest: Path | None
     notes: tuple[str, ...]
+    shard: Shard | None = None
     repeats: int = 1
 
     @property
@@ -116,6 +117,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="What is known of the server (scripts/serve.py writes it); kept beside the results",
     )
     ours.add_argument(
+        "--shard",
+        default=None,
+        metavar="<K/N>",
+        help="Only every Nth document, beginning with the Kth: one of N machines; `compare` puts their runs together",
+    )
+    ours.add_argument(
         "--repeats",
         type=int,
         default=1,
@@ -146,7 +153,9 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     model, notes = _model(flags)
     tasks = _tasks(flags)
     _check_numbers(flags)
-    repeats = _repeats(flags.repeats, model)
+    repeats = _repeats(flags.repeats, model, flags.shard)
+    shard = None if flags.shard is None else parse_shard(str(flags.shard), flags.limit)
+    flags.limit = None if shard else flags.limit
     data_dir, manifest = _existing(flags.data_dir, "--data-dir", folder=True), _existing(flags.manifest, "--manifest")
     if manifest is not None:
         read_manifest(
@@ -156,10 +165,10 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
         flags.metadata = {**flags.metadata, "data_dir": str(data_dir)}
     if "tokenizer" in flags.model_args:  # the arm's own: documents are measured with the one of the metadata, for both
         flags.metadata = {"tokenizer": None, **flags.metadata}
-    for ours in ("data_dir", "manifest", "config", "repeats"):
+    for ours in ("data_dir", "manifest", "shard", "repeats", "config"):
         delattr(flags, ours)
     flags.model, flags.tasks, flags.log_samples = model, list(tasks), True
-    call = ArmCall(flags, model, flags.model_args, tasks, Path(), data_dir, manifest, tuple(notes), repeats)
+    call = ArmCall(flags, model, flags.model_args, tasks, Path(), data_dir, manifest, tuple(notes), shard, repeats)
     output, note = _output(flags, call)
     flags.output_path = str(output)
     return replace(call, output=output, notes=(*notes, *note))
@@ -246,15 +255,14 @@ def _check_numbers(flags: argparse.Namespace) -> None:
         flags.samples = _samples(flags.samples)
 
 
-def _repeats(repeats: int, model: str) -> int:
+def _repeats(repeats: int, model: str, shard: str | None) -> int:
     if repeats < 1:
         raise UsageError(f"--repeats {repeats}: nothing would be asked", remedy="give 1 or more")
-    if repeats > 1 and model == "batch-chat":
+    several = int(os.environ.get("WORLD_SIZE") or 1) > 1
+    against = {"batch-chat": model == "batch-chat", "--shard": shard is not None, "several processes": several}
+    if repeats > 1 and (found := next((name for name, given in against.items() if given), None)):
         remedy = "run the arm into several folders; `compare --candidate-rerun DIR` takes as many as there are"
-        raise UsageError("--repeats: batch-chat answers once a batch file", remedy=remedy)
-    if repeats > 1 and int(os.environ.get("WORLD_SIZE") or 1) > 1:
-        remedy = "run the arm into several folders; `compare --candidate-rerun DIR` takes as many as there are"
-        raise UsageError("--repeats: not with several processes", remedy=remedy)
+        raise UsageError(f"--repeats: not with {found}", remedy=remedy)
     return repeats
 
 
