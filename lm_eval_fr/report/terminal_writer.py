@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.charts import ForestScale
+from lm_eval_fr.report.charts import ForestScale, tally
 from lm_eval_fr.report.layout import table, wrap
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import Claim, Forest
@@ -96,10 +96,17 @@ def forest_lines(
 
 
 def _most_telling(forest: Forest, most: int) -> list[Claim]:
-    """All claims, or those that are worst for the candidate, in the report's order and with a line left to say so."""
+    """All claims, or those that made the verdict and are worst, in the report's order and with a line left to say so."""
     if len(forest.claims) <= most:
         return list(forest.claims)
-    worst = sorted(forest.claims, key=lambda claim: claim.span.low if claim.span else 0.0)
+    first = [verdict for verdict, _ in tally(forest)]
+    worst = sorted(
+        forest.claims,
+        key=lambda claim: (
+            first.index(claim.verdict) if claim.verdict in first else len(first),
+            claim.span.low if claim.span else 0.0,
+        ),
+    )
     chosen = {id(claim) for claim in worst[: most - 1]}
     return [claim for claim in forest.claims if id(claim) in chosen]
 

@@ -13,7 +13,7 @@ from lm_eval_fr.io.streams import RedactedStream
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution, Report
 from lm_eval_fr.report.terminal_writer import LINES, render_brief
-from tests.fakes.reports import a_full_report, a_report, a_task
+from tests.fakes.reports import a_difference, a_full_report, a_report, a_task
 
 ALARM = Caution(kind="canaries_failed", text="The judge missed 9 of 12 controls. " * 9)
 
@@ -50,6 +50,13 @@ def test_claims_that_do_not_fit_are_the_harmless_ones() -> None:
     shown = render_brief(a_report(tasks=(*harmless, worse)), columns=100)
     assert "massive_scenario" in shown
     assert re.search(r"and \d+ other claims", shown)
+
+
+def test_the_claim_that_takes_the_verdict_is_shown() -> None:
+    """Its interval is the most harmless of all."""
+    claims = [a_task(f"tranquille_{i}", "acc", secondary=False) for i in range(20)]
+    nothing = a_task("coupable", "acc", "no_verdict", paired=a_difference(ci=(-0.001, 0.001)), secondary=False)
+    assert "coupable" in render_brief(a_report(tasks=(*claims, nothing)), columns=100)
 
 
 def test_a_drawing_that_does_not_fit_is_left_out_and_the_numbers_stay() -> None:
