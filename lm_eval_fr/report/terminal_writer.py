@@ -96,7 +96,7 @@ def forest_lines(
 
 
 def _most_telling(forest: Forest, most: int) -> list[Claim]:
-    """All claims, or those that made the verdict and are worst, in the report's order and with a line left to say so."""
+    """All claims, or those that made the verdict and are worst, in the report's order; a line is left to say so."""
     if len(forest.claims) <= most:
         return list(forest.claims)
     first = [verdict for verdict, _ in tally(forest)]
