@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.io.clean import BadJson, parse_json
+from lm_eval_fr.io.clean import BadJson, parse_untrusted
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems
@@ -222,7 +222,7 @@ def _answer(row: Record, name: str) -> str:
     messages = row.get(name)
     if isinstance(messages, str):
         try:
-            messages = parse_json(messages.encode("utf-8", "replace"))
+            messages = parse_untrusted(messages.encode("utf-8", "replace"))
         except BadJson as bad:
             raise row.error(f'field "{name}" is {str(bad).partition(":")[0]}') from None
     if isinstance(messages, list) and all(isinstance(message, Mapping) for message in messages):
