@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Compiled modules are kept, whatever the environment says: tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+# One worker takes a whole file, so that what a module sets up is set up once; long files first, as they are collected.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: demo test lint e2e study format golden coverage clean
 
 demo: $(VENV)/.base
@@ -10,7 +15,7 @@ demo: $(VENV)/.base
 	@$(BIN)/lm-eval-fr demo --out demo-out
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -36,7 +41,7 @@ golden: $(VENV)/.test
 # What no test reaches; not part of CI.
 coverage: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet 'pytest-cov>=5'
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov lm_eval_fr --cov-report term:skip-covered
+	$(PYTEST) --cov lm_eval_fr --cov-report term:skip-covered
 
 clean:
 	rm -rf $(VENV) demo-out build dist

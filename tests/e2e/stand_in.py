@@ -1,19 +1,24 @@
 """Stands in for the programs that the documentation names, under their names, first in the PATH.
 
-`lm-eval-fr` is the real one, in this process; only what a test cannot reach is replaced in its arguments: engines and
-hosted APIs by local servers, hub data by the demo's, large limits by small ones. Other programs are written down, not
-run. Every call goes to the log as one JSON line: program, arguments as they were typed, exit code (null: not run).
+`lm-eval-fr` is the real one, in a process that tests/e2e/forked.py forks; only what a test cannot reach is replaced in
+its arguments: engines and hosted APIs by local servers, hub data by the demo's, large limits by small ones. `python`
+runs the page's own programs. Others are written down, not run. Every call goes to the log as one JSON line: program,
+arguments as they were typed, exit code (null: not run).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests.e2e import forked
 
 VARIABLE = "LM_EVAL_FR_STAND_IN"
 LIMIT = 4
@@ -63,31 +68,18 @@ def install(folder: Path) -> None:
     """Puts the programs into `folder`."""
     folder.mkdir(parents=True)
     (folder / "activate").touch()
-    root = Path(__file__).resolve().parents[2]
     for name in ("lm-eval-fr", "python", "python3", *PROGRAMS):
-        path = folder / name
-        path.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(root)!r})\n"
-            f"from tests.e2e.stand_in import main\nmain({name!r})\n",
-            encoding="utf-8",
-        )
-        path.chmod(0o755)
+        forked.install(folder / name, ["-m", __name__, name])
 
 
-def main(program: str) -> None:
+def main(program: str, *typed: str) -> None:
     world = World(**json.loads(os.environ[VARIABLE]))
-    typed = sys.argv[1:]
-    if program.startswith("python") and typed[:1] in (["-c"], ["page.py"]):
-        _write_down(world, program, typed, 0)
-        os.execv(sys.executable, [sys.executable, *typed])
-    if program != "lm-eval-fr" or reason_not_to_run(typed):
+    run = _runner(program, typed, world)
+    if run is None:
         _write_down(world, program, typed, None)
         return
     code: Any = 1
     try:
-        sys.argv[1:] = replaced(typed, world)
-        from lm_eval_fr.cli import main as run
-
         run()
         code = 0
     except SystemExit as stop:
@@ -95,6 +87,20 @@ def main(program: str) -> None:
         raise
     finally:
         _write_down(world, program, typed, code)
+
+
+def _runner(program: str, typed: Sequence[str], world: World) -> Callable[[], Any] | None:
+    """What runs the program in this process, if it is one to run."""
+    if program.startswith("python") and typed[:1] == ("page.py",):
+        return partial(runpy.run_path, "page.py", run_name="__main__")
+    if program.startswith("python") and typed[:1] == ("-c",):
+        return partial(exec, typed[1], {"__name__": "__main__"})
+    if program != "lm-eval-fr" or reason_not_to_run(typed):
+        return None
+    from lm_eval_fr.cli import main as run
+
+    sys.argv = [program, *replaced(typed, world)]
+    return run
 
 
 def reason_not_to_run(typed: Sequence[str]) -> str | None:
@@ -213,3 +219,7 @@ def local_profile(name: str, world: World) -> str:
 def _write_down(world: World, program: str, typed: Sequence[str], code: Any) -> None:
     with Path(world.log).open("a", encoding="utf-8") as log:
         log.write(json.dumps({"program": program, "typed": list(typed), "exit": code}) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.e2e import forked
 from tests.fakes.runs import make_run, plain_task
+from tests.waiting import LIMIT
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 INPUT = re.compile(r"\$\{\{ inputs\.([\w-]+) \}\}")
@@ -39,11 +41,10 @@ def run(folder: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
     env = {name: INPUT.sub(lambda found: given[found[1]], value) for name, value in step("compare")["env"].items()}
     bin_folder = folder / "bin"
     bin_folder.mkdir(exist_ok=True)
-    for name, line in (("lm-eval-fr", "-m lm_eval_fr"), ("python", "")):
-        program = bin_folder / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {line} "$@"\n')
-        program.chmod(0o755)
-    env |= {"PATH": f"{bin_folder}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    forked.install(bin_folder / "lm-eval-fr", ["-m", "lm_eval_fr"])
+    (bin_folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (bin_folder / "python").chmod(0o755)
+    env |= {"PATH": f"{bin_folder}:/usr/bin:/bin"}
     env |= {"GITHUB_STEP_SUMMARY": str(folder / "summary.md"), "GITHUB_OUTPUT": str(folder / "output")}
     return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", step("compare")["run"]],
@@ -51,7 +52,7 @@ def run(folder: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT,
     )
 
 

@@ -32,9 +32,9 @@ from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, Sending, call_k
 from tests.conftest import ROOT
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import FakeOpenAI
+from tests.waiting import LIMIT
 
 ITEMS = 3
-LIMIT = 60  # seconds for one process to end
 MOST_CRASHES = 200
 CUT = 3_001  # bytes between one cut and the next: a page of a log is about 4,100
 pytestmark = pytest.mark.slow

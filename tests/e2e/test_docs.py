@@ -33,7 +33,7 @@ README = ROOT / "README.md"
 # Pages that bring their documents stand alone; the others go on with the README's runs.
 ALONE = tuple(page for page in documented.PAGES if "lm_eval_fr.demo import plan_path" in page.read_text("utf-8"))
 AFTER_README = tuple(page for page in documented.PAGES if page not in (README, *ALONE))
-WAIT = 500.0
+WAIT = 900.0
 # Commands whose exit code is a verdict or a promise to go on.
 GATE, CUT, COLLECT = (0, 1, 3), (0, 130), (0, 4)
 OTHERS_FLAGS = ("vllm", "pip", "hf ", "docker", "bash")  # inline code of other programs
@@ -108,7 +108,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield Workspace(tmp_path / "work", stand_in.World(*urls, data=data, log=str(tmp_path / "log.jsonl")))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1000)
 def test_the_readme_runs_and_so_do_the_pages_on_its_runs(workspace: Workspace) -> None:
     """One test, because the pages go on with what the README's commands left."""
     printed, calls = workspace.run(README)
@@ -124,7 +124,7 @@ def test_the_readme_runs_and_so_do_the_pages_on_its_runs(workspace: Workspace) -
         check_printed(page, printed)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("page", ALONE, ids=lambda page: page.name)
 def test_a_page_that_stands_alone_runs(workspace: Workspace, page: Path) -> None:
     printed, calls = workspace.run(page)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from lm_eval_fr.models.damage import spoil
 from lm_eval_fr.models.french_prompt import read_prompt
 from lm_eval_fr.models.heuristics import answer
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
+from tests.e2e import forked
 from tests.fakes.server import Call, FakeOpenAI
 
 LIMIT = 24
@@ -60,8 +58,8 @@ def study(servers: tuple[FakeOpenAI, FakeOpenAI], tmp_path_factory: pytest.TempP
         "judge": {"profile": "offline"},
     }
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
-    command = [sys.executable, "-m", "lm_eval_fr", "ab", str(folder / "plan.yaml"), "--out", str(folder / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=220, env={**os.environ, "NO_COLOR": "1"})
+    command = ["-m", "lm_eval_fr", "ab", str(folder / "plan.yaml"), "--out", str(folder / "out")]
+    done = forked.run(command, env={"NO_COLOR": "1"})
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return folder / "out"
 

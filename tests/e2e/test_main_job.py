@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import yaml
 from scipy.stats import binomtest
 
 from lm_eval_fr.judge.asking.offline import answer_offline
+from tests.e2e import forked
 from tests.e2e.material import data_folder, piaf_questions, sib200_topics
 from tests.fakes.server import Call, FakeOpenAI
 
@@ -85,14 +85,8 @@ def servers(shared_data: Path) -> Iterator[dict[str, Any]]:
         yield {"candidate": one, "reference": two, "judge": three, "arms": (candidate, reference)}
 
 
-def lm_eval_fr(*arguments: str, code: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lm_eval_fr", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        env={**os.environ, "OPENAI_API_KEY": KEY, **(env or {})},
-    )
+def lm_eval_fr(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = forked.run(["-m", "lm_eval_fr", *arguments], env={"OPENAI_API_KEY": KEY})
     assert done.returncode == code, f"{arguments[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -256,25 +250,25 @@ def test_a_mistake_is_one_line_with_a_remedy(study: Path, arguments: list[str], 
 
 
 def test_lm_eval_alone_runs_the_tasks(shared_data: Path, servers: dict[str, Any], tmp_path: Path) -> None:
-    """No command of ours makes the arms: plain `lm_eval run --include_path`, then judge and compare."""
+    """Plain `lm_eval run --include_path` makes one arm and our command the other: judge and compare take both alike."""
     data_folder(shared_data, tmp_path / "data")
     tasks = lm_eval_fr("tasks", "--path").stdout.strip()
-    runs = []
-    for name, model, path, extra in (
-        ("candidate", "local-chat-completions", "/chat/completions", ["--apply_chat_template"]),
-        ("reference", "local-completions", "/completions", []),
-    ):
-        url = f"base_url={servers[name].url}{path}"
-        backend = "tokenizer_backend=None,tokenized_requests=False,num_concurrent=8"
-        command = [sys.executable, "-m", "lm_eval", "run", "--include_path", tasks, "--log_samples", *extra]
-        command += ["--tasks", "piaf_fr,analysis_fr", "--limit", "12", "--metadata", f"data_dir={tmp_path / 'data'}"]
-        command += ["--model", model, "--model_args", f"model=fake-model,{url},{backend}"]
-        runs.append(
-            subprocess.Popen([*command, "--output_path", str(tmp_path / name)], stderr=subprocess.PIPE, text=True)
-        )
-    for run in runs:
-        _, errors = run.communicate(timeout=200)
-        assert run.returncode == 0, errors[-2000:]
+    common = ["--tasks", "piaf_fr,analysis_fr", "--limit", "12"]
+    backend = "model=fake-model,tokenizer_backend=None,tokenized_requests=False,num_concurrent=8"
+    command = [sys.executable, "-m", "lm_eval", "run", "--include_path", tasks, "--log_samples", *common]
+    command += ["--model", "local-chat-completions", "--apply_chat_template"]
+    command += ["--model_args", f"{backend},base_url={servers['candidate'].url}/chat/completions"]
+    command += ["--metadata", f"data_dir={tmp_path / 'data'}", "--output_path", str(tmp_path / "candidate")]
+    alone = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    ours = [
+        "--model",
+        "local-completions",
+        "--model_args",
+        f"{backend},base_url={servers['reference'].url}/completions",
+    ]
+    where = ["--data-dir", str(tmp_path / "data"), "--output_path", str(tmp_path / "reference")]
+    lm_eval_fr("run", *common, *ours, *where)
     arms = [str(tmp_path / "candidate"), str(tmp_path / "reference")]
     judging = ["--profile", "gpt-4.1", "--base-url", servers["judge"].url]
     lm_eval_fr("judge", *arms, "--out", str(tmp_path / "judge"), *judging)

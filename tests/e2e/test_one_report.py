@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from lm_eval_fr.demo import plan_path
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.plan import load_plan
+from tests.e2e import forked
 
 OWN = ("plan_hash", "provenance")
 """What `compare` without the plan cannot know, and the clock."""
@@ -47,8 +46,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lm_eval_fr(*arguments: object) -> str:
-    command = [sys.executable, "-m", "lm_eval_fr", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = forked.run(["-m", "lm_eval_fr", *map(str, arguments)])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -14,6 +14,7 @@ import pytest
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.tasklib import registration
 from tests.fakes.server import FakeOpenAI
+from tests.waiting import LIMIT
 
 pytest.importorskip("lm_eval")
 DEMO = Path(__file__).resolve().parent.parent.parent / "lm_eval_fr" / "demo" / "data"
@@ -51,7 +52,7 @@ def run_lm_eval(checkout: Path, out: Path, url: str) -> subprocess.CompletedProc
     command = [sys.executable, "-B", "-m", "lm_eval", "run", "--model", "local-completions", "--model_args", arguments]
     command += ["--tasks", "piaf_fr,analysis_fr", "--limit", "3", "--output_path", str(out), "--log_samples"]
     command += ["--metadata", f"data_dir={DEMO}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=checkout.parent)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=checkout.parent)
 
 
 def test_registered_then_without_a_trace(checkout: Path, tmp_path: Path) -> None:

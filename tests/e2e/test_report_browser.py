@@ -18,7 +18,6 @@ from lm_eval_fr.report.sample_cards import Card, Samples
 from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
 from tests.fakes.reports import a_full_report, a_judge, a_report, a_task
 
-pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., "Visit"]
 
 

@@ -8,23 +8,22 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import yaml
 
 from lm_eval_fr.judge.asking.offline import answer_offline
 from lm_eval_fr.judge.asking.prompt import read_back
+from tests import waiting
 from tests.e2e.material import data_folder
 from tests.fakes.judging import verdict_json
 from tests.fakes.server import Call, FakeOpenAI
+from tests.waiting import wait_for
 
 LIMIT = 30
 AT_ONCE = 2  # calls in flight at most, so also the calls that a kill may cost
-WAIT = 60.0
 
 
 def answer(name: str) -> Callable[[Call], str]:
@@ -52,13 +51,10 @@ def signal_when(
     process: subprocess.Popen[str], server: FakeOpenAI, calls: int, which: signal.Signals = signal.SIGKILL
 ) -> str:
     """To the study and to the arm that it runs, as soon as the server has seen so many calls. Returns its stderr."""
-    deadline = time.monotonic() + WAIT
-    while server.count < calls:
-        assert process.poll() is None, f"ended before it could be killed:\n{process.communicate()[1]}"
-        assert time.monotonic() < deadline, f"{server.count} of {calls} calls after {WAIT:.0f} s"
-        time.sleep(0.01)
+    wait_for(lambda: server.count >= calls or process.poll() is not None, f"{calls} calls")
+    assert process.poll() is None, f"ended before it could be killed:\n{process.communicate()[1]}"
     os.killpg(process.pid, which)
-    return process.communicate(timeout=WAIT)[1]
+    return process.communicate(timeout=waiting.LIMIT)[1]
 
 
 def write_plan(
@@ -78,7 +74,6 @@ def write_plan(
     return folder / "plan.yaml"
 
 
-@pytest.mark.timeout(200)
 def test_a_study_killed_in_every_stage_asks_nothing_twice(
     shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
 ) -> None:
@@ -90,7 +85,7 @@ def test_a_study_killed_in_every_stage_asks_nothing_twice(
     for server, calls in ((candidate, 7), (candidate, 19), (reference, 11), (judge, 20), (judge, 45)):
         signal_when(start(plan, out), server, calls)
     done = start(plan, out)
-    _, errors = done.communicate(timeout=WAIT)
+    _, errors = done.communicate(timeout=waiting.LIMIT)
     assert done.returncode == 0, errors
     for server, kills in ((candidate, 2), (reference, 1)):
         asked = Counter(call.user for call in server.calls if "Réponse :" in call.user)  # not the greeting of a start
@@ -103,7 +98,6 @@ def test_a_study_killed_in_every_stage_asks_nothing_twice(
     assert Counter(json.loads(line)["outcome"] for line in verdicts) == {"tie": LIMIT}
 
 
-@pytest.mark.timeout(120)
 def test_an_interrupted_study_says_what_resumes_it(
     shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
 ) -> None:
@@ -120,5 +114,5 @@ def test_an_interrupted_study_says_what_resumes_it(
         assert "lm-eval-fr run" not in said, "the arm's own command resumes no study"
     assert len(said.strip().splitlines()) == 1, said
     done = start(plan, out, "--quiet")
-    shown, errors = done.communicate(timeout=WAIT)
+    shown, errors = done.communicate(timeout=waiting.LIMIT)
     assert (done.returncode, shown, errors) == (0, "", "")

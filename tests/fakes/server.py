@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-START_LIMIT = 10.0  # seconds until the socket must be open
+START_LIMIT = 60.0  # seconds until the socket must be open
 
 
 @dataclass

@@ -12,6 +12,7 @@ import pytest
 from lm_eval_fr.errors import InputError, Unfinished, UsageError
 from scripts.build_evalset import Choice, Client, build, plain_text
 from tests.fakes.mediawiki import Article, FakeMediaWiki, Trouble, maxlag, too_many
+from tests.waiting import LIMIT
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_evalset.py"
 SENTENCE = "Cette ville de Bretagne compte un port et trois ponts. "  # ten words
@@ -193,7 +194,7 @@ def test_plain_text() -> None:
 def test_the_command(tmp_path: Path) -> None:
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(SCRIPT), *arguments, "--contact", "test@example.org"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
 
     out = str(tmp_path / "a.jsonl")
     with FakeMediaWiki(ARTICLES) as wiki:

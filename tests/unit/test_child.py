@@ -7,15 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.server import FakeOpenAI
+from tests.waiting import LIMIT, wait_for
 
-WAIT = 60.0
 DOCUMENTS = 30
 
 
@@ -42,13 +41,6 @@ def below(process: int) -> list[int]:
     return [*found, *(other for pid in found for other in below(pid))]
 
 
-def wait_for(what: Callable[[], bool], why: str) -> None:
-    deadline = time.monotonic() + WAIT
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.02)
-
-
 def alive(process: int) -> bool:
     """Running: what has ended and is not yet collected by its new parent is not."""
     try:
@@ -69,7 +61,7 @@ def test_what_ends_the_study_ends_its_arm(
     children = below(study.pid)
     assert study.poll() is None and children
     os.kill(study.pid, number)
-    said = study.communicate(timeout=WAIT)[1]
+    said = study.communicate(timeout=LIMIT)[1]
     assert study.returncode == code
     if code != -9:
         (line,) = [line for line in said.splitlines() if "interrupted" in line]
@@ -80,5 +72,5 @@ def test_what_ends_the_study_ends_its_arm(
     if number == signal.SIGTERM:  # what was answered is not asked again
         server.latency = 0.0
         done = start(tmp_path / "plan.yaml", tmp_path / "out")
-        assert done.communicate(timeout=WAIT)[1] and done.returncode == 0
+        assert done.communicate(timeout=LIMIT)[1] and done.returncode == 0
         assert asked() - before <= 2 * DOCUMENTS - (before - 2)

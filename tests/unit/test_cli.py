@@ -19,6 +19,7 @@ from lm_eval_fr.cli import main
 from lm_eval_fr.demo import example_plan
 from lm_eval_fr.plan import parse_plan
 from tests.fakes.runs import FakeSample, FakeTask, make_run
+from tests.waiting import LIMIT
 
 COMMANDS = sorted(main.commands)
 Invoke = Callable[..., Result]
@@ -174,7 +175,7 @@ def complete(typed: str) -> list[str]:
     words = typed.split(" ")
     env = {"COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1), "_LM_EVAL_FR_COMPLETE": "bash_complete"}
     command = [sys.executable, "-c", "import sys; sys.argv[0] = 'lm-eval-fr'; from lm_eval_fr.cli import main; main()"]
-    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=LIMIT)
     return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
 
@@ -217,7 +218,7 @@ def test_a_margin_is_fixed_once(invoke: Invoke, two_runs: tuple[Path, Path]) -> 
 
 def test_a_closed_pipe_is_no_traceback() -> None:
     command = f"{sys.executable} -m lm_eval_fr power | head -n 1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=LIMIT)
     assert done.stdout.startswith("Non-inferiority") and "Traceback" not in done.stderr
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from lm_eval_fr.tasklib import definitions
+from tests.waiting import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ def test_names_need_neither_lm_eval_nor_yaml() -> None:
         "import sys, lm_eval_fr.tasklib.definitions as d; d.task_names(); "
         "print([m for m in ('lm_eval', 'yaml', 'datasets', 'numpy') if m in sys.modules])"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT)
     assert out.stdout.strip() == "[]"
 
 

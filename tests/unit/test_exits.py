@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from lm_eval_fr.console import Program, say
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.redaction import key_from
+from tests.waiting import LIMIT
 
 KEY = "sk-test-0123456789abcdef"
 ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b2J\u202e"
@@ -112,7 +113,7 @@ def test_a_full_disk_under_stdout(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with Path("/dev/full").open("wb") as full:
         process = command("tasks", stdout=full)
-        said = process.communicate(timeout=60)[1].decode()
+        said = process.communicate(timeout=LIMIT)[1].decode()
     assert process.returncode == 70
     assert said.startswith("lm-eval-fr: No space left on device; the traceback is in ") and said.count("\n") == 1
 
@@ -123,14 +124,14 @@ def test_a_reader_that_went_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     os.close(reading)
     process = command("tasks", stdout=writing)
     os.close(writing)
-    said = process.communicate(timeout=60)[1].decode()
+    said = process.communicate(timeout=LIMIT)[1].decode()
     assert process.returncode == 70
     assert said.startswith("lm-eval-fr: Broken pipe") and said.count("\n") == 1
 
 
 def test_a_closed_stderr_changes_no_code() -> None:
     line = f"exec {sys.executable} -m lm_eval_fr nonsense 2>&-"
-    assert subprocess.run(["sh", "-c", line], timeout=60, check=False, stdout=subprocess.DEVNULL).returncode == 2
+    assert subprocess.run(["sh", "-c", line], timeout=LIMIT, check=False, stdout=subprocess.DEVNULL).returncode == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])

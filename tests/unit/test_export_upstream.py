@@ -19,6 +19,7 @@ from lm_eval_fr.errors import InputError
 from scripts.export_upstream import PAGES, main, results_table
 from tests.fakes.hub import lay_out, write_rows
 from tests.unit.test_tasks import DEMO, load
+from tests.waiting import LIMIT
 
 INDEX = """# Tasks
 
@@ -113,7 +114,7 @@ def test_exported_tasks_load_and_score_as_ours(exported: Path, task: str, tmp_pa
 
 def test_exported_code_passes_their_linter(exported: Path) -> None:
     command = [sys.executable, "-m", "ruff", "check", "--isolated", *THEIR_RULES, *THEIR_EXCEPTIONS, str(exported)]
-    check = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    check = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert check.returncode == 0, check.stdout
 
 

@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from lm_eval_fr.cli import main
 from tests.fakes.logprobs import PseudoModel
 from tests.fakes.runs import make_run, plain_task
 from tests.fakes.server import Call, FakeOpenAI, Reply
+from tests.waiting import LIMIT, wait_for
 
 Server = Callable[..., FakeOpenAI]
 PARAGRAPHS = [f"Le n° {i} parle de l’été à Paris : {i * 7} personnes « marchent » sans répit." for i in range(12)]
@@ -203,11 +203,9 @@ def test_a_process_that_is_killed_loses_no_reply(fake_server: Server, texts: Pat
     flags = ["--texts", str(texts), "--out", str(out), "--concurrency", "1"]
     command = [sys.executable, "-m", "lm_eval_fr", "fidelity", candidate.url, reference.url, *flags]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while candidate.count < 6 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: candidate.count >= 6 or process.poll() is not None, "six calls")
     process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=LIMIT)
     asked = candidate.count
     assert 6 <= asked < 12 and not (out / "fidelity.json").exists()
     assert run(candidate.url, reference.url, *flags).exit_code == 0

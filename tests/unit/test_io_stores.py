@@ -13,6 +13,7 @@ from lm_eval_fr.errors import ArmError, InputError, UsageError
 from lm_eval_fr.io.files import atomic_file, write_atomic
 from lm_eval_fr.io.locks import Lock
 from lm_eval_fr.io.sqlite import open_store
+from tests.waiting import LIMIT
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_one_owner_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=rf"study: in use by process {os.getpid()} \(wait until it ends"):
             Lock(place)
         code = f"from pathlib import Path; from lm_eval_fr.io.locks import Lock; Lock(Path({str(place)!r}))"
-        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=False)
         assert f"in use by process {os.getpid()}" in other.stderr
     with Lock(place, kind=ArmError):
         pass

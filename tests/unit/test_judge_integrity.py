@@ -24,6 +24,7 @@ from lm_eval_fr.pairing import Pairing
 from tests.conftest import ROOT
 from tests.fakes.judging import answer, by_quality, judge, outcomes, pair, write_profile, write_runs
 from tests.fakes.server import FakeOpenAI
+from tests.waiting import LIMIT
 
 N = 8
 
@@ -190,7 +191,7 @@ def test_a_journal_without_its_log_is_refused(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == "stored\n"
     os.kill(child.pid, signal.SIGKILL)
-    child.communicate(timeout=30)
+    child.communicate(timeout=LIMIT)
     shutil.copytree(tmp_path, tmp_path / "whole")
     (tmp_path / "journal.sqlite-wal").unlink()
     with pytest.raises(JournalError, match=r"and 50 were stored: journal.sqlite-wal is missing"):
@@ -208,7 +209,7 @@ def test_a_look_at_the_journal_after_a_kill_does_no_harm(tmp_path: Path) -> None
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == "stored\n"
     os.kill(child.pid, signal.SIGKILL)
-    child.communicate(timeout=30)
+    child.communicate(timeout=LIMIT)
     store = sqlite3.connect(path)
     assert store.execute("SELECT count(*) FROM replies").fetchone() == (50,)
     store.close()

@@ -12,6 +12,7 @@ import pytest
 from lm_eval_fr.errors import JournalError
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Sending, call_key
+from tests.waiting import LIMIT
 
 PROFILE = Profile("test", "fake-model", prices=Prices(2.0, 0.5, 8.0, 0.5))
 KEY = b"k" * 32
@@ -211,5 +212,5 @@ def _child(
     """)
     arguments = [str(path), textwrap.dedent(code), str(folder or ""), str(file_size or "")]
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
     )

@@ -19,6 +19,7 @@ from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.live.progress import Progress, Reporter
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, sum_usage, usage_at_most
+from tests.waiting import LIMIT
 
 GPT = Prices(input=2.0, cached=0.5, output=8.0, batch=0.5)
 
@@ -59,9 +60,9 @@ def test_the_throttle_tries_one_call_before_it_opens() -> None:
         await asyncio.sleep(0.01)
         assert not second.done()
         throttle.succeeded()
-        await asyncio.wait_for(second, 1)
+        await asyncio.wait_for(second, LIMIT)
         for _ in range(6):
-            await asyncio.wait_for(throttle.acquire(), 1)
+            await asyncio.wait_for(throttle.acquire(), LIMIT)
         ninth = asyncio.create_task(throttle.acquire())
         await asyncio.sleep(0.01)
         assert (throttle.in_flight, ninth.done()) == (8, False)
@@ -86,14 +87,14 @@ def test_the_throttle_halves_once_for_a_burst_of_429s_and_grows_back() -> None:
         for _ in range(200):
             throttle.succeeded()
         assert throttle.limit == 16
-        throttle.refused(time.monotonic(), 0.05)
-        assert 0 < throttle.pause <= 0.05
+        throttle.refused(time.monotonic(), 0.5)
+        assert 0 < throttle.pause <= 0.5
         waiting = asyncio.create_task(throttle.acquire())
         for _ in range(16):
             throttle.release()
         await asyncio.sleep(0)
         assert not waiting.done()
-        await asyncio.wait_for(waiting, 2)
+        await asyncio.wait_for(waiting, LIMIT)
         assert throttle.pause == 0
 
     asyncio.run(run())
@@ -106,7 +107,7 @@ def test_a_closed_throttle_lets_everyone_through() -> None:
         waiting = [asyncio.create_task(throttle.acquire()) for _ in range(5)]
         await asyncio.sleep(0)
         throttle.close()
-        await asyncio.wait_for(asyncio.gather(*waiting), 1)
+        await asyncio.wait_for(asyncio.gather(*waiting), LIMIT)
 
     asyncio.run(run())
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import LIMIT
+
 PACKAGE = Path(__file__).resolve().parents[2] / "lm_eval_fr"
 # From the top floor down: a module imports only from its own floor or from floors below it, and never in a circle.
 FLOORS = [
@@ -93,7 +95,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "datasets", "lm_eval", "scipy", "numpy", "openai", "jinja2", "msgspec", "yaml")
     heavy += ("asyncio", "ssl", "subprocess", "tempfile", "difflib")  # a tenth of a second before `--help` is there
     code = f"import sys, lm_eval_fr.cli; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -101,5 +103,5 @@ def test_reading_pairing_and_comparing_load_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "datasets", "lm_eval", "openai", "pandas", "scipy.stats", "scipy.sparse")
     modules = "lm_eval_fr.logs, lm_eval_fr.pairing, lm_eval_fr.compare, lm_eval_fr.stats, lm_eval_fr.report.text_writer"
     code = f"import sys, {modules}; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from lm_eval_fr.tasklib import metrics
+from tests.waiting import LIMIT
 
 
 def normalise(text: str) -> str:
@@ -214,5 +215,5 @@ def test_a_runaway_generation_is_parsed_in_bounded_work() -> None:
 def test_only_the_standard_library_is_imported() -> None:
     heavy = ("lm_eval.", "numpy", "yaml")
     code = f"import sys, lm_eval_fr.tasklib.metrics; print([m for m in sys.modules if m.startswith({heavy!r})])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT)
     assert out.stdout.strip() == "[]"

@@ -15,6 +15,7 @@ from lm_eval_fr.analyses.frames import PAIRS, VERDICTS
 from lm_eval_fr.pairing import pair_paths
 from tests.fakes.judged import judge_folder, verdicts_on
 from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task
+from tests.waiting import LIMIT
 
 TITLES = [f"article {i // 2}" for i in range(20)]
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "numpy", "scipy", "pandas", "click", "msgspec", "openai")
@@ -30,7 +31,7 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     return done.stdout.strip()
 
 

@@ -9,16 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
+from tests.waiting import LIMIT, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 60.0
 
 
 def free_port() -> int:
@@ -54,7 +53,7 @@ class Place:
     def serve(self, model: str, *flags: str, mode: str = "ok", **variables: str) -> tuple[int, str, str]:
         """Starts, checks, stops: exit code, stdout, stderr."""
         process = self.start(
-            model, *("--port", str(self.port), "--wait", "30", "--once"), *flags, mode=mode, **variables
+            model, *("--port", str(self.port), "--wait", "200", "--once"), *flags, mode=mode, **variables
         )
         out, err = process.communicate(timeout=LIMIT)
         return process.returncode, out, err
@@ -130,23 +129,15 @@ def test_it_serves_until_it_is_stopped_and_leaves_nothing_behind(place: Place) -
     checkpoint = make_checkpoint(place.folder / "m")
     noted = place.folder / "child"
     process = place.start(str(checkpoint), "--port", str(place.port), mode="child", FAKE_VLLM_CHILD=str(noted))
-    wait_for(lambda: (place.folder / "manifest.json").exists(), process)
+    wait_for(lambda: (place.folder / "manifest.json").exists() or process.poll() is not None, "the manifest")
+    assert process.poll() is None, process.communicate()[1]
     child = int(noted.read_text())
     assert alive(child)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0
     assert only_line(err) == "stopping"
-    wait_for(lambda: not alive(child), None)
-
-
-def wait_for(done: Callable[[], bool], process: subprocess.Popen[str] | None) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not done():
-        ended = process is not None and process.poll() is not None
-        assert not ended, f"serve.py ended: {process.stderr.read() if process and process.stderr else ''}"
-        assert time.monotonic() < deadline, f"waited {LIMIT:.0f} s in vain"
-        time.sleep(0.05)
+    wait_for(lambda: not alive(child), "the server's child goes")
 
 
 def alive(number: int) -> bool:
