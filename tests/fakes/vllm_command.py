@@ -110,11 +110,11 @@ def main() -> None:
         print("INFO [utils.py:628] [shutdown] Process manager: send sigterm to process EngineCore")
         sys.exit(1)
     if MODE == "child":
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path(os.environ["FAKE_VLLM_CHILD"]).write_text(str(child.pid))
     server = ThreadingHTTPServer((value("--host"), int(value("--port"))), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    time.sleep(120)
+    time.sleep(600)
 
 
 if __name__ == "__main__":
