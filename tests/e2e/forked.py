@@ -44,8 +44,10 @@ with socket.socket(socket.AF_UNIX) as call:
     job = {"words": [*BEFORE, *sys.argv[1:]], "folder": os.getcwd(), "environment": dict(os.environ)}
     call.sendall(json.dumps(job).encode())
     call.shutdown(socket.SHUT_WR)
-    sys.stdout.close()  # a reader at the other end of the pipe waits for the forked process alone
-    code = int(call.makefile().read().split()[-1])
+    os.close(1)  # who reads the pipe waits for the forked process alone
+    lines = call.makefile()
+    lines.readline()
+    code = int(lines.readline())
 os._exit(code)
 """
 
@@ -135,6 +137,8 @@ def _serve(path: str) -> None:
                 job = json.loads(call.makefile("rb").read())
                 pid = os.fork()
                 if pid == 0:
+                    for other in (door, call, *calls.values()):
+                        other.close()
                     _do(job, files)
                 for file in files:
                     os.close(file)

@@ -100,7 +100,7 @@ def _runner(program: str, typed: Sequence[str], world: World) -> Callable[[], An
     from lm_eval_fr.cli import main as run
 
     sys.argv = [program, *replaced(typed, world)]
-    return run
+    return partial(run, prog_name=program)
 
 
 def reason_not_to_run(typed: Sequence[str]) -> str | None:
