@@ -40,8 +40,8 @@ golden: $(VENV)/.test
 
 # What no test reaches; not part of CI.
 coverage: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet 'pytest-cov>=5'
-	$(PYTEST) --cov lm_eval_fr --cov-report term:skip-covered
+	$(BIN)/python -m pip install --quiet 'pytest-cov>=7' 'coverage>=7.10'
+	$(PYTEST) --cov --cov-report term
 
 clean:
 	rm -rf $(VENV) demo-out build dist
