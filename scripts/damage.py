@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import re
 import shutil
 import sys
@@ -31,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.arms.checkpoint import DAMAGE, inspect_checkpoint
+from lm_eval_fr.arms.gguf_header import read_gguf_header
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.script import run_script, script_parser
 
@@ -244,13 +244,7 @@ def described(checkpoint: Path) -> str:
     """What a folder or a GGUF file says was done to it."""
     if checkpoint.is_dir():
         return inspect_checkpoint(checkpoint).quantization
-    key = f"{DAMAGE}.description".encode()
-    with checkpoint.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        # A string: its kind in four bytes, its length in eight. GGUFReader takes half a minute over a large vocabulary.
-        start = content.find(key) + len(key) + 12
-        if start < len(key) + 12:
-            return "none"
-        return content[start : start + int.from_bytes(content[start - 8 : start], "little")].decode("utf-8", "replace")
+    return str(read_gguf_header(checkpoint).get(f"{DAMAGE}.description", "none"))
 
 
 def _copy_metadata(reader: Any, writer: Any) -> None:

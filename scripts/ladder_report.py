@@ -93,7 +93,7 @@ def _same_weights(rung: Rung) -> Expectation:
 def _in_order(climbed: Climbed, task: str) -> Expectation | None:
     """Each rung is at or below the one above it; where it is not, the two are compared with each other."""
     rungs = [rung for rung in climbed.damaged if task in rung.tasks]
-    if len(rungs) < 2:
+    if len(rungs) < 2 or not rungs[0].tasks[task].reference_mean:
         return None
     within: list[str] = []
     broken: list[str] = []

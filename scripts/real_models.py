@@ -20,7 +20,9 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lm_eval_fr.arms.gguf_header import read_gguf_header
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.script import run_script, script_parser
 
@@ -111,11 +113,25 @@ def convert_to_bf16(gguf: Path, out: Path) -> Path:
         if hasattr(holder, name):
             delattr(holder, name)
     model.is_quantized = False
+    begin_with_bos(tokenizer, gguf)
     draft = out.with_name(f".{out.name}.draft")
     model.save_pretrained(draft)
     tokenizer.save_pretrained(draft)
     draft.replace(out)
     return out
+
+
+def begin_with_bos(tokenizer: Any, gguf: Path) -> None:
+    """A GGUF file says whether a text begins with a mark; what transformers makes of it forgets that."""
+    from tokenizers.processors import TemplateProcessing
+
+    bos = tokenizer.bos_token
+    if bos is None or not read_gguf_header(gguf).get("tokenizer.ggml.add_bos_token"):
+        return
+    marks = [(bos, tokenizer.bos_token_id)]
+    single, pair = f"{bos} $A", f"{bos} $A $B"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=marks)
+    tokenizer.add_bos_token = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,9 +31,10 @@ class Stated:
 
     @property
     def blind(self) -> bool:
-        """Whether the reference is too near chance for a loss to show, and none does."""
+        """Whether the reference is too near chance for a loss to show in any number of documents, and none does."""
         assay = self.assessment.assay
-        return assay is not None and assay.holds is False and not self.assessment.degradation_detected
+        near = assay is not None and assay.holds is False and not assay.short_of_documents
+        return near and not self.assessment.degradation_detected
 
     @property
     def limit(self) -> str:

@@ -133,7 +133,7 @@ def _reasons(
         unseen = verdict == "inconclusive" and not assessment.degradation_detected
         if scored and assay and assay.holds is False and assay.reason and (unseen or verdict == "no_verdict"):
             reasons["verdict"] = assay.reason
-            if unseen:
+            if unseen and not assay.short_of_documents:
                 reasons["documents_needed"] = "whatever their number, a loss could not show"
         if assessment.mde is None and assessment.mde_reason:
             reasons["mde"] = assessment.mde_reason

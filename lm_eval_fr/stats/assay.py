@@ -57,4 +57,5 @@ def assay_of(
         return Assay(chance, above, True)
     held = f"the reference is {max(100 * above, 0.0):.1f} points above chance ({100 * chance:.1f}) at least"
     why = f"{held}, and a margin of {100 * margin:g} points is more than half of that: a loss could not have shown"
-    return Assay(chance, above, False, why)
+    short = found.estimate is not None and margin <= MOST * (found.estimate - chance)
+    return Assay(chance, above, False, f"{why} in so few documents" if short else why, short)

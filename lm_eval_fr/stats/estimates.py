@@ -155,13 +155,15 @@ class Assay:
     above chance.
 
     reference_above_chance is the lower end of its interval. holds is None where there is nothing to compare with, and
-    `reason` says why; it also says why it does not hold.
+    `reason` says why; it also says why it does not hold. short_of_documents: it does not hold for want of documents
+    alone: by the reference's mean it would.
     """
 
     chance: float | None
     reference_above_chance: float | None
     holds: bool | None
     reason: str | None = None
+    short_of_documents: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def assess(
     needed = None
     detected = degradation_detected(interval)
     blind = assay is not None and assay.holds is False
-    if verdict == "inconclusive" and (detected or not blind):
+    if verdict == "inconclusive" and (detected or not blind or (assay is not None and assay.short_of_documents)):
         needed = documents_needed(difference, margin, power=power, available=available)
     if verdict == "non_inferior" and blind:
         verdict, reason = "no_verdict", assay.reason if assay else None

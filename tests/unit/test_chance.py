@@ -13,6 +13,8 @@ from lm_eval_fr.compare import CompareOptions, Comparison, compare
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.pairing.chance import Chance, mean_chance
+from lm_eval_fr.stats import assess, paired_difference
+from lm_eval_fr.stats.assay import assay_of
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
 N = 400
@@ -97,6 +99,18 @@ def test_more_documents_are_not_asked_for_where_no_loss_could_show(tmp_path: Pat
     assert "a loss could not have shown" in found.reasons["verdict"] and found.reasons["documents_needed"]
     assert "nothing is decided on quiz_fr (the reference is 0.0 points above chance (25.0)" in report.overall.sentence
     assert "documents of quiz_fr" not in report.overall.advice and "does well" in report.overall.advice
+
+
+def test_a_reference_that_few_documents_leave_uncertain_is_not_hopeless() -> None:
+    """At 20 % of 20 documents the lower end is too near 0 for five points; 20 % of 400 are not."""
+    few, many = (assay_of(right(0.2)[:: N // n], 0.05, 0.0) for n in (20, N))
+    assert (few.holds, few.short_of_documents, many.holds) == (False, True, True)
+    assert few.reason is not None and few.reason.endswith("in so few documents")
+    near = assay_of(right(0.08), 0.05, 0.25)
+    assert (near.holds, near.short_of_documents) == (False, False)
+    unsure = paired_difference(right(0.25)[::20], right(0.2)[::20], margin=0.05)
+    assert assess(unsure, 0.05, assay=few).documents_needed is not None
+    assert assess(unsure, 0.05, assay=near).documents_needed is None
 
 
 def test_a_loss_that_shows_is_not_said_to_be_unseeable(tmp_path: Path) -> None:

@@ -6,8 +6,12 @@ import importlib
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
+import gguf
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from lm_eval_fr.errors import Terminated
 from lm_eval_fr.io.script import run_script
@@ -79,3 +83,17 @@ def test_a_package_that_is_missing(
     monkeypatch.setattr(quantize, "check_checkpoint", lambda model: None)
     assert quantize.main(["org/model", str(tmp_path / "out")]) == 2
     assert "a_package_that_nobody_has is not installed (pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("wanted", "tokens"), [(True, ["<s>", "été"]), (False, ["été"])])
+def test_a_converted_model_begins_a_text_as_its_gguf_file_says(tmp_path: Path, wanted: bool, tokens: list[str]) -> None:
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, arch="gemma3")
+    writer.add_add_bos_token(wanted)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    words = Tokenizer(WordLevel({"<s>": 0, "été": 1}, unk_token="<s>"))
+    tokenizer = SimpleNamespace(bos_token="<s>", bos_token_id=0, backend_tokenizer=words, add_bos_token=None)
+    real_models.begin_with_bos(tokenizer, path)
+    assert words.encode("été").tokens == tokens
