@@ -206,7 +206,9 @@ class Throttle:
         """Where all calls seem to hang, the oldest one's place goes to a call that tells whether the server does."""
         self._watch = None
         active = [slot for slot in self._slots if not slot.aside]
-        if active and self._waiting and not self._free() and time.monotonic() - active[-1].sent > self.patience:
+        # Before the first answer nobody knows how long one takes: a slow server must not be asked ever more.
+        hang = time.monotonic() - active[-1].sent > self.patience if active else False
+        if hang and self._waiting and not self._free() and (self._usual or self.aside < self.most):
             self._set_aside(active[0])
         self._wake()
 

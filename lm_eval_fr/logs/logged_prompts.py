@@ -12,9 +12,11 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from lm_eval_fr.logs.template_renderer import render
 
 _MARK = "⟦mark-{}⟧"
 _DATE = "⟦date⟧"
@@ -211,17 +213,17 @@ def _shells(rendering: Rendering) -> tuple[_Shell, ...]:
     for shots in dict.fromkeys((rendering.shots, 0)):
         questions = (*("user", "assistant") * shots, "user")
         shapes += [questions] if rendering.system is not None else [("system", *questions), questions]
+    before = [{"role": "system", "content": rendering.system}] if rendering.system else []
+    asked = [
+        [*before, *({"role": role, "content": _MARK.format(i)} for i, role in enumerate(roles))] for roles in shapes
+    ]
+    known = {"bos_token": rendering.bos, "eos_token": rendering.eos, "tools": None, "documents": None}
+    texts = render(rendering.template, asked, {**known, **rendering.arguments}, _DATE)
     found = []
-    for roles in shapes:
-        turns = [{"role": role, "content": _MARK.format(i)} for i, role in enumerate(roles)]
-        if rendering.system:
-            turns = [{"role": "system", "content": rendering.system}, *turns]
-        made = _render(rendering, turns)
+    for roles, made in zip(shapes, texts, strict=True):  # what cannot be rendered is proven by containment instead
         if made is not None and all(made.count(_MARK.format(i)) == 1 for i in range(len(roles))):
-            before, _, after = made.partition(_MARK.format(0))
-            found.append(
-                _Shell(roles, (before, after) if len(roles) == 1 and _DATE not in made else None, _pattern(made))
-            )
+            start, _, end = made.partition(_MARK.format(0))
+            found.append(_Shell(roles, (start, end) if len(roles) == 1 and _DATE not in made else None, _pattern(made)))
     return tuple(found)
 
 
@@ -231,27 +233,6 @@ def _pattern(shell: str) -> re.Pattern[str]:
     return re.compile(
         "".join(wild[piece == _DATE] if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)), re.DOTALL
     )
-
-
-def _render(rendering: Rendering, turns: Sequence[Mapping[str, str]]) -> str | None:
-    import jinja2.sandbox  # a report on raw arms never needs it
-
-    # The settings of transformers' own renderer.
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = lambda value, **kwargs: json.dumps(value, ensure_ascii=False, **kwargs)
-    environment.globals.update(raise_exception=_refuse, strftime_now=lambda _form: _DATE)
-    known = {"bos_token": rendering.bos, "eos_token": rendering.eos, "tools": None, "documents": None}
-    try:
-        template = environment.from_string(rendering.template or "")
-        return template.render(messages=turns, add_generation_prompt=True, **{**known, **rendering.arguments})
-    except Exception:  # a template is foreign code: what cannot be rendered is proven by containment instead
-        return None
-
-
-def _refuse(message: str) -> None:
-    raise ValueError(message)
 
 
 def _where(one: str, other: str) -> str:

@@ -100,6 +100,28 @@ def test_the_throttle_halves_once_for_a_burst_of_429s_and_grows_back() -> None:
     asyncio.run(run())
 
 
+def test_a_server_that_has_not_answered_yet_is_not_asked_ever_more() -> None:
+    """One that needs a minute for its first answer looks as if all calls hung."""
+
+    async def run() -> None:
+        throttle, sent = Throttle(2, stuck_after=0.01), []
+
+        async def call(number: int) -> None:
+            async with throttle.slot():
+                sent.append(number)
+                await asyncio.sleep(60)
+
+        throttle.open()
+        calls = [asyncio.create_task(call(number)) for number in range(20)]
+        await asyncio.sleep(0.5)
+        assert len(sent) <= 2 * throttle.most
+        for task in calls:
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_a_closed_throttle_lets_everyone_through() -> None:
     async def run() -> None:
         throttle = Throttle(1)
