@@ -25,7 +25,7 @@ class JudgeOptions:
     max_usd: float | None = None  # of the whole folder, whatever was spent in earlier runs included
     concurrency: int | None = None  # None: the profile's
     stop: Literal["never", "anytime"] = "never"
-    margin: float | None = None  # for `stop`: the net win rate, -1 to 1, that may be lost; fixed before looking
+    margin: float | None = None  # for `stop`: the net win rate that may be lost; fixed before looking
     alpha: float = 0.025  # for `stop`: one-sided
     repeats: int = 1  # how often a question of the sample is asked in all
     repeat_sample: int = 50  # pairs
@@ -62,6 +62,9 @@ class JudgeOptions:
             raise UsageError("names a judge twice", where="--profile")
         if len(self.profile) > 1 and (self.model or self.base_url):
             raise UsageError("--model and --base-url are for one judge", where="--profile")
+        if self.margin is not None and not 0 < self.margin <= 1:
+            what = f"a net win rate of {self.margin:g} is not between 0 and 1"
+            raise UsageError(what, where="--margin", remedy="10% is a loss of ten points")
         if self.stop == "anytime" and self.margin is None:
             remedy = "fix the net win rate that may be lost: --margin 10%, or margins: {judge: 10%} in the plan"
             raise UsageError("an anytime stop needs a margin", where="--stop", remedy=remedy)

@@ -102,6 +102,7 @@ def test_a_file_of_ones_own_needs_only_a_model(tmp_path: Path) -> None:
         ("model: m\nparameters:\n  n: 2\n", "`parameters.n` is set by the judge", None),
         ("model: m\ndialect: mistral\nparameters:\n  seed: 1\n", "`random_seed`", None),
         ("model: m\nkey_env: sk-abc-123\n", "`key_env` is not the name of an environment variable", None),
+        ("model: m\nshutdown: soon\n", "`shutdown`: not a date such as 2027-01-14", 2),
         ("model: m\ndialect: telnet\n", "Invalid enum value 'telnet'", 2),
         ("model: [\n", "not YAML", 2),
         ("- a\n", "Expected `object`", None),

@@ -142,7 +142,7 @@ def _read(path: Path, kind: type[T]) -> T:
 
 def _wrong_key(message: str, text: str, path: Path, kind: type[msgspec.Struct]) -> InputError:
     unknown, place = UNKNOWN_FIELD.search(message), AT_PATH.search(message)
-    what = AT_PATH.sub("", message)
+    what = AT_PATH.sub("", message).replace("Invalid RFC3339 encoded date", "Not a date such as 2027-01-14")
     key = unknown.group(1) if unknown else place.group(1).rpartition(".")[2] if place else ""
     if place and place.group(1) and not unknown:
         what = f"`{place.group(1)}`: {what[0].lower()}{what[1:]}"
