@@ -37,7 +37,7 @@ HEAVY = (
 )
 # The client, for programs that bash starts: a shebang line and this module's address come before it.
 CLIENT = """
-import json, os, socket, sys
+import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as call:
     call.connect(ADDRESS)
     socket.send_fds(call, [b"x"], [0, 1, 2])
@@ -46,7 +46,9 @@ with socket.socket(socket.AF_UNIX) as call:
     call.shutdown(socket.SHUT_WR)
     os.close(1)  # who reads the pipe waits for the forked process alone
     lines = call.makefile()
-    lines.readline()
+    pid = int(lines.readline())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os.kill(pid, number))
     code = int(lines.readline())
 os._exit(code)
 """
@@ -117,6 +119,7 @@ def _serve(path: str) -> None:
     gc.freeze()  # a collection in a child would copy every page
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal: it is for the tests
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(wake)
     calls: dict[int, socket.socket] = {}
@@ -159,6 +162,7 @@ def _do(job: dict[str, Any], files: Sequence[int]) -> NoReturn:
     """In the forked process."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
