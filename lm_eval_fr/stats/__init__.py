@@ -5,11 +5,11 @@ assessment = assess(difference, 0.02)
 overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.10).net_win, 0.10)})
 """
 
-from .assay import F1_CHANCE, assay_of, label_chance, most_frequent_chance
-from .betting import Planned
-from .differences import intraclass_correlation, paired_difference
-from .double_difference import difference_of_differences
-from .estimates import (
+from lm_eval_fr.stats.assay import F1_CHANCE, assay_of, label_chance, most_frequent_chance
+from lm_eval_fr.stats.betting import Planned
+from lm_eval_fr.stats.differences import intraclass_correlation, paired_difference
+from lm_eval_fr.stats.double_difference import difference_of_differences
+from lm_eval_fr.stats.estimates import (
     Assay,
     Assessment,
     Components,
@@ -29,20 +29,26 @@ from .estimates import (
     Spread,
     Verdict,
 )
-from .guard import ASSUMPTIONS
-from .net_win import net_win_rate
-from .over_tasks import ONE_MAY_LOSE_MORE, OverTasks, mean_over_tasks
-from .planning import documents_for_margin, margin_for_documents, repeated, verdict_power, win_share_power
-from .proportions import binomial_share, mcnemar_exact, tango_interval
-from .ratios import mean_interval, recovered_share, recovery_interval
-from .repeats import mean_scores, variance_components
-from .rerun_noise import exceeds_noise, noise_floor
-from .sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
-from .settle import documents_needed, mde
-from .shares import share_interval, share_of
-from .spreads import exact_match_spread, judge_pilot_spread, judge_spread, pilot_spread, score_spread
-from .value_ratio import success_rate_per_cost, value_ratio
-from .verdict import assess, decide, degradation_detected, holm, overall, without_verdict
+from lm_eval_fr.stats.guard import ASSUMPTIONS
+from lm_eval_fr.stats.net_win import net_win_rate
+from lm_eval_fr.stats.over_tasks import ONE_MAY_LOSE_MORE, OverTasks, mean_over_tasks
+from lm_eval_fr.stats.planning import (
+    documents_for_margin,
+    margin_for_documents,
+    repeated,
+    verdict_power,
+    win_share_power,
+)
+from lm_eval_fr.stats.proportions import binomial_share, mcnemar_exact, tango_interval
+from lm_eval_fr.stats.ratios import mean_interval, recovered_share, recovery_interval
+from lm_eval_fr.stats.repeats import mean_scores, variance_components
+from lm_eval_fr.stats.rerun_noise import exceeds_noise, noise_floor
+from lm_eval_fr.stats.sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
+from lm_eval_fr.stats.settle import documents_needed, mde
+from lm_eval_fr.stats.shares import share_interval, share_of
+from lm_eval_fr.stats.spreads import exact_match_spread, judge_pilot_spread, judge_spread, pilot_spread, score_spread
+from lm_eval_fr.stats.value_ratio import success_rate_per_cost, value_ratio
+from lm_eval_fr.stats.verdict import assess, decide, degradation_detected, holm, overall, without_verdict
 
 __all__ = [
     "ASSUMPTIONS",

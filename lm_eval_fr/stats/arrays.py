@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .estimates import Array
+from lm_eval_fr.errors import UsageError
+
+Array = npt.NDArray[np.float64]
 
 CELLS = 1024
 SINGLES = 128

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable
 
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .estimates import Assay
-from .shares import share_interval
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.estimates import Assay
+from lm_eval_fr.stats.shares import share_interval
 
 MOST = 0.5  # of what the reference has above chance
 F1_CHANCE = 0.0  # an answer by chance shares next to no word with the gold

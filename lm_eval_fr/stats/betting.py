@@ -17,10 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import Units, vector
-from .bounds import lower_limit, upper_limit
-from .estimates import Array
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, Units, vector
+from lm_eval_fr.stats.bounds import lower_limit, upper_limit
 
 CAUTION = 0.75  # the largest share of the capital that one observation can cost
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from .arrays import Units
-from .distributions import root, t_point, t_tail
+from lm_eval_fr.stats.arrays import Units
+from lm_eval_fr.stats.distributions import root, t_point, t_tail
 
 
 class Bound(Protocol):

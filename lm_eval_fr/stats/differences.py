@@ -17,13 +17,23 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import Units, check_level, check_margin, cluster_codes, paired, units_of, unusable, vector
-from .bounds import Bound, CountedStudent, Wider, standard_error, student
-from .dirichlet import Dirichlet, dirichlet
-from .estimates import Array, Difference, Flips, Guarantee, Interval, Kind
-from .guard import guard_of
-from .proportions import Tango, mcnemar_exact
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import (
+    Array,
+    Units,
+    check_level,
+    check_margin,
+    cluster_codes,
+    paired,
+    units_of,
+    unusable,
+    vector,
+)
+from lm_eval_fr.stats.bounds import Bound, CountedStudent, Wider, standard_error, student
+from lm_eval_fr.stats.dirichlet import Dirichlet, dirichlet
+from lm_eval_fr.stats.estimates import Difference, Flips, Guarantee, Interval, Kind
+from lm_eval_fr.stats.guard import guard_of
+from lm_eval_fr.stats.proportions import Tango, mcnemar_exact
 
 LARGE = 0.5  # a difference that a reader would call lost or gained
 

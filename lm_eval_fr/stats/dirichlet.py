@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Units, gathered
-from .bounds import lower_limit, upper_limit
-from .estimates import Array
+from lm_eval_fr.stats.arrays import Array, Units, gathered
+from lm_eval_fr.stats.bounds import lower_limit, upper_limit
 
 STEP = 0.1  # of the quadrature; at 0.1 its error is below 1e-12 of the probability
 NODES = np.arange(0.0, 12.0 + STEP / 2, STEP)

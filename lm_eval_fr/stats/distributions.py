@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from .estimates import Array
+from lm_eval_fr.stats.arrays import Array
 
 
 def normal_tail(x: float) -> float:

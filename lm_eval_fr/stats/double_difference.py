@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import check_margin, paired
-from .differences import paired_difference
-from .estimates import Assessment, Difference, Interval
-from .verdict import assess
+from lm_eval_fr.stats.arrays import check_margin, paired
+from lm_eval_fr.stats.differences import paired_difference
+from lm_eval_fr.stats.estimates import Assessment, Difference, Interval
+from lm_eval_fr.stats.verdict import assess
 
 
 def difference_of_differences(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from .arrays import Units
+from lm_eval_fr.stats.arrays import Array, Units
 
-Array = npt.NDArray[np.float64]
 Kind = Literal["binary", "bounded", "unbounded", "outcome"]
 Verdict = Literal["non_inferior", "inferior", "inconclusive", "no_verdict"]
 Guarantee = Literal["default", "worst-case"]

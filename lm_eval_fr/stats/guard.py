@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Units
-from .estimates import Array, Guarantee
+from lm_eval_fr.stats.arrays import Array, Units
+from lm_eval_fr.stats.estimates import Guarantee
 
 LEAST = 0.05  # share of the other documents of an article that are lost with one, at least
 UNSEEN = 0.3  # and as long as no loss has been seen

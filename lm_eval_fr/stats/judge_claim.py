@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .arrays import check_margin
-from .estimates import Interval, Verdict
-from .sensitivity import (
+from lm_eval_fr.stats.arrays import check_margin
+from lm_eval_fr.stats.estimates import Interval, Verdict
+from lm_eval_fr.stats.sensitivity import (
     GROSS_MISSES,
     LEAST_NET_WIN,
     MOST_OF_ALL,
@@ -16,7 +16,7 @@ from .sensitivity import (
     OrderDecided,
     corrected_margin,
 )
-from .verdict import decide
+from lm_eval_fr.stats.verdict import decide
 
 NOT_SHOWN = "No verdict: this judge has not shown that it can see"
 NO_CONTROLS = "No verdict: the judge was asked no controls, so nothing shows that it can see a difference"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .estimates import Interval, Proportion
-from .ppi import PeopleNetWin
+from lm_eval_fr.stats.estimates import Interval, Proportion
+from lm_eval_fr.stats.ppi import PeopleNetWin
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import check_level, unusable, vector
-from .differences import summarise
-from .estimates import Flips, Guarantee, Preference
-from .shares import share_of
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import check_level, unusable, vector
+from lm_eval_fr.stats.differences import summarise
+from lm_eval_fr.stats.estimates import Flips, Guarantee, Preference
+from lm_eval_fr.stats.shares import share_of
 
 
 def net_win_rate(

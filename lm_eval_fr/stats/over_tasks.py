@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UsageError
-from .arrays import Units, check_margin
-from .bounds import standard_error
-from .differences import interval_of
-from .dirichlet import dirichlet
-from .estimates import Difference, Guarantee
-from .guard import guard_of
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Units, check_margin
+from lm_eval_fr.stats.bounds import standard_error
+from lm_eval_fr.stats.differences import interval_of
+from lm_eval_fr.stats.dirichlet import dirichlet
+from lm_eval_fr.stats.estimates import Difference, Guarantee
+from lm_eval_fr.stats.guard import guard_of
 
 ONE_MAY_LOSE_MORE = "This is a claim about the mean over tasks: one task may lose more than the margin."
 

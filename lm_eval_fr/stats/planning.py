@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import UsageError
-from .arrays import check_level, check_margin
-from .distributions import binomial_mass, noncentral_t_tail, normal_point, normal_tail, t_point
-from .estimates import Guarantee, Plan, Spread
-from .spreads import checked_spread
-from .typical import counted_power, of_spread
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import check_level, check_margin
+from lm_eval_fr.stats.distributions import binomial_mass, noncentral_t_tail, normal_point, normal_tail, t_point
+from lm_eval_fr.stats.estimates import Guarantee, Plan, Spread
+from lm_eval_fr.stats.spreads import checked_spread
+from lm_eval_fr.stats.typical import counted_power, of_spread
 
 MOST = 100_000_000  # documents; beyond, the answer is "out of reach"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import check_level, cluster_codes, vector
-from .distributions import t_point
-from .estimates import Array, Interval
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, check_level, cluster_codes, vector
+from lm_eval_fr.stats.distributions import t_point
+from lm_eval_fr.stats.estimates import Interval
 
 METHOD = "PPI++, t"
 

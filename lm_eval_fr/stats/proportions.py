@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import check_level
-from .bounds import lower_limit, upper_limit
-from .distributions import clopper_pearson, even_binomial_p, normal_tail
-from .estimates import Array, Interval, Proportion
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, check_level
+from lm_eval_fr.stats.bounds import lower_limit, upper_limit
+from lm_eval_fr.stats.distributions import clopper_pearson, even_binomial_p, normal_tail
+from lm_eval_fr.stats.estimates import Interval, Proportion
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import cell_starts, check_level, cluster_codes, paired, units_of, unusable, vector
-from .bounds import student
-from .differences import checked_kind, too_little
-from .distributions import t_point
-from .estimates import Array, Interval, Kind
-from .guard import NO_GUARD, guard_of
+from lm_eval_fr.stats.arrays import Array, cell_starts, check_level, cluster_codes, paired, units_of, unusable, vector
+from lm_eval_fr.stats.bounds import student
+from lm_eval_fr.stats.differences import checked_kind, too_little
+from lm_eval_fr.stats.distributions import t_point
+from lm_eval_fr.stats.estimates import Interval, Kind
+from lm_eval_fr.stats.guard import NO_GUARD, guard_of
 
 EXACT_UNITS = 10_000  # up to here every unit gets its own weight in every draw
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import unusable
-from .estimates import Array, Components
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, unusable
+from lm_eval_fr.stats.estimates import Components
 
 
 def mean_scores(answers: npt.ArrayLike) -> Array:

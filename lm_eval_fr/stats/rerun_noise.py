@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .differences import paired_difference
-from .estimates import Difference, Interval, NoiseComparison, NoiseFloor
-from .repeats import answers_of, mean_scores
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.differences import paired_difference
+from lm_eval_fr.stats.estimates import Difference, Interval, NoiseComparison, NoiseFloor
+from lm_eval_fr.stats.repeats import answers_of, mean_scores
 
 
 def noise_floor(

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .differences import paired_difference
-from .distributions import t_point
-from .estimates import Interval
-from .net_win import net_win_rate
-from .proportions import binomial_share
+from lm_eval_fr.stats.differences import paired_difference
+from lm_eval_fr.stats.distributions import t_point
+from lm_eval_fr.stats.estimates import Interval
+from lm_eval_fr.stats.net_win import net_win_rate
+from lm_eval_fr.stats.proportions import binomial_share
 
 GROSS_MISSES = 2  # of 28: a judge that is right on 97 % of them passes in 95 %
 LEAST_NET_WIN = 1 / 3  # of the graded controls, by its lower limit

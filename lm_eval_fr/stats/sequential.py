@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import Units, check_level, check_margin, cluster_codes, units_of, unusable, vector
-from .betting import CAUTION, Betting, Planned, Stakes, first_crossings, stakes
-from .estimates import Array, Cumulative, Interval, Verdict
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, Units, check_level, check_margin, cluster_codes, units_of, unusable, vector
+from lm_eval_fr.stats.betting import CAUTION, Betting, Planned, Stakes, first_crossings, stakes
+from lm_eval_fr.stats.estimates import Cumulative, Interval, Verdict
 
 
 @dataclass(frozen=True, slots=True)

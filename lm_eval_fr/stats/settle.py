@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from .distributions import normal_point, normal_tail, t_point
-from .estimates import Difference, DocumentsNeeded, Verdict
-from .planning import smallest, smallest_margin
-from .typical import counted_power, of_units
+from lm_eval_fr.stats.distributions import normal_point, normal_tail, t_point
+from lm_eval_fr.stats.estimates import Difference, DocumentsNeeded, Verdict
+from lm_eval_fr.stats.planning import smallest, smallest_margin
+from lm_eval_fr.stats.typical import counted_power, of_units
 
 NO_DATA = "the single differences are not at hand"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import check_level, cluster_codes, units_of, unusable, vector
-from .differences import too_little
-from .dirichlet import Dirichlet, dirichlet
-from .estimates import Array, Interval, Proportion
-from .guard import guard_of
-from .proportions import binomial_share
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, check_level, cluster_codes, units_of, unusable, vector
+from lm_eval_fr.stats.differences import too_little
+from lm_eval_fr.stats.dirichlet import Dirichlet, dirichlet
+from lm_eval_fr.stats.estimates import Interval, Proportion
+from lm_eval_fr.stats.guard import guard_of
+from lm_eval_fr.stats.proportions import binomial_share
 
 ENDS = (0.0, 1.0)
 

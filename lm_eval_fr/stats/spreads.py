@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import cluster_codes, paired, units_of, unusable, vector
-from .differences import checked_kind, intraclass_correlation
-from .estimates import Array, Spread
-from .guard import moments
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, cluster_codes, paired, units_of, unusable, vector
+from lm_eval_fr.stats.differences import checked_kind, intraclass_correlation
+from lm_eval_fr.stats.estimates import Spread
+from lm_eval_fr.stats.guard import moments
 
 
 def score_spread(

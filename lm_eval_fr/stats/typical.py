@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Units, gathered
-from .bounds import standard_error
-from .dirichlet import tail
-from .distributions import binomial_mass, normal_point, normal_tail, root, t_point
-from .estimates import Array, Guarantee, Spread
-from .guard import guard_documents, largest, moments
-from .proportions import tango_score
+from lm_eval_fr.stats.arrays import Array, Units, gathered
+from lm_eval_fr.stats.bounds import standard_error
+from lm_eval_fr.stats.dirichlet import tail
+from lm_eval_fr.stats.distributions import binomial_mass, normal_point, normal_tail, root, t_point
+from lm_eval_fr.stats.estimates import Guarantee, Spread
+from lm_eval_fr.stats.guard import guard_documents, largest, moments
+from lm_eval_fr.stats.proportions import tango_score
 
 EXACT_DISCORDANT = 100  # expected discordant documents; below, the power of a count is summed over all outcomes
 JUMPS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # by which a graded score changes, if it does

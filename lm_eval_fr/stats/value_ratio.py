@@ -7,12 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .arrays import check_level, cluster_codes, units_of, unusable, vector
-from .differences import too_little
-from .distributions import t_point
-from .estimates import Array, Interval
-from .guard import guard_of
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import Array, check_level, cluster_codes, units_of, unusable, vector
+from lm_eval_fr.stats.differences import too_little
+from lm_eval_fr.stats.distributions import t_point
+from lm_eval_fr.stats.estimates import Interval
+from lm_eval_fr.stats.guard import guard_of
 
 _METHOD = "worst-case-augmented t on the log scale"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..errors import UsageError
-from .arrays import check_margin
-from .estimates import Assay, Assessment, Difference, Interval, Overall, Verdict
-from .settle import documents_needed, mde
+from lm_eval_fr.errors import UsageError
+from lm_eval_fr.stats.arrays import check_margin
+from lm_eval_fr.stats.estimates import Assay, Assessment, Difference, Interval, Overall, Verdict
+from lm_eval_fr.stats.settle import documents_needed, mde
 
 
 def decide(interval: Interval, margin: float) -> Verdict:
