@@ -3,6 +3,7 @@
     python benchmarks/compare_million.py                       100,000 samples an arm (1 GB of files), about a minute
     python benchmarks/compare_million.py --samples 1000000     the full measure: 10 GB of files, about eight minutes
     python benchmarks/compare_million.py --quick               10,000 samples
+    python benchmarks/compare_million.py --samples 1000000 --short     lines of 1 kB: 2 GB of files
 
 Files and rounds as in compare_read.py, which measures reading and pairing alone.
 """

@@ -3,6 +3,7 @@
     python benchmarks/compare_read.py                        100,000 samples an arm (1 GB of files), under a minute
     python benchmarks/compare_read.py --samples 1000000      the full measure: 10 GB of files, about eight minutes
     python benchmarks/compare_read.py --quick                10,000 samples
+    python benchmarks/compare_read.py --short                lines of 1 kB in the place of 5 kB
 
 The runs are generated in a temporary folder (--folder names its parent) and removed. Each measure runs in a process of
 its own; memory is the sum of the peaks of that process and of its child. --cores pins both to so many cores.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = "la ville où l’été finit très tôt, « belle » et déjà cœur de naïveté ; forêt, hôpital, école, garçon, à côté"
-LINE_BYTES = 5000
+LINE_BYTES, SHORT_LINE_BYTES = 5000, 1000
 ISO = "2026-01-01T12-00-00.000001"
 
 LOOP = """
@@ -59,17 +60,19 @@ def side_by_side(description: str | None, program: str, *, repeat: int) -> tuple
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=100_000, help="samples of each arm")
     parser.add_argument("--quick", action="store_true", help="10,000 samples")
+    parser.add_argument("--short", action="store_true", help="lines of 1 kB, as of short questions and answers")
     parser.add_argument("--folder", type=Path, help="where the temporary files go")
     parser.add_argument("--repeat", type=int, default=repeat, help="rounds, in turn; the fastest of each counts")
     parser.add_argument("--cores", type=int, default=2)
     flags = parser.parse_args()
     samples = 10_000 if flags.quick else flags.samples
-    needed, free = 2 * samples * LINE_BYTES, shutil.disk_usage(flags.folder or tempfile.gettempdir()).free
+    line_bytes = SHORT_LINE_BYTES if flags.short else LINE_BYTES
+    needed, free = 2 * samples * line_bytes, shutil.disk_usage(flags.folder or tempfile.gettempdir()).free
     if free < 1.2 * needed:
         sys.exit(f"{needed / 1e9:.0f} GB needed, {free / 1e9:.0f} GB free: use --folder or fewer --samples")
     with tempfile.TemporaryDirectory(dir=flags.folder, prefix="compare_") as name:
         start = time.perf_counter()
-        arms = [generate(Path(name) / arm, arm, samples) for arm in ("candidate", "reference")]
+        arms = [generate(Path(name) / arm, arm, samples, short=flags.short) for arm in ("candidate", "reference")]
         files = [next(arm.glob("samples_*")) for arm in arms]
         size = sum(file.stat().st_size for file in files)
         print(f"two runs of {samples:,} samples, {size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s")
@@ -102,8 +105,9 @@ def measure(code: str, arguments: list[Path], cores: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def generate(folder: Path, arm: str, samples: int) -> Path:
-    """A run of one task, as lm-eval writes it, of lines of about 5 kB."""
+def generate(folder: Path, arm: str, samples: int, *, short: bool = False) -> Path:
+    """A run of one task, as lm-eval writes it, of lines of about 5 kB; of 1 kB if they are to be short."""
+    width, longest = (60, 60) if short else (880, 1100)
     place = folder / f"org__{arm}"
     place.mkdir(parents=True)
     draw = random.Random(arm)
@@ -113,10 +117,10 @@ def generate(folder: Path, arm: str, samples: int) -> Path:
     task_hash, total = hashlib.sha256(), 0.0
     with (place / f"samples_large_{ISO}.jsonl").open("w", encoding="utf-8", buffering=1 << 20) as file:
         for i in range(samples):
-            context = texts[0][i % 500 : i % 500 + 880]
+            context = texts[0][i % 500 : i % 500 + width]
             doc = {"id": str(i), "title": f"Article {i // 5}", "context": context, "question": f"Où est l’île n° {i} ?"}
             prompt = f"Lis le texte.\n\n{context}\n\n{doc['question']}\nRéponse :"
-            answer = "Elle " + texts[i % 32][i % 700 : i % 700 + draw.randint(600, 1100)]
+            answer = "Elle " + texts[i % 32][i % 700 : i % 700 + draw.randint(longest // 2, longest)]
             hashes = [_sha(text) for text in (json.dumps(doc, indent=2, ensure_ascii=False), prompt, str(i))]
             task_hash.update("".join(hashes).encode())
             score = draw.choice((0.0, 0.4, 0.6666666666666666, 1.0))

@@ -41,8 +41,11 @@ class Replied:
     seconds: float | None
 
 
-def read_replies(paths: Iterable[Path]) -> dict[str, Replied]:
-    """By doc_hash; {} where the arm kept no record. Raises InputError for a file that is not one."""
+def read_replies(paths: Iterable[Path], limit: object = None) -> dict[str, Replied]:
+    """By doc_hash; {} where the arm kept no record. Raises InputError for a file that is not one.
+
+    limit: the most tokens that an answer could have, by which one is known to be cut where the server gives no reason.
+    """
     records: dict[str, list[Mapping[str, Any]]] = {}
     for path in paths:
         for number, row in read_jsonl(path, remedy=COPY_AGAIN) if path.is_file() else ():
@@ -51,13 +54,13 @@ def read_replies(paths: Iterable[Path]) -> dict[str, Replied]:
                     "not a record of a response: no `doc_hash`", where=path, line=number, remedy=COPY_AGAIN
                 )
             records.setdefault(row["doc_hash"], []).append(row)
-    return {name: _summed(rows) for name, rows in records.items()}
+    return {name: _summed(rows, limit) for name, rows in records.items()}
 
 
-def _summed(rows: Sequence[Mapping[str, Any]]) -> Replied:
+def _summed(rows: Sequence[Mapping[str, Any]], limit: object) -> Replied:
     return Replied(
         replies=len(rows),
-        end=min(map(_end_of, rows), key=_ENDS.index),
+        end=min((_end_of(row, limit) for row in rows), key=_ENDS.index),
         failed=all(map(_error_of, rows)),
         input=_total(rows, lambda row: _usage(row, "prompt_tokens")),
         output=_total(rows, lambda row: _usage(row, "completion_tokens")),
@@ -88,11 +91,14 @@ def _usage(row: Mapping[str, Any], name: str) -> Any:
     return usage.get(name) if isinstance(usage, Mapping) else None
 
 
-def _end_of(row: Mapping[str, Any]) -> End:
+def _end_of(row: Mapping[str, Any], limit: object) -> End:
     reason = str(row.get("finish_reason") or "").strip().lower()
     if row.get("failure") == "moderated" or _is_filter(row.get("error")) or _is_filter(reason):
         return "filtered"
     if reason in _LENGTH:
+        return "truncated"
+    made = _usage(row, "completion_tokens")
+    if not reason and isinstance(made, int) and isinstance(limit, int) and made >= limit:
         return "truncated"
     return "sound" if not reason or reason in ENDED_ITSELF else "interrupted"
 

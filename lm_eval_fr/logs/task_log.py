@@ -70,7 +70,7 @@ class TaskLog:
     @cached_property
     def replies(self) -> Mapping[str, Replied]:
         """What the arm kept of its replies, by doc_hash; {} where it kept nothing. Read once."""
-        return read_replies(file.responses for file in self.files)
+        return read_replies((file.responses for file in self.files), self.sent.get("max_tokens"))
 
     @property
     def metadata(self) -> Mapping[str, Any]:

@@ -191,6 +191,27 @@ def test_responses_beside_the_samples(tmp_path: Path) -> None:
         find_run(folder).tasks["piaf_fr"].replies  # noqa: B018 (reading it raises)
 
 
+@pytest.mark.parametrize(
+    ("reason", "tokens", "limit", "end"),
+    [
+        (None, 64, 64, "truncated"),
+        (None, 63, 64, "sound"),
+        ("stop", 64, 64, "sound"),
+        ("length", 3, 64, "truncated"),
+        (None, 64, None, "sound"),
+        (None, None, 64, "sound"),
+    ],
+)
+def test_a_cut_answer_is_known_by_its_reason_or_else_by_its_tokens(
+    tmp_path: Path, reason: str | None, tokens: int | None, limit: int | None, end: str
+) -> None:
+    """Never by its text: that ends without a full stop in all of them, as an answer to PIAF does."""
+    row = {"doc_hash": "a", "finish_reason": reason, "usage": {"completion_tokens": tokens}, "error": None}
+    path = tmp_path / "responses_piaf_fr.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    assert read_replies([path], limit)["a"].end == end
+
+
 def test_all_replies_to_a_document_are_one_record(tmp_path: Path) -> None:
     def reply(name: str, tokens: int | None, **more: object) -> str:
         usage = {"prompt_tokens": 9, "completion_tokens": tokens, "cached_tokens": 4, "reasoning_tokens": 1}
