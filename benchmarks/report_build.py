@@ -3,7 +3,7 @@
     python benchmarks/report_build.py [--quick]        --quick: 500 and 5,000 pairs
 
 A pair holds 4 kB: a French text of 2 kB, and two answers of 1 kB of which a quarter of the words differ. Sentences are
-drawn from the demo's articles. Limits: 2 s and 20 s to build, 5 MB, 1 s from opening the file to a list one can use.
+drawn from the demo's articles. Limits: 2 s and 20 s to build, 5 MB, 0.5 s from opening the file to a list one can use.
 The 100,000 do not fit: the build also writes the rest beside the report, as JSONL.
 """
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SIZE = {"width": 1080, "height": 1170}
+SIZE = {"width": 1080, "height": 1010}
 MOST = 200_000  # bytes
 
 
