@@ -132,7 +132,7 @@ def _blind(rungs: Sequence[Rung], task: str) -> Expectation:
     called = [rung.name for rung in blind if rung.tasks[task].verdict == "non_inferior"]
     if not blind:
         return Expectation(f"{task}: the reference is far enough above chance for a claim", True)
-    said = f"{task}: too near chance for a claim, so none of {len(blind)} arms is called non-inferior"
+    said = f"{task}: too near chance, or in too few documents, for a claim: none of {len(blind)} arms is non-inferior"
     return Expectation(f"{said}{f' (but {_listed(called)})' if called else ''}", not called)
 
 
@@ -180,7 +180,7 @@ def _fidelity(rungs: Sequence[Rung]) -> Section:
         interval = "-" if ends.low is None or ends.high is None else f"[{ends.low:.3f}, {ends.high:.3f}]"
         itself = "-" if floor is None or floor.divergence.value is None else f"{floor.divergence.value:.4f}"
         numbers = (w.count(found.documents), w.count(found.tokens), f"{ends.value or 0.0:.3f}", interval, itself)
-        perplexity = f"{found.perplexity:.1f} / {found.reference_perplexity:.1f}"
+        perplexity = f"{found.perplexity:.4g} / {found.reference_perplexity:.4g}"
         rows.append((rung.name, *numbers, w.percent(found.agreement.value), perplexity))
     header = ("arm", "texts", "tokens", "KL", "95 %", "KL of a rerun", "same first choice", "perplexity, cand. / ref.")
     caption = "Next-token probabilities on the same French texts, in nats per token, both on vLLM servers."

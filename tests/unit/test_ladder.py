@@ -135,7 +135,7 @@ def test_the_tables_say_what_came_out(ladder: Ladder, tmp_path: Path) -> None:
     assert "holds: again: the same weights are not inferior" in said
     assert "holds: qa: the more is rounded the more is lost, int4 > int3 > int2" in said
     assert "holds: qa: int2 is inferior" in said
-    assert "holds: floor: too near chance for a claim, so none of 1 arms is called non-inferior" in said
+    assert "holds: floor: too near chance, or in too few documents, for a claim: none of 1 arms is non-inferior" in said
     table = (study.out / "ladder.md").read_text(encoding="utf-8")
     row = next(line for line in table.splitlines() if line.startswith("| int2") and "| 60 |" in line)
     assert "3.3 / 83.3" in row and "inferior" in row and "48 lost · 0 gained" in row
