@@ -5,7 +5,7 @@ assessment = assess(difference, 0.02)
 overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.10).net_win, 0.10)})
 """
 
-from lm_eval_fr.stats.assay import F1_CHANCE, assay_of, label_chance, most_frequent_chance
+from lm_eval_fr.stats.assay import assay_of
 from lm_eval_fr.stats.betting import Planned
 from lm_eval_fr.stats.differences import intraclass_correlation, paired_difference
 from lm_eval_fr.stats.double_difference import difference_of_differences
@@ -37,7 +37,6 @@ from lm_eval_fr.stats.planning import (
     margin_for_documents,
     repeated,
     verdict_power,
-    win_share_power,
 )
 from lm_eval_fr.stats.proportions import binomial_share, mcnemar_exact, tango_interval
 from lm_eval_fr.stats.ratios import mean_interval, recovered_share, recovery_interval
@@ -52,7 +51,6 @@ from lm_eval_fr.stats.verdict import assess, decide, degradation_detected, holm,
 
 __all__ = [
     "ASSUMPTIONS",
-    "F1_CHANCE",
     "ONE_MAY_LOSE_MORE",
     "Assay",
     "Assessment",
@@ -93,14 +91,12 @@ __all__ = [
     "intraclass_correlation",
     "judge_pilot_spread",
     "judge_spread",
-    "label_chance",
     "margin_for_documents",
     "mcnemar_exact",
     "mde",
     "mean_interval",
     "mean_over_tasks",
     "mean_scores",
-    "most_frequent_chance",
     "net_win_rate",
     "noise_floor",
     "overall",
@@ -117,6 +113,5 @@ __all__ = [
     "value_ratio",
     "variance_components",
     "verdict_power",
-    "win_share_power",
     "without_verdict",
 ]

@@ -6,9 +6,6 @@ at chance cannot lose, and a margin that leaves little of the reference accepts 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable
-
 import numpy.typing as npt
 
 from lm_eval_fr.errors import UsageError
@@ -16,24 +13,8 @@ from lm_eval_fr.stats.estimates import Assay
 from lm_eval_fr.stats.shares import share_interval
 
 MOST = 0.5  # of what the reference has above chance
-F1_CHANCE = 0.0  # an answer by chance shares next to no word with the gold
 NO_CHANCE = "what chance alone would score is not known for this metric: whether a loss could have shown is not checked"
 NO_ENDS = "the metric has no known ends: whether a loss could have shown is not checked"
-
-
-def label_chance(labels: int) -> float:
-    """Of guessing one of so many labels."""
-    if labels < 2:
-        raise UsageError(f"{labels} labels leave nothing to guess", remedy="give the number of labels, two or more")
-    return 1 / labels
-
-
-def most_frequent_chance(golds: Iterable[Hashable]) -> float:
-    """Of always giving the most frequent gold label."""
-    counts = Counter(golds)
-    if not counts:
-        raise UsageError("no gold labels", remedy="give the gold label of every document")
-    return max(counts.values()) / counts.total()
 
 
 def assay_of(

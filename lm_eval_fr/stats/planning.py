@@ -10,11 +10,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.stats.arrays import check_level, check_margin
-from lm_eval_fr.stats.distributions import binomial_mass, noncentral_t_tail, normal_point, normal_tail, t_point
+from lm_eval_fr.stats.distributions import noncentral_t_tail, normal_point, normal_tail, t_point
 from lm_eval_fr.stats.estimates import Guarantee, Plan, Spread
 from lm_eval_fr.stats.spreads import checked_spread
 from lm_eval_fr.stats.typical import counted_power, of_spread
@@ -209,16 +207,3 @@ def smallest_margin(enough: Callable[[float], bool], start: float) -> float | No
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def win_share_power(decided: int, share: float, *, level: float = 0.95) -> float:
-    """Power of the exact two-sided binomial test among decided verdicts, for a true win share."""
-    check_level(level)
-    if decided < 1 or not 0 <= share <= 1:
-        raise UsageError(f"{decided} decided verdicts with a win share of {share} cannot be")
-    wins = np.arange(decided + 1)
-    mass = binomial_mass(wins, decided, 0.5)
-    order = np.minimum(wins, decided - wins)
-    tail = np.array([mass[order <= k].sum() for k in range(decided // 2 + 1)])
-    rejected = tail[order] <= 1 - level
-    return float(binomial_mass(wins, decided, share)[rejected].sum())

@@ -154,7 +154,6 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: stats.judge_pilot_spread([]), "the pilot says nothing: no documents"),
     (lambda: stats.documents_for_margin(0.1, stats.score_spread(0.2), power=1), "0.8 is customary"),
     (lambda: stats.margin_for_documents(1, stats.score_spread(0.2)), "1 documents establish nothing"),
-    (lambda: stats.win_share_power(0, 0.5), "0 decided verdicts"),
 ]
 
 

@@ -14,7 +14,6 @@ from lm_eval_fr.stats import (
     margin_for_documents,
     net_win_rate,
     score_spread,
-    win_share_power,
 )
 
 SEED_STUDY = np.array([1] * 50 + [0] * 60 + [-1] * 40)
@@ -45,10 +44,6 @@ def test_the_seed_study_s_net_win_rate() -> None:
 
 def test_the_pilot_says_nothing() -> None:
     assert binomial_share(13, 21).p_value == pytest.approx(0.383, abs=5e-4)
-
-
-def test_power_of_ninety_decided_verdicts() -> None:
-    assert win_share_power(90, 0.556) == pytest.approx(0.17, abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,7 @@ from lm_eval_fr.stats import (
     assess,
     decide,
     degradation_detected,
-    label_chance,
     mean_over_tasks,
-    most_frequent_chance,
     overall,
     paired_difference,
     without_verdict,
@@ -110,7 +108,7 @@ def test_a_reference_that_knows_nothing_can_lose_nothing() -> None:
 
 def test_assay_by_hand() -> None:
     """Half of (lower limit - chance): 500 of 1,000 are right, one label in four."""
-    seen = assay_of(right(0.5), 0.1, label_chance(4))
+    seen = assay_of(right(0.5), 0.1, 0.25)
     low = 0.46855  # Clopper-Pearson
     assert seen == Assay(0.25, pytest.approx(low - 0.25, abs=1e-4), True)
     assert assay_of(right(0.5), 0.109, 0.25).holds is True
@@ -132,13 +130,7 @@ def test_assay_that_does_not_apply_says_so() -> None:
     assert assay_of([1.0], 0.1, 0.0).reason == "one document: the spread is unknown"
 
 
-def test_chance() -> None:
-    assert label_chance(18) == pytest.approx(1 / 18)
-    assert most_frequent_chance(["a", "b", "a", "c"]) == 0.5
-    with pytest.raises(UsageError, match="nothing to guess"):
-        label_chance(1)
-    with pytest.raises(UsageError, match="no gold labels"):
-        most_frequent_chance([])
+def test_a_chance_that_is_none() -> None:
     with pytest.raises(UsageError, match="not a share below 1"):
         assay_of(right(0.5), 0.1, 1.5)
 
