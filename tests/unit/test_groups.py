@@ -113,4 +113,4 @@ def test_a_part_of_a_group_that_counts_its_tasks_alike_counts_them_alike_too(tmp
     pairing = pair(tmp_path, BY_TASKS, BY_TASKS, m=["stem", "m_c"], stem=["m_a", "m_b"])
     row = compare(pairing, CompareOptions()).task("m")
     means = {stratum.name: stratum.candidate_mean for stratum in row.strata}
-    assert means == {"stem": pytest.approx((3 / 4 + 1 / 2) / 2), "m_c": pytest.approx(2 / 3)}
+    assert means == {"group: stem": pytest.approx((3 / 4 + 1 / 2) / 2), "group: m_c": pytest.approx(2 / 3)}
