@@ -12,10 +12,8 @@ import pytest
 import yaml
 
 from lm_eval_fr.compare import compare
-from lm_eval_fr.compare.study_options import study_options
+from lm_eval_fr.compare.study_options import pair_study, study_options
 from lm_eval_fr.demo import plan_path
-from lm_eval_fr.logs import find_run
-from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.plan import load_plan
 from tests.e2e import forked
 
@@ -79,8 +77,7 @@ def test_compare_on_the_study_s_folders_says_what_ab_said(study: Path) -> None:
 def test_the_plan_and_its_folder_make_the_same_report_again(study: Path) -> None:
     first = json.loads((study / "compare.json").read_text(encoding="utf-8"))
     plan = load_plan(study / "plan.yaml")
-    pairing = pair_runs(find_run(study / "candidate"), find_run(study / "reference"), allow=plan.allow)
-    report = compare(pairing, study_options(plan, study, judged=True, command="lm-eval-fr ab"))
+    report = compare(pair_study(plan, study), study_options(plan, study, judged=True, command="lm-eval-fr ab"))
     again = json.loads(report.to_json())
     assert list(differences(without_own(first), without_own(again))) == []
     assert again["plan_hash"] == first["plan_hash"]
