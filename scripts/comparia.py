@@ -82,7 +82,7 @@ class Measured:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run_script("comparia.py", lambda: work(options(argv)))
+    return run_script("comparia", lambda: work(options(argv)))
 
 
 def work(args: argparse.Namespace) -> None:
