@@ -34,7 +34,7 @@ def test_a_plan_is_read_and_its_arms_are_flags_that_run_takes(
     for role, arm in planned_arms(plan):
         if arm.manifest:
             Path(arm.manifest).write_text("{}", encoding="utf-8")
-        call = parse_call([*arm_flags(plan, arm), "--output_path", role], Redactor(()))
+        call = parse_call([*arm_flags(plan, role, arm), "--output_path", role], Redactor(()))
         endpoint = endpoint_of(call)
         assert endpoint is not None and endpoint.url.endswith("/v1/chat/completions")
         asked.append((endpoint.url, endpoint.model))
