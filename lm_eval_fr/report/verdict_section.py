@@ -209,7 +209,7 @@ def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]],
         span=_span(t.paired.interval, unit),
         floor=_share(floor, unit),
         counts=_flips(t, t.task),
-        strata=tuple(_part(t.task, name, measured, unit) for name, measured in inner),
+        strata=tuple(_part("" if t.subtasks else t.task, name, measured, unit) for name, measured in inner),
     )
 
 
@@ -240,7 +240,8 @@ def _flips(m: Measured, task: str, part: str = "") -> tuple[tuple[str, str], ...
     flips = m.paired.flips
     if flips is None:
         return ()
-    lost, gained = (samples_filter(task=task, part=part, show=show) for show in ("lost", "gained"))
+    # A part of a group of tasks is no part of a document: its samples have no filter.
+    lost, gained = (samples_filter(task=task, part=part, show=show) if task else "" for show in ("lost", "gained"))
     return (f"{flips.lost:,} lost", lost), (f"{flips.gained:,} gained", gained)
 
 
