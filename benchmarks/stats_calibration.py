@@ -45,7 +45,7 @@ def main() -> None:
     clustered(300 if quick else 3000)
     counted()
     stopping(100_000 if quick else 1_000_000)
-    answers(200 if quick else 1000)
+    answers(50 if quick else 200)
     print(f"{time.perf_counter() - started:.0f} s")
 
 
@@ -122,7 +122,7 @@ def answers(studies: int) -> None:
     for k in (1, 2, 4):
         planned = documents_for_margin(0.02, repeated(exact_match_spread(0.05), k, 1.0)).documents_guarded
         assert planned is not None
-        found = list(range(planned * 85 // 100, planned * 115 // 100, planned // 50))
+        found = list(range(planned * 85 // 100, planned * 115 // 100, planned // 25))
         powers = [answered_power(n, k, studies) for n in (planned, *found)]
         smooth = np.polynomial.Polynomial.fit(found, powers[1:], 1)
         needed = (0.8 - smooth.convert().coef[0]) / smooth.convert().coef[1]
