@@ -75,10 +75,9 @@ def test_a_run_keeps_and_scores_all_sixteen(
         return rf"\boxed{{{100 + number if call.number % 4 else 0}}}"
 
     server = fake_server(answer)
-    arguments = {"base_url": f"{server.url}/completions", "model": "fake-model", "tokenized_requests": False}
-    arguments |= {"tokenizer_backend": None, "num_concurrent": 1}
+    arguments = {"base_url": f"{server.url}/chat/completions", "model": "fake-model", "num_concurrent": 1}
     out = tmp_path / "out"
-    flags = ["--model", "local-completions", "--model_args", json.dumps(arguments), "--data-dir", str(tmp_path)]
+    flags = ["--model", "hosted-chat", "--model_args", json.dumps(arguments), "--data-dir", str(tmp_path)]
     run_arm([*flags, "--tasks", "aime25_repeats", "--output_path", str(out)])
     run = find_run(out)
     samples = list(read_samples(run.tasks["aime25_repeats"]))
