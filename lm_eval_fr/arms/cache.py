@@ -107,13 +107,13 @@ class AnswerCache:
         self._db.close()
 
     def store(self, key: str, context: str, answer: Any, record: Mapping[str, Any] | None = None) -> None:
-        """Adds an answer under its request; an empty one is a failure or as good as one, and is not kept."""
+        """Adds an answer under its request. A failure is not kept, nor an empty text without a record of its reply."""
         self._stored[key] += 1
         if self._progress:
             self._progress.step()
         if record is not None:
             self.records[context].append(dict(record))
-        if not _is_answer(answer):
+        if not _is_answer(answer, record):
             return
         told = None if record is None else self._clean(json.dumps(record, ensure_ascii=False))
         try:
@@ -250,5 +250,8 @@ def context_of(arguments: Sequence[Any]) -> str:
     return str(first[0]) if isinstance(first, (list, tuple)) and len(first) == 1 else str(first)
 
 
-def _is_answer(answer: Any) -> bool:
+def _is_answer(answer: Any, record: Mapping[str, Any] | None) -> bool:
+    """By the record of the reply where there is one: a model may end at once, and would again."""
+    if record is not None and isinstance(answer, str):
+        return not record.get("error")
     return answer is not None and not (isinstance(answer, str) and not answer.strip())
