@@ -66,14 +66,15 @@ def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
 
 
 def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Reply:
-    text = _text(message.get("content") if "message" in choice else choice.get("text"))
+    content = message.get("content") if "message" in choice else choice.get("text")
+    text = _text(content)
     finish = choice.get("finish_reason")
     reason = one_line(str(finish), 40) if finish is not None else None
     reasoned, refusal = _reasoned(message), message.get("refusal")
     error = None
     if not text.strip() and refusal:
         error = f"refusal: {one_line(str(refusal), 200)}"
-    elif not text.strip() and (reasoned or not _ended_itself(reason)):
+    elif not text.strip() and (content is None or reasoned or not _ended_itself(reason)):
         error = f"no content (finish reason: {reason})"
     return Reply(text, reason, error=error, reasoned=reasoned)
 

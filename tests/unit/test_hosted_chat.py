@@ -287,7 +287,8 @@ def test_any_json_is_a_reply(body: Any) -> None:
         ({"message": {"content": "", "refusal": "Non.\x1b[2J"}}, "", "refusal: Non.\\u001b[2J"),
         ({"message": {"content": 7}}, "7", None),
         ({"text": "", "finish_reason": "stop"}, "", None),  # the model ended at once: its answer
-        ({"message": {"content": None}, "finish_reason": "STOP"}, "", None),
+        ({"message": {"content": ""}, "finish_reason": "STOP"}, "", None),
+        ({"message": {"content": None}, "finish_reason": "stop"}, "", "no content (finish reason: stop)"),
         ({"message": {"content": ""}, "finish_reason": None}, "", "no content (finish reason: None)"),
         (
             {"message": {"content": "", "reasoning_content": "Voyons."}, "finish_reason": "stop"},
