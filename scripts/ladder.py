@@ -177,13 +177,13 @@ class Study:
     def compare(self, name: str, reference: str, tasks: Sequence[str], *, claims: bool = True) -> Comparison:
         """Two arms on the tasks that both answered; with the ladder's margins and the noise floor, if it claims."""
         fewer = any(self.asked(name)[task] != self.asked(reference)[task] for task in tasks)
-        reruns = [self.run_of(self.ladder.rerun)] if claims and name != self.ladder.rerun else []
+        rerun = self.run_of(self.ladder.rerun) if claims and name != self.ladder.rerun else None
         return lm_eval_fr.compare(
             self.run_of(name),
             self.run_of(reference),
             tasks=list(tasks),
             margins=self.ladder.margins if claims else None,
-            reference_rerun=reruns,
+            reference_rerun=rerun,
             allow=["documents"] if fewer else [],
             command=f"python -m scripts.ladder ({name} against {reference})",
         )

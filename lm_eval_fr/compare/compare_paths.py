@@ -30,8 +30,8 @@ def compare(
     *,
     judge: PathLike | None = None,
     margins: Margins | None = None,
-    candidate_rerun: PathLike | Sequence[PathLike] = (),
-    reference_rerun: PathLike | Sequence[PathLike] = (),
+    candidate_rerun: PathLike | Sequence[PathLike] | None = None,
+    reference_rerun: PathLike | Sequence[PathLike] | None = None,
     level: float | None = None,
     seed: int | None = None,
     tasks: Collection[str] | None = None,
@@ -51,8 +51,8 @@ def compare(
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
     largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
     there is no verdict. parallel: a task to the same questions in another language. guarantee: "worst-case"
-    allows for whole articles lost unseen. *_rerun: further runs of an arm, one or
-    several: averaged into its scores, and the noise floor. The others are the flags of `lm-eval-fr compare`.
+    allows for whole articles lost unseen. *_rerun: further runs of an arm, one
+    or several: averaged into its scores, and the noise floor. The others are the flags of `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
@@ -76,8 +76,8 @@ def compare(
     return builder.compare(pairing, extras.into(options))
 
 
-def _paths(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
-    return [given] if isinstance(given, str | Path) else list(given)
+def _paths(given: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
+    return [given] if isinstance(given, str | Path) else list(given or ())
 
 
 @dataclass(frozen=True)
