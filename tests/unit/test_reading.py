@@ -151,3 +151,9 @@ def test_a_known_shape(tmp_path: Path) -> None:
 def test_another_shape_is_refused_by_its_place(value: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         convert(value, Shape, what="a shape", where="x", line=7)
+
+
+@pytest.mark.parametrize("before", range(26))
+def test_a_number_that_is_too_long_is_found_wherever_it_stands(before: int) -> None:
+    with pytest.raises(InputError, match="more than 100 digits"):
+        parse_json(b'{"a": ' + b" " * before + b"1" * 101 + b"}", where="here")
