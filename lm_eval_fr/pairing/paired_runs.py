@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
+from lm_eval_fr.logs.columns import Columns, Request
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.parallel import read_many
 from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
@@ -53,11 +55,12 @@ def pair_runs(
         if unknown := sorted(set(named) - set(names)):
             raise UsageError(f"no task {unknown[0]!r} in this comparison", remedy=f"its tasks are {', '.join(names)}")
     chosen = Chosen(metrics or {}, filters or {}, allow)
-    drafts, paired = _pair_tasks(candidate, reference, names, chosen)
+    reader = _Reader()
+    drafts, paired = _pair_tasks(candidate, reference, names, chosen, reader)
     notes += [note for draft in drafts for note in draft.notes]
     reruns = (
-        *_reruns("candidate", candidate, candidate_reruns, names, chosen),
-        *_reruns("reference", reference, reference_reruns, names, chosen),
+        *_reruns("candidate", candidate, candidate_reruns, names, chosen, reader),
+        *_reruns("reference", reference, reference_reruns, names, chosen, reader),
     )
     paired = tuple(average(task, reruns) for task in paired)
     notes += _several_answers(paired)
@@ -100,8 +103,22 @@ class Chosen:
     allow: Collection[str]
 
 
+class _Reader:
+    """Reads what is asked for, a reference's columns once: each rerun of an arm is paired with the arm's own run."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], Columns] = {}
+
+    def read(self, pairs: Sequence[tuple[Request, Request]]) -> list[tuple[Columns, Columns]]:
+        keys = [(*theirs.log.paths, theirs.filter, theirs.metrics, theirs.fields) for _, theirs in pairs]
+        new = [i for i, key in enumerate(keys) if key not in self._kept]
+        found = read_many([mine for mine, _ in pairs] + [pairs[i][1] for i in new])
+        self._kept |= dict(zip((keys[i] for i in new), found[len(pairs) :], strict=True))
+        return [(mine, self._kept[key]) for mine, key in zip(found[: len(pairs)], keys, strict=True)]
+
+
 def _pair_tasks(
-    candidate: Run, reference: Run, names: Sequence[str], chosen: Chosen
+    candidate: Run, reference: Run, names: Sequence[str], chosen: Chosen, reader: _Reader
 ) -> tuple[list[TaskDraft], tuple[PairedTask, ...]]:
     drafts = [
         TaskDraft(
@@ -113,17 +130,19 @@ def _pair_tasks(
         )
         for name in names
     ]
-    columns = read_many([request for draft in drafts for request in draft.requests()])
-    return drafts, tuple(draft.pair(*columns[2 * i : 2 * i + 2]) for i, draft in enumerate(drafts))
+    columns = reader.read([draft.requests() for draft in drafts])
+    return drafts, tuple(draft.pair(*both) for draft, both in zip(drafts, columns, strict=True))
 
 
-def _reruns(role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen) -> Iterator[Rerun]:
+def _reruns(
+    role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen, reader: _Reader
+) -> Iterator[Rerun]:
     """Further runs of an arm, its repeats first, paired with its own run. One of fewer documents is a rerun too."""
     for rerun in given:
         check_rerun(role, run, rerun)
     for rerun in (*run.repeats, *given):
         common = [name for name in names if name in rerun.tasks]
-        _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}))
+        _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}), reader)
         yield Rerun(role, {task.task: task for task in paired})
 
 
