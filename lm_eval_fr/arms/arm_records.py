@@ -79,8 +79,9 @@ def leave_records(
     cache: AnswerCache,
     started: float,
     argv: Sequence[str],
+    facts: Mapping[str, Any],
 ) -> None:
-    """What lm-eval does not log: how each answer ended, what was sent, and what made this run."""
+    """What lm-eval does not log: how each answer ended, what was sent, and what made this run (with `facts`)."""
     stamp, records = stamp_of(outcome.results), cache.records
     for task, path in outcome.samples.items() if records else ():
         with (
@@ -111,6 +112,7 @@ def leave_records(
         "manifest": read_manifest(call.manifest) if call.manifest else served.fields() if served else None,
         "checkpoint": checkpoint.facts() if checkpoint else None,
         "sent": _sent(outcome, cache),
+        **facts,
     }
     write_atomic(outcome.record, json.dumps(about, indent=1, ensure_ascii=False))
 

@@ -84,8 +84,7 @@ class AnswerCache:
         self.answered: dict[str, int] = defaultdict(int)  # by task, in words
         self.empty: dict[str, int] = defaultdict(int)
         self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
-        self._model_args, self._first = model_args or {}, first or FirstAnswers()
-        self._repeated = first is not None
+        self._model_args, self._first = model_args or {}, first
         self._waiting: dict[str, deque[str]] = {}
         self._stored: dict[str, int] = defaultdict(int)
         self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
@@ -153,12 +152,14 @@ class AnswerCache:
             self._say(f"{len(requests) - len(missing)} of {len(requests)} answers were already there ({self.path})")
         if self._progress:
             self._progress.start(len(requests), len(requests) - len(missing))
-        probe = self._first.probe(method, requests) if self._repeated else []
-        before = set(probe).intersection(missing)
-        self._ask_in_slices(method, ask, requests, keys, answers, sorted(before))
-        self._first.compare(method, requests, answers, probe)
-        self._ask_in_slices(method, ask, requests, keys, answers, [i for i in missing if i not in before])
-        if self._repeated:
+        if self._first is not None:
+            probe = self._first.probe(method, requests)
+            before = set(probe).intersection(missing)
+            self._ask_in_slices(method, ask, requests, keys, answers, sorted(before))
+            self._first.compare(method, requests, answers, probe)
+            missing = [index for index in missing if index not in before]
+        self._ask_in_slices(method, ask, requests, keys, answers, missing)
+        if self._first is not None:
             self._first.note(method, requests, answers)
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 

@@ -134,9 +134,7 @@ class _Arm:
         results, samples = written(call, started)
         seconds = time.time() - started
         outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-        leave_records(outcome, call, self.checkpoint, self.served, cache, started, self.argv)
-        if facts:
-            note_in(outcome.record, facts)
+        leave_records(outcome, call, self.checkpoint, self.served, cache, started, self.argv, facts)
         for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
             if self.redactor.scrub_file(path):
                 self.say(f"a key was taken out of {path}")
