@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,10 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_LIMIT = 420.0  # seconds; loading vLLM on a CPU takes about one minute
@@ -129,6 +132,23 @@ class Served:
     def end_of_logs(self) -> str:
         paths = (self._said, self.log)
         return "\n".join(f"--- {path.name}\n{_end_of(path.read_text('utf-8'))}" for path in paths if path.exists())
+
+
+@contextlib.contextmanager
+def served_together(
+    checkpoints: Mapping[str, Path], vllm: Path, factory: pytest.TempPathFactory, record: Record, what: str
+) -> Iterator[tuple[Served, ...]]:
+    """One server for each named checkpoint: started together, stopped together. what: for the closing table."""
+    started = time.monotonic()
+    servers = tuple(Served(folder, factory.mktemp(name), vllm, name) for name, folder in checkpoints.items())
+    try:
+        for served in servers:
+            served.wait_until_ready()
+        record.add(what, "vllm serve", None, started, "healthy")
+        yield servers
+    finally:
+        for served in servers:
+            served.stop()
 
 
 def _end_of(text: str, lines: int = 40) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.engines import ROOT, Record, Served, lm_eval_fr, run_arm, run_command
+from tests.e2e.engines import ROOT, Record, Served, lm_eval_fr, run_arm, run_command, served_together
 from tests.e2e.material import long_articles
 
 pytestmark = pytest.mark.engines
@@ -40,19 +40,9 @@ def servers(
     record: Record,
 ) -> Iterator[tuple[Served, Served]]:
     """The candidate and the reference, started together."""
-    started, vllm = time.monotonic(), vllm_python.with_name("vllm")
-    both = [
-        Served(checkpoint, tmp_path_factory.mktemp(name), vllm, name)
-        for checkpoint, name in ((rounded, "nvfp4-weights"), (tiny_model, "bf16"))
-    ]
-    try:
-        for served in both:
-            served.wait_until_ready()
-        record.add("two servers at once", "vllm serve", None, started, "healthy")
-        yield both[0], both[1]
-    finally:
-        for served in both:
-            served.stop()
+    checkpoints, vllm = {"nvfp4-weights": rounded, "bf16": tiny_model}, vllm_python.with_name("vllm")
+    with served_together(checkpoints, vllm, tmp_path_factory, record, "two servers at once") as (candidate, reference):
+        yield candidate, reference
 
 
 def test_rounded_weights_are_farther_away_than_a_rerun(

@@ -23,7 +23,7 @@ from lm_eval_fr.logs import find_run, read_samples
 from scripts.damage import damage_folder
 from scripts.ladder_engines import Processes, free_port
 from scripts.real_models import fetch_model
-from tests.e2e.engines import ROOT, Record, Served, lm_eval_fr, run_arm, run_command
+from tests.e2e.engines import ROOT, Record, Served, lm_eval_fr, run_arm, run_command, served_together
 
 pytestmark = pytest.mark.engines
 NAME = "smollm2"
@@ -111,19 +111,12 @@ def servers(
     model: Model, vllm_python: Path, tmp_path_factory: pytest.TempPathFactory, record: Record
 ) -> Iterator[tuple[Served, Served]]:
     """The rounded and the whole weights behind vLLM, started together."""
-    started, rounded = time.monotonic(), tmp_path_factory.mktemp("damage") / "rounded"
+    rounded = tmp_path_factory.mktemp("damage") / "rounded"
     damage_folder(model.folder, rounded, "nvfp4", 0.0, 1234)
-    vllm = vllm_python.with_name("vllm")
-    folders = ((rounded, "nvfp4-weights"), (model.folder, "bf16"))
-    both = [Served(folder, tmp_path_factory.mktemp(name), vllm, name) for folder, name in folders]
-    try:
-        for served in both:
-            served.wait_until_ready()
-        record.add("two servers of a real model", "vllm serve", None, started, "healthy")
-        yield both[0], both[1]
-    finally:
-        for served in both:
-            served.stop()
+    checkpoints = {"nvfp4-weights": rounded, "bf16": model.folder}
+    vllm, what = vllm_python.with_name("vllm"), "two servers of a real model"
+    with served_together(checkpoints, vllm, tmp_path_factory, record, what) as (candidate, reference):
+        yield candidate, reference
 
 
 def test_next_token_probabilities_show_the_rounding(
