@@ -115,7 +115,7 @@ def _on_unit_scale(scores: np.ndarray) -> bool:
 def _reasons(
     paired: Difference, assessment: Assessment | None, recovery: Interval | None, scored: bool, without_margin: str
 ) -> dict[str, str]:
-    """Why each null is null, and why there is no verdict."""
+    """The reason for each null value, and for a missing verdict."""
     reasons: dict[str, str] = {}
     interval = paired.interval
     if not interval.defined:

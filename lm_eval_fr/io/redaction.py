@@ -24,7 +24,7 @@ KEY_ARGUMENT = re.compile(rf"^(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
 """Arguments, query parameters and headers that hold a key."""
 _HEADERS = re.compile(r"^(?:(?:default|extra|http|custom|request)[-_])?headers?$", re.IGNORECASE)
 _SAFE_WORDS = ("", "none", "null", "empty", "false", "true")
-SHORTEST = 8  # a shorter value ("EMPTY", "none") is no secret and may be an ordinary word
+SHORTEST = 8  # a shorter value ("EMPTY", "none") is not a secret and may be an ordinary word
 
 _BY_FORM = re.compile(
     r"\b(?:Bearer|Basic)\s+(?P<scheme>(?=\S*[\d_.~+/=*-]|\S{20})[\w.~+/=*-]{6,})"

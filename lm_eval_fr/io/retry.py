@@ -36,7 +36,7 @@ class RetryPolicy:
     """Bounds of one question in one run. Times in seconds."""
 
     attempts: int = 6  # without a reply: server errors, dropped, hanging and cut connections
-    rate_limited: int = 20  # refused for the rate, which is nobody's fault
+    rate_limited: int = 20  # refused for the rate: neither side failed
     first_wait: float = 0.5
     longest_wait: float = 30.0
     longest_retry_after: float = 300.0  # a server that asks for more is left alone until the next run
@@ -206,7 +206,7 @@ class Throttle:
         """Where all calls seem to hang, the oldest one's place goes to a call that tells whether the server does."""
         self._watch = None
         active = [slot for slot in self._slots if not slot.aside]
-        # Before the first answer nobody knows how long one takes: a slow server must not be asked ever more.
+        # How long an answer takes is unknown before the first one: a slow server must not get ever more calls.
         hang = time.monotonic() - active[-1].sent > self.patience if active else False
         if hang and self._waiting and not self._free() and (self._usual or self.aside < self.most):
             self._set_aside(active[0])

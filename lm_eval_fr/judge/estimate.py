@@ -1,7 +1,7 @@
 """`--estimate`: what a judging will ask and cost, without a call.
 
-There is no tokenizer of the judge's here. Tokens come from bytes: at the rates of published tokenizers on French text,
-or, once twenty replies are stored, at the rate that the judge itself reported.
+The judge's tokenizer is not available here. Tokens are estimated from bytes: at the rates of published tokenizers on
+French text, or, once twenty replies are stored, at the rate that the judge itself reported.
 """
 
 from __future__ import annotations
