@@ -50,9 +50,9 @@ def compare(
 
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
     largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
-    the report claims nothing. parallel: a task and its twin that asks the same questions in another language. guarantee:
-    "worst-case" allows for whole articles lost unseen. *_rerun: one further run of an arm, or several: they are averaged
-    into its scores and give the noise floor. The others are the flags of `lm-eval-fr compare`.
+    the report claims nothing. parallel: a task and its twin that asks the same questions in another language.
+    guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one further run of an arm, or several: they
+    are averaged into its scores and give the noise floor. The others are the flags of `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
