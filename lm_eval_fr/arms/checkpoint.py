@@ -254,7 +254,12 @@ def _template_sha256(folder: Path) -> str | None:
         if isinstance(template, list):
             named = {str(entry.get("name")): entry.get("template") for entry in template if isinstance(entry, dict)}
             template = named.get("default")
-    return hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None
+    return template_sha256(template)
+
+
+def template_sha256(template: object) -> str | None:
+    """The digest of a chat template as lm-eval records it; None for what is not a text."""
+    return hashlib.sha256(template.encode("utf-8", "replace")).hexdigest() if isinstance(template, str) else None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

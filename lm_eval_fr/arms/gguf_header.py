@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from lm_eval_fr.arms.checkpoint import DAMAGE, DOWNLOAD, first_and_last
+from lm_eval_fr.arms.checkpoint import DAMAGE, DOWNLOAD, first_and_last, template_sha256
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.clean import one_line
 
@@ -68,14 +68,14 @@ def describe_gguf(path: Path) -> GgufModel:
     """Raises InputError for a file that is not GGUF, is cut in its header, or has a header beyond all measure."""
     metadata = read_gguf_header(path)
     quantization, dtype = stored_as(metadata.get("general.file_type"), metadata.get(f"{DAMAGE}.description"))
-    name, template = metadata.get("general.name"), metadata.get("tokenizer.chat_template")
+    name = metadata.get("general.name")
     digest = hashlib.sha256(f"{path.stat().st_size}\n".encode() + first_and_last(path))
     return GgufModel(
         name=one_line(name, 200) if isinstance(name, str) and name else None,
         quantization=quantization,
         dtype=dtype,
         revision=f"files:{digest.hexdigest()[:16]}",
-        chat_template_sha256=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
+        chat_template_sha256=template_sha256(metadata.get("tokenizer.chat_template")),
     )
 
 

@@ -13,7 +13,6 @@ its reply; only the fields named here are kept.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -165,10 +164,6 @@ def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
 def rows_of(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     rows = content.get(name)
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def template_sha256(template: str | None) -> str | None:
-    return None if template is None else hashlib.sha256(template.encode("utf-8", "replace")).hexdigest()
 
 
 def _gguf_words(stored: str | None) -> tuple[str | None, str | None]:

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint
+from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint, template_sha256
 from lm_eval_fr.arms.gguf_header import describe_gguf, is_gguf
 from lm_eval_fr.arms.manifest import START
-from lm_eval_fr.arms.server_dialects import Told, rows_of, template_sha256, told_by
+from lm_eval_fr.arms.server_dialects import Told, rows_of, told_by
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError, nearest
 from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.io.files import write_atomic
