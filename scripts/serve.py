@@ -31,11 +31,12 @@ from typing import Any
 
 from lm_eval_fr.arms.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.arms.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
-from lm_eval_fr.check.probe import Encoding, Reply, encoding, question
+from lm_eval_fr.check.probe import Encoding, encoding, question
 from lm_eval_fr.errors import ArmError, InputError, UsageError
 from lm_eval_fr.io.http import CallFailed, Server, ask
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.script import run_script, script_parser
+from lm_eval_fr.models.chat_replies import Reply
 
 QUESTION = "Quelle est la capitale de la France ? Réponds en un seul mot."
 EXPECTED = "paris"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.http import CallFailed, Server, ask
 from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.models.chat_replies import Reply, read_reply
 
 ANSWER_LIMIT = 120.0  # seconds; a first answer may have to wait for kernels to compile
 TOKENIZE_LIMIT = 20.0
@@ -18,20 +19,6 @@ THINKING = re.compile(r"<think>|</think>|\[/?THINK\]|<\|channel\|>analysis", re.
 MOST_CHARS = 12.0
 FEWEST_CHARS = 1.2
 TEMPLATE_TOKENS = 400  # what a template may add around a message, a built-in system text included
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back. reasoning: how the reply shows that the model reasoned first; None if it does not.
-
-    Token counts are the server's own; None where it does not say.
-    """
-
-    text: str
-    finish_reason: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    reasoning: str | None
 
 
 @dataclass(frozen=True)
@@ -47,35 +34,16 @@ class Encoding:
     text_prompts: bool | None
 
 
-def question(server: Server, body: Mapping[str, Any] | bytes, *, timeout: float = ANSWER_LIMIT) -> Reply:
+def question(server: Server, body: Mapping[str, Any] | bytes) -> Reply:
     """The reply to one completion request. Raises ArmError when there is none."""
     try:
-        answer = ask(server, "", body, timeout=timeout)
+        reply = read_reply(ask(server, "", body, timeout=ANSWER_LIMIT))
     except CallFailed as failed:
         raise failed.error(ArmError, server.url, "is the server up? look at its log") from None
-    if problem := answer.problem():
-        raise ArmError(f"the server answers {problem}", where=server.url, remedy=_remedy(problem))
-    return read_reply(answer.json, server.url)
-
-
-def read_reply(body: Any, where: str) -> Reply:
-    """Raises ArmError for what is not a completion."""
-    try:
-        choice = body["choices"][0]
-        message = choice.get("message") or {"content": choice["text"]}
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise ArmError(
-            "the reply is not a completion", where=where, remedy="is this an OpenAI-compatible server?"
-        ) from None
-    raw_usage = body.get("usage")
-    usage: Mapping[str, Any] = raw_usage if isinstance(raw_usage, dict) else {}
-    return Reply(
-        text=_text(message.get("content")),
-        finish_reason=choice.get("finish_reason"),
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        reasoning=_reasoning(message, usage),
-    )
+    if reply.problem:
+        raise ArmError(f"the server answers {reply.problem}", where=server.url, remedy=_remedy(reply.problem))
+    found = THINKING.search(reply.text)
+    return replace(reply, reasoning=reply.reasoning or (f"the reply has {found[0]}" if found else None))
 
 
 def encoding(
@@ -117,33 +85,11 @@ def _look_up(server: Server, path: str, body: Mapping[str, Any]) -> Mapping[str,
     return found if answer.status == 200 and isinstance(found, dict) else {}
 
 
-def _reasoning(message: Mapping[str, Any], usage: Mapping[str, Any]) -> str | None:
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(message.get(name), str) and message[name].strip():
-            return f"the reply has `{name}`"
-    content = message.get("content")
-    if isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == "thinking" for part in content):
-        return "the reply has a `thinking` part"
-    if found := THINKING.search(_text(content)):
-        return f"the reply has {found[0]}"
-    details = usage.get("completion_tokens_details")
-    spent = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
-    return f"the reply cost {spent} reasoning tokens" if spent else None
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int else None
-
-
 def _remedy(problem: Problem) -> str:
     if problem.remedy:
         return problem.remedy
+    if problem.status == 200 and problem.kind == "server":
+        return "is this an OpenAI-compatible server?"
     if "seed" in f"{problem.parameter} {problem.said}":
         return "--model hosted-chat sends no seed unless asked, and by the API's own name"
     return "if a field is named, leave it out: hosted-chat takes omit=FIELD+FIELD"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lm_eval_fr.check.check_findings import Finding
-from lm_eval_fr.check.probe import Encoding, Reply, count_is_sane, encoding
+from lm_eval_fr.check.probe import Encoding, count_is_sane, encoding
 from lm_eval_fr.io.http import Server
+from lm_eval_fr.models.chat_replies import Reply
 
 GREETING = [{"role": "user", "content": "Bonjour"}]
 

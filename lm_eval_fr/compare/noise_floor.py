@@ -11,7 +11,7 @@ from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.reruns import Role
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Floor, JudgeResult, Noise, Rerun, TaskResult
-from lm_eval_fr.stats import NoiseFloor, exceeds_noise, noise_floor
+from lm_eval_fr.stats import Interval, exceeds_noise, noise_floor
 
 CHURN_DOCUMENTS = 20_000
 """Answers are compared text by text on at most this many documents of a task."""
@@ -32,7 +32,7 @@ def noise_of(
             [one.tasks[task.task] for one in pairing.reruns if one.arm == role and task.task in one.tasks]
         )
     ]
-    moves: dict[str, list[NoiseFloor]] = {}
+    moves: dict[str, list[Interval]] = {}
     for rerun in reruns:
         if rerun.moved is not None:
             moves.setdefault(rerun.task, []).append(rerun.moved)
@@ -87,8 +87,8 @@ _COMPARED = {
 }
 
 
-def _floor(result: TaskResult, moves: Sequence[NoiseFloor]) -> Floor:
-    found = exceeds_noise(result.paired, moves)
+def _floor(result: TaskResult, moves: Sequence[Interval]) -> Floor:
+    found = exceeds_noise(result.paired.interval, moves)
     moved = f"an arm run again moved by {w.plain(found.floor, result.scale)} on average"
     said = f"{result.task}: the difference of {w.signed(result.difference, result.scale)} "
     return Floor(task=result.task, compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))
@@ -99,7 +99,7 @@ def _judge_floor(judge: JudgeResult) -> list[Floor]:
     noise = judge.controls.noise
     if noise is None or noise.net_win.estimate is None or not judge.interval.defined:
         return []
-    found = exceeds_noise(judge.interval, [NoiseFloor(noise.net_win, None, None, None, noise.n)])
+    found = exceeds_noise(judge.interval, [noise.net_win])
     moved = f"between two runs of one arm the judge found {w.plain(found.floor)}"
     said = f"judge: the net win rate of {w.signed(judge.net_win)} points "
     return [Floor(task="judge", compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))]

@@ -52,7 +52,7 @@ def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> Co
     better, worse = means if higher else means[::-1]
     estimate = None if better is None or worse is None else better - worse
     interval = Interval(estimate, None, None, options.level, "none", task.n, reason=NO_SCORES)
-    nothing = (None, None, None, None, None, None)
+    nothing = (None, None, None, None, None)
     paired = Difference(interval, "unbounded", task.n, None, better, worse, *nothing, "none", None)
     margin = margins.of(task.task, unit_scale=True)
     assessment = None

@@ -19,7 +19,8 @@ class Reply:
     an empty one that the model ended itself.
 
     problem: the server's or the connection's failure; None where there is an answer, if only a refusal or nothing.
-    reasoned: whether the reply shows that the model reasoned first. seconds: of the call that brought it.
+    reasoning: how the reply shows that the model reasoned first; None if it does not. seconds: of the call that brought
+    it.
     """
 
     text: str = ""
@@ -27,12 +28,17 @@ class Reply:
     usage: Mapping[str, int | None] | None = None
     error: str | None = None
     problem: Problem | None = None
-    reasoned: bool = False
+    reasoning: str | None = None
     seconds: float = 0.0
 
     @classmethod
     def failed(cls, problem: Problem, seconds: float = 0.0) -> Reply:
         return cls(error=str(problem), problem=problem, seconds=seconds)
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """By the server's count; None where it does not say."""
+        return None if self.usage is None else self.usage["prompt_tokens"]
 
     def record(self) -> dict[str, Any]:
         """What is kept beside the samples. failure: the kind of `problem` (see io.replies)."""
@@ -41,7 +47,7 @@ class Reply:
             "usage": None if self.usage is None else dict(self.usage),
             "error": self.error,
             "failure": None if self.problem is None else self.problem.kind,
-            "reasoned": self.reasoned,
+            "reasoned": self.reasoning is not None,
             "seconds": round(self.seconds, 3),
         }
 
@@ -61,8 +67,9 @@ def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
     reply = _read_message(choice, message)
     usage = content.get("usage") if isinstance(content, dict) else None
     tokens = _usage(usage) if isinstance(usage, dict) else None
-    reasoned = reply.reasoned or bool(tokens and tokens["reasoning_tokens"])
-    return replace(reply, usage=tokens, reasoned=reasoned, seconds=answer.seconds)
+    spent = tokens["reasoning_tokens"] if tokens else None
+    reasoning = reply.reasoning or (f"the reply cost {spent} reasoning tokens" if spent else None)
+    return replace(reply, usage=tokens, reasoning=reasoning, seconds=answer.seconds)
 
 
 def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Reply:
@@ -70,13 +77,13 @@ def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Repl
     text = _text(content)
     finish = choice.get("finish_reason")
     reason = one_line(str(finish), 40) if finish is not None else None
-    reasoned, refusal = _reasoned(message), message.get("refusal")
+    reasoning, refusal = _reasoning(message), message.get("refusal")
     error = None
     if not text.strip() and refusal:
         error = f"refusal: {one_line(str(refusal), 200)}"
-    elif not text.strip() and (content is None or reasoned or not _ended_itself(reason)):
+    elif not text.strip() and (content is None or reasoning or not _ended_itself(reason)):
         error = f"no content (finish reason: {reason})"
-    return Reply(text, reason, error=error, reasoned=reasoned)
+    return Reply(text, reason, error=error, reasoning=reasoning)
 
 
 def _ended_itself(reason: str | None) -> bool:
@@ -92,12 +99,13 @@ def _text(content: Any) -> str:
     return "" if content is None else str(content)
 
 
-def _reasoned(message: Mapping[str, Any]) -> bool:
+def _reasoning(message: Mapping[str, Any]) -> str | None:
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(text := message.get(name), str) and text.strip():
+            return f"the reply has `{name}`"
     content = message.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    fields = (message.get(name) for name in ("reasoning", "reasoning_content"))
-    shown = any(isinstance(text, str) and text.strip() for text in fields)
-    return shown or any(part.get("type") == "thinking" for part in parts)
+    return "the reply has a `thinking` part" if any(part.get("type") == "thinking" for part in parts) else None
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:

@@ -58,8 +58,7 @@ CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed sentence
 ABOUT = "profile rubric"
 JUDGED_TASK = "task n wins ties losses net_win"
 SHARE = "count of share low high method"
-RERUN = """arm task metric n shift=moved.movement.estimate ci_low=moved.movement.low ci_high=moved.movement.high
-    churn runs"""
+RERUN = """arm task metric n shift=moved.estimate ci_low=moved.low ci_high=moved.high churn runs"""
 TAX = """task parallel n=paired.n difference=paired.interval.estimate ci_low=paired.interval.low
     ci_high=paired.interval.high margin=assessment.margin method=paired.interval.method"""
 INSTRUCTIONS = "kind n candidate reference lost gained"
@@ -238,9 +237,7 @@ def _bias(bias: PositionReport) -> Content:
 
 
 def _noise(noise: Noise) -> Content:
-    reruns = [
-        _keys(rerun, RERUN) | {"method": rerun.moved.movement.method if rerun.moved else ""} for rerun in noise.reruns
-    ]
+    reruns = [_keys(rerun, RERUN) | {"method": rerun.moved.method if rerun.moved else ""} for rerun in noise.reruns]
     floors = [_keys(one, "task floor=compared.floor exceeded=compared.exceeds sentence") for one in noise.floors]
     return {"reruns": reruns, "floors": floors, "sentence": noise.sentence}
 

@@ -113,8 +113,8 @@ def noise_section(noise: Noise | None) -> Section | None:
             r.arm,
             w.count(r.runs),
             w.count(r.n),
-            w.signed(r.moved.movement.estimate, r.scale) if r.moved else w.UNKNOWN,
-            w.interval(r.moved.movement.low, r.moved.movement.high, r.scale) if r.moved else w.UNKNOWN,
+            w.signed(r.moved.estimate, r.scale) if r.moved else w.UNKNOWN,
+            w.interval(r.moved.low, r.moved.high, r.scale) if r.moved else w.UNKNOWN,
             w.percent(r.churn),
         )
         for r in noise.reruns

@@ -21,7 +21,6 @@ from lm_eval_fr.stats import (
     Difference,
     Interval,
     NoiseComparison,
-    NoiseFloor,
     Overall,
     Preference,
     Verdict,
@@ -406,7 +405,7 @@ class Rerun:
     metric: str | None
     n: int
     churn: float
-    moved: NoiseFloor | None
+    moved: Interval | None
     runs: int = 1
     scale: float = 100.0
 

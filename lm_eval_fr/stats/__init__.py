@@ -7,7 +7,7 @@ overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.
 
 from lm_eval_fr.stats.assay import assay_of
 from lm_eval_fr.stats.betting import Planned
-from lm_eval_fr.stats.differences import intraclass_correlation, paired_difference
+from lm_eval_fr.stats.differences import paired_difference
 from lm_eval_fr.stats.double_difference import difference_of_differences
 from lm_eval_fr.stats.estimates import (
     Assay,
@@ -15,13 +15,10 @@ from lm_eval_fr.stats.estimates import (
     Components,
     Cumulative,
     Difference,
-    DocumentsNeeded,
-    Flips,
     Guarantee,
     Interval,
     Kind,
     NoiseComparison,
-    NoiseFloor,
     Overall,
     Plan,
     Preference,
@@ -31,20 +28,20 @@ from lm_eval_fr.stats.estimates import (
 )
 from lm_eval_fr.stats.guard import ASSUMPTIONS
 from lm_eval_fr.stats.net_win import net_win_rate
-from lm_eval_fr.stats.over_tasks import ONE_MAY_LOSE_MORE, OverTasks, mean_over_tasks
+from lm_eval_fr.stats.over_tasks import ONE_MAY_LOSE_MORE, mean_over_tasks
 from lm_eval_fr.stats.planning import (
     documents_for_margin,
     margin_for_documents,
     repeated,
     verdict_power,
 )
-from lm_eval_fr.stats.proportions import binomial_share, mcnemar_exact, tango_interval
+from lm_eval_fr.stats.proportions import binomial_share
 from lm_eval_fr.stats.ratios import mean_interval, recovered_share, recovery_interval
-from lm_eval_fr.stats.repeats import mean_scores, variance_components
+from lm_eval_fr.stats.repeats import variance_components
 from lm_eval_fr.stats.rerun_noise import exceeds_noise, noise_floor
-from lm_eval_fr.stats.sequential import EProcess, EState, betting_interval, betting_p_value, confidence_sequence
-from lm_eval_fr.stats.settle import documents_needed, mde
-from lm_eval_fr.stats.shares import share_interval, share_of
+from lm_eval_fr.stats.sequential import EProcess, betting_interval, betting_p_value, confidence_sequence
+from lm_eval_fr.stats.settle import documents_needed
+from lm_eval_fr.stats.shares import share_interval
 from lm_eval_fr.stats.spreads import exact_match_spread, judge_pilot_spread, judge_spread, pilot_spread, score_spread
 from lm_eval_fr.stats.value_ratio import success_rate_per_cost, value_ratio
 from lm_eval_fr.stats.verdict import assess, decide, degradation_detected, holm, overall, without_verdict
@@ -57,16 +54,11 @@ __all__ = [
     "Components",
     "Cumulative",
     "Difference",
-    "DocumentsNeeded",
     "EProcess",
-    "EState",
-    "Flips",
     "Guarantee",
     "Interval",
     "Kind",
     "NoiseComparison",
-    "NoiseFloor",
-    "OverTasks",
     "Overall",
     "Plan",
     "Planned",
@@ -88,15 +80,11 @@ __all__ = [
     "exact_match_spread",
     "exceeds_noise",
     "holm",
-    "intraclass_correlation",
     "judge_pilot_spread",
     "judge_spread",
     "margin_for_documents",
-    "mcnemar_exact",
-    "mde",
     "mean_interval",
     "mean_over_tasks",
-    "mean_scores",
     "net_win_rate",
     "noise_floor",
     "overall",
@@ -107,9 +95,7 @@ __all__ = [
     "repeated",
     "score_spread",
     "share_interval",
-    "share_of",
     "success_rate_per_cost",
-    "tango_interval",
     "value_ratio",
     "variance_components",
     "verdict_power",

@@ -59,7 +59,7 @@ def paired(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[Array, A
 
 def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int64] | None:
     """Codes 0..C-1 in order of first appearance; None where every document is its own cluster."""
-    if clusters is None:
+    if clusters is None or not n:
         return None
     labels = np.asarray(clusters)
     if labels.shape != (n,):
@@ -72,6 +72,27 @@ def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int6
     rank = np.empty(first.size, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(first.size)
     return rank[codes.reshape(-1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """How many documents there are, and in which clusters (codes is None where each is its own).
+
+    reason: why nothing can be said of their mean, or None.
+    """
+
+    n: int
+    codes: npt.NDArray[np.int64] | None
+    clusters: int | None
+    reason: str | None
+
+
+def grouped(clusters: npt.ArrayLike | None, *arrays: Array) -> Grouped:
+    """Of documents whose scores are `arrays`, all of one length."""
+    n = int(arrays[0].size)
+    codes = cluster_codes(clusters, n)
+    count = None if codes is None else int(codes.max()) + 1
+    return Grouped(n, codes, count, unusable(*arrays) or too_little(n, count))
 
 
 def units_of(values: Array, codes: npt.NDArray[np.int64] | None) -> Units:
@@ -115,6 +136,14 @@ def unusable(*arrays: Array) -> str | None:
         return (
             f"{int(bad.sum())} of {bad.size} documents have a score that is NaN or infinite (first: position {where})"
         )
+    return None
+
+
+def too_little(n: int, clusters: int | None) -> str | None:
+    if n < 2:
+        return "one document: the spread is unknown"
+    if clusters is not None and clusters < 2:
+        return "one cluster: nothing is known of the spread between clusters"
     return None
 
 

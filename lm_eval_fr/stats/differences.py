@@ -12,6 +12,7 @@ tests/properties/test_calibration.py shows that each cell keeps its level, and w
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -24,6 +25,7 @@ from lm_eval_fr.stats.arrays import (
     check_level,
     check_margin,
     cluster_codes,
+    grouped,
     paired,
     units_of,
     unusable,
@@ -98,34 +100,49 @@ def summarise(
     guarantee: Guarantee,
     reason: str | None,
 ) -> Difference:
-    n = int(differences.size)
     if margin is not None:
         check_margin(margin, largest=None if kind == "unbounded" else 1.0)
-    codes = cluster_codes(clusters, n) if n else None
-    count = None if codes is None else int(codes.max()) + 1
+    group = grouped(clusters, differences)
+    n, codes = group.n, group.codes
     units = None if reason else units_of(differences, codes)
-    reason = reason or too_little(n, count)
-    if units is None or reason:
-        none = interval_of(units, None, reason, level, n, count)
-        return Difference(none, kind, n, count, *means, None, None, None, None, None, None, "none", flips, margin)
+    if units is None or (reason := group.reason):
+        none = interval_of(units, None, reason, level, n, group.clusters)
+        return Difference(none, kind, n, group.clusters, *means, None, None, None, None, None, "none", flips, margin)
+    sd, error = float(differences.std(ddof=1)), standard_error(units)
+    effect = None if codes is None or sd == 0 or error is None else (error / sd) ** 2 * n
+    icc = None if codes is None else intraclass_correlation(differences, codes)
+    found = difference_of(units, kind, means, flips, level, margin, guarantee, n=n)
+    return replace(found, sd=sd, icc=icc, design_effect=effect)
+
+
+def difference_of(
+    units: Units,
+    kind: Kind,
+    means: tuple[float | None, float | None],
+    flips: Flips | None,
+    level: float,
+    margin: float | None,
+    guarantee: Guarantee,
+    *,
+    n: int,
+) -> Difference:
+    """What the method says of these units, `n` documents in all; the spread of single documents is left open."""
+    clusters = units.count if units.clustered else None
     bound, note = choose(units, kind, guarantee)
     other = choose(units, kind, "default" if guarantee == "worst-case" else "worst-case")
     guarded = isinstance(bound, Dirichlet)
-    sd, error = float(differences.std(ddof=1)), standard_error(units)
-    effect = None if codes is None or sd == 0 or error is None else (error / sd) ** 2 * n
-    p_value, p_method = two_sided(bound, kind, flips, codes is not None)
+    p_value, p_method = two_sided(bound, kind, flips, units.clustered)
     return Difference(
-        interval=interval_of(units, bound, note, level, n, count),
+        interval=interval_of(units, bound, note, level, n, clusters),
         kind=kind,
         n=n,
-        clusters=count,
+        clusters=clusters,
         candidate_mean=means[0],
         reference_mean=means[1],
-        sd=sd,
-        standard_error=error,
-        icc=None if codes is None else intraclass_correlation(differences, codes),
-        design_effect=effect,
-        effective_n=n / effect if effect else None if codes is not None else float(n),
+        sd=None,
+        standard_error=standard_error(units),
+        icc=None,
+        design_effect=None,
         p_value=p_value,
         p_method=p_method,
         flips=flips,
@@ -134,7 +151,7 @@ def summarise(
         p_inferior=None if margin is None or bound is None else bound.p_below(-margin),
         guarantee=guarantee,
         guard_documents=bound.lost if isinstance(bound, Dirichlet) else None,
-        other_guarantee=interval_of(units, *other, level, n, count) if guarded and units.clustered else None,
+        other_guarantee=interval_of(units, *other, level, n, clusters) if guarded and units.clustered else None,
         units=units,
     )
 
@@ -148,14 +165,6 @@ def interval_of(
         return Interval(estimate, None, None, level, "none", n, clusters, reason=note)
     low, high = bound.interval(level)
     return Interval(estimate, low, high, level, bound.name, n, clusters, reason=note)
-
-
-def too_little(n: int, clusters: int | None) -> str | None:
-    if n < 2:
-        return "one document: the spread is unknown"
-    if clusters is not None and clusters < 2:
-        return "one cluster: nothing is known of the spread between clusters"
-    return None
 
 
 def choose(units: Units, kind: Kind, guarantee: Guarantee) -> tuple[Bound | None, str | None]:

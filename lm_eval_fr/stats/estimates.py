@@ -54,8 +54,8 @@ class Difference:
     "the loss is the margin or more", p_inferior for "the loss is the margin or less"; both belong to the
     interval's own method, and exist where a margin was given. sd is that of the single differences;
     standard_error is CR1 where there are clusters. design_effect is (standard_error / its value without
-    clusters)^2, effective_n is n / design_effect. guard_documents is how many lost documents the lower limit adds to
-    those seen (guard.py); None where the method adds none. other_guarantee is the interval under the guarantee that
+    clusters)^2. guard_documents is how many lost documents the lower limit adds to those seen (guard.py); None where
+    the method adds none. other_guarantee is the interval under the guarantee that
     was not chosen; None where there are no clusters, since both are one then.
     """
 
@@ -69,7 +69,6 @@ class Difference:
     standard_error: float | None
     icc: float | None
     design_effect: float | None
-    effective_n: float | None
     p_value: float | None
     p_method: str
     flips: Flips | None
@@ -176,26 +175,13 @@ class Overall:
 
 
 @dataclass(frozen=True, slots=True)
-class NoiseFloor:
-    """How far an arm moves from itself: the mean of its reruns - the first run."""
-
-    movement: Interval
-    mean_absolute: float | None
-    score_churn: float | None
-    answer_churn: float | None
-    n: int
-    reruns: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class NoiseComparison:
     """Whether a difference exceeds the noise: None where that cannot be told.
 
-    floor: the largest mean move of an arm from itself. most: the largest that its interval allows.
+    floor: the largest mean move of an arm from itself.
     """
 
     floor: float | None
-    most: float | None
     exceeds: bool | None
 
 
@@ -223,8 +209,7 @@ class Cumulative:
     """The mean difference after each unit, with a band that holds at all of them at once.
 
     Arrays of one length: `documents` seen so far, `mean`, `low`, `high`. The unit is the document, or the
-    whole cluster where there are clusters. sign_changes counts how often the leader changed;
-    last_sign_change is the number of documents at which it last did.
+    whole cluster where there are clusters. sign_changes counts how often the leader changed.
     """
 
     documents: npt.NDArray[np.int64]
@@ -234,7 +219,6 @@ class Cumulative:
     level: float
     unit: Literal["document", "cluster"]
     sign_changes: int
-    last_sign_change: int | None
     method: str
     reason: str | None = None
 

@@ -39,13 +39,11 @@ def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | N
     check_margin(margin, largest=1.0)
     if seen is None:
         return JudgeClaim("no_verdict", (), f"{NO_CONTROLS}.", NO_CONTROLS, None)
-    if (not net_win.defined or not order.pairs) and (blind := why_blind(seen)):
-        why = f"{NOT_SHOWN} ({blind})"
+    if not net_win.defined or not order.pairs:
+        blind = why_blind(seen)
+        why = f"{NOT_SHOWN} ({blind})" if blind else f"No verdict: {net_win.reason or 'no pair was judged'}"
         unseen = tuple(n for n, good in ((1, seen.sees_gross), (2, seen.sees_graded)) if not good)
         return JudgeClaim("no_verdict", unseen, f"{why}.", why, None)
-    if not net_win.defined or not order.pairs:
-        why = f"No verdict: {net_win.reason or 'no pair was judged'}"
-        return JudgeClaim("no_verdict", (), f"{why}.", why, None)
     corrected = corrected_margin(net_win, margin, seen)
     failed = _failed(seen, order, corrected)
     if missing := [n for n in failed if n != 3]:

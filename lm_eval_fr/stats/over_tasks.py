@@ -9,11 +9,8 @@ import numpy as np
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.stats.arrays import Units, check_margin
-from lm_eval_fr.stats.bounds import standard_error
-from lm_eval_fr.stats.differences import interval_of
-from lm_eval_fr.stats.dirichlet import dirichlet
+from lm_eval_fr.stats.differences import difference_of
 from lm_eval_fr.stats.estimates import Difference, Guarantee
-from lm_eval_fr.stats.guard import guard_of
 
 ONE_MAY_LOSE_MORE = "This is a claim about the mean over tasks: one task may lose more than the margin."
 
@@ -44,34 +41,11 @@ def mean_over_tasks(
     levels = {differences[name].interval.level for name in units}
     if len(levels) > 1:
         raise UsageError(f"tasks at different levels: {sorted(levels)}")
-    pooled = _pooled(units)
-    n, clusters = sum(one.documents for one in units.values()), pooled.count if pooled.clustered else None
-    guard, level = guard_of(pooled, guarantee), levels.pop()
-    bound = dirichlet(pooled, guard.lost, guard.gained)
-    other = guard_of(pooled, "default" if guarantee == "worst-case" else "worst-case")
-    with_other = dirichlet(pooled, other.lost, other.gained)
-    difference = Difference(
-        interval=interval_of(pooled, bound, None, level, n, clusters),
-        kind="bounded",
-        n=n,
-        clusters=clusters,
-        candidate_mean=_mean([differences[name].candidate_mean for name in units]),
-        reference_mean=_mean([differences[name].reference_mean for name in units]),
-        sd=None,
-        standard_error=standard_error(pooled),
-        icc=None,
-        design_effect=None,
-        effective_n=None,
-        p_value=min(1.0, 2 * min(bound.p_above(0.0), bound.p_below(0.0))),
-        p_method=bound.name,
-        flips=None,
-        margin=margin,
-        p_non_inferior=None if margin is None else bound.p_above(-margin),
-        p_inferior=None if margin is None else bound.p_below(-margin),
-        guarantee=guarantee,
-        guard_documents=guard.lost,
-        other_guarantee=interval_of(pooled, with_other, None, level, n, clusters) if clusters else None,
-        units=pooled,
+    names = ("candidate_mean", "reference_mean")
+    means = tuple(_mean([getattr(differences[task], name) for task in units]) for name in names)
+    n = sum(one.documents for one in units.values())
+    difference = difference_of(
+        _pooled(units), "bounded", (means[0], means[1]), None, levels.pop(), margin, guarantee, n=n
     )
     return OverTasks(difference, tuple(units), left_out)
 

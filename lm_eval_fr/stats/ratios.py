@@ -7,9 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from lm_eval_fr.stats.arrays import Array, cell_starts, check_level, cluster_codes, paired, units_of, unusable, vector
+from lm_eval_fr.stats.arrays import Array, cell_starts, check_level, grouped, paired, units_of, vector
 from lm_eval_fr.stats.bounds import student
-from lm_eval_fr.stats.differences import checked_kind, too_little
+from lm_eval_fr.stats.differences import checked_kind
 from lm_eval_fr.stats.distributions import t_point
 from lm_eval_fr.stats.estimates import Interval, Kind
 from lm_eval_fr.stats.guard import NO_GUARD, guard_of
@@ -36,23 +36,20 @@ def recovery_interval(
     first, second = paired(candidate, reference)
     check_level(level)
     method = f"Bayesian cluster bootstrap, {draws} draws"
-    n = int(first.size)
-    codes = cluster_codes(clusters, n) if n else None
-    count = None if codes is None else int(codes.max()) + 1
-    reason = unusable(first, second) or too_little(n, count)
-    if reason:
-        return Interval(None, None, None, level, method, n, count, seed, reason)
-    below, above = units_of(second, codes), units_of(first, codes)
-    if student(below).interval(level)[0] <= 0:
+    group = grouped(clusters, first, second)
+    reason, below = group.reason, None if group.reason else units_of(second, group.codes)
+    if below is not None and student(below).interval(level)[0] <= 0:
         reason = f"the reference's mean, {below.mean:.4g}, is not clearly above 0: no share of it can be taken"
-        return Interval(None, None, None, level, method, n, count, seed, reason)
+    if reason or below is None:
+        return Interval(None, None, None, level, method, group.n, group.clusters, seed, reason)
+    above = units_of(first, group.codes)
     unbounded = checked_kind(first, second, kind) == "unbounded"
-    guard = NO_GUARD if unbounded else guard_of(units_of(first - second, codes))
+    guard = NO_GUARD if unbounded else guard_of(units_of(first - second, group.codes))
     tops, bottoms, extra = bootstrap_sums(above.sums, below.sums, draws, seed)
     tails = ((1 - level) / 2, (1 + level) / 2)
     low = float(np.quantile(tops / (bottoms + guard.lost * extra), tails[0]))
     high = float(np.quantile((tops + guard.gained * extra) / bottoms, tails[1]))
-    return Interval(above.mean / below.mean, low, high, level, method, n, count, seed)
+    return Interval(above.mean / below.mean, low, high, level, method, group.n, group.clusters, seed)
 
 
 def bootstrap_sums(tops: Array, bottoms: Array, draws: int, seed: int) -> tuple[Array, Array, Array]:
@@ -106,13 +103,11 @@ def recovered_share(
     first, base = paired(distilled, raw)
     top, _ = paired(reference, raw)
     check_level(level)
-    n, method = int(base.size), "Fieller"
-    codes = cluster_codes(clusters, n) if n else None
-    count = None if codes is None else int(codes.max()) + 1
-    reason = unusable(first, base, top) or too_little(n, count)
-    if reason:
-        return Interval(None, None, None, level, method, n, count, reason=reason)
-    gain, loss = units_of(first - base, codes), units_of(top - base, codes)
+    group, method = grouped(clusters, first, base, top), "Fieller"
+    n, count = group.n, group.clusters
+    if group.reason:
+        return Interval(None, None, None, level, method, n, count, reason=group.reason)
+    gain, loss = units_of(first - base, group.codes), units_of(top - base, group.codes)
     limits = student(loss).interval(level)
     if limits[0] <= 0 <= limits[1]:
         reason = (
@@ -145,12 +140,9 @@ def mean_interval(scores: npt.ArrayLike, *, clusters: npt.ArrayLike | None = Non
     """The mean of one arm's scores with its t interval (CR1 where there are clusters)."""
     values = vector(scores, "scores")
     check_level(level)
-    n = int(values.size)
-    codes = cluster_codes(clusters, n) if n else None
-    count = None if codes is None else int(codes.max()) + 1
-    reason = unusable(values) or too_little(n, count)
-    if reason:
-        return Interval(None, None, None, level, "none", n, count, reason=reason)
-    bound = student(units_of(values, codes))
+    group = grouped(clusters, values)
+    if group.reason:
+        return Interval(None, None, None, level, "none", group.n, group.clusters, reason=group.reason)
+    bound = student(units_of(values, group.codes))
     low, high = bound.interval(level)
-    return Interval(bound.mean, low, high, level, bound.name, n, count)
+    return Interval(bound.mean, low, high, level, bound.name, group.n, group.clusters)

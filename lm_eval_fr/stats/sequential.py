@@ -87,19 +87,18 @@ def confidence_sequence(
     """
     values = vector(differences, "differences")
     check_level(level)
-    codes = cluster_codes(clusters, values.size) if values.size else None
+    codes = cluster_codes(clusters, values.size)
     unit: Literal["document", "cluster"] = "document" if codes is None else "cluster"
     method = "betting confidence sequence" + (" on cluster sums" if codes is not None else "")
     reason = without_ends(values)
     if reason:
         none = np.empty(0)
-        return Cumulative(none.astype(np.int64), none, none, none, level, unit, 0, None, method, reason)
+        return Cumulative(none.astype(np.int64), none, none, none, level, unit, 0, method, reason)
     units = units_of(values, codes)
     documents = np.cumsum(units.sizes)
     mean = np.cumsum(units.sums) / documents
     low, high = band(units, (1 - level) / 2, planned or Planned.of(units.sizes))
-    changes, last = sign_changes(mean, documents)
-    return Cumulative(documents.astype(np.int64), mean, low, high, level, unit, changes, last, method)
+    return Cumulative(documents.astype(np.int64), mean, low, high, level, unit, sign_changes(mean), method)
 
 
 def without_ends(values: Array) -> str | None:
@@ -128,13 +127,9 @@ def lower_band(stake: Stakes, alpha: float) -> Array:
     return np.maximum.accumulate(low)
 
 
-def sign_changes(mean: Array, documents: Array) -> tuple[int, int | None]:
-    """How often the running mean changed sides (zero is no side), and at which document it last did."""
-    sided = np.flatnonzero(mean)
-    turns = np.flatnonzero(np.diff(np.sign(mean[sided])))
-    if turns.size == 0:
-        return 0, None
-    return int(turns.size), int(documents[sided[turns[-1] + 1]])
+def sign_changes(mean: Array) -> int:
+    """How often the running mean changed sides; zero is no side."""
+    return int(np.count_nonzero(np.diff(np.sign(mean[mean != 0]))))
 
 
 def betting_interval(
@@ -151,7 +146,7 @@ def betting_interval(
     """
     values = vector(differences, "differences")
     check_level(level)
-    codes = cluster_codes(clusters, values.size) if values.size else None
+    codes = cluster_codes(clusters, values.size)
     count = None if codes is None else int(codes.max()) + 1
     if reason := without_ends(values):
         return Interval(None, None, None, level, "betting bound", int(values.size), count, reason=reason)

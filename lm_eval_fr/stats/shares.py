@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.stats.arrays import Array, check_level, cluster_codes, units_of, unusable, vector
-from lm_eval_fr.stats.differences import too_little
+from lm_eval_fr.stats.arrays import Array, check_level, grouped, units_of, vector
 from lm_eval_fr.stats.dirichlet import Dirichlet, dirichlet
 from lm_eval_fr.stats.estimates import Interval, Proportion
 from lm_eval_fr.stats.guard import guard_of
@@ -20,32 +19,29 @@ def share_interval(scores: npt.ArrayLike, *, clusters: npt.ArrayLike | None = No
     """The mean of scores in [0, 1]: Clopper-Pearson for independent yes-or-no scores, else the Dirichlet bound."""
     values = vector(scores, "scores")
     check_level(level)
-    n = int(values.size)
-    reason = unusable(values)
-    if reason is None and not ((values >= 0) & (values <= 1)).all():
+    group = grouped(clusters, values)
+    if values.size and np.isfinite(values).all() and not ((values >= 0) & (values <= 1)).all():
         raise UsageError(f"scores from {values.min():g} to {values.max():g} are not shares")
-    codes = cluster_codes(clusters, n) if n else None
-    count = None if codes is None else int(codes.max()) + 1
-    if reason := reason or too_little(n, count):
-        return Interval(None, None, None, level, "none", n, count, reason=reason)
-    if codes is None and np.isin(values, ENDS).all():
-        exact = binomial_share(int(values.sum()), n, level)
-        return Interval(exact.share, exact.low, exact.high, level, "Clopper-Pearson", n)
-    bound = _bound(values, codes)
+    if group.reason:
+        return Interval(None, None, None, level, "none", group.n, group.clusters, reason=group.reason)
+    if group.codes is None and np.isin(values, ENDS).all():
+        exact = binomial_share(int(values.sum()), group.n, level)
+        return Interval(exact.share, exact.low, exact.high, level, "Clopper-Pearson", group.n)
+    bound = _bound(values, group.codes)
     low, high = bound.interval(level)
-    return Interval(bound.mean, low, high, level, bound.name, n, count)
+    return Interval(bound.mean, low, high, level, bound.name, group.n, group.clusters)
 
 
 def share_of(yes: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95) -> Proportion:
     """The share of `yes` (one yes or no a document), with the two-sided p against one half by the same method."""
     values = vector(yes, "yes")
-    count, n = int(values.sum()), int(values.size)
-    codes = cluster_codes(clusters, n) if n else None
-    if codes is None:
+    group = grouped(clusters, values)
+    count, n = int(values.sum()), group.n
+    if group.codes is None:
         return binomial_share(count, n, level)
-    if reason := too_little(n, int(codes.max()) + 1):
-        return Proportion(count, n, count / n, None, None, None, level, "none", reason)
-    bound = _bound(values, codes)
+    if group.reason:
+        return Proportion(count, n, count / n, None, None, None, level, "none", group.reason)
+    bound = _bound(values, group.codes)
     low, high = bound.interval(level)
     p_value = min(1.0, 2 * min(bound.p_above(0.5), bound.p_below(0.5)))
     return Proportion(count, n, count / n, low, high, p_value, level, bound.name)

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.stats.arrays import Array, check_level, cluster_codes, units_of, unusable, vector
-from lm_eval_fr.stats.differences import too_little
+from lm_eval_fr.stats.arrays import Array, check_level, cluster_codes, too_little, units_of, unusable, vector
 from lm_eval_fr.stats.distributions import t_point
 from lm_eval_fr.stats.estimates import Interval
 from lm_eval_fr.stats.guard import guard_of
@@ -49,7 +48,7 @@ def _interval(successes: list[Array], costs: list[Array], clusters: npt.ArrayLik
     n = int(successes[0].size)
     if any(values.size != n for values in (*successes, *costs)):
         raise UsageError("successes and costs of different lengths", remedy="pair the documents first")
-    codes = cluster_codes(clusters, n) if n else None
+    codes = cluster_codes(clusters, n)
     count = None if codes is None else int(codes.max()) + 1
     reason = unusable(*successes, *costs) or _out_of_range(successes, costs)
     totals = None if reason else [float(values.sum()) for values in (*successes, *costs)]

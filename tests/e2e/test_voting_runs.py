@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
+from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
 from lm_eval_fr.arms.harness import run_arm
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.logs import find_run

@@ -45,18 +45,16 @@ from lm_eval_fr.stats import (
     Components,
     Cumulative,
     Difference,
-    DocumentsNeeded,
-    Flips,
     Interval,
     Kind,
     NoiseComparison,
-    NoiseFloor,
     Overall,
     Preference,
     Proportion,
     Verdict,
     binomial_share,
 )
+from lm_eval_fr.stats.estimates import DocumentsNeeded, Flips
 from lm_eval_fr.stats.judge_claim import decide_by_judge
 from lm_eval_fr.stats.judging import Length, LengthBin, Position, PositionReport, Repeats, Tokens, Usage
 from lm_eval_fr.stats.sensitivity import AssaySensitivity, ControlCounts, OrderDecided
@@ -85,7 +83,7 @@ def a_difference(
 ) -> Difference:
     estimate = means[0] - means[1]
     interval = an_interval(estimate, ci, method, n, clusters=clusters, reason=None if ci else "one document")
-    names = ("sd", "standard_error", "icc", "design_effect", "effective_n")
+    names = ("sd", "standard_error", "icc", "design_effect")
     return Difference(
         interval=interval,
         kind=kind,
@@ -233,19 +231,19 @@ def a_series(name: str, final: float, margin: float | None) -> Series:
     mean = final - 3 * final * (1 - at / 150) ** 2
     width = np.minimum(1.0, 2.2 * at**-0.5)
     low, high = np.maximum(-1.0, mean - width), np.minimum(1.0, mean + width)
-    band = Cumulative(at, mean, low, high, LEVEL, "document", 1, 40, "betting confidence sequence")
+    band = Cumulative(at, mean, low, high, LEVEL, "document", 1, "betting confidence sequence")
     return Series(name=name, margin=margin, band=band)
 
 
 def a_noise() -> Noise:
-    moved = NoiseFloor(an_interval(0.0011, (-0.004, 0.0062), "CR1", 1000), 0.01, 0.1, None, 1000)
+    moved = an_interval(0.0011, (-0.004, 0.0062), "CR1", 1000)
     sentence = "piaf_fr: the difference of -0.5 points is not larger than an arm's own move on a rerun (0.6 points)."
     return Noise(
         reruns=(
             Rerun(arm="reference", task="piaf_fr", metric="f1", n=1000, churn=0.123, moved=moved),
             Rerun(arm="reference", task="analysis_fr", metric=None, n=154, churn=0.9, moved=None),
         ),
-        floors=(Floor(task="piaf_fr", compared=NoiseComparison(0.0062, False, ""), sentence=sentence),),
+        floors=(Floor(task="piaf_fr", compared=NoiseComparison(0.0062, False), sentence=sentence),),
         sentence="Only the reference was run twice.",
     )
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_fr.analyses.value import value_runs
+from lm_eval_fr.analyses.value.value_builder import value_runs
 from lm_eval_fr.analyses.value.value_command import PriceFlags, arm_prices, options_of
 from lm_eval_fr.analyses.value.value_section import value_section
-from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
+from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
 from lm_eval_fr.analyses.voting.voting_section import voting_section
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.report import markdown_writer as markdown

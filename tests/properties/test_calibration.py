@@ -20,11 +20,11 @@ from lm_eval_fr.stats import (
     betting_interval,
     paired_difference,
     recovery_interval,
-    share_of,
 )
 from lm_eval_fr.stats.arrays import Units
 from lm_eval_fr.stats.differences import choose
 from lm_eval_fr.stats.proportions import Tango
+from lm_eval_fr.stats.shares import share_of
 from tests.properties import worlds as w
 
 DRAWN = 400_000  # differences per cell

@@ -16,12 +16,12 @@ from lm_eval_fr.check.decision import PlannedClaim, prospect_of, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
 from lm_eval_fr.check.plan_check import check_plan, prices_of
 from lm_eval_fr.check.planned_documents import TaskWork
-from lm_eval_fr.check.probe import Reply as ReadReply
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.demo import example_plan, plan_path
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
 from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.models.chat_replies import Reply as ReadReply
 from lm_eval_fr.plan import parse_plan
 from lm_eval_fr.study import run_study
 from tests.fakes.checkpoints import W4A4, make_checkpoint, make_mistral_checkpoint
@@ -152,7 +152,7 @@ def test_nothing_is_written(check: Callable[..., CheckReport], tmp_path: Path) -
         (Reply("onze mille", usage={"prompt_tokens": 4000}), "characters and 4,000 tokens by the server's count"),
         (Reply("seed: extra fields not permitted", status=422), "--model hosted-chat sends no seed"),
         (Reply("no such", status=500), "the server answers HTTP 500: no such"),
-        (Reply(raw="<html>"), "the reply is not a completion"),
+        (Reply(raw="<html>"), "not a completion: <html>"),
     ],
 )
 def test_an_endpoint_that_would_spoil_the_study(
@@ -255,7 +255,7 @@ def test_a_prompt_that_the_arm_renders_itself(letters: bool) -> None:
     """The template writes the begin-of-text mark, and the server adds its own; or the marks are no marks there."""
     tokenizer = FakeTokenizer(marks_are_letters=letters)
     prompt = f"<s><|user|>{TEXT}<|end|><|assistant|>"
-    reply = ReadReply("onze mille", "stop", len(tokenizer.text(prompt, start=True)), 3, None)
+    reply = ReadReply("onze mille", "stop", {"prompt_tokens": len(tokenizer.text(prompt, start=True))})
     with FakeOpenAI().mount(*tokenizer.routes) as running:
         server = Server(f"{running.url}/completions")
         asked = Asked(server, "fake-model", "piaf_fr", prompt, prompt, reply, templated=True, quiet="")
@@ -274,7 +274,7 @@ def test_a_prompt_that_the_arm_renders_itself(letters: bool) -> None:
     ],
 )
 def test_token_ids_that_lm_eval_made(tokens: list[int], counted: int, level: str, says: str) -> None:
-    reply = ReadReply("onze mille", "stop", counted, 3, None)
+    reply = ReadReply("onze mille", "stop", {"prompt_tokens": counted})
     server = Server("http://127.0.0.1:9/v1/completions")  # nobody is asked how it would encode them
     asked = Asked(server, "fake-model", "piaf_fr", tokens, TEXT[:400], reply, templated=True, quiet="")
     found = [str(finding) for finding in asked.findings("candidate") if finding.level == level]

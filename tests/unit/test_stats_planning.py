@@ -15,7 +15,6 @@ from lm_eval_fr.stats import (
     judge_pilot_spread,
     judge_spread,
     margin_for_documents,
-    mean_scores,
     net_win_rate,
     paired_difference,
     pilot_spread,
@@ -25,6 +24,7 @@ from lm_eval_fr.stats import (
     verdict_power,
 )
 from lm_eval_fr.stats.planning import attained
+from lm_eval_fr.stats.repeats import mean_scores
 from lm_eval_fr.stats.typical import counted_power
 from tests.properties import worlds as w
 

@@ -11,11 +11,11 @@ from lm_eval_fr.stats import (
     decide,
     documents_needed,
     margin_for_documents,
-    mde,
     net_win_rate,
     paired_difference,
     score_spread,
 )
+from lm_eval_fr.stats.settle import mde
 from tests.properties import worlds as w
 
 RNG = np.random.default_rng(50)

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lm_eval_fr.analyses.value import value_runs
 from lm_eval_fr.analyses.value.prices import HourPrice, TokenPrice, parse_price
 from lm_eval_fr.analyses.value.success import parse_success
 from lm_eval_fr.analyses.value.throughput import read_throughput
-from lm_eval_fr.analyses.value.value_builder import sensitivity
+from lm_eval_fr.analyses.value.value_builder import sensitivity, value_runs
 from lm_eval_fr.analyses.value.value_command import PriceFlags, arm_prices, options_of
 from lm_eval_fr.analyses.value.value_model import ValueReport
 from lm_eval_fr.analyses.value.value_section import sentence

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lm_eval_fr.analyses.voting import VoteOptions, vote_runs
 from lm_eval_fr.analyses.voting.subsets import EXACT_RESPONSES, subset_masks, win_probabilities
 from lm_eval_fr.analyses.voting.vote_tables import vote_table
-from lm_eval_fr.analyses.voting.voting_builder import independent_majority
+from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, independent_majority, vote_runs
 from lm_eval_fr.analyses.voting.voting_model import VotingReport
 from lm_eval_fr.cli import main
 from lm_eval_fr.compare import CompareOptions, compare

@@ -1,13 +1,9 @@
 """What a dollar buys: successes per dollar of each arm, and how many times as many the candidate buys.
 
-prices      what the user says an answer costs: per token, or per hour
-success     what the user says a success is: a metric and a threshold
-tokens      how many tokens an arm used: its usage, its tokenizer, or an estimate
-throughput  a measured throughput: GuideLLM, `vllm bench`, or the run's own time
-costs       the dollars of each document
-main        two runs or more -> what the report says
+prices         what the user says an answer costs: per token, or per hour
+success        what the user says a success is: a metric and a threshold
+tokens         how many tokens an arm used: its usage, its tokenizer, or an estimate
+throughput     a measured throughput: GuideLLM, `vllm bench`, or the run's own time
+costs          the dollars of each document
+value_builder  two runs or more -> what the report says
 """
-
-from lm_eval_fr.analyses.value.value_builder import ValueOptions, value_of_pairings, value_runs
-
-__all__ = ["ValueOptions", "value_of_pairings", "value_runs"]

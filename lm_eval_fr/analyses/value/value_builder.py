@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, ArmPrice, TaskCost, arm_cost
-from lm_eval_fr.analyses.value.prices import HOW, HourPrice
+from lm_eval_fr.analyses.value.prices import HourPrice
 from lm_eval_fr.analyses.value.success import Success, successes_wanted
 from lm_eval_fr.analyses.value.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
-from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, clusters_over, pair_runs
 from lm_eval_fr.stats import Interval, paired_difference, share_interval, success_rate_per_cost, value_ratio
@@ -23,11 +23,11 @@ COST_RATIOS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 @dataclass(frozen=True)
 class ValueOptions:
-    """prices: one for all arms, or one per arm in order. estimate: take an estimated number of tokens of one arm
-    against a counted one of another.
+    """prices: one per arm, in order. estimate: take an estimated number of tokens of one arm against a counted one of
+    another.
     """
 
-    prices: Sequence[ArmPrice] = ()
+    prices: Sequence[ArmPrice]
     successes: Sequence[Success] = ()
     level: float = 0.95
     estimate: bool = False
@@ -36,14 +36,25 @@ class ValueOptions:
 
 
 @dataclass(frozen=True)
+class _Row:
+    """One arm on one task, or on all of them together."""
+
+    task: str
+    success: str
+    clusters: np.ndarray | None
+    successes: np.ndarray
+    cost: TaskCost
+
+
+@dataclass(frozen=True)
 class _Arm:
-    """One arm on the documents of its pairing: successes and costs by task."""
+    """One arm on the documents of its pairing."""
 
     name: str
     run: Run
     price: ArmPrice
     cost: ArmCost
-    successes: tuple[np.ndarray, ...]
+    rows: tuple[_Row, ...]
 
 
 def value_runs(runs: Sequence[Run], options: ValueOptions) -> ValueReport:
@@ -58,22 +69,24 @@ def value_of_pairings(pairings: Sequence[Pairing], options: ValueOptions, *, nam
     """As `value_runs`. names: how the report calls the arms, the reference last."""
     alone = pairings[0].candidate.results_path == pairings[0].reference.results_path and len(pairings) == 1
     runs = [pairings[0].reference] if alone else [*(p.candidate for p in pairings), pairings[-1].reference]
-    prices = _prices(options, len(runs))
     called = list(names) or _names(runs)
     arms: list[ArmValue] = []
     ratios: list[ValueRatio] = []
     cautions: list[str] = []
     for i, pairing in enumerate(pairings):
         wanted = successes_wanted(options.successes, pairing)
-        reference = _arm(pairing, 1, wanted, prices[-1], called[-1])
+        reference = _arm(pairing, 1, wanted, options.prices[-1], called[-1])
         if not alone:
-            candidate = _arm(pairing, 0, wanted, prices[i], called[i])
+            candidate = _arm(pairing, 0, wanted, options.prices[i], called[i])
             _comparable(candidate, reference, options)
-            arms.append(_arm_value(candidate, wanted, options.level))
-            ratios += _ratios(candidate, reference, wanted, options.level)
+            arms.append(_arm_value(candidate, options.level))
+            ratios += [
+                _ratio(candidate, reference, *rows, options.level)
+                for rows in zip(candidate.rows, reference.rows, strict=True)
+            ]
             cautions += candidate.cost.cautions
         if i == len(pairings) - 1:
-            arms.append(_arm_value(reference, wanted, options.level))
+            arms.append(_arm_value(reference, options.level))
             cautions += reference.cost.cautions
     if not options.successes:
         cautions.append("a success is a primary metric of 0.5 or more; --success sets another rule")
@@ -86,28 +99,13 @@ def value_of_pairings(pairings: Sequence[Pairing], options: ValueOptions, *, nam
     )
 
 
-def sensitivity(
-    reference_rate: float, gaps: Sequence[float] = GAPS, cost_ratios: Sequence[float] = COST_RATIOS
-) -> Sensitivity | None:
+def sensitivity(reference_rate: float) -> Sensitivity | None:
     """How the value ratio depends on what is least certain. None where the reference never succeeds."""
     if reference_rate <= 0:
         return None
-    rows = tuple(
-        tuple(
-            ratio * (reference_rate - gap) / reference_rate if gap <= reference_rate else None for ratio in cost_ratios
-        )
-        for gap in gaps
-    )
-    return Sensitivity(reference_rate=reference_rate, gaps=tuple(gaps), cost_ratios=tuple(cost_ratios), ratios=rows)
-
-
-def _prices(options: ValueOptions, arms: int) -> list[ArmPrice]:
-    given = list(options.prices)
-    if not given:
-        raise UsageError("--price is missing: what does an answer cost?", remedy=HOW)
-    if len(given) not in (1, arms):
-        raise UsageError(f"{len(given)} prices for {arms} arms", remedy="give one --price, or one per arm in order")
-    return given * arms if len(given) == 1 else given
+    kept = [(reference_rate - gap) / reference_rate if gap <= reference_rate else None for gap in GAPS]
+    rows = tuple(tuple(None if share is None else ratio * share for ratio in COST_RATIOS) for share in kept)
+    return Sensitivity(reference_rate=reference_rate, gaps=GAPS, cost_ratios=COST_RATIOS, ratios=rows)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -127,8 +125,15 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
             where=run.path,
             remedy=NO_TOKEN,
         )
-    scores = [(task.candidate, task.reference)[side][rule.metric] for task, rule in wanted]
-    return _Arm(name, run, price, cost, tuple(rule.of(one) for one, (_, rule) in zip(scores, wanted, strict=True)))
+    rows = [
+        _Row(task.task, str(rule), task.clusters, rule.of((task.candidate, task.reference)[side][rule.metric]), paid)
+        for (task, rule), paid in zip(wanted, cost.tasks, strict=True)
+    ]
+    if len(rows) > 1:
+        clusters = clusters_over([task for task, _ in wanted])
+        successes = np.concatenate([row.successes for row in rows])
+        rows.append(_Row(ALL, "as above", clusters, successes, _together(cost.tasks)))
+    return _Arm(name, run, price, cost, tuple(rows))
 
 
 def _comparable(candidate: _Arm, reference: _Arm, options: ValueOptions) -> None:
@@ -144,29 +149,19 @@ def _comparable(candidate: _Arm, reference: _Arm, options: ValueOptions) -> None
         )
 
 
-def _arm_value(arm: _Arm, wanted: Sequence[tuple[PairedTask, Success]], level: float) -> ArmValue:
-    rows = [
-        _task_value(task.task, str(rule), successes, cost, task.clusters, level)
-        for (task, rule), successes, cost in zip(wanted, arm.successes, arm.cost.tasks, strict=True)
-    ]
-    if len(rows) > 1:
-        clusters = clusters_over([task for task, _ in wanted])
-        rows.append(
-            _task_value(ALL, "as above", np.concatenate(arm.successes), _together(arm.cost.tasks), clusters, level)
-        )
+def _arm_value(arm: _Arm, level: float) -> ArmValue:
     return ArmValue(
         name=arm.name,
         model=arm.run.model,
         price=str(arm.price.price),
         tokens=arm.cost.tokens,
         cost_note=arm.cost.note,
-        tasks=tuple(rows),
+        tasks=tuple(_task_value(row, level) for row in arm.rows),
     )
 
 
-def _task_value(
-    task: str, success: str, successes: np.ndarray, cost: TaskCost, clusters: np.ndarray | None, level: float
-) -> TaskValue:
+def _task_value(row: _Row, level: float) -> TaskValue:
+    successes, cost, clusters = row.successes, row.cost, row.clusters
     rate = share_interval(successes, clusters=clusters, level=level)
     per_dollar = success_rate_per_cost(successes, cost.dollars, clusters=clusters, level=level)
     n, total, dollars = len(successes), float(successes.sum()), float(cost.dollars.sum())
@@ -174,10 +169,10 @@ def _task_value(
     if not total:
         reasons["dollars_per_success"] = "no success"
     return TaskValue(
-        task=task,
-        success=success,
+        task=row.task,
+        success=row.success,
         n=n,
-        clusters=None if clusters is None else int(clusters.max()) + 1,
+        clusters=per_dollar.clusters,
         successes=total,
         success_rate=total / n,
         rate_low=rate.low,
@@ -195,41 +190,12 @@ def _task_value(
         cached_tokens=float(cost.cached.sum()),
         seconds=None if cost.seconds is None else float(cost.seconds.sum()),
         method=per_dollar.method,
-        reasons={name: reason for name, reason in reasons.items() if reason},
+        reasons=reasons,
     )
 
 
-def _ratios(
-    candidate: _Arm, reference: _Arm, wanted: Sequence[tuple[PairedTask, Success]], level: float
-) -> list[ValueRatio]:
-    rows = [
-        _ratio(candidate, reference, task.task, str(rule), i, task.clusters, level)
-        for i, (task, rule) in enumerate(wanted)
-    ]
-    if len(rows) > 1:
-        merged = [
-            replace(
-                arm,
-                successes=(np.concatenate(arm.successes),),
-                cost=replace(arm.cost, tasks=(_together(arm.cost.tasks),)),
-            )
-            for arm in (candidate, reference)
-        ]
-        clusters = clusters_over([task for task, _ in wanted])
-        rows.append(_ratio(merged[0], merged[1], ALL, "as above", 0, clusters, level))
-    return rows
-
-
-def _ratio(
-    candidate: _Arm,
-    reference: _Arm,
-    task: str,
-    success: str,
-    at: int,
-    clusters: np.ndarray | None,
-    level: float,
-) -> ValueRatio:
-    arms = [(arm.successes[at], arm.cost.tasks[at].dollars) for arm in (candidate, reference)]
+def _ratio(candidate: _Arm, reference: _Arm, mine: _Row, other: _Row, level: float) -> ValueRatio:
+    arms, clusters = [(row.successes, row.cost.dollars) for row in (mine, other)], mine.clusters
     found = value_ratio(*arms, clusters=clusters, level=level)
     ones = np.ones(len(arms[0][0]))
     by_success = value_ratio((arms[0][0], ones), (arms[1][0], ones), clusters=clusters, level=level)
@@ -241,10 +207,10 @@ def _ratio(
     return ValueRatio(
         candidate=candidate.name,
         reference=reference.name,
-        task=task,
-        success=success,
+        task=mine.task,
+        success=mine.success,
         n=len(ones),
-        clusters=None if clusters is None else int(clusters.max()) + 1,
+        clusters=found.clusters,
         ratio=found.estimate,
         low=found.low,
         high=found.high,
