@@ -198,10 +198,11 @@ def _execute(
     watch = LogWatch()
 
     def open_cache(lm: Any, path: str) -> AnswerCache:
-        from lm_eval_fr.models.patient import Patient, make_patient
+        if call.model in PATHS:  # a client of a server; its module imports aiohttp
+            from lm_eval_fr.models.patient import Patient, make_patient
 
-        if call.model in PATHS and not isinstance(lm, Patient):
-            make_patient(lm)
+            if not isinstance(lm, Patient):
+                make_patient(lm)
         # With data parallelism lm-eval reloads the model for every call: one slice only.
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         slices = VLLM_SLICE if call.model == "vllm" and alone else None

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
-from lm_eval_fr.report import words as w
+
+def width(text: str) -> int:
+    """Columns that a terminal gives to the text: wide characters take two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def shorten(text: str, columns: int) -> str:
+    """At most that many columns, cut in the middle: the names of two arms often differ at the end only."""
+    if width(text) <= columns:
+        return text
+    tail = (columns - 1) // 2
+    return f"{text[: columns - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), gap: str = "  "
 ) -> list[str]:
     """Aligned columns: those in `left` to the left, numbers to the right; no trailing spaces."""
-    widths = [max(w.width(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    widths = [max(width(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
         cells = []
         for i, cell in enumerate(row):
-            space = " " * (widths[i] - w.width(cell))
+            space = " " * (widths[i] - width(cell))
             cells.append(cell + space if i in left else space + cell)
         return gap.join(cells).rstrip()
 
@@ -41,11 +53,11 @@ def fit(
     """The table; where it is wider than the page, the columns that hold names give way, the widest first."""
     lines = table(header, rows, left=left)
     for _ in names:
-        excess = max(w.width(line) for line in lines) - columns
+        excess = max(width(line) for line in lines) - columns
         if excess <= 0:
             break
-        longest, index = max((max(w.width(row[i]) for row in rows), i) for i in names)
+        longest, index = max((max(width(row[i]) for row in rows), i) for i in names)
         room = max(10, longest - excess)
-        rows = [[w.shorten(cell, room) if i == index else cell for i, cell in enumerate(row)] for row in rows]
+        rows = [[shorten(cell, room) if i == index else cell for i, cell in enumerate(row)] for row in rows]
         lines = table(header, rows, left=left)
     return lines

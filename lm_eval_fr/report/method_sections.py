@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.layout import shorten
 from lm_eval_fr.report.model import Health, Noise, Report, Series, TaskResult
 from lm_eval_fr.report.sections import (
     Chart,
@@ -197,7 +198,7 @@ def settings_section(report: Report) -> Section | None:
 
 
 def _setting(name: str, candidate: object, reference: object, note: str) -> tuple[str | Code, ...]:
-    values = [Code(w.shorten(w.value(item), WIDEST_SETTING)) for item in (candidate, reference)]
+    values = [Code(shorten(w.value(item), WIDEST_SETTING)) for item in (candidate, reference)]
     return (name, *values, note)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.charts import ForestScale, tally
-from lm_eval_fr.report.layout import table, wrap
+from lm_eval_fr.report.layout import shorten, table, width, wrap
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import Claim, Forest
 from lm_eval_fr.report.text_writer import COLOURS, Paint, painter
@@ -63,7 +63,7 @@ _ASCII = str.maketrans({"✓": "+", "✗": "x", "…": "~", "−": "-", "’": "
 def _headline(report: Report, columns: int, paint: Paint) -> Iterator[str]:
     verdict = report.verdict
     label = f"{MARKS[verdict]} {w.word(verdict).upper()}"
-    title = w.shorten(w.titled(report), columns - w.width(label) - 2)
+    title = shorten(w.titled(report), columns - width(label) - 2)
     yield f"{paint('1;' + COLOURS[verdict], label)}  {title}"
     yield from _cut(wrap(w.printable(report.overall.sentence), columns), SENTENCE)
 
@@ -75,12 +75,12 @@ def forest_lines(
     claims = _most_telling(forest, most - 1)
     if not claims:
         return []
-    names = [w.shorten(w.printable(claim.name), NAME if columns >= NARROW else NARROW_NAME) for claim in claims]
+    names = [shorten(w.printable(claim.name), NAME if columns >= NARROW else NARROW_NAME) for claim in claims]
     flips = [_flips(claim) for claim in claims]
     words = [_said(claim, columns) if forest.in_margins else "" for claim in claims]
     fixed = [("", "diff.", "lost/gained" if columns >= NARROW else "-/+", "")]
     fixed += [(n, c.difference, f, v) for n, c, f, v in zip(names, claims, flips, words, strict=True)]
-    taken = sum(max(w.width(row[i]) for row in fixed) for i in range(4)) + 2 * 5
+    taken = sum(max(width(row[i]) for row in fixed) for i in range(4)) + 2 * 5
     room = min(WIDEST, columns - taken)
     header = ["", _axis(forest, room) if room >= NARROWEST else "", *fixed[0][1:]]
     rows = []

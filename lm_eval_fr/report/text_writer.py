@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.layout import fit, wrap
+from lm_eval_fr.report.layout import fit, shorten, width, wrap
 from lm_eval_fr.report.sections import (
     Cell,
     Code,
@@ -45,13 +45,13 @@ def painter(colour: bool) -> Paint:
 
 def _section(one: Section, columns: int, paint: Paint) -> Iterator[str]:
     if one.verdict is None:
-        yield paint("1", w.shorten(one.title.upper(), columns))
+        yield paint("1", shorten(one.title.upper(), columns))
     else:
         label = w.word(one.verdict.verdict).upper()
-        title = w.shorten(one.title, columns - w.width(label) - 2)
+        title = shorten(one.title, columns - width(label) - 2)
         yield f"{paint('1;' + COLOURS[one.verdict.verdict], label)}  {title}"
     labels = [row[0] for part in _shown(one.parts) if isinstance(part, Facts | Figures) for row in part.rows]
-    room = min(LONGEST_LABEL, max(map(w.width, labels), default=0))
+    room = min(LONGEST_LABEL, max(map(width, labels), default=0))
     before: Part | None = None
     for part in _shown(one.parts):
         lines = list(_part(part, columns, room))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 
 from lm_eval_fr.report.model import WORDS, Bounds, JudgeResult, Report, TaskResult
@@ -108,19 +107,6 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 def printable(text: object) -> str:
     """One line that cannot steer a terminal or turn the direction of what follows it."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(text).split()))
-
-
-def width(text: str) -> int:
-    """Columns that a terminal gives to the text: wide characters take two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def shorten(text: str, columns: int) -> str:
-    """At most that many columns, cut in the middle: the names of two arms often differ at the end only."""
-    if width(text) <= columns:
-        return text
-    tail = (columns - 1) // 2
-    return f"{text[: columns - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def headline(judge: JudgeResult) -> str:

@@ -100,6 +100,13 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_an_arm_loads_no_statistics_and_no_client_before_it_has_a_server() -> None:
+    heavy = ("torch", "transformers", "lm_eval", "scipy", "aiohttp", "jinja2", "lm_eval_fr.stats")
+    code = f"import sys, lm_eval_fr.arms.harness; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_reading_pairing_and_comparing_load_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "datasets", "lm_eval", "openai", "pandas", "scipy.stats", "scipy.sparse")
     modules = "lm_eval_fr.logs, lm_eval_fr.pairing, lm_eval_fr.compare, lm_eval_fr.stats, lm_eval_fr.report.text_writer"

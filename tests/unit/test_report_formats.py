@@ -14,6 +14,7 @@ from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.json_writer import to_json
+from lm_eval_fr.report.layout import width
 from lm_eval_fr.report.model import Caution, Report
 from lm_eval_fr.report.report_sections import sections_of, sections_of_many
 from tests.fakes.reports import a_difference, a_judge, a_report, a_share, a_task, an_interval, many_reports
@@ -101,7 +102,7 @@ def reports() -> list[Report]:
 @pytest.mark.parametrize("report", reports())
 def test_text_fits_the_page(report: Report) -> None:
     shown = shown_as_text(report)
-    assert max(w.width(line) for line in shown.splitlines()) <= 100
+    assert max(width(line) for line in shown.splitlines()) <= 100
     assert "None" not in shown
     assert "nan" not in shown
     assert not any(line != line.rstrip() for line in shown.splitlines())
@@ -109,7 +110,7 @@ def test_text_fits_the_page(report: Report) -> None:
 
 
 def test_many_fit_the_page() -> None:
-    assert max(w.width(line) for line in text.render(sections_of_many(many_reports())).splitlines()) <= 100
+    assert max(width(line) for line in text.render(sections_of_many(many_reports())).splitlines()) <= 100
 
 
 def test_a_report_without_alarms_has_no_heading_for_them() -> None:

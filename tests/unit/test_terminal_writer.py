@@ -11,6 +11,7 @@ import pytest
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.streams import RedactedStream
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.layout import width
 from lm_eval_fr.report.model import Caution, Report
 from lm_eval_fr.report.terminal_writer import LINES, render_brief
 from tests.fakes.reports import a_difference, a_full_report, a_report, a_task
@@ -31,7 +32,7 @@ def crowded() -> Report:
 def test_at_most_fifteen_lines_in_the_width_of_the_terminal(report: Report, columns: int) -> None:
     lines = render_brief(report, columns=columns, rest="report.html").splitlines()
     assert len(lines) <= LINES
-    assert [line for line in lines if w.width(line) > columns] == []
+    assert [line for line in lines if width(line) > columns] == []
     assert w.word(report.verdict).upper() in lines[0]
     assert lines[-1].endswith("report.html"), "what is cut is never where the rest is"
 

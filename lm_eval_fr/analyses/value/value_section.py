@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lm_eval_fr.analyses.value.value_model import Sensitivity, ValueRatio, ValueReport
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.layout import shorten
 from lm_eval_fr.report.sections import Chart, Line, Part, Point, Section, Table
 
 
@@ -147,7 +148,7 @@ def _chart(value: ValueReport, one: Sensitivity) -> Chart:
         for cost in one.cost_ratios
     )
     marks = tuple(
-        Point(w.shorten(w.printable(ratio.candidate), 28), loss, ratio.ratio, ratio.low, ratio.high)
+        Point(shorten(w.printable(ratio.candidate), 28), loss, ratio.ratio, ratio.low, ratio.high)
         for ratio, loss in zip(measured, losses, strict=True)
         if ratio.ratio is not None
     )
