@@ -12,7 +12,7 @@ import click
 
 from lm_eval_fr import __version__
 from lm_eval_fr import cli_options as o
-from lm_eval_fr.console import NamedWord, Percent, Program, RunCommand, RunWords, WithPlan, say
+from lm_eval_fr.console import Assignment, Percent, Program, RunCommand, RunWords, WithPlan, say
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -237,7 +237,7 @@ def register() -> None:
     """
     from lm_eval_fr.tasklib.registration import register as add
 
-    click.echo(add().text)
+    click.echo(add())
 
 
 @main.command()
@@ -250,7 +250,7 @@ def unregister() -> None:
     """
     from lm_eval_fr.tasklib.registration import unregister as remove
 
-    click.echo(remove().text)
+    click.echo(remove())
 
 
 @main.command()
@@ -368,7 +368,7 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
 @o.COST_RATIO
 @click.option("--margin", type=Percent(), help="Largest acceptable loss, e.g. 2%.")
 @click.option("--seed", type=int, help="Seed of the subsets, where they are drawn [1234].")
-@click.option("--metric", "metrics", multiple=True, type=NamedWord(), help="The metric of the winner, TASK=NAME.")
+@click.option("--metric", "metrics", multiple=True, type=Assignment(), help="The metric of the winner, TASK=NAME.")
 @o.price_options
 @o.format_options
 def vote(candidate: Path, reference: Path, **given: Any) -> None:

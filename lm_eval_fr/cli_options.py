@@ -12,7 +12,6 @@ from lm_eval_fr.console import (
     Assignment,
     Existing,
     Known,
-    NamedWord,
     Percent,
     Runs,
     claim_names,
@@ -84,8 +83,8 @@ def reruns_of(arm: str) -> Callable[[Command], Command]:
 pair_options = apply(
     ONLY_TASKS,
     ALLOW,
-    click.option("--metric", "metrics", multiple=True, type=NamedWord(), help="The metric to compare, TASK=NAME."),
-    click.option("--filter", "filters", multiple=True, type=NamedWord(), help="The filter to read, TASK=NAME."),
+    click.option("--metric", "metrics", multiple=True, type=Assignment(), help="The metric to compare, TASK=NAME."),
+    click.option("--filter", "filters", multiple=True, type=Assignment(), help="The filter to read, TASK=NAME."),
 )
 # What `judge` alone takes.
 judge_options = apply(
@@ -215,7 +214,7 @@ compare_options = apply(
         "--margin",
         "margins",
         multiple=True,
-        type=Assignment("gold"),
+        type=Assignment(Percent(), default="gold", example="piaf_fr=3%"),
         help="Largest acceptable loss: 2%, piaf_fr=0.03, judge=10%. Without a margin, no verdict is given.",
     ),
     reruns_of("candidate"),
@@ -223,7 +222,7 @@ compare_options = apply(
     click.option(
         "--parallel",
         multiple=True,
-        type=NamedWord("mgsm_cot_fr=mgsm_cot_en"),
+        type=Assignment(example="mgsm_cot_fr=mgsm_cot_en"),
         help="The same questions in two languages, A=B: what the candidate loses in A beyond its loss in B.",
     ),
     click.option(

@@ -237,31 +237,21 @@ class Percent(ParamType):
 
 
 class Assignment(ParamType):
-    """[NAME=]NUMBER, as `--margin 0.02` or `--margin piaf_fr=3%`; a bare number is for `default`."""
+    """NAME=VALUE, as `--metric gsm8k=exact_match`; a bare value is for `default`, as in `--margin 0.02`."""
 
-    name = "[name=]x"
+    def __init__(
+        self, value: ParamType = click.STRING, *, example: str = "gsm8k=exact_match", default: str = ""
+    ) -> None:
+        self.name = "[name=]x" if default else "name=word"
+        self._value, self._example, self._default = value, example, default
 
-    def __init__(self, default: str = "") -> None:
-        self.default = default
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        name, _, number = str(value).rpartition("=")
-        return name or self.default, Percent().convert(number, param, ctx)
-
-
-class NamedWord(ParamType):
-    """NAME=WORD, as `--metric gsm8k=exact_match`."""
-
-    name = "name=word"
-
-    def __init__(self, example: str = "gsm8k=exact_match") -> None:
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
         name, equals, word = str(value).partition("=")
-        if not (name and equals and word):
-            self.fail(f"{value!r} is not NAME=WORD, e.g. {self.example}", param, ctx)
-        return name, word
+        if not equals and self._default:
+            name, word = self._default, name
+        if not (name and word):
+            self.fail(f"{value!r} is not NAME=VALUE, e.g. {self._example}", param, ctx)
+        return name, self._value.convert(word, param, ctx)
 
 
 class Known(ParamType):

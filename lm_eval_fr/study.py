@@ -21,6 +21,7 @@ from lm_eval_fr.arms.child import Child
 from lm_eval_fr.arms.planned import arm_flags, data_files, planned_arms
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.plan import ArmPlan, Plan, StudyFolder, load_plan, was_run
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ class StudyResult:
     out: Path
     unfinished: str | None
     remedy: str = ""
-
-
-def say_on_stderr(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def run_study(

@@ -36,6 +36,7 @@ from lm_eval_fr.errors import ArmError, InputError, UsageError
 from lm_eval_fr.io.http import CallFailed, Server, ask
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.script import run_script, script_parser
+from lm_eval_fr.io.streams import say_on_stderr as say
 from lm_eval_fr.models.chat_replies import Reply
 
 QUESTION = "Quelle est la capitale de la France ? Réponds en un seul mot."
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         launch = plan_launch(arguments)
         for note in launch.notes:
-            _say(note)
+            say(note)
         print(shlex.join(launch.command), flush=True)
         if not arguments.print:
             serve(launch, log=arguments.log, manifest=arguments.manifest, limit=arguments.wait, once=arguments.once)
@@ -160,8 +161,8 @@ def serve(launch: Launch, *, log: Path, manifest: Path, limit: float, once: bool
         _wait_until_healthy(process, launch, log, limit)
         write_manifest(describe(launch, log), manifest)
         ready = True
-        _say(f"ready at http://127.0.0.1:{launch.port}/v1 as {launch.served_name}; {manifest} says what it is")
-        _say(_how_to_run(launch, manifest))
+        say(f"ready at http://127.0.0.1:{launch.port}/v1 as {launch.served_name}; {manifest} says what it is")
+        say(_how_to_run(launch, manifest))
         if once:
             return
         code = process.wait()
@@ -169,7 +170,7 @@ def serve(launch: Launch, *, log: Path, manifest: Path, limit: float, once: bool
     except KeyboardInterrupt:
         if not ready:
             raise
-        _say("stopping")
+        say("stopping")
     finally:
         stop(process)
 
@@ -237,9 +238,9 @@ def _ask_canary(server: Server, launch: Launch, messages: list[dict[str, str]], 
     if not reply.text.strip() and reply.reasoning is None:
         raise ArmError("the server's answer is empty", where=launch.url, remedy=f"look at {log}")
     if reply.reasoning:
-        _say(f"warning: it reasons before it answers ({reply.reasoning}); switch that off for a fair comparison")
+        say(f"warning: it reasons before it answers ({reply.reasoning}); switch that off for a fair comparison")
     elif EXPECTED not in reply.text.casefold():
-        _say(f"warning: asked {QUESTION!r}, it answers {reply.text[:60]!r}: is this the model that you meant?")
+        say(f"warning: asked {QUESTION!r}, it answers {reply.text[:60]!r}: is this the model that you meant?")
     return reply
 
 
@@ -249,7 +250,7 @@ def _check_encoding(server: Server, launch: Launch, messages: list[dict[str, str
         remedy = "its chat template and its tokenizer both add the mark"
         raise ArmError("prompts begin with two begin-of-text marks", where=launch.url, remedy=remedy)
     if encoded and encoded.text_prompts is False:
-        _say("warning: text with the template's marks is read as plain letters here: use chat requests only")
+        say("warning: text with the template's marks is read as plain letters here: use chat requests only")
     return encoded
 
 
@@ -374,7 +375,7 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], launch: Launch, log: P
             pass  # not listening yet
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
-            _say(f"{said - started:.0f} s: {_last_line(log)}")
+            say(f"{said - started:.0f} s: {_last_line(log)}")
         time.sleep(0.25)
     raise ArmError(f"not healthy after {limit:.0f} s: {_last_line(log)}", where=log, remedy="raise --wait")
 
@@ -400,10 +401,6 @@ def _how_to_run(launch: Launch, manifest: Path) -> str:
     settings = shlex.quote(json.dumps({"base_url": launch.url, "model": launch.served_name, "num_concurrent": 16}))
     rest = f"--manifest {shlex.quote(str(manifest))} --tasks fr_gold"
     return f"lm-eval-fr run --model hosted-chat --model_args {settings} {rest}"
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

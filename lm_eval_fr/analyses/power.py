@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import InputError, UsageError, nearest
+from lm_eval_fr.plan import LEVEL
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
@@ -39,12 +40,17 @@ class Question:
     weighted_size: float | None = None
     icc: float = 0.0
     difference: float = 0.0
-    level: float = 0.95
+    level: float = LEVEL
     power: float = 0.8
     claims: int = 1
     repeats: int = 1
     unstable: float | None = None
     guarantee: Guarantee = "default"
+
+    @property
+    def assumed(self) -> dict[str, Any]:
+        """What planning takes beside a margin or documents, and a spread."""
+        return {name: getattr(self, name) for name in ("difference", "level", "power", "claims", "guarantee")}
 
 
 def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Path | None = None, **asked: Any) -> str:
@@ -113,23 +119,23 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
 
 def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
     """The tables as text. pilot: what one shows; empty: what the question names, or the usual spreads."""
+    from lm_eval_fr.stats import documents_for_margin, margin_for_documents
+
     seen = pilot or [Seen(_WORDS[spread.kind], spread) for spread in spreads_of(question)]
-    apart = ": " if pilot else ", "
-    rows = [(f"{one.name}{apart}{one.spread.label}", one.spread) for one in seen]
+    names = [f"{one.name}{': ' if pilot else ', '}{one.spread.label}" for one in seen]
+    spreads, assumed = [one.spread for one in seen], question.assumed
     nothing = not (question.margins or question.documents)
     blocks = [_heading(question)]
     if margins := question.margins or ((0.01, 0.02, 0.05, 0.10) if nothing else ()):
-        cells = [[_documents(_plan_for(question, m, spread)) for m in margins] for _, spread in rows]
+        cells = [[_documents(documents_for_margin(m, spread, **assumed)) for m in margins] for spread in spreads]
         header = [f"{100 * m:g} points" for m in margins]
-        blocks.append(_table("documents needed for a margin of", header, [row[0] for row in rows], cells))
+        blocks.append(_table("documents needed for a margin of", header, names, cells))
     if counts := question.documents or ((50, 150, 500, 1000, 2000) if nothing else ()):
-        cells = [[_margin(_plan_with(question, n, spread)) for n in counts] for _, spread in rows]
+        cells = [[_margin(margin_for_documents(n, spread, **assumed)) for n in counts] for spread in spreads]
         header = [f"{n:,}" for n in counts]
-        blocks.append(
-            _table("margin (points) that N documents establish, N =", header, [row[0] for row in rows], cells)
-        )
+        blocks.append(_table("margin (points) that N documents establish, N =", header, names, cells))
     if question.repeats > 1:
-        blocks += [_repeats(question, margin, seen, [row[0] for row in rows]) for margin in question.margins or (0.02,)]
+        blocks += [_repeats(question, margin, seen, names) for margin in question.margins or (0.02,)]
     blocks.append(
         "In brackets: for the verdict's own interval, which also allows for losses too rare to have been seen.\n"
         "Judge margins are points of net win rate; one document is one pair, judged in both orders."
@@ -137,44 +143,17 @@ def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
     return "\n\n".join(blocks)
 
 
-def _plan_for(question: Question, margin: float, spread: Spread) -> Plan:
-    from lm_eval_fr.stats import documents_for_margin
-
-    return documents_for_margin(
-        margin,
-        spread,
-        difference=question.difference,
-        level=question.level,
-        power=question.power,
-        claims=question.claims,
-        guarantee=question.guarantee,
-    )
-
-
-def _plan_with(question: Question, documents: int, spread: Spread) -> Plan:
-    from lm_eval_fr.stats import margin_for_documents
-
-    return margin_for_documents(
-        documents,
-        spread,
-        difference=question.difference,
-        level=question.level,
-        power=question.power,
-        claims=question.claims,
-        guarantee=question.guarantee,
-    )
-
-
 def _repeats(question: Question, margin: float, seen: Sequence[Seen], names: Sequence[str]) -> str:
     """Documents against answers: what several answers per document save, and what they cost."""
-    from lm_eval_fr.stats import repeated
+    from lm_eval_fr.stats import documents_for_margin, repeated
 
     counts = sorted({question.repeats, *(k for k in (1, 2, 4, 8, 16) if k < question.repeats)})
     cells, labels = [], []
     for one, name in zip(seen, names, strict=True):
         unstable = next(share for share in (question.unstable, one.unstable, UNSTABLE) if share is not None)
         labels.append(f"{name}, {100 * unstable:.3g} %")
-        needed = [_plan_for(question, margin, repeated(one.spread, k, unstable)).documents_guarded for k in counts]
+        spreads = [repeated(one.spread, k, unstable) for k in counts]
+        needed = [documents_for_margin(margin, spread, **question.assumed).documents_guarded for spread in spreads]
         cells.append(
             ["out of reach" if n is None else f"{n:,} ({2 * k * n:,})" for k, n in zip(counts, needed, strict=True)]
         )

@@ -155,10 +155,10 @@ class AnswerCache:
         if self._first is not None:
             probe = self._first.probe(method, requests)
             before = set(probe).intersection(missing)
-            self._ask_in_slices(method, ask, requests, keys, answers, sorted(before))
+            self._ask(ask, requests, keys, answers, sorted(before))
             self._first.compare(method, requests, answers, probe)
             missing = [index for index in missing if index not in before]
-        self._ask_in_slices(method, ask, requests, keys, answers, missing)
+        self._ask(ask, requests, keys, answers, missing)
         if self._first is not None:
             self._first.note(method, requests, answers)
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
@@ -186,40 +186,27 @@ class AnswerCache:
         self.empty[task] += not text.strip()
         return text
 
-    def _ask_in_slices(
+    def _ask(
         self,
-        method: str,
         ask: Callable[[list[Any]], list[Any]],
         requests: Sequence[Any],
         keys: Sequence[str],
         answers: list[Any],
         places: Sequence[int],
     ) -> None:
+        """Fills these places of `answers`, a slice at a time."""
         size = self._slice_size or len(places) or 1
-        for start in range(0, len(places), size):
-            part = list(places[start : start + size])
-            self._ask(method, ask, [requests[index] for index in part], [keys[index] for index in part], answers, part)
-
-    def _ask(
-        self,
-        method: str,
-        ask: Callable[[list[Any]], list[Any]],
-        requests: list[Any],
-        keys: list[str],
-        answers: list[Any],
-        places: list[int],
-    ) -> None:
-        self._stored = defaultdict(int, dict.fromkeys(keys, 0))
-        self._waiting = defaultdict(deque)
-        for request, key in zip(requests, keys, strict=True):
-            self._waiting[context_of(request.args)].append(key)
-        given = ask(requests)
-        returned: dict[str, int] = defaultdict(int)
-        for place, request, key, answer in zip(places, requests, keys, given, strict=True):
-            answers[place] = answer
-            returned[key] += 1
-            if self._stored[key] < returned[key]:  # not every model hands over partial answers
-                self.store(key, context_of(request.args), answer)
+        for part in (places[start : start + size] for start in range(0, len(places), size)):
+            self._stored = defaultdict(int, {keys[place]: 0 for place in part})
+            self._waiting = defaultdict(deque)
+            for place in part:
+                self._waiting[context_of(requests[place].args)].append(keys[place])
+            returned: dict[str, int] = defaultdict(int)
+            for place, answer in zip(part, ask([requests[place] for place in part]), strict=True):
+                answers[place], key = answer, keys[place]
+                returned[key] += 1
+                if self._stored[key] < returned[key]:  # not every model hands over partial answers
+                    self.store(key, context_of(requests[place].args), answer)
 
     def _read(self, keys: set[str]) -> dict[str, deque[tuple[Any, Any]]]:
         found: dict[str, deque[tuple[Any, Any]]] = defaultdict(deque)

@@ -45,7 +45,7 @@ from lm_eval_fr.arms.shard import share_out
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor
-from lm_eval_fr.io.streams import redacted_output
+from lm_eval_fr.io.streams import redacted_output, say_on_stderr
 
 NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
@@ -54,21 +54,13 @@ VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one
 def main(argv: Sequence[str]) -> None:
     """`lm-eval-fr run ARGV...`. Prints the scores on stdout and the rest on stderr; raises LmEvalFrError."""
     if not argv or {"-h", "--help"} & set(argv):
-        print(help_text())
+        print(build_parser().format_help().rstrip())
         return
     live_no_longer_than_the_study()
-    outcome = run_arm(argv, say=_say)
+    outcome = run_arm(argv, say=say_on_stderr)
     kept = f", {outcome.kept} of them from an earlier run" if outcome.kept else ""
     total = outcome.kept + outcome.asked
     print(f"{total} answers in {outcome.seconds:.0f} s{kept}: {outcome.folder}", file=sys.stderr)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
-def help_text() -> str:
-    return build_parser().format_help().rstrip()
 
 
 def run_arm(argv: Sequence[str], *, say: Callable[[str], None] = lambda message: None) -> RunOutcome:

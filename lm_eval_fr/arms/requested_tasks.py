@@ -6,11 +6,17 @@ import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from lm_eval_fr.errors import UsageError, nearest
-from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_behind, tasks_dir, tasks_with_own_shots
+from lm_eval_fr.tasklib.definitions import (
+    builtin_tasks_dir,
+    group_names,
+    task_names,
+    tasks_behind,
+    tasks_dir,
+    tasks_with_own_shots,
+)
 
 DECLARED = re.compile(rb"^(?:task|group|tag):[ \t]*[\"']?([^\s\"'#\[]+)", re.MULTILINE)
 PATTERN = re.compile(r"[*?\[]")
@@ -74,7 +80,7 @@ def _on_disk(name: str) -> bool:
 
 def _refuse_unknown(names: Sequence[str], ours: Sequence[str]) -> None:
     """A word that no file of lm-eval's has cannot be a task of its: known in a second instead of half a minute."""
-    folder = _builtin_folder()
+    folder = builtin_tasks_dir()
     found = _look_up(names, folder)
     for name in names:
         if Path(name).suffix in (".yaml", ".yml"):
@@ -101,9 +107,3 @@ def _declared(folder: Path) -> set[str]:
     for file in folder.rglob("*.yaml"):
         names |= {match.decode("utf-8", "replace") for match in DECLARED.findall(file.read_bytes())}
     return names
-
-
-def _builtin_folder() -> Path:
-    spec = find_spec("lm_eval")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "tasks"

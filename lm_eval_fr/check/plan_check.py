@@ -52,8 +52,9 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
             except LmEvalFrError as error:
                 findings.append(Finding.of(error, name))
         if works:
-            findings += _documents(next(iter(works.values())))
-            findings += _strata(plan, next(iter(works.values())), plan_file, plan_text)
+            first = next(iter(works.values()))
+            findings += _documents(first)
+            findings += _refused(lambda: check_strata_of(plan, first, plan_file, plan_text))
         for name, work in works.items():
             say(f"{name}: asking {calls[name].model} one question")
             checks[name] = check_arm(name, calls[name], work)
@@ -68,10 +69,7 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
 
 
 def _plan(plan: Plan, plan_file: Path, plan_text: str) -> Iterator[Finding]:
-    try:
-        check_allowed(plan, plan_file, plan_text)
-    except LmEvalFrError as error:
-        yield Finding.of(error, "plan")
+    yield from _refused(lambda: check_allowed(plan, plan_file, plan_text))
     if not plan.margins:
         what = "the plan has no margins: differences will be shown without a verdict"
         yield Finding(
@@ -85,9 +83,9 @@ def _documents(work: Sequence[TaskWork]) -> Iterator[Finding]:
         yield Finding("ok", "tasks", f"{task.name}: {task.documents:,} of {task.available:,} documents, {kind}")
 
 
-def _strata(plan: Plan, work: Sequence[TaskWork], plan_file: Path, plan_text: str) -> Iterator[Finding]:
+def _refused(check: Callable[[], None]) -> Iterator[Finding]:
     try:
-        check_strata_of(plan, work, plan_file, plan_text)
+        check()
     except LmEvalFrError as error:
         yield Finding.of(error, "plan")
 

@@ -17,6 +17,10 @@ _COLOURS = re.compile(f"({_COLOUR})")
 _BARS = re.compile(rf"({_COLOUR}|\x1b\[A|\x1b\[2?K|\r)")  # what a progress bar moves with
 
 
+def say_on_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
 class RedactedStream:
     """A text stream that never shows a secret, not even one that arrives in two writes.
 

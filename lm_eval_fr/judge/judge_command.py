@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lm_eval_fr.errors import InputError, UsageError, nearest
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.live.progress import Reporter
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
@@ -52,7 +53,7 @@ def judge(
     pairing = pair_paths(candidate, reference, **chosen)  # type: ignore[arg-type]
     rerun = None if reference_rerun is None else pair_paths(reference_rerun, reference, **chosen)  # type: ignore[arg-type]
     _check(pairing, None, None, False)
-    return _judge(pairing, Path(out), JudgeOptions(**options), rerun, quiet, say=_say)
+    return _judge(pairing, Path(out), JudgeOptions(**options), rerun, quiet, say=say_on_stderr)
 
 
 def judge_command(
@@ -121,10 +122,6 @@ def _judge(
     finally:
         if reporter is not None:
             reporter.close()
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
 
 
 def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path, said: Collection[str] = ()) -> Iterator[str]:

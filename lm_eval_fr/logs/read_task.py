@@ -61,7 +61,7 @@ def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
         generates=generates,
         judged=generates and not metrics and _declares_no_metric(config),
         cluster_field=_cluster_field(task, config, first[0]["doc"], notes),
-        strata_fields=tuple(_strata_fields(task, config, first[0]["doc"], notes)),
+        strata_fields=tuple(_named_fields("strata", task, config, first[0]["doc"], notes)),
         n_logged=sum(counts),
         source=newest.source,
         model_args=arguments_of(newest.body["config"].get("model_args")),
@@ -156,10 +156,6 @@ def _cluster_field(task: str, config: Mapping[str, Any], doc: Any, notes: list[s
     declared = next(iter(_named_fields("cluster", task, config, doc, notes)), None)
     fields = doc if isinstance(doc, dict) else {}
     return declared or next((name for name in ("cluster", "title") if name in fields), None)
-
-
-def _strata_fields(task: str, config: Mapping[str, Any], doc: Any, notes: list[str]) -> Iterator[str]:
-    return _named_fields("strata", task, config, doc, notes)
 
 
 def _named_fields(what: str, task: str, config: Mapping[str, Any], doc: Any, notes: list[str]) -> Iterator[str]:

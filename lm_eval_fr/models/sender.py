@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from lm_eval_fr.io.http import CallFailed, Http, Server, shown_address
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind, Problem
 from lm_eval_fr.io.retry import STUCK_AFTER, RetryPolicy, Throttle
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
@@ -25,10 +25,6 @@ SAY_EVERY = 30.0
 STUCK_SHARE = 100  # of the time-out: hanging calls must give their places away long before it
 
 Done = Callable[[int, Reply], None]
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Sending:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     remedies: Mapping[Kind, str] = field(default_factory=dict)
     proven: bool = False
-    say: Callable[[str], None] = _say
+    say: Callable[[str], None] = say_on_stderr
 
 
 class Sender:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.errors import LmEvalFrError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^(task|group):[ \t]*['\"]?([\w-]+)['\"]?[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -38,6 +39,14 @@ def _definitions(name: str) -> Path:
 def tasks_dir() -> Path:
     """The folder for `lm_eval --include_path`."""
     return _definitions("tasks")
+
+
+def builtin_tasks_dir() -> Path:
+    """lm-eval's own task definitions. Raises UsageError where it is not installed."""
+    spec = find_spec("lm_eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError("lm-eval is not installed", remedy="pip install 'lm-eval[api]>=0.4.13'")
+    return Path(next(iter(spec.submodule_search_locations))) / "tasks"
 
 
 def judge_dir() -> Path:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
+
+from lm_eval_fr.tasklib.metrics import unaccented
 
 LANGUAGE_SEED = 0  # the publisher's detector is unseeded
 RELATIONS = ("au moins", "moins de")
@@ -196,15 +197,11 @@ def no_accents(text: str) -> bool:
 
 def accents(text: str, word_to_accentuate: Mapping[str, str]) -> bool:
     words = _WORD.findall(text.lower())
-    return all(word_to_accentuate.get(_unaccented(word), word) == word for word in words)
+    return all(word_to_accentuate.get(unaccented(word), word) == word for word in words)
 
 
 def no_digits(text: str) -> bool:
     return re.search(r"\d", text) is None
-
-
-def _unaccented(word: str) -> str:
-    return "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter))
 
 
 def detected(text: str) -> str | None:

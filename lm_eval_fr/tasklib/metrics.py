@@ -93,9 +93,9 @@ def read_as(words: Sequence[str], others: Iterable[str]) -> list[str]:
     taken = set(plain)
     alike: dict[str, list[str]] = {}
     for other in others:
-        alike.setdefault(_unaccented(other.lower()), []).append(other)
+        alike.setdefault(unaccented(other.lower()), []).append(other)
     for place, word in enumerate(words):
-        near = alike.get(_unaccented(plain[place]), ()) if word != plain[place] else ()
+        near = alike.get(unaccented(plain[place]), ()) if word != plain[place] else ()
         found = {other.lower() for other in near if _same(word, other)}
         if found and plain[place] not in found:
             plain[place] = min(found, key=lambda other: (other in taken, other))
@@ -113,7 +113,7 @@ def _same(one: str, other: str) -> bool:
     return len(one) == len(other) and all(a.lower() == b.lower() or a.isupper() or b.isupper() for a, b in letters)
 
 
-def _unaccented(word: str) -> str:
+def unaccented(word: str) -> str:
     if word.isascii():
         return word
     return "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter))

@@ -7,34 +7,25 @@ path. No file of lm-eval's is changed, no code runs at start-up, and removing th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.tasklib.definitions import tasks_dir
+from lm_eval_fr.tasklib.definitions import builtin_tasks_dir, tasks_dir
 
 FOLDER = "lm_eval_fr"
 FIRST_LINE = "# Written by `lm-eval-fr register`; `lm-eval-fr unregister` removes this folder."
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What was done in lm-eval's folder. text: the same, for people."""
+def register() -> str:
+    """Adds our folder to lm-eval, or brings it up to date, and says so.
 
-    folder: Path
-    written: tuple[str, ...]
-    removed: tuple[str, ...]
-    text: str
-
-
-def register() -> Registration:
-    """Adds our folder to lm-eval, or brings it up to date. Raises InputError if a folder of that name is not ours."""
+    Raises InputError if a folder of that name is not ours.
+    """
     folder = _folder()
     wanted = {path.name: _stub(path) for path in sorted(tasks_dir().glob("*/*.yaml"))}
     found = _ours(folder)
-    outdated = tuple(name for name in found if name not in wanted)
-    missing = tuple(name for name, text in wanted.items() if found.get(name) != text)
+    outdated = [name for name in found if name not in wanted]
+    missing = [name for name, text in wanted.items() if found.get(name) != text]
     try:
         folder.mkdir(exist_ok=True)
         for name in missing:
@@ -45,35 +36,34 @@ def register() -> Registration:
         remedy = 'without it: lm_eval --include_path "$(lm-eval-fr tasks --path)"'
         raise UsageError(f"cannot write into lm-eval: {error.strerror}", where=folder, remedy=remedy) from None
     done = f"{len(missing)} of {len(wanted)} files written" if missing or outdated else "already registered"
-    text = (
+    return (
         f"{done}: {folder}\n"
         f"`lm_eval --tasks piaf_fr --model vllm ...` now finds the tasks of {tasks_dir()}.\n"
         "Nothing else of lm-eval's was touched; `lm-eval-fr unregister` removes the folder."
     )
-    return Registration(folder, missing, outdated, text)
 
 
-def unregister() -> Registration:
-    """Removes what `register` added. Raises InputError, and removes nothing, if something else is in the folder."""
+def unregister() -> str:
+    """Removes what `register` added, and says so.
+
+    Raises InputError, and removes nothing, if something else is in the folder.
+    """
     folder = _folder()
     if not folder.exists():
-        return Registration(folder, (), (), f"not registered: there is no {folder}")
-    names = tuple(_ours(folder))
+        return f"not registered: there is no {folder}"
+    names = _ours(folder)
     try:
         for name in names:
             (folder / name).unlink()
         folder.rmdir()
     except OSError as error:
         raise UsageError(f"cannot remove it: {error.strerror}", where=folder, remedy="remove the folder") from None
-    return Registration(folder, (), names, f"removed: {folder} ({len(names)} files)")
+    return f"removed: {folder} ({len(names)} files)"
 
 
 def _folder() -> Path:
     """Inside the lm-eval that this Python imports, installed or editable."""
-    spec = find_spec("lm_eval")
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError("lm-eval is not installed", remedy="pip install 'lm-eval[api]>=0.4.13'")
-    tasks = Path(next(iter(spec.submodule_search_locations))) / "tasks"
+    tasks = builtin_tasks_dir()
     if not tasks.is_dir():
         raise InputError("this lm-eval has no tasks folder", where=tasks, remedy="reinstall it: pip install lm-eval")
     return tasks / FOLDER

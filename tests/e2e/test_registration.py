@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.tasklib import registration
+from lm_eval_fr.tasklib import definitions, registration
+from lm_eval_fr.tasklib.definitions import builtin_tasks_dir
 from tests.fakes.server import FakeOpenAI
 from tests.waiting import LIMIT
 
@@ -28,7 +29,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     source = Path(lm_eval.__file__).parent
     target = tmp_path / "checkout" / "lm_eval"
     shutil.copytree(source, target, ignore=lambda folder, names: _few(source, Path(folder), names))
-    monkeypatch.setattr(registration, "find_spec", lambda name: _Spec(target))
+    monkeypatch.setattr(definitions, "find_spec", lambda name: _Spec(target))
     yield target
 
 
@@ -57,25 +58,25 @@ def run_lm_eval(checkout: Path, out: Path, url: str) -> subprocess.CompletedProc
 
 def test_registered_then_without_a_trace(checkout: Path, tmp_path: Path) -> None:
     before = snapshot(checkout)
-    done = registration.register()
-    assert "piaf_fr.yaml" in done.written and "fr_quality.yaml" in done.written
-    assert done.folder.is_dir()
-    assert str(done.folder) in done.text
-    assert registration.register().written == ()
+    said, folder = registration.register(), builtin_tasks_dir() / registration.FOLDER
+    names = {path.name for path in folder.iterdir()}
+    assert {"piaf_fr.yaml", "fr_quality.yaml"} <= names
+    assert said.startswith(f"{len(names)} of {len(names)} files written: {folder}\n")
+    assert registration.register().startswith(f"already registered: {folder}\n")
     with FakeOpenAI("Paris") as server:
         ran = run_lm_eval(checkout, tmp_path / "out", server.url)
     assert ran.returncode == 0, ran.stderr[-2000:]
     lines = next((tmp_path / "out").rglob("samples_piaf_fr_*.jsonl")).read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["resps"] for line in lines] == [[["Paris"]]] * 3
-    gone = registration.unregister()
-    assert set(gone.removed) == set(done.written)
+    assert registration.unregister() == f"removed: {folder} ({len(names)} files)"
     assert snapshot(checkout) == before
-    assert not done.folder.exists()
-    assert registration.unregister().text.startswith("not registered")
+    assert not folder.exists()
+    assert registration.unregister().startswith("not registered")
 
 
 def test_what_others_put_there_is_left_alone(checkout: Path) -> None:
-    folder = registration.register().folder
+    registration.register()
+    folder = builtin_tasks_dir() / registration.FOLDER
     mine = folder / "mine.yaml"
     mine.write_text("task: mine\n")
     for act in (registration.unregister, registration.register):
@@ -84,7 +85,7 @@ def test_what_others_put_there_is_left_alone(checkout: Path) -> None:
     assert mine.exists() and (folder / "piaf_fr.yaml").exists()
     mine.unlink()
     (folder / "piaf_fr.yaml").write_text(f"{registration.FIRST_LINE}\ninclude: '/elsewhere/piaf_fr.yaml'\n")
-    assert registration.register().written == ("piaf_fr.yaml",)  # the package has moved: brought up to date
+    assert registration.register().startswith("1 of ")  # the package has moved: brought up to date
     registration.unregister()
 
 

@@ -34,6 +34,7 @@ from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.reading import read_json_as
+from lm_eval_fr.plan import LEVEL
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
 from lm_eval_fr.report.text_writer import render
@@ -56,7 +57,7 @@ class FidelityOptions:
     top: int = 20
     concurrency: int = 4
     rerun: bool = False
-    level: float = 0.95
+    level: float = LEVEL
     worst: int = 5
     key_env: str | None = None
     json_file: Path | None = None
@@ -77,11 +78,7 @@ def fidelity(
     if unknown := next((name for name in options if name not in known), None):
         raise UsageError(f"fidelity has no option {unknown!r}", remedy=nearest(unknown, known))
     asked = FidelityOptions(texts=Path(texts), out=Path(out), quiet=True, **options)
-    return fidelity_command(candidate, reference, asked, show=_nowhere, say=_nowhere)
-
-
-def _nowhere(message: str) -> None:
-    pass
+    return fidelity_command(candidate, reference, asked, show=lambda _: None, say=lambda _: None)
 
 
 def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *, show: Show, say: Show) -> Fidelity:
@@ -148,17 +145,20 @@ def measure(
         if not scored.any():
             without.append(passage.id)
             continue
-        compared.append(_compared(passage, parts["candidate"], parts["reference"], scored))
-        if "rerun" in parts:
-            floor.append(_compared(passage, parts["rerun"], parts["reference"], scored))
+        for role, into in (("candidate", compared), ("rerun", floor)):
+            if role in parts:
+                into.append(compare_text(passage.id, passage.cluster, parts[role], parts["reference"], scored))
     if not compared:
         why = next(iter(obtained.refused.values()), NO_NUMBERS if without else "no answer was found among its tokens")
         raise InputError(f"no text could be compared: {why}", where=options.texts, remedy="give other texts")
     if len(floor) != len(compared):
         floor = []
+    described = {
+        role: FidelityArm(url=arm.url, model=arm.model, dialect=obtained.dialects[role]) for role, arm in arms.items()
+    }
     return Fidelity(
-        candidate=_described(arms["candidate"], obtained),
-        reference=_described(arms["reference"], obtained),
+        candidate=described["candidate"],
+        reference=described["reference"],
         texts=texts.source,
         top=options.top,
         level=options.level,
@@ -204,14 +204,6 @@ class _Counts:
         scored = numbered(*replies.values())
         self.tokens += int((~scored).sum())
         return scored
-
-
-def _compared(passage: Passage, candidate: Scored, reference: Scored, scored: Mask) -> Compared:
-    return compare_text(passage.id, passage.cluster, candidate, reference, scored)
-
-
-def _described(arm: Arm, obtained: Obtained) -> FidelityArm:
-    return FidelityArm(url=arm.url, model=arm.model, dialect=obtained.dialects[arm.role])
 
 
 def _notes(

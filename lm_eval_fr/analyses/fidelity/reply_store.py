@@ -9,7 +9,6 @@ import hashlib
 import sqlite3
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -41,9 +40,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._rows.close()
 
     def has(self, key: bytes) -> bool:

@@ -14,6 +14,7 @@ from lm_eval_fr.analyses.value.value_model import ArmValue, Sensitivity, TaskVal
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import PairedTask, Pairing, clusters_over, pair_runs
+from lm_eval_fr.plan import LEVEL
 from lm_eval_fr.stats import Interval, paired_difference, share_interval, success_rate_per_cost, value_ratio
 
 ALL = "all"
@@ -29,7 +30,7 @@ class ValueOptions:
 
     prices: Sequence[ArmPrice]
     successes: Sequence[Success] = ()
-    level: float = 0.95
+    level: float = LEVEL
     estimate: bool = False
     allow: Collection[str] = ()
     tasks: Collection[str] = ()

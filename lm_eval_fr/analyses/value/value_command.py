@@ -17,6 +17,7 @@ from lm_eval_fr.analyses.value.value_section import value_section
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.plan import LEVEL
 from lm_eval_fr.report.destinations import NOWHERE, Destinations, Show
 from lm_eval_fr.report.model import Extra
 
@@ -43,7 +44,7 @@ def value_command(
     say: Show,
     colour: bool = False,
     to: Destinations = NOWHERE,
-    level: float = 0.95,
+    level: float = LEVEL,
     tasks: Sequence[str] = (),
     allow: Sequence[str] = (),
 ) -> None:

@@ -17,6 +17,7 @@ from lm_eval_fr.analyses.voting.voting_section import voting_section
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run, find_run
 from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.plan import LEVEL, SEED
 from lm_eval_fr.report.destinations import NOWHERE, Destinations, Show
 from lm_eval_fr.report.model import Extra
 
@@ -32,8 +33,8 @@ def vote_command(
     cost_ratio: float | None = None,
     prices: PriceFlags = NO_PRICES,
     margin: float | None = None,
-    level: float = 0.95,
-    seed: int = 1234,
+    level: float = LEVEL,
+    seed: int = SEED,
     tasks: Sequence[str] = (),
     metrics: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),

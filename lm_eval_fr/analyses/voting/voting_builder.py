@@ -13,6 +13,7 @@ from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
 from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run
+from lm_eval_fr.plan import LEVEL, SEED
 from lm_eval_fr.stats import paired_difference, share_interval
 from lm_eval_fr.stats.distributions import binomial_mass
 
@@ -30,8 +31,8 @@ class VoteOptions:
     cost_source: str | None = None
     margin: float | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
-    level: float = 0.95
-    seed: int = 1234
+    level: float = LEVEL
+    seed: int = SEED
     tasks: Collection[str] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
     allow: Collection[str] = ()
@@ -146,13 +147,10 @@ def _correlation(mine: np.ndarray, other: np.ndarray) -> float | None:
 
 def _agreement(table: VoteTable, clusters: np.ndarray | None, level: float) -> tuple[Agreement, ...]:
     found = []
-    for low, high in _BINS:
-        last = low == high
-        inside = table.agreement >= high if last else (table.agreement > low) & (table.agreement <= high)
-        if not last and high == 1.0:
-            inside &= table.agreement < 1.0
-        if low == 0.0:
-            inside |= table.agreement == 0.0
+    bins = np.searchsorted([high for _, high in _BINS[:2]], table.agreement)
+    bins[table.agreement >= 1.0] = 3
+    for number, (low, high) in enumerate(_BINS):
+        inside = bins == number
         scores = table.score[inside, -1]
         interval = share_interval(scores, clusters=None if clusters is None else clusters[inside], level=level)
         found.append(
