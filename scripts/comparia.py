@@ -29,9 +29,9 @@ from lm_eval_fr.io.clean import BadJson, parse_untrusted
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems
-from lm_eval_fr.judge.estimate import estimate_work
+from lm_eval_fr.judge.estimate import estimate_runs
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.session import check_finished, check_ready, judge_work
+from lm_eval_fr.judge.session import check_finished, check_ready, judge_runs
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.ledger import cost_at_most
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, PairVerdict, read_verdicts
@@ -93,12 +93,12 @@ def work(args: argparse.Namespace) -> None:
         raise InputError("no vote can be judged" + _left_out(sample), where=args.data or f"hub data set {VOTES.path}")
     print(f"{len(sample.votes):,} votes of as many visitors{_left_out(sample)}")
     items = PlannedItems([vote.item for vote in sample.votes])
-    (price,) = estimate_work(items, args.out, asked)
+    (price,) = estimate_runs(items, args.out, asked)
     print(price.text())
     if not args.ask:
         print("nothing was asked; --ask asks")
         return
-    summary = judge_work(items, args.out, asked, say=lambda message: print(message, file=sys.stderr))
+    summary = judge_runs(items, args.out, asked, say=lambda message: print(message, file=sys.stderr))
     found = measure(sample.votes, read_verdicts(args.out), summary)
     write_atomic(args.out / "agreement.json", msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     print("\n".join(lines(found)))

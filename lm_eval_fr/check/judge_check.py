@@ -14,7 +14,6 @@ from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.judge.asking.controls import Controls, controls_for, gross_items
 from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
-from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner
 from lm_eval_fr.judge.estimate import Estimate, estimate_items
@@ -45,11 +44,10 @@ def check_judge(
     try:
         for profile in profiles(options):
             findings += _check_profile(profile, options)
-            pairs = list(_typical(judged))
-            places = [pair.place for pair in pairs]
-            again, controls = pairs if rerun else (), controls_for(PlannedItems(pairs), options.controls)
+            pairs = PlannedItems(list(_typical(judged)))
+            again, controls = pairs if rerun else (), controls_for(pairs, options.controls)
             findings += _check_controls(controls)
-            estimates.append(estimate_items(pairs, places, profile, options, rerun=again, controls=controls))
+            estimates.append(estimate_items(pairs, profile, options, rerun=again, controls=controls))
             findings += _check_budget(profile, options, estimates[-1])
     except LmEvalFrError as error:
         findings.append(Finding.of(error, "judge"))
@@ -67,7 +65,7 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
         raw = offline_body(answer_offline(body["messages"]), profile.model)
     else:
         raw = run_async(_send(profile, body))
-    read = read_reply(raw, parse_reply)
+    read = read_reply(raw)
     if read.verdict is None:
         what = f"{profile.model} gives no verdict: {read.problem or 'unreadable'}"
         advice = "choose a judge that follows a JSON schema, or a profile with more output tokens"

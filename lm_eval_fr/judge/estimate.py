@@ -18,7 +18,7 @@ from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.asking.worklist import Item, Place, PlannedItems, Questioner, Worklist, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles
 from lm_eval_fr.judge.verdicts.journal import QuestionRows
@@ -113,23 +113,14 @@ class _Sums:
 
 
 def estimate_runs(
-    pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None = None
+    runs: Pairing | PlannedItems, out: Path, options: JudgeOptions, rerun: Pairing | None = None
 ) -> tuple[Estimate, ...]:
     """What `judge_runs` with the same arguments would still ask: one estimate per judge. Writes nothing new."""
-    return estimate_work(worklist(pairing), out, options, () if rerun is None else worklist(rerun))
-
-
-def estimate_work(
-    work: Worklist | PlannedItems, out: Path, options: JudgeOptions, rerun: Iterable[Item] = ()
-) -> tuple[Estimate, ...]:
-    """The same of pairs from anywhere, as `judge_work` asks them."""
-    controls = controls_for(work, options.controls)
+    work = runs if isinstance(runs, PlannedItems) else worklist(runs)
+    controls, again = controls_for(work, options.controls), () if rerun is None else worklist(rerun)
 
     def estimates(lives: Lives | None) -> tuple[Estimate, ...]:
-        return tuple(
-            estimate_items(work, work.places(), profile, options, lives, rerun, controls)
-            for profile in profiles(options)
-        )
+        return tuple(estimate_items(work, profile, options, lives, again, controls) for profile in profiles(options))
 
     if not (out / JOURNAL).exists():
         return estimates(None)
@@ -138,8 +129,7 @@ def estimate_work(
 
 
 def estimate_items(
-    items: Iterable[Item],
-    places: Iterable[Place],
+    work: Worklist | PlannedItems,
     profile: Profile,
     options: JudgeOptions,
     lives: Lives | None = None,
@@ -149,11 +139,11 @@ def estimate_items(
     """What judging these pairs would still ask, with their controls, their repeats and the rerun's pairs."""
     salt = b"" if lives is None else lives.journal.salt
     questioner = Questioner(profile, load_rubric(options.rubric), salt)
-    sample, sums, lazy = sample_of(places, options, salt), _Sums(), options.orders == "lazy"
+    sample, sums, lazy = sample_of(work.places(), options, salt), _Sums(), options.orders == "lazy"
     for item in controls:
         _add(item, questioner, lives, sums, lazy=lazy and not item.gross)
     sums.controls, sums.pairs, sums.identical = sums.pairs, 0, 0
-    for item in items:
+    for item in work:
         _add(item, questioner, lives, sums, lazy=lazy)
         if item.place in sample and not item.identical:
             for question in questioner.again(item, options.repeats):

@@ -23,7 +23,6 @@ from lm_eval_fr.io.retry import STUCK_AFTER, Throttle
 from lm_eval_fr.judge.asking.controls import controls_for
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
-from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Rubric
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.batch.batch_record import in_flight, reserved_dollars
@@ -53,7 +52,7 @@ Say = Callable[[str], None]
 
 
 def judge_runs(
-    pairing: Pairing,
+    runs: Pairing | PlannedItems,
     out: Path,
     options: JudgeOptions,
     *,
@@ -64,27 +63,14 @@ def judge_runs(
 ) -> JudgeSummary:
     """Judges every judged pair and writes verdicts.jsonl and judge.json into `out`, from where it also resumes.
 
-    rerun: the reference against its own rerun; it is judged too, and gives the judge's noise floor.
+    runs: two of them paired, or pairs of no run. rerun: the reference against its own rerun; it is judged too, and
+    gives the judge's noise floor.
     no_calls: what a run with `reparse` says of the questions that it may not ask.
     A judging that cannot be brought to its end (budget, server, batches still out) returns a summary that says so:
     see `check_finished`. Raises JournalError, JudgeError (key, model), UsageError (address, a budget without prices),
     KeyboardInterrupt.
     """
-    work = worklist(pairing, by_unit=options.stop == "anytime")
-    return judge_work(work, out, options, rerun=rerun, progress=progress, say=say, no_calls=no_calls)
-
-
-def judge_work(
-    work: Worklist | PlannedItems,
-    out: Path,
-    options: JudgeOptions,
-    *,
-    rerun: Pairing | None = None,
-    progress: Report | None = None,
-    say: Say = lambda message: None,
-    no_calls: Halt = NO_CALLS,
-) -> JudgeSummary:
-    """`judge_runs` on pairs from anywhere."""
+    work = runs if isinstance(runs, PlannedItems) else worklist(runs, by_unit=options.stop == "anytime")
     judges, rubric = check_ready(options)
     parts = {}
     with open_journal(out) as journal:
@@ -98,7 +84,7 @@ def judge_work(
 def lives_of(journal: Journal, options: JudgeOptions) -> Lives:
     """How this judging reads the journal."""
     elsewhere = in_flight(journal, journal.path.parent / BATCHES)
-    return Lives(journal, parse_reply, elsewhere, time.time() if options.retry_invalid else 0.0)
+    return Lives(journal, elsewhere, time.time() if options.retry_invalid else 0.0)
 
 
 def check_ready(options: JudgeOptions) -> tuple[list[Profile], Rubric]:
@@ -145,10 +131,10 @@ class Session:
     lives: Lives
     options: JudgeOptions
     work: Worklist | PlannedItems
-    rerun: Pairing | None
-    progress: Report | None
-    say: Say
-    no_calls: Halt
+    rerun: Pairing | None = None
+    progress: Report | None = None
+    say: Say = lambda message: None
+    no_calls: Halt = NO_CALLS
 
     def run(self, out: Path) -> JudgeSummary:
         started = time.monotonic()

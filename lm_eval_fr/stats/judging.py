@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import astuple, dataclass, field
+from typing import Any, Literal, Self
 
 from lm_eval_fr.stats.estimates import Interval, Proportion
 from lm_eval_fr.stats.ppi import PeopleNetWin
@@ -167,13 +167,27 @@ class PanelReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """What one kind of call (live or batch) used. `dollars` is None when a price is unknown."""
+class PairUsage:
+    """What was paid for one pair, replies without a verdict included."""
 
     calls: int = 0
     input_tokens: int = 0  # all of the prompt, the cached part included
     cached_tokens: int = 0
     output_tokens: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        """What is unknown of one is unknown of both."""
+
+        def plus(mine: Any, theirs: Any) -> Any:
+            return None if mine is None or theirs is None else mine + theirs
+
+        return type(self)(*map(plus, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens(PairUsage):
+    """What one kind of call (live or batch) used. `dollars` is None when a price is unknown."""
+
     dollars: float | None = 0.0
 
 

@@ -27,8 +27,9 @@ from lm_eval_fr.arms.cache import AnswerCache
 from lm_eval_fr.judge.asking.protocol import Prices, Profile, Question
 from lm_eval_fr.judge.batch import batch_file
 from lm_eval_fr.judge.batch.batch_collect import collect
+from lm_eval_fr.judge.batch.batch_record import Outbox
 from lm_eval_fr.judge.batch.batch_submit import submit
-from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, Sending, call_key
+from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, call_key
 from tests.conftest import ROOT
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import FakeOpenAI
@@ -98,7 +99,7 @@ def file_replies(folder: Path, url: str, say: Say) -> None:
         for name, question in questions(profile).items():
             if journal.replies(question.key):
                 continue
-            sending = journal.announce(Sending(question.key, judge, 0.25)).result(LIMIT)
+            sending = journal.announce(question.key, judge, 0.25).result(LIMIT)
             say(f"sending {name}")
             reply = NewReply(question.key, judge, long(name).encode(), sending=sending, sent=10, output=5)
             journal.store(reply).result(LIMIT)
@@ -111,9 +112,9 @@ def judge_by_batch(folder: Path, url: str, say: Say) -> None:
         say("open")
         asked = questions(profile)
         left = [question for question in asked.values() if not journal.replies(question.key)]
-        submit(journal, profile, left, folder / "batches")
+        submit(Outbox(journal, profile, folder / "batches"), left)
         say("submitted")
-        collect(journal, profile, folder / "batches")
+        collect(Outbox(journal, profile, folder / "batches"))
         for name, question in asked.items():
             if journal.replies(question.key):
                 say(name)

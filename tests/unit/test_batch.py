@@ -12,11 +12,12 @@ import pytest
 
 from lm_eval_fr.errors import InputError, JudgeError, LmEvalFrError, Unfinished
 from lm_eval_fr.judge.asking.envelope import read_reply
-from lm_eval_fr.judge.asking.prompt import parse_reply, render, request_body
+from lm_eval_fr.judge.asking.prompt import render, request_body
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile, Question, Rubric
 from lm_eval_fr.judge.batch import batch_collect, batch_file, batch_http, batch_record, batch_submit
 from lm_eval_fr.judge.batch.batch_api import MistralBatches, OpenAIBatches, connect
 from lm_eval_fr.judge.batch.batch_file import custom_id, question_id
+from lm_eval_fr.judge.batch.batch_record import Outbox
 from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, call_key
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import Call, FakeOpenAI
@@ -77,19 +78,19 @@ def test_submit_and_collect_file_every_reply_where_live_ones_are(
 ) -> None:
     profile = judge(served, dialect)
     questions = some_questions(profile, 5)
-    sent = batch_submit.submit(journal, profile, questions, tmp_path / "batches")
+    sent = batch_submit.submit(Outbox(journal, profile, tmp_path / "batches"), questions)
     assert sent.questions == 5 and len(sent.batches) == 1 and sent.batches[0].step == "submitted"
     assert batch_record.in_flight(journal, tmp_path / "batches") == {
         (question.key, question.repeat) for question in questions
     }
-    got = batch_collect.collect(journal, profile, tmp_path / "batches")
+    got = batch_collect.collect(Outbox(journal, profile, tmp_path / "batches"))
     assert (got.stored, got.failed, got.strange, got.pending) == (5, 0, 0, 0)
     for question in questions:
         (stored,) = journal.replies(question.key)
-        assert stored.source == "batch" and read_reply(stored.raw, parse_reply).verdict == "A"
+        assert stored.source == "batch" and read_reply(stored.raw).verdict == "A"
     assert list((tmp_path / "batches").iterdir()) == []
     assert not batch_record.in_flight(journal, tmp_path / "batches")
-    assert batch_collect.collect(journal, profile, tmp_path / "batches").stored == 0
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path / "batches")).stored == 0
 
 
 def test_lines_have_the_shape_that_each_server_reads(served: FakeBatches, journal: Journal, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_lines_have_the_shape_that_each_server_reads(served: FakeBatches, journa
         [("openai", ["custom_id", "method", "url", "body"]), ("mistral", ["custom_id", "body"])]
     ):
         profile = judge(served, dialect, name=dialect)  # type: ignore[arg-type]
-        batch_submit.submit(journal, profile, some_questions(profile, 1), tmp_path)
+        batch_submit.submit(Outbox(journal, profile, tmp_path), some_questions(profile, 1))
         line = json.loads(next(iter([f for f in served.files.values() if f.purpose == "batch"][number:])).content)
         assert list(line) == keys
         assert ("model" in line["body"]) == (dialect == "openai")
@@ -112,10 +113,10 @@ def test_a_batch_holds_nothing_that_steers_a_cache_and_files_under_the_live_key(
     messages = render(RUBRIC, None, "Texte", "une", "deux", "candidate_first", FENCES, breakpoint=True)
     body = request_body(profile, messages) | {"prompt_cache_key": "k", "prompt_cache_options": {"mode": "explicit"}}
     key = call_key("openai", body)
-    batch_submit.submit(journal, profile, [Question(key, body)], tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), [Question(key, body)])
     sent = next(iter(served.files.values())).content.decode()
     assert "cache" not in sent and isinstance(json.loads(sent)["body"]["messages"][1]["content"], str)
-    batch_collect.collect(journal, profile, tmp_path)
+    batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert len(journal.replies(key)) == 1
 
 
@@ -126,14 +127,14 @@ def test_files_are_split_by_requests_and_by_size(
     profile = judge(served)
     questions = some_questions(profile, 7)
     monkeypatch.setattr(OpenAIBatches, "most_requests", 3)
-    first = batch_submit.submit(journal, profile, questions, tmp_path)
+    first = batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     assert [b.questions for b in first.batches] == [3, 3, 1]
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 7
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 7
     size = max(len(f.content) for f in served.files.values() if f.purpose == "batch") // 3
     monkeypatch.setattr(OpenAIBatches, "most_bytes", 2 * size + 60)
     monkeypatch.setattr(OpenAIBatches, "most_requests", 50_000)
     more = some_questions(replace(profile, model="judge-2"), 5)
-    second = batch_submit.submit(journal, profile, more, tmp_path)
+    second = batch_submit.submit(Outbox(journal, profile, tmp_path), more)
     assert [b.questions for b in second.batches] == [2, 2, 1]
 
 
@@ -143,14 +144,14 @@ def test_a_running_batch_is_left_alone_and_its_questions_are_not_sent_again(
     served.hold = True
     profile = judge(served, dialect)
     questions = some_questions(profile, 4)
-    batch_submit.submit(journal, profile, questions[:3], tmp_path)
-    assert batch_collect.collect(journal, profile, tmp_path).pending == 1
-    again = batch_submit.submit(journal, profile, questions, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions[:3])
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).pending == 1
+    again = batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     assert (again.questions, again.waiting) == (1, 3)
-    ((one, remote), (_two, _)) = batch_collect.status(journal, profile)
+    ((one, remote), (_two, _)) = batch_collect.status(Outbox(journal, profile, tmp_path))
     assert remote is not None and remote.state == "running" and one.questions == 3
     served.hold = False
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 4
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 4
     assert sorted(served.lines_answered) == sorted(custom_id(question) for question in questions)
 
 
@@ -160,11 +161,11 @@ def test_an_expired_batch_keeps_what_was_finished_and_the_rest_is_submitted_agai
     served.expire_after = 4
     profile = judge(served, dialect)
     questions = some_questions(profile, 10)
-    batch_submit.submit(journal, profile, questions, tmp_path)
-    got = batch_collect.collect(journal, profile, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    got = batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert (got.stored, got.failed) == (4, 6)
-    assert batch_submit.submit(journal, profile, still_open(journal, questions), tmp_path).questions == 6
-    got = batch_collect.collect(journal, profile, tmp_path)
+    assert batch_submit.submit(Outbox(journal, profile, tmp_path), still_open(journal, questions)).questions == 6
+    got = batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert got.stored == 6 and not got.messages
     assert len(served.lines_answered) == len(set(served.lines_answered)) == 10
 
@@ -175,13 +176,13 @@ def test_a_batch_with_an_error_file_only_files_no_verdict_and_is_not_resubmitted
     served.refuse_line = lambda line: 500
     profile = judge(served, dialect)
     questions = some_questions(profile, 3)
-    batch_submit.submit(journal, profile, questions, tmp_path)
-    got = batch_collect.collect(journal, profile, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    got = batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert (got.stored, got.failed) == (0, 3)
     assert all(not journal.replies(question.key) for question in questions)
     served.refuse_line = lambda line: None
-    batch_submit.submit(journal, profile, still_open(journal, questions), tmp_path)
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 3
+    batch_submit.submit(Outbox(journal, profile, tmp_path), still_open(journal, questions))
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 3
 
 
 def test_a_line_that_is_refused_for_its_text_is_remembered_as_refused(
@@ -191,8 +192,8 @@ def test_a_line_that_is_refused_for_its_text_is_remembered_as_refused(
     questions = some_questions(profile, 2)
     bad = custom_id(questions[0])
     served.refuse_line = lambda line: 400 if line["custom_id"] == bad else None
-    batch_submit.submit(journal, profile, questions, tmp_path)
-    batch_collect.collect(journal, profile, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert [failure[1:] for failure in journal.failures()] == [("request", 0.0, 1)]
     assert still_open(journal, questions) == questions[:1]
 
@@ -203,12 +204,12 @@ def test_a_refused_file_says_why_and_its_questions_are_open_again(
     served.refuse_file = "line 3 of the file is not JSON"
     profile = judge(served, dialect)
     questions = some_questions(profile, 3)
-    batch_submit.submit(journal, profile, questions, tmp_path)
-    got = batch_collect.collect(journal, profile, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    got = batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert "line 3 of the file is not JSON" in got.messages[0] and not got.too_large
     served.refuse_file = None
-    assert batch_submit.submit(journal, profile, questions, tmp_path).questions == 3
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 3
+    assert batch_submit.submit(Outbox(journal, profile, tmp_path), questions).questions == 3
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 3
 
 
 class Killed(BaseException):
@@ -242,10 +243,10 @@ def test_a_kill_after_any_step_neither_loses_nor_repeats_a_question(
     with monkeypatch.context() as patch:
         patch.setattr(journal, "set_note", kill_after(journal, steps))
         with pytest.raises(Killed):
-            batch_submit.submit(journal, profile, questions, tmp_path)
-    batch_submit.submit(journal, profile, still_open(journal, questions), tmp_path)
+            batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), still_open(journal, questions))
     assert len(served.batches) == 1 and len([f for f in served.files.values() if f.purpose == "batch"]) == 1
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 6
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 6
     assert sorted(served.lines_answered) == sorted(custom_id(question) for question in questions)
 
 
@@ -256,10 +257,10 @@ def test_a_batch_whose_creation_was_not_confirmed_is_found_and_not_created_twice
     profile = judge(served, dialect)
     questions = some_questions(profile, 4)
     with pytest.raises(Unfinished, match="nothing is sent twice"):
-        batch_submit.submit(journal, profile, questions, tmp_path)
-    again = batch_submit.submit(journal, profile, questions, tmp_path)
+        batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    again = batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     assert again.waiting == 4 and len(served.batches) == 1
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 4
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 4
 
 
 def test_a_kill_while_collecting_files_nothing_twice(
@@ -267,7 +268,7 @@ def test_a_kill_while_collecting_files_nothing_twice(
 ) -> None:
     profile = judge(served)
     questions = some_questions(profile, 5)
-    batch_submit.submit(journal, profile, questions, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     with monkeypatch.context() as patch:
         patch.setattr(batch_file, "CHUNK", 2)
         stored, taken = journal.store_all, []
@@ -280,8 +281,8 @@ def test_a_kill_while_collecting_files_nothing_twice(
 
         patch.setattr(journal, "store_all", store_some)
         with pytest.raises(Killed):
-            batch_collect.collect(journal, profile, tmp_path)
-    got = batch_collect.collect(journal, profile, tmp_path)
+            batch_collect.collect(Outbox(journal, profile, tmp_path))
+    got = batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert (got.already, got.stored) == (2, 3)
     assert all(len(journal.replies(question.key)) == 1 for question in questions)
 
@@ -291,15 +292,15 @@ def test_a_download_that_is_cut_files_nothing_and_is_fetched_again(
 ) -> None:
     profile = judge(served)
     questions = some_questions(profile, 5)
-    batch_submit.submit(journal, profile, questions, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     served.cut_content = True
     with monkeypatch.context() as patch:
         patch.setattr(batch_http, "RETRIES", 0)
         with pytest.raises(Unfinished, match="rerun: nothing is sent twice"):
-            batch_collect.collect(journal, profile, tmp_path)
+            batch_collect.collect(Outbox(journal, profile, tmp_path))
     assert len(still_open(journal, questions)) == 5
     served.cut_content = True
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 5
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 5
 
 
 def test_a_batch_folder_that_is_lost_does_not_make_its_questions_open_again(
@@ -308,10 +309,10 @@ def test_a_batch_folder_that_is_lost_does_not_make_its_questions_open_again(
     served.hold = True
     profile = judge(served)
     questions = some_questions(profile, 3)
-    batch_submit.submit(journal, profile, questions, tmp_path)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     for path in tmp_path.glob("batch-*"):
         path.unlink()
-    again = batch_submit.submit(journal, profile, questions, tmp_path)
+    again = batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
     assert (again.questions, again.waiting) == (0, 3)
 
 
@@ -321,14 +322,13 @@ def test_a_budget_holds_back_what_does_not_fit_and_counts_what_is_in_flight(
     served.hold = True
     profile = judge(served)
     questions = some_questions(profile, 10)
-    one = batch_submit.submit(journal, profile, questions[:1], tmp_path).batches[0].dollars
+    one = batch_submit.submit(Outbox(journal, profile, tmp_path), questions[:1]).batches[0].dollars
     assert one is not None and batch_record.reserved_dollars(journal) == pytest.approx(one)
-    sent = batch_submit.submit(journal, profile, questions, tmp_path, max_usd=4.5 * one)
+    sent = batch_submit.submit(Outbox(journal, profile, tmp_path), questions, max_usd=4.5 * one)
     assert (sent.questions, sent.waiting, sent.held_back) == (3, 1, 6)
     with pytest.raises(JudgeError, match="batch price"):
-        batch_submit.submit(
-            journal, replace(profile, prices=Prices(input=1.0, output=1.0)), questions, tmp_path, max_usd=1.0
-        )
+        unpriced = replace(profile, prices=Prices(input=1.0, output=1.0))
+        batch_submit.submit(Outbox(journal, unpriced, tmp_path), questions, max_usd=1.0)
 
 
 def test_a_wrong_key_stops_at_once_and_is_not_repeated(journal: Journal, tmp_path: Path, monkeypatch: Any) -> None:
@@ -338,7 +338,7 @@ def test_a_wrong_key_stops_at_once_and_is_not_repeated(journal: Journal, tmp_pat
     with server:
         profile = judge(batches, key_env="FAKE_KEY")
         with pytest.raises(JudgeError, match="check the key in the environment variable FAKE_KEY") as caught:
-            batch_submit.submit(journal, profile, some_questions(profile, 2), tmp_path)
+            batch_submit.submit(Outbox(journal, profile, tmp_path), some_questions(profile, 2))
     assert "sk-wrong" not in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -348,11 +348,12 @@ def test_a_server_that_is_away_leaves_the_batch_for_the_next_run(
     monkeypatch.setattr(batch_http, "RETRIES", 0)
     profile = judge(served)
     questions = some_questions(profile, 2)
-    away = connect(replace(profile, base_url="http://127.0.0.1:9/v1"))
+    outbox = Outbox(journal, profile, tmp_path)
+    outbox.server = connect(replace(profile, base_url="http://127.0.0.1:9/v1"))
     with pytest.raises(Unfinished, match="rerun: nothing is sent twice"):
-        batch_submit.submit(journal, profile, questions, tmp_path, server=away)
-    batch_submit.submit(journal, profile, questions, tmp_path)
-    assert batch_collect.collect(journal, profile, tmp_path).stored == 2
+        batch_submit.submit(outbox, questions)
+    batch_submit.submit(Outbox(journal, profile, tmp_path), questions)
+    assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 2
 
 
 def test_the_offline_judge_has_no_batches() -> None:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from lm_eval_fr.errors import JudgeError, UsageError
 from lm_eval_fr.judge.asking.envelope import MOST_REASON, CallUsage, read_reply
-from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.live.client import account_headers
 from lm_eval_fr.judge.session import judge_runs
@@ -105,11 +104,11 @@ json_values = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(st.binary(max_size=400) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_whatever_bytes_are_stored_a_life_can_be_read_and_written(tmp_path: Path, raw: bytes) -> None:
-    read = read_reply(raw, parse_reply)
+    read = read_reply(raw)
     assert (read.verdict is None) == (read.cause is not None)
     if read.usage is not None:
         assert 0 <= read.usage.cached <= read.usage.input and read.usage.output >= 0
-    life = question_life(QuestionRows((StoredReply(b"k", 0, 1, 1, "live", raw, 0.0),)), parse_reply)
+    life = question_life(QuestionRows((StoredReply(b"k", 0, 1, 1, "live", raw, 0.0),)))
     verdict = PairVerdict("t", 0, "h", "unjudged", reasons={"candidate_first": life.said})
     write_verdicts(tmp_path / "verdicts.jsonl", [verdict])
     assert read_verdicts(tmp_path) == [verdict]
@@ -186,7 +185,7 @@ def test_what_follows_the_thinking_is_read(
     assert outcomes(verdicts) == ["win"] * 4
     # A thought's end inside a verdict's own reason is no thought.
     text = json.dumps({"reason": 'écrit </think>{"verdict": "B"}', "verdict": "A"})
-    assert read_reply(raw_reply(text).encode(), parse_reply).verdict == "A"
+    assert read_reply(raw_reply(text).encode()).verdict == "A"
 
 
 def test_a_prompt_that_the_server_cut_is_said_of_each_pair(

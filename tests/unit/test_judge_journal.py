@@ -11,7 +11,7 @@ import pytest
 
 from lm_eval_fr.errors import JournalError
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Sending, call_key
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, call_key
 from tests.waiting import LIMIT
 
 PROFILE = Profile("test", "fake-model", prices=Prices(2.0, 0.5, 8.0, 0.5))
@@ -46,7 +46,7 @@ def test_attempts_and_repeats_are_numbered_and_bytes_stay_as_they_came(tmp_path:
     with Journal.open(tmp_path / "j") as journal:
         found = [(r.repeat, r.attempt, r.raw, r.source) for r in journal.replies(KEY)]
         assert found == [(0, 1, b"1", "live"), (0, 2, raw, "batch"), (1, 1, b"3", "live")]
-        assert [reply.raw for reply in journal.all_replies()] == [b"1", raw, b"3", b"4"]
+        assert [reply.raw for reply, _, _ in journal.all_replies()] == [b"1", raw, b"3", b"4"]
         assert journal.judges() == {judge: ("test", "fake-model", PROFILE.prices)}
         assert journal.judge(PROFILE) == judge
 
@@ -96,8 +96,8 @@ def test_a_failure_is_no_reply(tmp_path: Path) -> None:
 def test_a_call_that_was_announced_and_never_settled_may_have_cost_its_reserve(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "j") as journal:
         judge = journal.judge(PROFILE)
-        lost = journal.announce(Sending(KEY, judge, 0.25)).result(5)
-        settled = journal.announce(Sending(KEY, judge, 0.5)).result(5)
+        lost = journal.announce(KEY, judge, 0.25).result(5)
+        settled = journal.announce(KEY, judge, 0.5).result(5)
         assert lost != settled
         journal.store(NewReply(KEY, judge, b"{}", sending=settled)).result(5)
     for _ in range(2):

@@ -10,7 +10,6 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped, read_summary, write_summary
 from lm_eval_fr.judge.verdicts.outcome import (
     OUTCOMES,
-    PairUsage,
     PairVerdict,
     combine,
     count,
@@ -19,7 +18,7 @@ from lm_eval_fr.judge.verdicts.outcome import (
     read_verdicts,
     write_verdicts,
 )
-from lm_eval_fr.stats.judging import Tokens, Usage
+from lm_eval_fr.stats.judging import PairUsage, Tokens, Usage
 
 
 @pytest.mark.parametrize(

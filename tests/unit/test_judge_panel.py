@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from lm_eval_fr.judge.verdicts.outcome import Outcome, PairUsage, PairVerdict, count
+from lm_eval_fr.judge.verdicts.outcome import Outcome, PairVerdict, count
 from lm_eval_fr.judge.verdicts.panel import Label, agreement, panel
+from lm_eval_fr.stats.judging import PairUsage
 
 
 def judged(outcomes: list[Outcome], task: str = "t") -> list[PairVerdict]:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from lm_eval_fr.io.retry import RetryPolicy, Throttle, retry_after
 from lm_eval_fr.judge.asking.envelope import CallUsage, offline_body, open_body, read_reply
-from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.live.progress import Progress, Reporter
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, sum_usage, usage_at_most
@@ -154,18 +153,18 @@ def completion(**message: object) -> bytes:
     ],
 )
 def test_a_body_without_a_verdict_says_why(raw: bytes, problem: str) -> None:
-    read = read_reply(raw, parse_reply)
+    read = read_reply(raw)
     assert (read.verdict, read.problem) == (None, problem)
 
 
 def test_the_text_parts_of_a_reasoning_model_are_read() -> None:
     parts = [{"type": "thinking", "thinking": "..."}, {"type": "text", "text": '{"reason": "r", "verdict": "B"}'}]
-    assert read_reply(completion(content=parts), parse_reply).verdict == "B"
+    assert read_reply(completion(content=parts)).verdict == "B"
 
 
 @given(st.binary(max_size=300))
 def test_no_body_is_too_strange_to_read(raw: bytes) -> None:
-    read_reply(raw, parse_reply)
+    read_reply(raw)
 
 
 @given(
@@ -181,7 +180,7 @@ def test_no_body_is_too_strange_to_read(raw: bytes) -> None:
     )
 )
 def test_no_json_is_too_strange_to_read(body: object) -> None:
-    read_reply(json.dumps(body).encode(), parse_reply)
+    read_reply(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(
@@ -208,7 +207,7 @@ def test_usage_as_servers_write_it(usage: object, expected: CallUsage | None) ->
 
 
 def test_an_offline_body_reads_like_any_other() -> None:
-    read = read_reply(offline_body('{"reason": "r", "verdict": "tie"}', "m"), parse_reply)
+    read = read_reply(offline_body('{"reason": "r", "verdict": "tie"}', "m"))
     assert (read.verdict, read.usage) == ("tie", CallUsage(0, 0, 0, 0))
 
 

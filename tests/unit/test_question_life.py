@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric
-from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.worklist import Questioner, worklist
 from lm_eval_fr.judge.batch.batch_session import judge_by_batch, open_questions
 from lm_eval_fr.judge.estimate import estimate_runs
@@ -47,7 +46,7 @@ def life(*events: object, waiting: bool = False, since: float = 0.0, repeat: int
         else:
             replies.append(StoredReply(KEY, repeat, len(replies) + 1, 1, "live", json.dumps(event).encode(), float(at)))
     rows = QuestionRows(tuple(replies), tuple(failures))
-    return question_life(rows, parse_reply, repeat=repeat, waiting=waiting, since=since)
+    return question_life(rows, repeat=repeat, waiting=waiting, since=since)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_each_asking_for_noise_has_a_life_of_its_own() -> None:
     assert life(PROSE, PROSE, repeat=1).judgement == "invalid"
     raw = json.dumps(PROSE).encode()
     rows = QuestionRows(tuple(StoredReply(KEY, 1, n, 1, "live", raw, 1.0) for n in (1, 2)))
-    assert question_life(rows, parse_reply, repeat=0).state == "open"
+    assert question_life(rows, repeat=0).state == "open"
 
 
 @given(st.lists(st.sampled_from([PROSE, CUT, BUSY, BROKE, ("rate", ""), ("server", ""), ("quota", "")]), max_size=8))

@@ -12,7 +12,8 @@ import msgspec
 
 from lm_eval_fr.io.clean import BadJson, parse_untrusted, whole_text
 from lm_eval_fr.io.replies import Problem, find_problem
-from lm_eval_fr.judge.asking.protocol import Parse, Verdict
+from lm_eval_fr.judge.asking.prompt import parse_reply
+from lm_eval_fr.judge.asking.protocol import Verdict
 
 MOST_TOKENS = 100_000_000  # of one call; a server that reports more is not believed
 MOST_REASON = 2_000  # characters that are kept of a judge's reason
@@ -36,6 +37,9 @@ class CallUsage:
     def misses(self, sent: int | None) -> bool:
         """Whether the server read only a part of the `sent` bytes: it cut the prompt without a word."""
         return bool(sent and self.input and sent > BYTES_PER_TOKEN * self.input)
+
+
+NOTHING = CallUsage(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def open_body(raw: bytes) -> Envelope:
     )
 
 
-def read_reply(raw: bytes, parse: Parse) -> Read:
+def read_reply(raw: bytes) -> Read:
     """The verdict in a stored body, or why there is none. Never raises."""
     envelope = open_body(raw)
 
@@ -105,9 +109,9 @@ def read_reply(raw: bytes, parse: Parse) -> Read:
         return without("refused", f"refused: {envelope.refusal[:200]}")
     if envelope.finish == "content_filter":
         return without("refused", "stopped by the server's content filter")
-    parsed = parse(envelope.text)
+    parsed = parse_reply(envelope.text)
     if parsed.verdict is None and (thoughts := list(THOUGHT.finditer(envelope.text))):
-        parsed = parse(envelope.text[thoughts[-1].end() :])
+        parsed = parse_reply(envelope.text[thoughts[-1].end() :])
     if parsed.verdict is not None:
         return Read(parsed.verdict, _kept(parsed.reason), usage=envelope.usage)
     if envelope.finish == "length":

@@ -9,78 +9,41 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import parse_yaml, read_text
-from lm_eval_fr.judge.asking.protocol import OUTPUT_LIMITS, Dialect, Prices, Profile, ResponseFormat, Rubric
+from lm_eval_fr.judge.asking.protocol import OUTPUT_LIMITS, Prices, Profile, Rubric
 from lm_eval_fr.tasklib.definitions import judge_dir
 
 SHUTDOWN_WARNING_DAYS = 60
 SUFFIXES = (".yaml", ".yml")
 NOT_PARAMETERS = ("messages", "model", "stream", "n", "response_format")  # the judge writes these itself
-T = TypeVar("T", bound=msgspec.Struct)
-UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")
+T = TypeVar("T", Profile, Rubric)
 AT_PATH = re.compile(r" - at `\$\.?([^`]*)`")
-
-
-class _Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    input: float | None = None
-    cached: float | None = None
-    output: float | None = None
-    batch: float | None = None
-    cache_write: float | None = None
-
-
-class _ProfileFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    model: str
-    base_url: str | None = None
-    key_env: str | None = "OPENAI_API_KEY"
-    dialect: Dialect = "openai"
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
-    response_format: ResponseFormat = "json_schema"
-    prices: _Prices = msgspec.field(default_factory=_Prices)
-    shutdown: date | None = None
-    successor: str | None = None
-    cache_key: bool = False
-    cache_breakpoint: bool = False
-    context: int | None = None
-    concurrency: int = 16
-    timeout: float = 120.0
-
-
-class _RubricFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    text: str
-    language: Literal["fr", "en"] = "fr"
-    criteria: tuple[str, ...] = ()
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
     """The judge named, or described by a file. InputError names the file, the line and the remedy."""
     path = _find("profiles", name_or_path, "--profile")
-    read = _read(path, _ProfileFile)
-    _check(read, path)
-    changed = {
-        "parameters": json.loads(json.dumps(read.parameters)),  # keys as text: YAML has numbers there
-        "prices": Prices(**msgspec.structs.asdict(read.prices)),
-    }
-    return Profile(path.stem, **{**msgspec.structs.asdict(read), **changed})
+    profile = _read(path, Profile, name=path.stem)
+    _check(profile, path)
+    return replace(profile, parameters=json.loads(json.dumps(profile.parameters)))  # keys as text: YAML has numbers
 
 
 def load_rubric(name_or_path: str | Path) -> Rubric:
     """The rubric named, or written in a file."""
     path = _find("rubrics", name_or_path, "--rubric")
-    read = _read(path, _RubricFile)
-    if not read.text.strip():
+    rubric = _read(path, Rubric, name=path.stem, sha256="")
+    if not (text := rubric.text.strip()):
         raise InputError("`text` is empty", where=path, remedy="say what the judge must look at")
-    text = read.text.strip()
-    content = json.dumps([text, read.language, list(read.criteria)], ensure_ascii=False)
-    return Rubric(path.stem, text, hashlib.sha256(content.encode()).hexdigest(), read.language, read.criteria)
+    content = json.dumps([text, rubric.language, list(rubric.criteria)], ensure_ascii=False)
+    return replace(rubric, text=text, sha256=hashlib.sha256(content.encode()).hexdigest())
 
 
 def override(profile: Profile, *, model: str | None = None, base_url: str | None = None) -> Profile:
@@ -131,30 +94,34 @@ def _find(kind: str, name_or_path: str | Path, flag: str) -> Path:
     return path
 
 
-def _read(path: Path, kind: type[T]) -> T:
-    """The file as `kind`, or one line that says which key on which line is wrong."""
+def _read(path: Path, kind: type[T], **ours: str) -> T:
+    """The file as `kind`, or one line that says which key on which line is wrong. ours: fields that no file sets."""
     text = read_text(path)
+    found = parse_yaml(text, where=path)
+    keys = found if isinstance(found, dict) else {}
+
+    def wrong(what: str, key: str, remedy: str = "") -> InputError:
+        its = re.compile(rf"\s*{re.escape(key)}\s*:")
+        lines = (number for number, line in enumerate(text.splitlines(), 1) if key and its.match(line))
+        return InputError(what, where=path, line=next(lines, None), remedy=remedy)
+
+    for part, type_ in ((keys, kind), (keys.get("prices"), Prices)):
+        known = [field.name for field in fields(type_) if field.name not in ours]
+        if unknown := [str(key) for key in (part if isinstance(part, dict) else ()) if key not in known]:
+            raise wrong(f"Object contains unknown field `{unknown[0]}`", unknown[0], f"known keys: {', '.join(known)}")
     try:
-        return msgspec.convert(parse_yaml(text, where=path), kind)
+        return msgspec.convert({**keys, **ours} if keys is found else found, kind)
     except msgspec.ValidationError as error:
-        raise _wrong_key(str(error), text, path, kind) from error
+        place = AT_PATH.search(str(error))
+        what = AT_PATH.sub("", str(error)).replace("Invalid RFC3339 encoded date", "Not a date such as 2027-01-14")
+        if place and place.group(1):
+            what = f"`{place.group(1)}`: {what[0].lower()}{what[1:]}"
+        raise wrong(what, place.group(1).rpartition(".")[2] if place else "") from error
 
 
-def _wrong_key(message: str, text: str, path: Path, kind: type[msgspec.Struct]) -> InputError:
-    unknown, place = UNKNOWN_FIELD.search(message), AT_PATH.search(message)
-    what = AT_PATH.sub("", message).replace("Invalid RFC3339 encoded date", "Not a date such as 2027-01-14")
-    key = unknown.group(1) if unknown else place.group(1).rpartition(".")[2] if place else ""
-    if place and place.group(1) and not unknown:
-        what = f"`{place.group(1)}`: {what[0].lower()}{what[1:]}"
-    fields: type[msgspec.Struct] = _Prices if place and place.group(1).startswith("prices") else kind
-    remedy = f"known keys: {', '.join(fields.__struct_fields__)}" if unknown else ""
-    lines = [n for n, line in enumerate(text.splitlines(), 1) if key and re.match(rf"\s*{re.escape(key)}\s*:", line)]
-    return InputError(what, where=path, line=lines[0] if lines else None, remedy=remedy)
-
-
-def _check(read: _ProfileFile, path: Path) -> None:
+def _check(read: Profile, path: Path) -> None:
     """What types alone do not say. A profile that cannot work is refused before the first call."""
-    prices = msgspec.structs.asdict(read.prices)
+    prices = asdict(read.prices)
     wrong = [f"`prices.{name}` is negative" for name, price in prices.items() if price is not None and price < 0]
     numbers = {**{f"prices.{name}": price for name, price in prices.items()}, "timeout": read.timeout}
     wrong += [f"`{name}` is not finite" for name, n in numbers.items() if n is not None and not math.isfinite(n)]

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from lm_eval_fr.judge.asking.judge_instructions import WORDS, Words, instructions
-from lm_eval_fr.judge.asking.protocol import VERDICTS, Fences, Message, Order, Parsed, Profile, Render, Rubric
+from lm_eval_fr.judge.asking.protocol import VERDICTS, Fences, Message, Order, Parsed, Profile, Rubric
 from lm_eval_fr.judge.asking.sanitize import neutralise, quote, unquote
 
 _FAULTS = {"type": "array", "items": {"type": "string"}}
@@ -59,7 +59,9 @@ def render(
     context: int | None = None,
     reply_tokens: int = 0,
 ) -> list[Message]:
-    """One system and one user message. `context` in tokens: longer answers are cut to one length, and the cut is shown.
+    """One system and one user message. Exchanging both the answers and the order changes no byte.
+
+    `context` in tokens: longer answers are cut to one length, and the cut is shown.
 
     With `breakpoint` the user message is two text parts, and a cache breakpoint ends the shared one.
     """
@@ -88,7 +90,7 @@ def render(
     return [{"role": "system", "content": system}, {"role": "user", "content": parts}]
 
 
-def renderer(profile: Profile, rubric: Rubric) -> Render:
+def renderer(profile: Profile, rubric: Rubric) -> partial[list[Message]]:
     """`render` by this rubric, with what the profile says of the model's context and of its cache."""
     return partial(
         render,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 Order = Literal["candidate_first", "reference_first"]
 ORDERS: tuple[Order, Order] = ("candidate_first", "reference_first")
@@ -68,7 +68,7 @@ class Rubric:
     name: str
     text: str
     sha256: str
-    language: str = "fr"
+    language: Literal["fr", "en"] = "fr"
     criteria: tuple[str, ...] = ()
 
 
@@ -89,24 +89,6 @@ class Question:
     key: bytes
     body: dict[str, Any]
     repeat: int = 0
-
-
-class Render(Protocol):
-    """Writes the messages of one call. Exchanging both the answers and the order must change no byte."""
-
-    def __call__(
-        self,
-        task_system: str | None,
-        task_text: str,
-        candidate_answer: str,
-        reference_answer: str,
-        order: Order,
-        fences: Fences,
-    ) -> list[Message]: ...
-
-
-class Parse(Protocol):
-    def __call__(self, text: str) -> Parsed: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from lm_eval_fr.errors import JudgeError, Unfinished
@@ -41,36 +41,7 @@ class Remote:
     message: str = ""
 
 
-class BatchServer(Protocol):
-    most_requests: int
-    most_bytes: int
-
-    def line(self, custom_id: str, body: dict[str, Any]) -> dict[str, Any]: ...
-
-    def upload(self, path: Path) -> str: ...
-
-    def find_upload(self, name: str) -> str | None: ...
-
-    def create(self, file_id: str, tag: str) -> Remote:
-        """Raises Refused."""
-        ...
-
-    def find(self, tag: str, since: float) -> Remote | None: ...
-
-    def get(self, batch_id: str) -> Remote:
-        """Raises Gone."""
-        ...
-
-    def cancel(self, batch_id: str) -> None:
-        """Raises Gone."""
-        ...
-
-    def fetch(self, file_id: str, to: Path) -> None:
-        """Raises Gone."""
-        ...
-
-
-def connect(profile: Profile) -> BatchServer:
+def connect(profile: Profile) -> OpenAIBatches:
     """Raises JudgeError where the profile's judge has no batches, or no key."""
     if profile.dialect == "offline":
         raise JudgeError(
@@ -80,6 +51,8 @@ def connect(profile: Profile) -> BatchServer:
 
 
 class OpenAIBatches:
+    """`create` raises Refused; `get`, `cancel` and `fetch` raise Gone."""
+
     most_requests = 50_000
     most_bytes = 200_000_000
     jobs = "/batches"

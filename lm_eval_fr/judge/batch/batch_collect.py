@@ -3,67 +3,47 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 
 from lm_eval_fr.errors import LmEvalFrError, UsageError
-from lm_eval_fr.judge.asking.protocol import Profile
-from lm_eval_fr.judge.batch.batch_api import BatchServer, Remote, connect
+from lm_eval_fr.judge.batch.batch_api import OpenAIBatches, Remote
 from lm_eval_fr.judge.batch.batch_file import Asking, Collection, Judging, asked_in, merge
 from lm_eval_fr.judge.batch.batch_http import Gone, Refused
-from lm_eval_fr.judge.batch.batch_record import (
-    TOKEN_LIMIT,
-    Batch,
-    Step,
-    all_batches,
-    batches,
-    learn_limit,
-    record,
-    remove_files,
-)
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal
+from lm_eval_fr.judge.batch.batch_record import TOKEN_LIMIT, Batch, Outbox, Step, all_batches
+from lm_eval_fr.judge.verdicts.journal import Failure
 
 
-def status(
-    journal: Journal, profile: Profile, *, server: BatchServer | None = None
-) -> tuple[tuple[Batch, Remote | str | None], ...]:
+def status(outbox: Outbox) -> tuple[tuple[Batch, Remote | str | None], ...]:
     """Every batch of this judge, with what the server says of it; a text where it has no such batch."""
-    found = batches(journal, profile)
-    if server is None and any(batch.step == "submitted" for batch in found):
-        server = connect(profile)
-    return tuple((batch, _look(server, batch) if server and batch.step == "submitted" else None) for batch in found)
+    return tuple(
+        (batch, _look(outbox.server, batch) if batch.step == "submitted" else None) for batch in outbox.batches
+    )
 
 
-def _look(server: BatchServer, batch: Batch) -> Remote | str:
+def _look(server: OpenAIBatches, batch: Batch) -> Remote | str:
     try:
         return server.get(batch.id or "")
     except Gone as gone:
         return f"the server has no such batch ({gone})"
 
 
-def collect(journal: Journal, profile: Profile, folder: Path, *, server: BatchServer | None = None) -> Collection:
+def collect(outbox: Outbox) -> Collection:
     """Files what finished batches brought, of expired and cancelled ones too; the rest is open again for `submit`."""
     total = Collection()
-    for batch in batches(journal, profile):
-        if batch.step == "submitted" and batch.id is not None:
-            server = server or connect(profile)
-            total += _collect(journal, profile, server, batch, folder)
-        elif batch.in_flight:
-            total += Collection(pending=1)
+    for batch in outbox.flying:
+        total += _collect(outbox, batch) if batch.step == "submitted" else Collection(pending=1)
     return total
 
 
-def abandon(
-    journal: Journal, profile: Profile, folder: Path, name: str | None = None, *, server: BatchServer | None = None
-) -> tuple[tuple[Batch, str], ...]:
+def abandon(outbox: Outbox, name: str | None = None) -> tuple[tuple[Batch, str], ...]:
     """Gives up the batch of that name; without one, what the server does not have, or the only batch in flight.
 
     What it may have cost stays counted. Returns each with what the server said to its cancelling. Raises UsageError
     where it is not clear which one is meant.
     """
-    flying = [batch for batch in all_batches(journal) if batch.in_flight]
+    flying = [batch for batch in all_batches(outbox.journal) if batch.in_flight]
+    server: OpenAIBatches | None = None
     with suppress(LmEvalFrError):  # a batch can be abandoned without a key or a server too
-        server = server or connect(profile)
+        server = outbox.server
     chosen = [batch for batch in flying if name in (batch.id, batch.tag)]
     if name is None:
         gone = [batch for batch in flying if server is not None and batch.id and isinstance(_look(server, batch), str)]
@@ -72,10 +52,10 @@ def abandon(
         known = ", ".join(batch.name for batch in flying) or "none"
         what = f"{name}: no such batch is in flight" if name else "which batch?"
         raise UsageError(what, where="--batch abandon", remedy=f"in flight: {known}")
-    return tuple((_give_up(journal, batch, folder), _cancel(server, batch)) for batch in chosen)
+    return tuple((_give_up(outbox, batch), _cancel(server, batch)) for batch in chosen)
 
 
-def _cancel(server: BatchServer | None, batch: Batch) -> str:
+def _cancel(server: OpenAIBatches | None, batch: Batch) -> str:
     if server is None or batch.id is None:
         return "the server was not told"
     try:
@@ -87,34 +67,32 @@ def _cancel(server: BatchServer | None, batch: Batch) -> str:
     return "the server was told to cancel it"
 
 
-def _give_up(journal: Journal, batch: Batch, folder: Path) -> Batch:
+def _give_up(outbox: Outbox, batch: Batch) -> Batch:
     """Its questions are open again; each counts at the most that it may have cost."""
-    path = folder / batch.file
+    path = outbox.path(batch)
     asked = list(asked_in(path)) if path.is_file() else [(b"", 0)]
     created = batch.step in ("creating", "submitted")
     share = 0.0 if not created else None if batch.dollars is None else batch.dollars / len(asked)
     said = f"batch {batch.name} was given up"
-    for future in [journal.fail(Failure(key, batch.judge, "abandoned", said, share)) for key, _ in asked]:
+    for future in [outbox.journal.fail(Failure(key, batch.judge, "abandoned", said, share)) for key, _ in asked]:
         future.result()
-    given_up = record(journal, replace(batch, step="abandoned", message="given up"))
-    remove_files(folder, batch)
-    return given_up
+    return outbox.close(batch, "abandoned", message="given up")
 
 
-def _collect(journal: Journal, profile: Profile, server: BatchServer, batch: Batch, folder: Path) -> Collection:
-    remote = _look(server, batch)
+def _collect(outbox: Outbox, batch: Batch) -> Collection:
+    remote = _look(outbox.server, batch)
     if isinstance(remote, str):
         return _not_there(batch, remote)
     if remote.state == "running":
         return Collection(pending=1)
-    path = folder / batch.file
+    path = outbox.path(batch)
     known = asked_in(path) if path.is_file() else None
-    judging = Judging(journal, batch.judge, profile)
+    judging = Judging(outbox.journal, batch.judge, outbox.profile)
     got, seen = Collection(), set[Asking]()
     for number, file_id in enumerate(remote.files):
-        results = folder / f"batch-{batch.tag}.{number}.out"
+        results = outbox.folder / f"batch-{batch.tag}.{number}.out"
         try:
-            server.fetch(file_id, results)
+            outbox.server.fetch(file_id, results)
         except Gone as gone:
             return _not_there(batch, f"its file of results is not there ({gone})")
         got += merge(results, judging, known, seen)
@@ -122,11 +100,10 @@ def _collect(journal: Journal, profile: Profile, server: BatchServer, batch: Bat
         said = f"batch {batch.id} {remote.status}" + (f": {remote.message}" if remote.message else "")
         got += Collection(messages=(f"{said}; {left} of {batch.questions} questions have no reply",))
     if remote.state == "failed" and TOKEN_LIMIT.search(remote.message):
-        learn_limit(journal, profile, batch, remote.message)
+        outbox.learn_limit(batch, remote.message)
         got += Collection(too_large=True)
     step: Step = "failed" if remote.state == "failed" else "collected"
-    record(journal, replace(batch, step=step, stored=got.stored + got.already, message=remote.message))
-    remove_files(folder, batch)
+    outbox.close(batch, step, stored=got.stored + got.already, message=remote.message)
     return got
 
 

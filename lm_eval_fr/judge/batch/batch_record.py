@@ -11,14 +11,16 @@ is there again, or until the user gives it up.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from lm_eval_fr.errors import JudgeError
 from lm_eval_fr.judge.asking.protocol import Profile
+from lm_eval_fr.judge.batch.batch_api import OpenAIBatches, connect
 from lm_eval_fr.judge.batch.batch_file import Asking, asked_in
 from lm_eval_fr.judge.verdicts.journal import Journal
 
@@ -62,11 +64,6 @@ class Batch:
         return f"batch-{self.tag}.jsonl"
 
 
-def batches(journal: Journal, profile: Profile) -> tuple[Batch, ...]:
-    """The batches of this judge at this address, oldest first."""
-    return tuple(b for b in all_batches(journal) if b.profile == profile.name and b.base_url == profile.base_url)
-
-
 def in_flight(journal: Journal, folder: Path) -> set[Asking]:
     """Every question that a batch is going to answer: asking one live too would pay it twice."""
     paths = (folder / batch.file for batch in all_batches(journal) if batch.in_flight)
@@ -84,38 +81,63 @@ def all_batches(journal: Journal) -> tuple[Batch, ...]:
     return () if note is None else tuple(msgspec.json.decode(note, type=list[Batch]))
 
 
-def record(journal: Journal, batch: Batch) -> Batch:
-    """On disk when this returns."""
-    kept = {known.tag: known for known in all_batches(journal)}
-    kept[batch.tag] = batch
-    journal.set_note(NOTE, msgspec.json.encode(list(kept.values())).decode())
-    return batch
+@dataclass
+class Outbox:
+    """A judge's batches: the journal that remembers them, the folder of their files, the server that answers them."""
 
+    journal: Journal
+    profile: Profile
+    folder: Path
 
-def remove_files(folder: Path, batch: Batch) -> None:
-    for path in folder.glob(f"batch-{batch.tag}.*"):
-        path.unlink()
+    @cached_property
+    def server(self) -> OpenAIBatches:
+        """Raises as `connect` does."""
+        return connect(self.profile)
 
+    @property
+    def batches(self) -> list[Batch]:
+        """Of this judge at this address, oldest first."""
+        ours = (self.profile.name, self.profile.base_url)
+        return [batch for batch in all_batches(self.journal) if (batch.profile, batch.base_url) == ours]
 
-def _limit(journal: Journal, profile: Profile) -> int | None:
-    """Tokens that this judge's server takes in all batches in flight together; None where it never complained."""
-    note = journal.note(f"{LIMIT_NOTE} {profile.name}")
-    return None if note is None else int(note)
+    @property
+    def flying(self) -> list[Batch]:
+        return [batch for batch in self.batches if batch.in_flight]
 
+    def path(self, batch: Batch) -> Path:
+        return self.folder / batch.file
 
-def learn_limit(journal: Journal, profile: Profile, batch: Batch, said: str) -> None:
-    """What the server names, or half of what it refused. Raises JudgeError when one question is too much."""
-    named = LIMIT_NUMBER.search(said)
-    limit = int(named[1].replace(",", "")) if named else batch.tokens
-    if limit >= batch.tokens:
-        limit = batch.tokens // 2
-    if batch.questions < 2:
-        remedy = "judge live without --batch, or ask the provider for a higher limit"
-        raise JudgeError(f"one question is more than the batches may hold: {said}", where=batch.name, remedy=remedy)
-    journal.set_note(f"{LIMIT_NOTE} {profile.name}", str(limit))
+    def record(self, batch: Batch, **changes: Any) -> Batch:
+        """The batch, changed so. On disk when this returns."""
+        changed = replace(batch, **changes)
+        kept = {known.tag: known for known in all_batches(self.journal)} | {batch.tag: changed}
+        self.journal.set_note(NOTE, msgspec.json.encode(list(kept.values())).decode())
+        return changed
 
+    def close(self, batch: Batch, step: Step, **changes: Any) -> Batch:
+        """Done with, one way or another: its files are gone."""
+        closed = self.record(batch, step=step, **changes)
+        for path in self.folder.glob(f"batch-{batch.tag}.*"):
+            path.unlink()
+        return closed
 
-def room(journal: Journal, profile: Profile) -> int | None:
-    limit = _limit(journal, profile)
-    flying = sum(batch.tokens for batch in batches(journal, profile) if batch.in_flight)
-    return None if limit is None else max(0, limit - flying)
+    def learn_limit(self, batch: Batch, said: str) -> None:
+        """What the server names, or half of what it refused. Raises JudgeError when one question is too much."""
+        named = LIMIT_NUMBER.search(said)
+        limit = int(named[1].replace(",", "")) if named else batch.tokens
+        if limit >= batch.tokens:
+            limit = batch.tokens // 2
+        if batch.questions < 2:
+            remedy = "judge live without --batch, or ask the provider for a higher limit"
+            raise JudgeError(f"one question is more than the batches may hold: {said}", where=batch.name, remedy=remedy)
+        self.journal.set_note(self._limit_note, str(limit))
+
+    @property
+    def room(self) -> int | None:
+        """Tokens that the server takes beside the batches in flight; None where it never complained."""
+        limit = self.journal.note(self._limit_note)
+        return None if limit is None else max(0, int(limit) - sum(batch.tokens for batch in self.flying))
+
+    @property
+    def _limit_note(self) -> str:
+        return f"{LIMIT_NOTE} {self.profile.name}"

@@ -19,16 +19,16 @@ from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.judge.asking.controls import Controls, controls_for
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.protocol import Profile, Question, Rubric
-from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.batch import batch_collect, batch_file, batch_submit
 from lm_eval_fr.judge.batch.batch_file import Asking, Collection
+from lm_eval_fr.judge.batch.batch_record import Outbox
 from lm_eval_fr.judge.batch.batch_submit import Submission
 from lm_eval_fr.judge.live.client import remedy
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import BATCHES, Say, Session, check_ready, judge_runs, lives_of
 from lm_eval_fr.judge.verdicts.control_results import after_controls
-from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, write_summary
 from lm_eval_fr.judge.verdicts.question_life import Lives, open_orders
@@ -60,7 +60,7 @@ def judge_by_batch(
     why: Halt | None = None
     with open_journal(out) as journal:
         for profile in judges:
-            step = _Step(pairing, rerun, options, profile, rubric, journal, out / BATCHES, say)
+            step = _Step(Outbox(journal, profile, out / BATCHES), worklist(pairing), rerun, options, rubric, say)
             if action == "submit":
                 why = why or step.submit()
             elif action == "status":
@@ -116,42 +116,40 @@ def open_questions(
 class _Step:
     """One judge's part of a step."""
 
-    pairing: Pairing
+    outbox: Outbox
+    work: Worklist
     rerun: Pairing | None
     options: JudgeOptions
-    profile: Profile
     rubric: Rubric
-    journal: Journal
-    folder: Path
-    say: Say
+    tell: Say
 
     def submit(self) -> Halt | None:
         """Returns why some questions were not submitted."""
         if (halt := self._failed_controls()) is not None:
             return halt
-        sent = batch_submit.submit(self.journal, self.profile, self._open(), self.folder, max_usd=self.options.max_usd)
+        sent = batch_submit.submit(self.outbox, self._open(), max_usd=self.options.max_usd)
         self._say_submitted(sent)
         return self._held_back(sent)
 
     def collect(self) -> Halt | None:
         """Files what came, and submits what is open after it. Returns why some of that was not submitted."""
-        got = batch_collect.collect(self.journal, self.profile, self.folder)
+        got = batch_collect.collect(self.outbox)
         self._say_collected(got)
         if got.blocked is not None:
-            return Halt("server", str(got.blocked), remedy(got.blocked, self.profile))
+            return Halt("server", str(got.blocked), remedy(got.blocked, self.outbox.profile))
         if (halt := self._failed_controls()) is not None:
             return halt
         if not (got.stored + got.already or got.too_large):
             return None  # what brought nothing at all would come back the same
-        sent = batch_submit.submit(self.journal, self.profile, self._open(), self.folder, max_usd=self.options.max_usd)
+        sent = batch_submit.submit(self.outbox, self._open(), max_usd=self.options.max_usd)
         if sent.questions or sent.held_back or sent.later:
             self._say_submitted(sent)
         return self._held_back(sent)
 
     def status(self) -> None:
-        found = batch_collect.status(self.journal, self.profile)
+        found = batch_collect.status(self.outbox)
         if not found:
-            self.say(f"{self.profile.name}: no batch was submitted here")
+            self.say("no batch was submitted here")
         for known, remote in found:
             state = f"{known.step}, {known.stored:,} of {known.questions:,} answered"
             if isinstance(remote, str):
@@ -160,17 +158,17 @@ class _Step:
                 state = f"{remote.status}, {remote.completed:,} of {known.questions:,} answered"
                 state += f", {remote.failed:,} failed" if remote.failed else ""
             said = (remote.message if remote is not None and not isinstance(remote, str) else "") or known.message
-            self.say(f"{self.profile.name}: batch {known.name}: {state}" + (f": {said}" if said else ""))
+            self.say(f"batch {known.name}: {state}" + (f": {said}" if said else ""))
 
     def abandon(self, name: str | None) -> None:
-        for batch, said in batch_collect.abandon(self.journal, self.profile, self.folder, name):
+        for batch, said in batch_collect.abandon(self.outbox, name):
             cost = "at an unknown cost" if batch.dollars is None else f"counted at ${batch.dollars:.2f}, its most"
-            what = f"batch {batch.name} is given up, {cost}; {said}; {batch.questions:,} questions are open again"
-            self.say(f"{self.profile.name}: {what}")
+            self.say(f"batch {batch.name} is given up, {cost}; {said}; {batch.questions:,} questions are open again")
 
     def write(self, file: Path) -> None:
         count = batch_file.write(file, chain(self._open_controls(), self._open_pairs()))
-        self.say(f"{count:,} questions written; run: vllm run-batch -i {file} -o RESULTS --model {self.profile.model}")
+        model = self.outbox.profile.model
+        self.tell(f"{count:,} questions written; run: vllm run-batch -i {file} -o RESULTS --model {model}")
 
     def read(self, file: Path) -> None:
         questioner = self._questioner()
@@ -181,21 +179,19 @@ class _Step:
             for question in questioner.both(item).values()
         }
         known: dict[Asking, int] = {(key, n): size for key, size in sizes.items() for n in range(self.options.repeats)}
-        self._say_collected(batch_file.read(file, self.journal, self.profile, known))
+        self._say_collected(batch_file.read(file, self.outbox.journal, self.outbox.profile, known))
 
     def _failed_controls(self) -> Halt | None:
         """What the controls that are answered say, once they all are."""
         if self.options.trust_judge or not self.options.controls or self._controls_open():
             return None
-        lives, quiet = lives_of(self.journal, self.options), replace(self.options, reparse=True, retry_invalid=False)
-        work = worklist(self.pairing)
-        session = Session(self.profile, self.rubric, lives, quiet, work, None, None, lambda message: None, NO_REPLY_YET)
-        results = session.ask_controls()
+        quiet = replace(self.options, reparse=True, retry_invalid=False)
+        results = Session(self.outbox.profile, self.rubric, self._lives(), quiet, self.work).ask_controls()
         return after_controls(results.asked, results.controls)
 
     def _controls_open(self) -> bool:
         """Whether any control is left to ask, or waits for a batch."""
-        lives, questioner = lives_of(self.journal, self.options), self._questioner()
+        lives, questioner = self._lives(), self._questioner()
         for item in self._controls():
             found = lives.both(questioner.both(item))
             if open_orders(found, lazy=False):
@@ -210,30 +206,36 @@ class _Step:
         if self.options.trust_judge or not self._controls_open():
             yield from self._open_pairs()
         else:
-            self.say(f"{self.profile.name}: the controls go first; the pairs follow at --batch collect")
+            self.say("the controls go first; the pairs follow at --batch collect")
 
     def _open_controls(self) -> Iterator[Question]:
         """In both orders at once: a second batch would take another day."""
         both = replace(self.options, orders="both")
-        yield from open_questions(self._controls(), self._questioner(), lives_of(self.journal, both), both)
+        yield from open_questions(self._controls(), self._questioner(), self._lives(), both)
 
     def _controls(self) -> Controls:
-        return controls_for(worklist(self.pairing), self.options.controls)
+        return controls_for(self.work, self.options.controls)
 
     def _open_pairs(self) -> Iterator[Question]:
-        work, lives = worklist(self.pairing), lives_of(self.journal, self.options)
-        sample = sample_of(work.places(), self.options, self.journal.salt)
-        yield from open_questions(work, self._questioner(), lives, self.options, sample)
+        lives = self._lives()
+        sample = sample_of(self.work.places(), self.options, self.outbox.journal.salt)
+        yield from open_questions(self.work, self._questioner(), lives, self.options, sample)
         if self.rerun is not None:
             yield from open_questions(worklist(self.rerun), self._questioner(), lives, self.options)
 
     def _items(self) -> Iterator[Item]:
-        yield from worklist(self.pairing)
+        yield from self.work
         if self.rerun is not None:
             yield from worklist(self.rerun)
 
     def _questioner(self) -> Questioner:
-        return Questioner(self.profile, self.rubric, self.journal.salt)
+        return Questioner(self.outbox.profile, self.rubric, self.outbox.journal.salt)
+
+    def _lives(self) -> Lives:
+        return lives_of(self.outbox.journal, self.options)
+
+    def say(self, message: str) -> None:
+        self.tell(f"{self.outbox.profile.name}: {message}")
 
     def _held_back(self, sent: Submission) -> Halt | None:
         if not sent.held_back:
@@ -248,13 +250,13 @@ class _Step:
         waiting = f"; {sent.waiting:,} wait in earlier batches" if sent.waiting else ""
         later = f"; {sent.later:,} follow at --batch collect: the server takes no more at once" if sent.later else ""
         if sent.questions:
-            self.say(f"{self.profile.name}: {sent.questions:,} questions submitted in {where} {most}{waiting}{later}")
+            self.say(f"{sent.questions:,} questions submitted in {where} {most}{waiting}{later}")
         else:
-            self.say(f"{self.profile.name}: nothing to submit{waiting}{later}")
+            self.say(f"nothing to submit{waiting}{later}")
 
     def _say_collected(self, got: Collection) -> None:
         for message in got.messages:
-            self.say(f"{self.profile.name}: {message}")
+            self.say(message)
         numbers = (
             (got.stored, "replies filed"),
             (got.already, "filed before"),
@@ -263,7 +265,7 @@ class _Step:
             (got.pending, "batches not finished"),
         )
         said = ", ".join(f"{number:,} {name}" for number, name in numbers if number)
-        self.say(f"{self.profile.name}: {said or 'nothing to collect'}")
+        self.say(said or "nothing to collect")
 
 
 def _checked(options: JudgeOptions, action: Action, file: Path | None) -> list[Profile]:

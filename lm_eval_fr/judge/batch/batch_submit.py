@@ -15,23 +15,17 @@ import msgspec
 from lm_eval_fr.errors import JudgeError, Unfinished
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.batch.batch_api import BatchServer, connect
 from lm_eval_fr.judge.batch.batch_file import Asking, custom_id, plain
 from lm_eval_fr.judge.batch.batch_http import Gone, Refused
 from lm_eval_fr.judge.batch.batch_record import (
     TOKEN_LIMIT,
     Batch,
+    Outbox,
     all_batches,
-    batches,
     in_flight,
-    learn_limit,
-    record,
-    remove_files,
     reserved_dollars,
-    room,
 )
 from lm_eval_fr.judge.live.client import blocked
-from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.ledger import cost_at_most, spent_so_far
 
 BYTES_PER_TOKEN = 3.0  # on the safe side for French
@@ -49,66 +43,40 @@ class Submission:
     later: int = 0
 
 
-def submit(
-    journal: Journal,
-    profile: Profile,
-    questions: Iterable[Question],
-    folder: Path,
-    *,
-    max_usd: float | None = None,
-    server: BatchServer | None = None,
-) -> Submission:
+def submit(outbox: Outbox, questions: Iterable[Question], *, max_usd: float | None = None) -> Submission:
     """Sends the questions that are in no batch yet; half-submitted batches are brought to their end first.
 
     With `max_usd`, what the journal has cost, what is in flight and what is sent now stay within it, at worst prices.
     """
-    server = server or connect(profile)
+    connected, folder = outbox.server, outbox.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(journal, folder)
-        return _submit(journal, profile, questions, folder, max_usd, server)
+        _sweep(outbox)
+        for batch in outbox.flying:
+            if batch.step != "submitted":
+                _advance(outbox, batch, resumed=True)
+        for batch in outbox.flying:
+            if batch.file_id is not None and not outbox.path(batch).is_file():
+                with suppress(Gone):  # without it its questions would be sent again
+                    connected.fetch(batch.file_id, outbox.path(batch))
+        return _submit(outbox, questions, max_usd)
     except OSError as error:
         raise JudgeError(
             f"cannot be written: {error.strerror}", where=folder, remedy="free space, or give another --out; then rerun"
         ) from error
 
 
-def _submit(
-    journal: Journal,
-    profile: Profile,
-    questions: Iterable[Question],
-    folder: Path,
-    max_usd: float | None,
-    server: BatchServer,
-) -> Submission:
-    for batch in batches(journal, profile):
-        if batch.in_flight and batch.step != "submitted":
-            _advance(journal, profile, server, batch, folder, resumed=True)
-    for batch in batches(journal, profile):
-        if batch.in_flight and batch.file_id is not None and not (folder / batch.file).is_file():
-            with suppress(Gone):
-                server.fetch(batch.file_id, folder / batch.file)  # without it its questions would be sent again
-    taken = in_flight(journal, folder)
-    waiting = sum(batch.questions for batch in batches(journal, profile) if batch.in_flight)
-    chosen = _Affordable(profile, _allowance(journal, profile, max_usd), room(journal, profile), taken)
+def _submit(outbox: Outbox, questions: Iterable[Question], max_usd: float | None) -> Submission:
+    waiting = sum(batch.questions for batch in outbox.flying)
+    taken = in_flight(outbox.journal, outbox.folder)
+    chosen = _Affordable(outbox.profile, _allowance(outbox, max_usd), outbox.room, taken)
     sent = []
-    judge = journal.judge(profile)
-    for file in _write_files(chosen.of(questions), server, folder):
-        batch = Batch(
-            file.tag,
-            judge,
-            profile.name,
-            profile.base_url,
-            "written",
-            file.questions,
-            time.time(),
-            file.dollars,
-            tokens=file.tokens,
-        )
-        advanced = _advance(journal, profile, server, record(journal, batch), folder)
+    for batch in _write_files(outbox, chosen.of(questions)):
+        advanced = _advance(outbox, outbox.record(batch))
         if advanced.step == "failed":
             what = f"the server takes fewer tokens at once: {advanced.message}"
-            raise Unfinished(what, where=f"profile {profile.name}", remedy="submit again: smaller batches are sent")
+            where = f"profile {outbox.profile.name}"
+            raise Unfinished(what, where=where, remedy="submit again: smaller batches are sent")
         sent.append(advanced)
     return Submission(tuple(sent), sum(batch.questions for batch in sent), waiting, chosen.held_back, chosen.later)
 
@@ -160,10 +128,11 @@ class _Affordable:
             yield _Chosen(question, dollars, tokens)
 
 
-def _allowance(journal: Journal, profile: Profile, max_usd: float | None) -> float | None:
+def _allowance(outbox: Outbox, max_usd: float | None) -> float | None:
     if max_usd is None:
         return None
-    spent, reserved = spent_so_far(journal, profile), reserved_dollars(journal)
+    profile = outbox.profile
+    spent, reserved = spent_so_far(outbox.journal, profile), reserved_dollars(outbox.journal)
     if spent is None or reserved is None or profile.prices.batch is None:
         raise JudgeError(
             "a budget needs to know every price, the batch price too",
@@ -173,22 +142,16 @@ def _allowance(journal: Journal, profile: Profile, max_usd: float | None) -> flo
     return max_usd - spent - reserved
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    tag: str
-    questions: int
-    dollars: float | None
-    tokens: int
-
-
-def _write_files(chosen: Iterator[_Chosen], server: BatchServer, folder: Path) -> Iterator[_File]:
+def _write_files(outbox: Outbox, chosen: Iterator[_Chosen]) -> Iterator[Batch]:
     """One file after the other, each complete on disk before it is handed on."""
+    server, profile = outbox.server, outbox.profile
+    judge = outbox.journal.judge(profile)
     carried = next(chosen, None)
     while carried is not None:
-        tag = secrets.token_hex(12)
+        batch = Batch(secrets.token_hex(12), judge, profile.name, profile.base_url, "written", 0, time.time())
         size = count = tokens = 0
         dollars: float | None = 0.0
-        with (folder / f"batch-{tag}.jsonl").open("wb") as out:
+        with outbox.path(batch).open("wb") as out:
             while carried is not None:
                 question = carried.question
                 line = msgspec.json.encode(server.line(custom_id(question), plain(question.body))) + b"\n"
@@ -200,47 +163,43 @@ def _write_files(chosen: Iterator[_Chosen], server: BatchServer, folder: Path) -
                 carried = next(chosen, None)
             out.flush()
             os.fsync(out.fileno())
-        yield _File(tag, count, dollars, tokens)
+        yield replace(batch, questions=count, dollars=dollars, tokens=tokens)
 
 
-def _advance(
-    journal: Journal, profile: Profile, server: BatchServer, batch: Batch, folder: Path, *, resumed: bool = False
-) -> Batch:
+def _advance(outbox: Outbox, batch: Batch, *, resumed: bool = False) -> Batch:
     """Takes a batch from wherever it is to `submitted`. `resumed`: what was begun may have been done."""
-    path = folder / batch.file
+    server, path = outbox.server, outbox.path(batch)
     if resumed and batch.step == "creating" and (found := server.find(batch.tag, batch.created)) is not None:
-        return record(journal, replace(batch, step="submitted", id=found.id))
+        return outbox.record(batch, step="submitted", id=found.id)
     try:
         file_id = batch.file_id
         if file_id is None:
             if not path.is_file():
-                return record(journal, replace(batch, step="failed", message=f"{path.name} is gone"))
+                return outbox.record(batch, step="failed", message=f"{path.name} is gone")
             file_id = (server.find_upload(path.name) if resumed else None) or server.upload(path)
-            batch = record(journal, replace(batch, step="uploaded", file_id=file_id))
-        batch = record(journal, replace(batch, step="creating"))
+            batch = outbox.record(batch, step="uploaded", file_id=file_id)
+        batch = outbox.record(batch, step="creating")
         created = server.create(file_id, batch.tag)
     except Refused as refused:
-        return _not_created(journal, profile, batch, refused.problem, folder)
+        return _not_created(outbox, batch, refused.problem)
     except JudgeError as error:  # nothing was made: its questions must not wait for it
-        record(journal, replace(batch, step="failed", message=error.what))
-        remove_files(folder, batch)
+        outbox.close(batch, "failed", message=error.what)
         raise
-    return record(journal, replace(batch, step="submitted", id=created.id))
+    return outbox.record(batch, step="submitted", id=created.id)
 
 
-def _not_created(journal: Journal, profile: Profile, batch: Batch, problem: Problem, folder: Path) -> Batch:
+def _not_created(outbox: Outbox, batch: Batch, problem: Problem) -> Batch:
     """A refusal at creation: its questions are open again. One for its size alone is learned from."""
-    failed = record(journal, replace(batch, step="failed", message=str(problem)))
-    remove_files(folder, batch)
+    failed = outbox.close(batch, "failed", message=str(problem))
     if TOKEN_LIMIT.search(str(problem)):
-        learn_limit(journal, profile, batch, problem.said)
+        outbox.learn_limit(batch, problem.said)
         return failed
-    raise blocked(problem, profile)
+    raise blocked(problem, outbox.profile)
 
 
-def _sweep(journal: Journal, folder: Path) -> None:
+def _sweep(outbox: Outbox) -> None:
     """Removes files of no batch in flight: of one never recorded, or done with when the process was killed."""
-    kept = {Path(batch.file).stem for batch in all_batches(journal) if batch.in_flight}
-    for path in folder.glob("batch-*.*"):
+    kept = {Path(batch.file).stem for batch in all_batches(outbox.journal) if batch.in_flight}
+    for path in outbox.folder.glob("batch-*.*"):
         if path.name.split(".")[0] not in kept:
             path.unlink()

@@ -20,7 +20,7 @@ from lm_eval_fr.judge.asking.envelope import open_body, read_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.live.client import TOP_UP, blocked, in_our_words
 from lm_eval_fr.judge.live.hopeless import PROBES, Halt, Streak
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Sending, Source
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Source
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, usage_at_most
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED, Lives, QuestionLife
 
@@ -148,7 +148,7 @@ class Asker:
         reply = NewReply(question.key, self.judge, raw, self.source, question.repeat, sending, sent, output)
         await asyncio.wrap_future(self.journal.store(reply))
         # Only now is it read: whatever happens here, the reply is kept.
-        read = read_reply(raw, self.lives.parse)
+        read = read_reply(raw)
         paid = price(read.usage, usage_at_most(sent, output), self.profile.prices, self.source)
         self.ledger.reply(paid, self.source, usable=read.verdict is not None)
         self._settle(reserved, reserved if paid.dollars is None else paid.dollars)
@@ -218,8 +218,7 @@ class Asker:
     async def _announce(self, question: Question, reserved: float) -> int | None:
         if self.budget is None:
             return None
-        sending = Sending(question.key, self.judge, reserved)
-        return await asyncio.wrap_future(self.journal.announce(sending))
+        return await asyncio.wrap_future(self.journal.announce(question.key, self.judge, reserved))
 
     def _settle(self, reserved: float, paid: float) -> None:
         if self.budget is not None:

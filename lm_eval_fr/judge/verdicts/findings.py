@@ -25,13 +25,12 @@ from lm_eval_fr.judge.verdicts.outcome import (
     VERDICT_FILE,
     Outcome,
     OutcomeCounts,
-    PairUsage,
     PairVerdict,
     count,
     read_verdicts,
     write_verdicts,
 )
-from lm_eval_fr.stats.judging import JudgeControls, Usage
+from lm_eval_fr.stats.judging import JudgeControls, PairUsage, Usage
 
 TROUBLE_SHARE = 0.02  # of the pairs; more without a verdict than this are worth a warning
 

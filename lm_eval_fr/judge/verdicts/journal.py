@@ -19,10 +19,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import msgspec
@@ -81,8 +80,13 @@ class NewReply:
     output: int | None = None
 
 
+REPLY = "key, repeat, attempt, judge, source, raw, at"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredReply:
+    """The columns of `REPLY`."""
+
     key: bytes
     repeat: int
     attempt: int
@@ -123,26 +127,6 @@ class QuestionRows:
     output: int | None = None  # the limit of output tokens
 
 
-@dataclass(frozen=True, slots=True)
-class PaidReply:
-    """What the accounts need of a reply."""
-
-    judge: int
-    source: Source
-    raw: bytes
-    sent: int | None
-    output: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """A call that is about to be made, for the budget to survive a kill: see `Journal.open`."""
-
-    key: bytes
-    judge: int
-    dollars: float
-
-
 @dataclass(slots=True)
 class _Job:
     statement: str
@@ -152,7 +136,7 @@ class _Job:
     done: Future[int] = field(default_factory=Future)
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """One open journal. Its methods may be called from any thread; a `Future` is done when its row is on disk."""
 
     def __init__(
@@ -198,12 +182,7 @@ class Journal:
         """Of this journal and no other; the salt is not found from it."""
         return hashlib.sha256(b"journal" + self.salt).hexdigest()[:16]
 
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -254,15 +233,17 @@ class Journal:
         values = (failure.key, failure.judge, failure.kind, failure.detail, failure.dollars, time.time())
         return self._submit(_Job(statement, values, failure.sending))
 
-    def announce(self, sending: Sending) -> Future[int]:
-        """Reserves a call's greatest cost before it is sent. The result goes into what settles it."""
+    def announce(self, key: bytes, judge: int, dollars: float) -> Future[int]:
+        """Reserves a call's greatest cost before it is sent, for the budget to survive a kill: see `open`.
+
+        The result goes into what settles it.
+        """
         statement = "INSERT INTO sending (key, judge, dollars, at) VALUES (?, ?, ?, ?)"
-        return self._submit(_Job(statement, (sending.key, sending.judge, sending.dollars, time.time())))
+        return self._submit(_Job(statement, (key, judge, dollars, time.time())))
 
     def rows(self, key: bytes) -> QuestionRows:
         """Everything that is known of a question."""
-        columns = "key, repeat, attempt, judge, source, raw, at"
-        replies = self._select(f"SELECT {columns} FROM replies WHERE key = ? ORDER BY repeat, attempt", (key,))
+        replies = self._select(f"SELECT {REPLY} FROM replies WHERE key = ? ORDER BY repeat, attempt", (key,))
         failures = self._select(
             "SELECT judge, kind, detail, dollars, at FROM failures WHERE key = ? ORDER BY id", (key,)
         )
@@ -276,15 +257,15 @@ class Journal:
         """Every reply to a question, by repeat and attempt."""
         return list(self.rows(key).replies)
 
-    def all_replies(self) -> Iterator[PaidReply]:
-        """Everything that was paid for, a block at a time."""
+    def all_replies(self) -> Iterator[tuple[StoredReply, int | None, int | None]]:
+        """Everything that was paid for, with the sizes that `QuestionRows` has, a block at a time."""
         last = -1
         while rows := self._select(
-            "SELECT replies.rowid, judge, source, raw, sent, output FROM replies LEFT JOIN sizes USING (key) "
+            f"SELECT replies.rowid, sent, output, {REPLY} FROM replies LEFT JOIN sizes USING (key) "
             "WHERE replies.rowid > ? ORDER BY replies.rowid LIMIT 2000",
             (last,),
         ):
-            yield from (PaidReply(*row[1:]) for row in rows)
+            yield from ((StoredReply(*row[3:]), row[1], row[2]) for row in rows)
             last = rows[-1][0]
 
     def count(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lm_eval_fr.judge.asking.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.asking.envelope import NOTHING, read_reply
 from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile
 from lm_eval_fr.judge.asking.worklist import Item
 from lm_eval_fr.judge.verdicts.journal import QuestionRows
 from lm_eval_fr.judge.verdicts.ledger import Ledger, price_stored, usage_at_most
-from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairUsage, PairVerdict, combine
+from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
 from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife
+from lm_eval_fr.stats.judging import PairUsage
 
 
 @dataclass(slots=True)
@@ -106,13 +107,13 @@ class Harvest:
         """What the pair shows; the ledger takes it once."""
         most, total = usage_at_most(rows.sent, rows.output), PairUsage()
         for reply in rows.replies:
-            read = read_reply(reply.raw, self.lives.parse)
+            read = read_reply(reply.raw)
             if read.error is not None and read.usage is None:
                 continue  # as the first release stored an error: no server bills it
             if first:
                 paid = price_stored(reply, read.usage, most, self._judges, self.profile)
                 self.ledger.reply(paid, reply.source, usable=read.verdict is not None)
-            used = read.usage or CallUsage(0, 0, 0, 0)
+            used = read.usage or NOTHING
             total += PairUsage(1, used.input, used.cached, used.output)
         for failure in rows.failures if first else ():
             self.ledger.failure(failure.dollars)

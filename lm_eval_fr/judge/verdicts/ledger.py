@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
+from lm_eval_fr.judge.asking.envelope import NOTHING, CallUsage, open_body
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
-from lm_eval_fr.judge.verdicts.journal import Journal, PaidReply, Source, StoredReply
+from lm_eval_fr.judge.verdicts.journal import Journal, Source, StoredReply
 from lm_eval_fr.stats.judging import Tokens, Usage
 
 MILLION = 1_000_000
@@ -83,56 +83,40 @@ def price(usage: CallUsage | None, most: CallUsage | None, prices: Prices, sourc
 
 
 @dataclass(slots=True)
-class _Sum:
-    calls: int = 0
-    input: int = 0
-    cached: int = 0
-    output: int = 0
-    dollars: float | None = 0.0
-
-    def add(self, usage: CallUsage | None, dollars: float | None) -> None:
-        self.calls += 1
-        if usage is not None:
-            self.input += usage.input
-            self.cached += usage.cached
-            self.output += usage.output
-        self.dollars = None if self.dollars is None or dollars is None else self.dollars + dollars
-
-    def tokens(self) -> Tokens:
-        return Tokens(self.calls, self.input, self.cached, self.output, self.dollars)
-
-
-@dataclass(slots=True)
 class Ledger:
     """Adds calls up. One per run and one per set of verdicts; `usage` is what judge.json shows."""
 
-    live: _Sum = field(default_factory=_Sum)
-    batch: _Sum = field(default_factory=_Sum)
+    live: Tokens = field(default_factory=Tokens)
+    batch: Tokens = field(default_factory=Tokens)
     unusable: int = 0
     failures: int = 0
     without_usage: int = 0
     lost: float | None = 0.0
 
     def reply(self, paid: Paid, source: Source, *, usable: bool = True) -> None:
-        (self.batch if source == "batch" else self.live).add(paid.usage, paid.dollars)
+        used = paid.usage or NOTHING
+        tokens = Tokens(1, used.input, used.cached, used.output, paid.dollars)
+        if source == "batch":
+            self.batch += tokens
+        else:
+            self.live += tokens
         self.without_usage += not paid.known
         self.unusable += not usable
 
-    def failure(self, dollars: float | None, count: int = 1) -> None:
-        self.failures += count
+    def failure(self, dollars: float | None) -> None:
+        self.failures += 1
         self.lost = None if self.lost is None or dollars is None else self.lost + dollars
 
     def usage(self) -> Usage:
-        live, batch = self.live.tokens(), self.batch.tokens()
-        dollars = _sum_dollars([live.dollars, batch.dollars, self.lost])
+        dollars = _sum_dollars([self.live.dollars, self.batch.dollars, self.lost])
         unknown = None
         if dollars is None:
             unknown = "no price in the profile"
             if self.without_usage:
                 unknown = f"{self.without_usage} replies did not say what they used, and no limit of theirs is known"
         return Usage(
-            live=live,
-            batch=batch,
+            live=self.live,
+            batch=self.batch,
             unusable=self.unusable,
             failures=self.failures,
             without_usage=self.without_usage,
@@ -145,26 +129,15 @@ class Ledger:
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Several judges' ledgers as one."""
     shares = list(parts)
-    dollars = [share.dollars for share in shares]
     return Usage(
-        live=_sum_tokens([share.live for share in shares]),
-        batch=_sum_tokens([share.batch for share in shares]),
+        live=sum((share.live for share in shares), Tokens()),
+        batch=sum((share.batch for share in shares), Tokens()),
         unusable=sum(share.unusable for share in shares),
         failures=sum(share.failures for share in shares),
         without_usage=sum(share.without_usage for share in shares),
         lost_dollars=_sum_dollars([share.lost_dollars for share in shares]),
-        dollars=_sum_dollars(dollars),
+        dollars=_sum_dollars([share.dollars for share in shares]),
         unknown=next((share.unknown for share in shares if share.unknown), None),
-    )
-
-
-def _sum_tokens(parts: list[Tokens]) -> Tokens:
-    return Tokens(
-        calls=sum(part.calls for part in parts),
-        input_tokens=sum(part.input_tokens for part in parts),
-        cached_tokens=sum(part.cached_tokens for part in parts),
-        output_tokens=sum(part.output_tokens for part in parts),
-        dollars=_sum_dollars([part.dollars for part in parts]),
     )
 
 
@@ -178,7 +151,7 @@ Judges = Mapping[int, tuple[str, str, Prices]]
 
 
 def price_stored(
-    reply: PaidReply | StoredReply, usage: CallUsage | None, most: CallUsage | None, judges: Judges, profile: Profile
+    reply: StoredReply, usage: CallUsage | None, most: CallUsage | None, judges: Judges, profile: Profile
 ) -> Paid:
     """Of a reply in the journal, at the prices of then; at today's where that model's were not known yet."""
     _, model, then = judges[reply.judge]
@@ -214,11 +187,11 @@ class Budget:
 def spent_so_far(journal: Journal, profile: Profile) -> float | None:
     """Dollars of everything in the journal, calls that may have been billed without a reply included."""
     judges, total = journal.judges(), 0.0
-    for reply in journal.all_replies():
+    for reply, sent, output in journal.all_replies():
         found = open_body(reply.raw)
         if found.error is not None and found.usage is None:
             continue  # the first release stored errors as replies; no server bills what it says it did not do
-        most = usage_at_most(reply.sent, reply.output)
+        most = usage_at_most(sent, output)
         paid = price_stored(reply, found.usage, most, judges, profile)
         if paid.dollars is None:
             return None

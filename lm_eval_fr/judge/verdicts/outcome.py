@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,6 +19,7 @@ import msgspec
 from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.protocol import VERDICTS, Order, Verdict
+from lm_eval_fr.stats.judging import PairUsage
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Digest
@@ -84,19 +85,6 @@ def _completions(judgement: Judgement) -> tuple[Judgement, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class PairUsage:
-    """What was paid for one pair, replies without a verdict included."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-
-    def __add__(self, other: PairUsage) -> PairUsage:
-        return PairUsage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
 class PairVerdict:
     """One line of verdicts.jsonl. `cautions`: reasons to doubt the verdict."""
 
@@ -107,7 +95,7 @@ class PairVerdict:
     candidate_first: Judgement = None
     reference_first: Judgement = None
     reasons: Mapping[str, str] = field(default_factory=dict)  # per order: the judge's reason, or what was wrong
-    usage: PairUsage = PairUsage()
+    usage: PairUsage = field(default_factory=PairUsage)
     candidate_chars: int | None = None
     reference_chars: int | None = None
     cluster: str | None = None

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, TypeVar
 
-from lm_eval_fr.judge.verdicts.outcome import HEADLINE, UNDECIDED, Outcome, PairUsage, PairVerdict
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, UNDECIDED, Outcome, PairVerdict
 from lm_eval_fr.stats import binomial_share
-from lm_eval_fr.stats.judging import Agreement, PanelReport
+from lm_eval_fr.stats.judging import Agreement, PairUsage, PanelReport
 
 Label = Literal["win", "tie", "loss"]
 LABELS: tuple[Label, ...] = ("win", "tie", "loss")

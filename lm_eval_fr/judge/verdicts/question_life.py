@@ -17,7 +17,7 @@ from typing import Literal
 
 from lm_eval_fr.io.replies import find_problem
 from lm_eval_fr.judge.asking.envelope import CallUsage, Cause, read_reply
-from lm_eval_fr.judge.asking.protocol import Order, Parse, Question
+from lm_eval_fr.judge.asking.protocol import Order, Question
 from lm_eval_fr.judge.verdicts.journal import Journal, QuestionRows
 from lm_eval_fr.judge.verdicts.outcome import Judgement
 
@@ -46,9 +46,7 @@ class QuestionLife:
         return self.judgement is None and self.state != "waiting"
 
 
-def question_life(
-    rows: QuestionRows, parse: Parse, *, repeat: int = 0, waiting: bool = False, since: float = 0.0
-) -> QuestionLife:
+def question_life(rows: QuestionRows, *, repeat: int = 0, waiting: bool = False, since: float = 0.0) -> QuestionLife:
     """Of the question in `rows`, in its `repeat`-th asking. Nothing but the arguments decides it.
 
     waiting: a batch has it. since: what held no verdict before this time (Unix) is forgiven, see `--retry-invalid`.
@@ -58,7 +56,7 @@ def question_life(
     for reply in rows.replies:
         if reply.repeat != repeat:
             continue
-        read = read_reply(reply.raw, parse)
+        read = read_reply(reply.raw)
         if read.verdict is not None:
             return QuestionLife("answered", read.verdict, read.reason, cautions=_cautions(read.usage, rows.sent))
         if read.error is not None:  # only the first release stored errors as replies
@@ -103,7 +101,6 @@ class Lives:
     """Reads lives from a journal. `elsewhere`: key and repeat of what batches are going to answer."""
 
     journal: Journal
-    parse: Parse
     elsewhere: Container[tuple[bytes, int]] = frozenset()
     since: float = 0.0
 
@@ -112,7 +109,7 @@ class Lives:
 
     def of_rows(self, rows: QuestionRows, key: bytes, repeat: int) -> QuestionLife:
         waiting = (key, repeat) in self.elsewhere
-        return question_life(rows, self.parse, repeat=repeat, waiting=waiting, since=self.since)
+        return question_life(rows, repeat=repeat, waiting=waiting, since=self.since)
 
     def both(self, questions: Mapping[Order, Question]) -> dict[Order, QuestionLife]:
         return {order: self.of(question) for order, question in questions.items()}
