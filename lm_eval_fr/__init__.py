@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from lm_eval_fr.judge.judge_command import judge
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.plan import Plan, load_plan
-    from lm_eval_fr.report.model import JudgeResult, ManyReport, Report, TaskResult
+    from lm_eval_fr.report.judge_model import JudgeResult
+    from lm_eval_fr.report.model import Report
+    from lm_eval_fr.report.several_model import ManyReport
+    from lm_eval_fr.report.task_model import TaskResult
     from lm_eval_fr.study import StudyResult, run_study
 
 __version__ = "0.1.0"
@@ -91,7 +94,10 @@ _HOMES = {
     "judge.judge_command": ("judge",),
     "judge.verdicts.judge_summary": ("JudgeSummary",),
     "plan": ("Plan", "load_plan"),
-    "report.model": ("JudgeResult", "ManyReport", "Report", "TaskResult"),
+    "report.judge_model": ("JudgeResult",),
+    "report.model": ("Report",),
+    "report.several_model": ("ManyReport",),
+    "report.task_model": ("TaskResult",),
     "study": ("StudyResult", "run_study"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -22,7 +22,7 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.reading import convert, read_yaml
 from lm_eval_fr.pairing import PairedTask, clusters_over
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import JudgeResult
+from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.stats import (
     Interval,
     Spread,

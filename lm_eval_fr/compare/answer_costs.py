@@ -10,7 +10,8 @@ import numpy.typing as npt
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.logs.reply_records import Replied
 from lm_eval_fr.pairing import PairedTask
-from lm_eval_fr.report.model import Answers, Caution, Cost
+from lm_eval_fr.report.model import Caution
+from lm_eval_fr.report.task_model import Answers, Cost
 from lm_eval_fr.stats import recovery_interval
 from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, local_count
 

@@ -29,7 +29,8 @@ from lm_eval_fr.compare.sentence import conclude
 from lm_eval_fr.compare.strata import check_strata, with_strata_holm
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import Pairing
-from lm_eval_fr.report.model import Arm, Extra, JudgeResult, Provenance, Report
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import Arm, Extra, Provenance, Report
 
 GATE_CODES: Mapping[str | None, int] = {"non_inferior": 0, "inferior": 1}
 UNDECIDED = 3

@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from lm_eval_fr.pairing import PairedTask, Pairing
-from lm_eval_fr.report.model import Place, Report
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.several_model import Place
 from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks, paired_difference
 
 Pair = tuple[int, int]

@@ -12,7 +12,9 @@ from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Caution, Health, JudgeResult, Noise, TaskResult
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import Caution, Noise
+from lm_eval_fr.report.task_model import Health, TaskResult
 from lm_eval_fr.stats.guard import FEW_CLUSTERS
 
 UNHEALTHY = 0.01

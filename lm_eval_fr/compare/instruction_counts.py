@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from lm_eval_fr.pairing import Pair, PairedTask
-from lm_eval_fr.report.model import InstructionKind
+from lm_eval_fr.report.task_model import InstructionKind
 
 KINDS = (
     "instruction_id_list"  # IFEval's name, and its translations', for a document's kinds in the order of its verdicts

@@ -8,7 +8,8 @@ from datetime import date
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import UNDECIDED
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Caution, JudgeResult
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import Caution
 from lm_eval_fr.stats.sensitivity import less_length, less_order
 
 SHUTDOWN_DAYS = 60

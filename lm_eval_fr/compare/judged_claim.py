@@ -13,7 +13,8 @@ from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
 from lm_eval_fr.judge.verdicts.read_judged import Judged
 from lm_eval_fr.plan import Guarantee
-from lm_eval_fr.report.model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric, Series
+from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
+from lm_eval_fr.report.model import Series
 from lm_eval_fr.stats import (
     Assessment,
     Interval,

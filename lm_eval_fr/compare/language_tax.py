@@ -12,7 +12,7 @@ from lm_eval_fr.compare.margins import TAX, Margins
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.grouping import merged
-from lm_eval_fr.report.model import LanguageTax
+from lm_eval_fr.report.task_model import LanguageTax
 from lm_eval_fr.stats import Assessment, difference_of_differences
 
 KEYS = ("id", "line", "key")  # of a document: the same question has the same in both languages

@@ -9,7 +9,7 @@ from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.task_rows import assay_for
 from lm_eval_fr.pairing import PairedGroup, PairedTask, Pairing
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import MeanClaim, TaskResult, verdict_of
+from lm_eval_fr.report.task_model import MeanClaim, TaskResult, verdict_of
 from lm_eval_fr.stats import Assay, Assessment, assess, mean_over_tasks, without_verdict
 from lm_eval_fr.stats.assay import MOST, NO_CHANCE
 from lm_eval_fr.stats.over_tasks import OverTasks

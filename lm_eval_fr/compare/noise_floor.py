@@ -10,7 +10,9 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.reruns import Role
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Floor, JudgeResult, Noise, Rerun, TaskResult
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import Floor, Noise, Rerun
+from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.stats import Interval, exceeds_noise, noise_floor
 
 CHURN_DOCUMENTS = 20_000

@@ -12,7 +12,8 @@ from lm_eval_fr import __version__
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.logs import Run
 from lm_eval_fr.pairing import ArmHealth, PairedTask, Pairing
-from lm_eval_fr.report.model import Arm, Health, Setting
+from lm_eval_fr.report.model import Arm, Setting
+from lm_eval_fr.report.task_model import Health
 
 LIBRARIES = ("lm-eval", "numpy", "scipy")
 

@@ -9,7 +9,7 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.task_rows import ComparedTask, compare_task, health
 from lm_eval_fr.pairing import PairedTask, Pairing, Printed
-from lm_eval_fr.report.model import TaskResult
+from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.stats import Assessment, Difference, Interval, holm
 
 NO_SCORES = "no score of each document"

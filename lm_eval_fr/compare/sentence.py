@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Conclusion, JudgeResult, TaskResult, verdict_of
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import Conclusion
+from lm_eval_fr.report.task_model import TaskResult, verdict_of
 from lm_eval_fr.stats import Assessment, Overall, overall
 
 JUDGE = "the judge"

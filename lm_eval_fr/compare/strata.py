@@ -9,7 +9,7 @@ import numpy as np
 
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import PairedGroup, PairedTask
-from lm_eval_fr.report.model import Stratum, TaskResult
+from lm_eval_fr.report.task_model import Stratum, TaskResult
 from lm_eval_fr.stats import Assessment, Kind, Verdict, assess, holm, paired_difference
 
 WHERE = "strata of the plan"

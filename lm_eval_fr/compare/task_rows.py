@@ -11,7 +11,8 @@ from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.compare.strata import strata_of
 from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask
-from lm_eval_fr.report.model import Health, Secondary, Series, TaskResult
+from lm_eval_fr.report.model import Series
+from lm_eval_fr.report.task_model import Health, Secondary, TaskResult
 from lm_eval_fr.stats import (
     Assessment,
     Difference,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Answers, Cost, LanguageTax, Report, verdict_of
+from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import Section, Table, Word, section
+from lm_eval_fr.report.task_model import Answers, Cost, LanguageTax, verdict_of
 
 ANSWERS = ("task", "of an answer", "candidate", "reference", "ratio", "interval")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import JudgeResult
+from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.stats.judging import Agreement, CanaryReport, JudgeControls, JudgeNoise, PanelReport, People
 
 

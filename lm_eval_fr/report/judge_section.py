@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from lm_eval_fr.report import control_words as controls
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import JudgeResult, Report
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import (
     Bar,
     Cell,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import shorten
-from lm_eval_fr.report.model import Health, Noise, Report, Series, TaskResult
+from lm_eval_fr.report.model import Noise, Report, Series
 from lm_eval_fr.report.sections import (
     Chart,
     Code,
@@ -21,6 +21,7 @@ from lm_eval_fr.report.sections import (
     Table,
     section,
 )
+from lm_eval_fr.report.task_model import Health, TaskResult
 from lm_eval_fr.report.verdict_section import health_of
 from lm_eval_fr.stats import Components
 

@@ -16,7 +16,8 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.markdown_writer import code, escape, table
-from lm_eval_fr.report.model import SCHEMA_VERSION, Bounds
+from lm_eval_fr.report.model import SCHEMA_VERSION
+from lm_eval_fr.report.task_model import Bounds
 from lm_eval_fr.stats import Verdict
 
 SOURCE = {

@@ -16,8 +16,10 @@ from lm_eval_fr.report.method_sections import (
     provenance_section,
     settings_section,
 )
-from lm_eval_fr.report.model import ManyReport, Report, TaskResult
+from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import Cell, Section, Table, Word, section
+from lm_eval_fr.report.several_model import ManyReport
+from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.report.verdict_section import alarms_section, tasks_section, verdict_section, warnings_section
 
 

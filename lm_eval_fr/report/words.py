@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lm_eval_fr.report.model import WORDS, Bounds, JudgeResult, Report, TaskResult
+from lm_eval_fr.report.judge_model import JudgeResult
+from lm_eval_fr.report.model import WORDS, Report
+from lm_eval_fr.report.task_model import Bounds, TaskResult
 
 UNKNOWN = "-"
 SMALLEST_P = 0.001

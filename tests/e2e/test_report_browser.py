@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.report.html_writer import render
-from lm_eval_fr.report.model import Caution, JudgeProfile, JudgeRubric
+from lm_eval_fr.report.judge_model import JudgeProfile, JudgeRubric
+from lm_eval_fr.report.model import Caution
 from lm_eval_fr.report.sample_cards import Card, Samples
 from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
 from tests.fakes.reports import a_full_report, a_judge, a_report, a_task

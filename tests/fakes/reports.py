@@ -9,38 +9,26 @@ from typing import Any
 import numpy as np
 
 from lm_eval_fr.report.json_writer import to_json
+from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
 from lm_eval_fr.report.model import (
-    Answers,
     Arm,
-    Assay,
-    CandidateClaim,
     Caution,
     Conclusion,
     Confusion,
-    Cost,
     Floor,
-    Health,
-    JudgedTask,
-    JudgeProfile,
-    JudgeResult,
-    JudgeRubric,
-    LanguageTax,
-    ManyReport,
-    MeanClaim,
     Noise,
     Provenance,
-    Recovered,
     Report,
     Rerun,
     SampleRef,
-    Secondary,
     Series,
     Setting,
-    Stratum,
     TaskLosses,
-    TaskResult,
 )
+from lm_eval_fr.report.several_model import CandidateClaim, ManyReport, Recovered
+from lm_eval_fr.report.task_model import Answers, Cost, Health, LanguageTax, MeanClaim, Secondary, Stratum, TaskResult
 from lm_eval_fr.stats import (
+    Assay,
     Assessment,
     Components,
     Cumulative,

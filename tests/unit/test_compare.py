@@ -23,7 +23,8 @@ from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import words
-from lm_eval_fr.report.model import Report, TaskResult
+from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.stats import Interval, binomial_share
 from lm_eval_fr.stats.judging import CanaryReport, JudgeControls, JudgeNoise, People, Usage
 from tests.fakes.judged import SEED_STUDY, SEES, judge_folder, verdicts_on

@@ -12,7 +12,7 @@ from lm_eval_fr.compare import CompareOptions, compare
 from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
-from lm_eval_fr.report.model import InstructionKind
+from lm_eval_fr.report.task_model import InstructionKind
 from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task
 
 COMMA, TITLE, WORDS = "fr:punctuation:no_comma", "fr:detectable_format:title", "fr:length_constraints:number_words"

@@ -186,7 +186,7 @@ def test_a_changed_parser_reads_the_stored_replies_again(
     pairing: Pairing, fake_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Replies that this version cannot read (a verdict in French) are read by one that can, for free."""
-    from lm_eval_fr.judge import session
+    from lm_eval_fr.judge.asking import envelope
     from lm_eval_fr.judge.asking.prompt import parse_reply
 
     server = fake_server(lambda call: json.dumps({"reason": "", "choix": json.loads(by_quality(call))["verdict"]}))
@@ -195,7 +195,7 @@ def test_a_changed_parser_reads_the_stored_replies_again(
     assert outcomes(verdicts) == ["invalid"] * 6
     paid = server.count
     assert paid == 12  # two tries of each first order; the second order would not help
-    monkeypatch.setattr(session, "parse_reply", lambda text: parse_reply(text.replace("choix", "verdict")))
+    monkeypatch.setattr(envelope, "parse_reply", lambda text: parse_reply(text.replace("choix", "verdict")))
     summary, verdicts = judge(pairing, tmp_path / "out", profile, reparse=True)
     assert server.count == paid
     assert outcomes(verdicts) == ["unjudged"] * 6  # one order each

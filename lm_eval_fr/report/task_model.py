@@ -1,0 +1,220 @@
+"""What was found of a task: paired differences, held against their margins. See `model` for the units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lm_eval_fr.stats import Assay, Assessment, Components, Difference, Interval, Verdict
+
+Bounds = tuple[float, float]
+
+
+def ends(interval: Interval) -> Bounds | None:
+    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
+
+
+def verdict_of(assessment: Assessment | None) -> Verdict | None:
+    """None without a margin; a claim without an interval is no verdict, never an inconclusive one."""
+    if assessment is None:
+        return None
+    return assessment.verdict if assessment.interval.defined else "no_verdict"
+
+
+class Claimed:
+    """What is held against a margin; None where there is none."""
+
+    __slots__ = ()
+    assessment: Assessment | None
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.assessment is None else self.assessment.margin
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return verdict_of(self.assessment)
+
+    @property
+    def documents_needed(self) -> int | None:
+        found = None if self.assessment is None else self.assessment.documents_needed
+        return None if found is None else found.documents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How many of an arm's answers are not real answers: counted, never dropped."""
+
+    answers: int
+    empty: int
+    truncated: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secondary:
+    """A metric beside the primary one: shown, never part of the verdict."""
+
+    metric: str
+    candidate_mean: float
+    reference_mean: float
+    difference: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A paired difference. `paired` is turned so that above 0 is better; the properties keep the metric's direction."""
+
+    paired: Difference
+    higher_is_better: bool = True
+
+    @property
+    def n(self) -> int:
+        return self.paired.n
+
+    @property
+    def candidate_mean(self) -> float | None:
+        return self.paired.candidate_mean if self.higher_is_better else self.paired.reference_mean
+
+    @property
+    def reference_mean(self) -> float | None:
+        return self.paired.reference_mean if self.higher_is_better else self.paired.candidate_mean
+
+    @property
+    def difference(self) -> float | None:
+        """Candidate - reference."""
+        one, other = self.candidate_mean, self.reference_mean
+        return None if one is None or other is None else one - other
+
+    @property
+    def ci(self) -> Bounds | None:
+        found = ends(self.paired.interval)
+        return found if found is None or self.higher_is_better else (-found[1], -found[0])
+
+    @property
+    def ci_low(self) -> float | None:
+        return self.ci[0] if self.ci else None
+
+    @property
+    def ci_high(self) -> float | None:
+        return self.ci[1] if self.ci else None
+
+    @property
+    def establishes(self) -> float | None:
+        """The loss that is ruled out: any larger margin would be called non-inferior."""
+        low = self.paired.interval.low
+        return None if low is None else max(-low, 0.0)
+
+    @property
+    def other_ci(self) -> Bounds | None:
+        """Under the guarantee that was not chosen; None where both are one."""
+        other = self.paired.other_guarantee
+        found = None if other is None else ends(other)
+        return found if found is None or self.higher_is_better else (-found[1], -found[0])
+
+    @property
+    def scale(self) -> float:
+        """What turns a value into what people read: points for a 0-1 metric, its own unit for another."""
+        return 1.0 if self.paired.kind == "unbounded" else 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratum(Measured, Claimed):
+    """The documents of one kind among a task's: a description, or a claim where a plan named it beforehand."""
+
+    name: str
+    preregistered: bool = False
+    assessment: Assessment | None = None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionKind:
+    """One kind of instruction over all documents: how many each arm kept. lost: kept by the reference alone."""
+
+    kind: str
+    n: int
+    candidate: int
+    reference: int
+    lost: int
+
+    @property
+    def gained(self) -> int:
+        return self.candidate - self.reference + self.lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What both arms' answers used of one thing, a document in the mean, and the paired ratio. source: who counted."""
+
+    candidate: float | None
+    reference: float | None
+    ratio: Interval | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What an answer costs in both arms; None where nothing is on record. reasoning: tokens among `tokens`."""
+
+    tokens: Cost | None = None
+    reasoning: Cost | None = None
+    seconds: Cost | None = None
+    truncated: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult(Measured, Claimed):
+    """One gold task, or a group of subtasks. assessment: None where there is no margin. recovery: None where lower is
+    better. guard_documents: how many unseen losses the interval allows for. repeats: where the scores' variance comes
+    from, None where each arm answered once. subtasks: those of a group; each of them
+    names it in `group` and makes no claim of its own.
+    """
+
+    task: str
+    metric: str
+    assessment: Assessment | None
+    recovery: Interval | None
+    identical: int
+    p_holm: float | None = None
+    candidate_health: Health | None = None
+    reference_health: Health | None = None
+    secondary: tuple[Secondary, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    instructions: tuple[InstructionKind, ...] = ()
+    subtasks: tuple[str, ...] = ()
+    group: str | None = None
+    guard_documents: float | None = None
+    assay: Assay | None = None
+    answers: Answers | None = None
+    repeats: Components | None = None
+    allowed: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def degradation_detected(self) -> bool | None:
+        return None if self.paired.interval.high is None else self.paired.interval.high < 0
+
+    @property
+    def recovery_ci(self) -> Bounds | None:
+        return None if self.recovery is None else ends(self.recovery)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanClaim(Measured, Claimed):
+    """The claim about the mean over tasks, each counting the same. left_out: tasks that have no part, and why."""
+
+    tasks: tuple[str, ...]
+    assessment: Assessment
+    sentence: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageTax(Claimed):
+    """What the candidate loses in one language beyond what it loses in another, on the same documents."""
+
+    task: str
+    parallel: str
+    paired: Difference
+    assessment: Assessment | None = None
