@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -82,25 +83,7 @@ def leave_records(
     facts: Mapping[str, Any],
 ) -> None:
     """What lm-eval does not log: how each answer ended, what was sent, and what made this run (with `facts`)."""
-    stamp, records = stamp_of(outcome.results), cache.records
-    for task, path in outcome.samples.items() if records else ():
-        with (
-            path.open(encoding="utf-8") as samples,
-            atomic_file(path.with_name(f"responses_{task}_{stamp}.jsonl")) as out,
-        ):
-            seen: set[int] = set()
-            for line in samples:
-                sample = json.loads(line)
-                if sample["doc_id"] in seen:  # the same responses under another filter
-                    continue
-                seen.add(sample["doc_id"])
-                known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
-                if not known:
-                    continue
-                for _ in sample["resps"][0]:  # one record per response
-                    record = known.popleft() if len(known) > 1 else known[0]
-                    entry = {"task": task, "doc_hash": sample["doc_hash"], **record}
-                    out.write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    _write_responses(outcome, cache.records)
     about = {
         "command": ["lm-eval-fr", "run", *argv],
         "lm_eval_fr": __version__,
@@ -115,6 +98,23 @@ def leave_records(
         **facts,
     }
     write_atomic(outcome.record, json.dumps(about, indent=1, ensure_ascii=False))
+
+
+def _write_responses(outcome: RunOutcome, records: Mapping[str, deque[dict[str, Any]]]) -> None:
+    """responses_TASK_STAMP.jsonl beside the samples: a record per response, where the model hands over any."""
+    for task, path in outcome.samples.items() if records else ():
+        beside = path.with_name(f"responses_{task}_{stamp_of(outcome.results)}.jsonl")
+        with path.open(encoding="utf-8") as samples, atomic_file(beside) as out:
+            seen: set[int] = set()
+            for sample in map(json.loads, samples):
+                known = records.get(context_of(list(sample["arguments"]["gen_args_0"].values())))
+                if not known or sample["doc_id"] in seen:  # the same responses under another filter
+                    continue
+                seen.add(sample["doc_id"])
+                for _ in sample["resps"][0]:
+                    record = known.popleft() if len(known) > 1 else known[0]
+                    entry = {"task": task, "doc_hash": sample["doc_hash"], **record}
+                    out.write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def _sent(outcome: RunOutcome, cache: AnswerCache) -> dict[str, Any]:

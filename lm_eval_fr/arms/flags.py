@@ -44,6 +44,28 @@ DICTIONARIES = (
     "trackio_args",
     "hf_hub_log_args",
 )
+OUR_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "--data-dir": {
+        "type": Path,
+        "metavar": "<dir>",
+        "help": "Read the documents from DIR/<task>.jsonl or .parquet (PIAF also .json) instead of the hub",
+    },
+    "--manifest": {
+        "type": Path,
+        "metavar": "<file>",
+        "help": "What is known of the server (scripts/serve.py writes it); kept beside the results",
+    },
+    "--shard": {
+        "metavar": "<K/N>",
+        "help": "Every Nth document, beginning with the Kth: one of N machines; `compare` puts their runs together",
+    },
+    "--repeats": {
+        "type": int,
+        "default": 1,
+        "metavar": "<k>",
+        "help": "Answer each scored document k times, with seeds that differ: its score is the mean (default 1)",
+    },
+}
 EPILOG = """\
 examples:
   # a checkpoint on this machine's GPU, French questions, the first 50
@@ -102,33 +124,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.epilog = EPILOG
     ours = parser.add_argument_group("added by lm-eval-fr")
-    ours.add_argument(
-        "--data-dir",
-        type=Path,
-        default=None,
-        metavar="<dir>",
-        help="Read the documents from DIR/<task>.jsonl or .parquet (PIAF also .json) instead of the hub",
-    )
-    ours.add_argument(
-        "--manifest",
-        type=Path,
-        default=None,
-        metavar="<file>",
-        help="What is known of the server (scripts/serve.py writes it); kept beside the results",
-    )
-    ours.add_argument(
-        "--shard",
-        default=None,
-        metavar="<K/N>",
-        help="Only every Nth document, beginning with the Kth: one of N machines; `compare` puts their runs together",
-    )
-    ours.add_argument(
-        "--repeats",
-        type=int,
-        default=1,
-        metavar="<k>",
-        help="Answer each scored document k times, with seeds that differ: its score is the mean (default 1)",
-    )
+    for flag, settings in OUR_FLAGS.items():
+        ours.add_argument(flag, **settings)
     return parser
 
 

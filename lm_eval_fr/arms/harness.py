@@ -190,27 +190,7 @@ def _execute(
     watch = LogWatch()
 
     def open_cache(lm: Any, path: str) -> AnswerCache:
-        if call.model in PATHS:  # a client of a server; its module imports aiohttp
-            from lm_eval_fr.models.patient import Patient, make_patient
-
-            if not isinstance(lm, Patient):
-                make_patient(lm)
-        # With data parallelism lm-eval reloads the model for every call: one slice only.
-        alone = int(call.model_args.get("data_parallel_size") or 1) == 1
-        slices = VLLM_SLICE if call.model == "vllm" and alone else None
-        progress = Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr))
-        caches.append(
-            AnswerCache(
-                lm,
-                path,
-                slice_size=slices,
-                progress=progress,
-                say=say,
-                clean=redactor.exact,
-                model_args=call.model_args,
-                first=first,
-            )
-        )
+        caches.append(_open_cache(call, lm, path, say, redactor, first))
         return caches[-1]
 
     try:
@@ -228,6 +208,27 @@ def _execute(
         for cache in caches:
             cache.close()
     return caches[-1]
+
+
+def _open_cache(
+    call: ArmCall, lm: Any, path: str, say: Callable[[str], None], redactor: Redactor, first: FirstAnswers | None
+) -> AnswerCache:
+    from lm_eval_fr.models.patient import Patient, make_patient
+
+    if call.model in PATHS and not isinstance(lm, Patient):
+        make_patient(lm)
+    # With data parallelism lm-eval reloads the model for every call: one slice only.
+    alone = int(call.model_args.get("data_parallel_size") or 1) == 1
+    return AnswerCache(
+        lm,
+        path,
+        slice_size=VLLM_SLICE if call.model == "vllm" and alone else None,
+        progress=Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr)),
+        say=say,
+        clean=redactor.exact,
+        model_args=call.model_args,
+        first=first,
+    )
 
 
 @contextlib.contextmanager

@@ -12,6 +12,6 @@ logged_prompts   one prompt in the three forms in which lm-eval logs it
 
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.samples import Sample, read_samples, task_as_asked
-from lm_eval_fr.logs.task_log import SampleFile, TaskLog
+from lm_eval_fr.logs.task_log import TaskLog
 
-__all__ = ["Run", "Sample", "SampleFile", "TaskLog", "find_run", "read_samples", "task_as_asked"]
+__all__ = ["Run", "Sample", "TaskLog", "find_run", "read_samples", "task_as_asked"]

@@ -43,26 +43,12 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
     """The run in `path`: an --output_path, the folder of one model inside it, or one results file.
 
     Several paths, or those that a pattern such as `runs/shard-*` names, are shards of one run that were made on
-    several machines. `tasks` are the ones that matter: what is
-    wrong with others is not looked at. InputError says what is wrong with the path or these.
+    several machines. `tasks` are the ones that matter: what is wrong with others is not looked at. InputError says
+    what is wrong with the path or these.
     """
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(one) for one in path]
-    found = [results for given in paths for one in (matching(given) or [given]) for results in results_in(one)]
-    found.sort(key=lambda results: (results.iso, results.path), reverse=True)
-    models = {results.model for results in found}
-    if len(models) > 1:
-        raise InputError(
-            f"runs of {len(models)} models in one place: {', '.join(sorted(models))}",
-            where=paths[0],
-            remedy="give every arm an --output_path of its own, or name one results file here",
-        )
+    found, names = _results_of(paths, tasks)
     notes: list[str] = []
-    held = {task for results in found for task in results.tasks}
-    names = held if tasks is None else held.intersection(tasks)
-    if not names:
-        what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"
-        raise InputError(what, where=paths[0], remedy=remedy)
-    found = [results for results in found if names.intersection(results.tasks)]
     logs = {task: read_task(task, [r for r in found if task in r.tasks], notes) for task in sorted(names)}
     notes += _changed_arguments(found, logs)
     newest = found[0]
@@ -84,6 +70,25 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
         notes=tuple(dict.fromkeys(notes)),
         repeats=repeats,
     )
+
+
+def _results_of(paths: Sequence[Path], tasks: Collection[str] | None) -> tuple[list[Results], set[str]]:
+    """The results of one model that hold any of the tasks, newest first, and which of the tasks they hold."""
+    found = [results for given in paths for one in (matching(given) or [given]) for results in results_in(one)]
+    found.sort(key=lambda results: (results.iso, results.path), reverse=True)
+    models = {results.model for results in found}
+    if len(models) > 1:
+        raise InputError(
+            f"runs of {len(models)} models in one place: {', '.join(sorted(models))}",
+            where=paths[0],
+            remedy="give every arm an --output_path of its own, or name one results file here",
+        )
+    held = {task for results in found for task in results.tasks}
+    names = held if tasks is None else held.intersection(tasks)
+    if not names:
+        what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"
+        raise InputError(what, where=paths[0], remedy=remedy)
+    return [results for results in found if names.intersection(results.tasks)], names
 
 
 def _repeats(folder: Path, logs: Mapping[str, TaskLog]) -> tuple[Run, ...]:

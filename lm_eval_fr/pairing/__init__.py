@@ -13,17 +13,14 @@ reruns      further runs of an arm, averaged into its scores
 """
 
 from lm_eval_fr.logs import task_as_asked
-from lm_eval_fr.pairing.agreement import Setting
-from lm_eval_fr.pairing.answers import Answers, ArmHealth, Imbalance, imbalances
+from lm_eval_fr.pairing.answers import ArmHealth, Imbalance, imbalances
 from lm_eval_fr.pairing.groups import PairedGroup
 from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
-from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, Strata, clusters_over
-from lm_eval_fr.pairing.reruns import Rerun
+from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, clusters_over
 from lm_eval_fr.pairing.same_work import KINDS
 
 __all__ = [
     "KINDS",
-    "Answers",
     "ArmHealth",
     "Imbalance",
     "Pair",
@@ -31,9 +28,6 @@ __all__ = [
     "PairedTask",
     "Pairing",
     "Printed",
-    "Rerun",
-    "Setting",
-    "Strata",
     "clusters_over",
     "imbalances",
     "pair_paths",

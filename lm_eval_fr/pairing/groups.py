@@ -4,54 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from lm_eval_fr.logs.task_log import GroupLog
-from lm_eval_fr.pairing.answers import STATES, Answers, ArmHealth
-from lm_eval_fr.pairing.chance import UNKNOWN, Chance, mean_chance
-from lm_eval_fr.pairing.pairs import PairedTask, Printed, Strata, clusters_over
+from lm_eval_fr.pairing.answers import STATES, Answers
+from lm_eval_fr.pairing.chance import mean_chance
+from lm_eval_fr.pairing.pairs import Paired, PairedTask, Printed, Strata, clusters_over
 
 Weighting = Literal["documents", "tasks"]
 
 
-@dataclass(frozen=True, eq=False)
-class PairedGroup:
-    """The documents of all tasks of a group. The names are those of PairedTask, and mean the same.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairedGroup(Paired):
+    """The documents of all tasks of a group.
 
     subtasks: in the order of the documents. weighting: whether a task counts by its documents in the group's score, or
     each task the same; then the values hold the weight already, so that their plain mean is the group's score.
     """
 
-    task: str
     subtasks: tuple[str, ...]
     weighting: Weighting
-    metrics: tuple[str, ...]
-    higher_is_better: Mapping[str, bool]
-    n: int
-    clusters: np.ndarray | None
-    candidate: Mapping[str, np.ndarray]
-    reference: Mapping[str, np.ndarray]
-    weights: Mapping[str, np.ndarray]
-    answers: tuple[Answers, Answers] = field(repr=False)
-    printed: tuple[Printed, ...]
-    strata: tuple[Strata, ...] = ()
-    allowed: tuple[str, ...] = ()
-    no_verdict: str | None = None
-    copies: int = 0
-    chance: Chance = UNKNOWN
-    judged: bool = False  # a group's score is made of scores
-    each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
-
-    @property
-    def candidate_health(self) -> ArmHealth:
-        return self.answers[0].health
-
-    @property
-    def reference_health(self) -> ArmHealth:
-        return self.answers[1].health
 
 
 def pair_groups(

@@ -93,45 +93,62 @@ class Strata:
         return f"{self.name}: {self.labels[code]}"
 
 
-@dataclass(frozen=True, eq=False)
-class PairedTask:
-    """The documents of one task that both arms answered, in plan order (the reference's doc_id).
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Paired:
+    """The scores of both arms on the same documents: those of one task, or of a group of tasks.
 
     metrics: the scores that each document has, the first one primary. candidate, reference: their values, whose mean is
     what the task says of an arm: what lm-eval printed, but for answers that were never obtained, which count worst.
     weights: of a score whose aggregate is a weighted mean (a document's words, its instructions): the values hold the
-    weight already, so that their plain mean is the aggregate. ends: the least and the largest value that a metric's
-    mean can have, where known. no_verdict: why nothing may be claimed of this task, None where something may.
-    clusters: documents of one article, or copies of one document. copies: how many documents are there again.
-    identical: whether both arms' responses are the same in every byte. each: where an arm has several answers a
-    document, the scores of all (one row an answer), of the candidate and of the reference; `candidate` and `reference`
-    hold their means then, and all else is of the first answers.
+    weight already, so that their plain mean is the aggregate. answers: the candidate's, the reference's. no_verdict:
+    why nothing may be claimed, None where something may. clusters: documents of one article, or copies of one document.
+    copies: how many documents are there again. each: where an arm has several answers a document, the scores of all
+    (one row an answer), of the candidate and of the reference; `candidate` and `reference` hold their means then, and
+    all else is of the first answers.
     """
 
     task: str
-    filter: str
-    judged: bool
+    judged: bool = False  # a group's score is made of scores
     metrics: tuple[str, ...]
     higher_is_better: Mapping[str, bool]
     n: int
-    doc_ids: np.ndarray
-    doc_hashes: Sequence[str]
     clusters: np.ndarray | None
-    cluster_names: tuple[str, ...]
     candidate: Mapping[str, np.ndarray]
     reference: Mapping[str, np.ndarray]
-    answers: tuple[Answers, Answers] = field(repr=False)  # the candidate's, the reference's
-    allowed: tuple[str, ...]
-    sides: tuple[Side, Side] = field(repr=False)
-    identical: np.ndarray = field(repr=False)
+    answers: tuple[Answers, Answers] = field(repr=False)
+    allowed: tuple[str, ...] = ()
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
-    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     printed: tuple[Printed, ...] = ()
     no_verdict: str | None = None
     strata: tuple[Strata, ...] = ()
     copies: int = 0
     chance: Chance = UNKNOWN
     each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
+
+    @property
+    def candidate_health(self) -> ArmHealth:
+        return self.answers[0].health
+
+    @property
+    def reference_health(self) -> ArmHealth:
+        return self.answers[1].health
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairedTask(Paired):
+    """The documents of one task that both arms answered, in plan order (the reference's doc_id).
+
+    ends: the least and the largest value that a metric's mean can have, where known. identical: whether both arms'
+    responses are the same in every byte.
+    """
+
+    filter: str
+    doc_ids: np.ndarray
+    doc_hashes: Sequence[str]
+    cluster_names: tuple[str, ...]
+    sides: tuple[Side, Side] = field(repr=False)
+    identical: np.ndarray = field(repr=False)
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def scored(self) -> bool:
@@ -141,14 +158,6 @@ class PairedTask:
     @property
     def generates(self) -> bool:
         return self.sides[1].log.generates
-
-    @property
-    def candidate_health(self) -> ArmHealth:
-        return self.answers[0].health
-
-    @property
-    def reference_health(self) -> ArmHealth:
-        return self.answers[1].health
 
     @property
     def failed(self) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,10 @@ from lm_eval_fr.plan.study_plan import (
     SEED,
     ArmPlan,
     ArmPrices,
-    Change,
     EarlierPlan,
     Guarantee,
     JudgePlan,
     Plan,
-    arm_hash,
-    changes,
 )
 
 __all__ = [
@@ -22,14 +19,11 @@ __all__ = [
     "SEED",
     "ArmPlan",
     "ArmPrices",
-    "Change",
     "EarlierPlan",
     "Guarantee",
     "JudgePlan",
     "Plan",
     "StudyFolder",
-    "arm_hash",
-    "changes",
     "earlier_plans",
     "is_study",
     "line_of",

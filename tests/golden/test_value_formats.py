@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.analyses.value.value_builder import value_runs
-from lm_eval_fr.analyses.value.value_command import PriceFlags, arm_prices, options_of
+from lm_eval_fr.analyses.value.value_command import PriceFlags, options_of
 from lm_eval_fr.analyses.value.value_section import value_section
 from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
 from lm_eval_fr.analyses.voting.voting_section import voting_section
@@ -30,7 +30,7 @@ def a_value(folder: Path) -> Section:
         arm(folder / "reference", right(100, 89), model="petit-2603", titles=titles),
     ]
     flags = PriceFlags(prices=("1/h", "3/h"), successes=("piaf_fr:f1>=0.5",))
-    options = options_of(flags, arm_prices(flags, 2), level=0.95)
+    options = options_of(flags, 2, level=0.95)
     return value_section(value_runs([find_run(run) for run in runs], options))
 
 

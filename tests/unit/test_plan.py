@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import PlanError
-from lm_eval_fr.plan import arm_hash, changes, load_plan, parse_plan, parse_share
+from lm_eval_fr.plan import load_plan, parse_plan, parse_share
+from lm_eval_fr.plan.study_plan import arm_hash, changes
 
 ROOT = Path(__file__).resolve().parents[2]
 WHERE = Path("plan.yaml")

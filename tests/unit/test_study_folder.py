@@ -9,7 +9,8 @@ import pytest
 
 from lm_eval_fr.arms.planned import data_files
 from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.plan import Plan, StudyFolder, arm_hash, earlier_plans, parse_plan, was_run
+from lm_eval_fr.plan import Plan, StudyFolder, earlier_plans, parse_plan, was_run
+from lm_eval_fr.plan.study_plan import arm_hash
 
 TEXT = """\
 name: test

@@ -121,74 +121,6 @@ def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: Fideli
         )
 
 
-def measure(
-    arms: Mapping[str, Arm], texts: Texts, store: Store, obtained: Obtained, options: FidelityOptions
-) -> Fidelity:
-    """From the stored replies to the result. Raises MismatchError (tokenizers) and InputError (nothing is left)."""
-    compared: list[Compared] = []
-    floor: list[Compared] = []
-    unaligned: list[str] = []
-    without: list[str] = []
-    counts = _Counts()
-    for number, passage in enumerate(texts.passages):
-        replies = {role: store.get(keys[number]) for role, keys in obtained.keys.items()}
-        candidate, reference = replies["candidate"], replies["reference"]
-        if candidate is None or reference is None:
-            continue  # refused, and counted
-        check_tokens(candidate, reference, passage)
-        start = _start(passage, reference)
-        if start is None or start >= reference.n:
-            unaligned.append(passage.id)
-            continue
-        parts = {role: reply.part(start) for role, reply in replies.items() if reply is not None}
-        scored = counts.add(parts)
-        if not scored.any():
-            without.append(passage.id)
-            continue
-        for role, into in (("candidate", compared), ("rerun", floor)):
-            if role in parts:
-                into.append(compare_text(passage.id, passage.cluster, parts[role], parts["reference"], scored))
-    if not compared:
-        why = next(iter(obtained.refused.values()), NO_NUMBERS if without else "no answer was found among its tokens")
-        raise InputError(f"no text could be compared: {why}", where=options.texts, remedy="give other texts")
-    if len(floor) != len(compared):
-        floor = []
-    described = {
-        role: FidelityArm(url=arm.url, model=arm.model, dialect=obtained.dialects[role]) for role, arm in arms.items()
-    }
-    return Fidelity(
-        candidate=described["candidate"],
-        reference=described["reference"],
-        texts=texts.source,
-        top=options.top,
-        level=options.level,
-        distance=summarise(compared, level=options.level),
-        floor=summarise(floor, level=options.level) if floor else None,
-        excess=excess(compared, floor, level=options.level) if floor else None,
-        worst=worst_passages(compared, options.worst),
-        documents=documents_of(compared),
-        empty=texts.empty,
-        refused=obtained.refused,
-        unaligned=tuple(unaligned),
-        compared_by=compared[0].reference.kind,
-        by_position=by_position(compared, level=options.level),
-        by_entropy=by_entropy(compared, level=options.level),
-        first_divergence=first_divergence(compared, answers=texts.answers),
-        unscored={role: Unscored(no_probability=none, not_a_number=bad) for role, (none, bad) in counts.arms.items()},
-        unscored_tokens=counts.tokens,
-        notes=_notes(texts, obtained, unaligned, without, compared),
-        command=options.command or None,
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
-    )
-
-
-def _start(passage: Passage, reference: Scored) -> int | None:
-    """All of a bare text is compared; of a prompt and an answer, the answer."""
-    if not passage.prompt and not passage.turns:
-        return 0
-    return answer_start(reference.tokens, passage.scored)
-
-
 @dataclass
 class _Counts:
     """Tokens without a log-probability. arms: role -> how many impossible ones, how many that are not a number."""
@@ -206,24 +138,100 @@ class _Counts:
         return scored
 
 
-def _notes(
-    texts: Texts, obtained: Obtained, unaligned: Sequence[str], without: Sequence[str], compared: Sequence[Compared]
-) -> tuple[str, ...]:
+@dataclass
+class _Compared:
+    """All texts, token by token: the candidate with the reference, and the reference with its rerun (floor).
+
+    unaligned, without: ids of the texts whose answer was not found among the tokens, or that have no log-probability.
+    """
+
+    texts: list[Compared] = field(default_factory=list)
+    floor: list[Compared] = field(default_factory=list)
+    unaligned: list[str] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    counts: _Counts = field(default_factory=_Counts)
+
+    def add(self, passage: Passage, replies: Mapping[str, Scored]) -> None:
+        """Raises MismatchError where the arms' tokenizers differ."""
+        check_tokens(replies["candidate"], replies["reference"], passage)
+        start = _start(passage, replies["reference"])
+        if start is None or start >= replies["reference"].n:
+            self.unaligned.append(passage.id)
+            return
+        parts = {role: reply.part(start) for role, reply in replies.items()}
+        scored = self.counts.add(parts)
+        if not scored.any():
+            self.without.append(passage.id)
+            return
+        for role, into in (("candidate", self.texts), ("rerun", self.floor)):
+            if role in parts:
+                into.append(compare_text(passage.id, passage.cluster, parts[role], parts["reference"], scored))
+
+
+def measure(
+    arms: Mapping[str, Arm], texts: Texts, store: Store, obtained: Obtained, options: FidelityOptions
+) -> Fidelity:
+    """From the stored replies to the result. Raises MismatchError (tokenizers) and InputError (nothing is left)."""
+    found = _Compared()
+    for number, passage in enumerate(texts.passages):
+        stored = {role: store.get(keys[number]) for role, keys in obtained.keys.items()}
+        replies = {role: reply for role, reply in stored.items() if reply is not None}
+        if {"candidate", "reference"} <= replies.keys():  # else refused, and counted
+            found.add(passage, replies)
+    compared, counts, level = found.texts, found.counts, options.level
+    if not compared:
+        without = NO_NUMBERS if found.without else "no answer was found among its tokens"
+        why = next(iter(obtained.refused.values()), without)
+        raise InputError(f"no text could be compared: {why}", where=options.texts, remedy="give other texts")
+    floor = found.floor if len(found.floor) == len(compared) else []
+    described = {
+        role: FidelityArm(url=arm.url, model=arm.model, dialect=obtained.dialects[role]) for role, arm in arms.items()
+    }
+    return Fidelity(
+        candidate=described["candidate"],
+        reference=described["reference"],
+        texts=texts.source,
+        top=options.top,
+        level=level,
+        distance=summarise(compared, level=level),
+        floor=summarise(floor, level=level) if floor else None,
+        excess=excess(compared, floor, level=level) if floor else None,
+        worst=worst_passages(compared, options.worst),
+        documents=documents_of(compared),
+        empty=texts.empty,
+        refused=obtained.refused,
+        unaligned=tuple(found.unaligned),
+        compared_by=compared[0].reference.kind,
+        by_position=by_position(compared, level=level),
+        by_entropy=by_entropy(compared, level=level),
+        first_divergence=first_divergence(compared, answers=texts.answers),
+        unscored={role: Unscored(no_probability=none, not_a_number=bad) for role, (none, bad) in counts.arms.items()},
+        unscored_tokens=counts.tokens,
+        notes=_notes(texts, obtained, found),
+        command=options.command or None,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def _start(passage: Passage, reference: Scored) -> int | None:
+    """All of a bare text is compared; of a prompt and an answer, the answer."""
+    if not passage.prompt and not passage.turns:
+        return 0
+    return answer_start(reference.tokens, passage.scored)
+
+
+def _notes(texts: Texts, obtained: Obtained, found: _Compared) -> tuple[str, ...]:
     notes = []
     if texts.empty:
         notes.append(f"{w.plural(texts.empty, 'empty text')} left out.")
     if obtained.refused:
         name, why = next(iter(obtained.refused.items()))
         notes.append(f"{len(obtained.refused)} texts were refused by a server and left out, the first {name}: {why}")
-    if unaligned:
-        notes.append(
-            f"{len(unaligned)} answers were not found among the tokens and were left out, the first {unaligned[0]}."
-        )
-    if without:
-        notes.append(
-            f"{w.plural(len(without), 'text')} without any log-probability were left out, the first {without[0]}."
-        )
-    if compared[0].reference.kind == "text":
+    if lost := found.unaligned:
+        notes.append(f"{len(lost)} answers were not found among the tokens and were left out, the first {lost[0]}.")
+    if bare := found.without:
+        notes.append(f"{w.plural(len(bare), 'text')} without any log-probability were left out, the first {bare[0]}.")
+    if found.texts[0].reference.kind == "text":
         notes.append("Tokens were matched by their text: an arm returned no token ids.")
     if obtained.resumed:
         notes.append(f"{obtained.resumed} replies are from an earlier run; another --out starts over.")

@@ -50,18 +50,15 @@ def value_command(
 ) -> None:
     """runs: one alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
     to.check()
-    prices = arm_prices(flags, len(runs))
-    value = value_runs(
-        [find_run(run) for run in runs], options_of(flags, prices, level=level, tasks=tasks, allow=allow)
-    )
+    options = options_of(flags, len(runs), level=level, tasks=tasks, allow=allow)
+    value = value_runs([find_run(run) for run in runs], options)
     title = " against ".join(arm.name for arm in value.arms)
     emit(_part(value), to, title=title, show=show, say=say, colour=colour)
 
 
 def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequence[str]) -> Extra:
     """What a dollar buys, for a comparison's report."""
-    options = options_of(flags, arm_prices(flags, 2), level=level)
-    return _part(value_of_pairings([pairing], options, names=names))
+    return _part(value_of_pairings([pairing], options_of(flags, 2, level=level), names=names))
 
 
 def _part(value: ValueReport) -> Extra:
@@ -69,15 +66,10 @@ def _part(value: ValueReport) -> Extra:
 
 
 def options_of(
-    flags: PriceFlags,
-    prices: Sequence[ArmPrice],
-    *,
-    level: float,
-    tasks: Sequence[str] = (),
-    allow: Sequence[str] = (),
+    flags: PriceFlags, arms: int, *, level: float, tasks: Sequence[str] = (), allow: Sequence[str] = ()
 ) -> ValueOptions:
     successes = tuple(parse_success(text) for text in flags.successes)
-    return ValueOptions(prices, successes, level, flags.estimate, allow, tasks)
+    return ValueOptions(arm_prices(flags, arms), successes, level, flags.estimate, allow, tasks)
 
 
 def arm_prices(flags: PriceFlags, arms: int) -> list[ArmPrice]:
