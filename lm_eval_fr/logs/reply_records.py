@@ -27,8 +27,8 @@ _FILTERED = ("filter", "refus", "safety", "recitation", "blocklist", "prohibited
 class Replied:
     """All replies of an arm to one document: how the worst of them ended, and what they used together.
 
-    failed: none was obtained. Tokens and seconds are None where the record of a reply lacks them; a reply that was
-    never obtained used nothing. cached is part of input, reasoning of output.
+    failed: none was obtained; the arm asks again when it is rerun. Tokens and seconds are None where the record of a
+    reply lacks them; a reply that was never obtained used nothing. cached is part of input, reasoning of output.
     """
 
     replies: int
@@ -61,7 +61,7 @@ def _summed(rows: Sequence[Mapping[str, Any]], limit: object) -> Replied:
     return Replied(
         replies=len(rows),
         end=min((_end_of(row, limit) for row in rows), key=_ENDS.index),
-        failed=all(map(_error_of, rows)),
+        failed=all(row.get("error") for row in rows),
         input=_total(rows, lambda row: _usage(row, "prompt_tokens")),
         output=_total(rows, lambda row: _usage(row, "completion_tokens")),
         cached=_total(rows, lambda row: _usage(row, "cached_tokens")),
@@ -73,17 +73,13 @@ def _summed(rows: Sequence[Mapping[str, Any]], limit: object) -> Replied:
 def _total(rows: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], Any]) -> float | None:
     total = 0.0
     for row in rows:
-        found = 0 if _error_of(row) else value(row)
+        if row.get("error") and not row.get("usage"):
+            continue  # never obtained; a reply without an answer was paid for all the same
+        found = value(row)
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
             return None
         total += found
     return total
-
-
-def _error_of(row: Mapping[str, Any]) -> Any:
-    """Early runs recorded an empty answer as none at all."""
-    error = row.get("error")
-    return None if error == "no content (finish reason: stop)" and not row.get("reasoned") else error
 
 
 def _usage(row: Mapping[str, Any], name: str) -> Any:

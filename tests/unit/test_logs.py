@@ -221,7 +221,7 @@ def test_all_replies_to_a_document_are_one_record(tmp_path: Path) -> None:
     lost = {"error": "503", "usage": None, "seconds": None, "finish_reason": None}
     lines = [reply("a", 3), reply("a", 5, finish_reason="length"), reply("b", 7), reply("b", 0, **lost)]
     lines += [reply("c", 0, **lost), reply("d", None), reply("d", 2)]
-    lines += [reply("e", 1, error="no content (finish reason: stop)")]  # an early run's word for an empty answer
+    lines += [reply("e", 1, error="no content (finish reason: stop)")]  # paid for, and asked again by a rerun
     path.write_text("\n".join(lines) + "\n")
     found = read_replies([path, tmp_path / "no such shard"])
     assert found == {
@@ -229,7 +229,7 @@ def test_all_replies_to_a_document_are_one_record(tmp_path: Path) -> None:
         "b": Replied(2, "sound", False, 9, 7, 4, 1, 0.5),
         "c": Replied(1, "sound", True, 0, 0, 0, 0, 0),
         "d": Replied(2, "sound", False, 18, None, 8, 2, 1.0),
-        "e": Replied(1, "sound", False, 9, 1, 4, 1, 0.5),
+        "e": Replied(1, "sound", True, 9, 1, 4, 1, 0.5),
     }
 
 
