@@ -4,18 +4,20 @@
 
     {"piaf_fr": {
         "max_tokens": 64,             the longest answer that was asked for
-        "max_tokens_from": "task",    by "task" (its YAML or --gen_kwargs), "model_args" or "client" (its default)
-        "stop": ["</s>"],             those of the task's stops that were sent; the model's own end mark is left out
+        "max_tokens_from": "task",    by "task" (its YAML or --gen_kwargs), "model_args" or "client" (its
+                                      default); "server" where none is sent (omit=max_tokens)
+        "stop": ["</s>"],             the stops that were sent; the model's own end mark is left out
         "stop_applied_here": [],      those that the client does not send (chat clients: beyond the fourth; omit=stop):
                                       the answer is cut at them before it is scored
-        "temperature": 0.0,
+        "temperature": 0.0,           null: none is sent (omit=temperature), and the server decides
         "seed": null,                 null: none is sent. It decides nothing at temperature 0
         "repeats": 1,                 answers per document
         "num_fewshot": 0,
         "other": {"top_p": 0.9}}}     every other field of the request but the model's name and the prompt
 
-A task without an answer in words has only "repeats" and "num_fewshot". A value of null is unknown (an engine that this
-version does not know), apart from the seed's. Without "sent" the run was made by an earlier version, or by lm-eval.
+A task without an answer in words has only "repeats" and "num_fewshot". Where "max_tokens_from" is null too, the length
+is that of an engine which this version does not know. Without "sent" the run was made by an earlier version, or by
+lm-eval.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from typing import Any
 from lm_eval_fr.errors import UsageError
 
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-PROMPTS = ("messages", "prompt", "model")
+FIELDS = ("max_tokens", "max_completion_tokens", "max_new_tokens")  # of a request, that servers know
+PROMPTS = ("messages", "prompt", "input_ids", "text", "system", "model")
 SEEDS = ("seed", "random_seed")
 NOT_SENT = ("until", "do_sample", *LENGTHS)
 
@@ -77,23 +80,23 @@ def cut_at(text: str, stops: Sequence[str]) -> str:
 
 def _by_an_api(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any], asked: list[str]) -> Sent:
     """The body that its client makes, which is the truth."""
-    from lm_eval.models.openai_completions import LocalChatCompletion
-
+    eos = getattr(lm, "eos_string", None)
     body: dict[str, Any] = lm._create_payload(
-        [{"role": "user", "content": ""}] if isinstance(lm, LocalChatCompletion) else "",
+        [{"role": "user", "content": ""}],
         generate=True,
         gen_kwargs=copy.deepcopy(dict(settings)),
         seed=lm._seed,
-        eos=getattr(lm, "eos_string", None),
+        eos=eos,
     )
-    length = next((body[name] for name in LENGTHS if name in body), None)
-    stop = body.get("stop") or []
+    body |= body.pop("sampling_params", {})  # sglang's own endpoint
+    length = next((name for name in FIELDS if name in body), None)
+    stop = body.get("stop") or body.get("stop_sequences") or []
     told = [stop] if isinstance(stop, str) else list(stop)
-    taken = (*PROMPTS, *SEEDS, *LENGTHS, "stop", "temperature")
+    taken = (*PROMPTS, *SEEDS, length, LENGTHS[0], "stop", "stop_sequences", "temperature")
     return Sent(
-        max_tokens=length,
-        max_tokens_from=_who(settings, arguments),
-        stop=[mark for mark in asked if mark in told],
+        max_tokens=None if length is None else body[length],
+        max_tokens_from=_who(settings, arguments, None if length is None else body[length]),
+        stop=[mark for mark in told if mark in asked or mark != eos],
         stop_applied_here=[mark for mark in asked if mark not in told],
         temperature=body.get("temperature"),
         seed=next((body[name] for name in SEEDS if name in body), None),
@@ -109,7 +112,7 @@ def _by_an_engine(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, 
     greedy = settings.get("do_sample") is False or settings.get("temperature") is None
     return Sent(
         max_tokens=length if isinstance(length, int) else None,
-        max_tokens_from=None if length is None else _who(settings, arguments),
+        max_tokens_from=None if length is None else _who(settings, arguments, length),
         stop=asked,
         temperature=0.0 if greedy else settings.get("temperature"),
         seed=arguments.get("seed"),
@@ -117,10 +120,16 @@ def _by_an_engine(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, 
     )
 
 
-def _who(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
-    if any(settings.get(name) is not None for name in LENGTHS):
-        return "task"
-    return "model_args" if "max_gen_toks" in arguments else "client"
+def _who(settings: Mapping[str, Any], arguments: Mapping[str, Any], length: Any) -> str:
+    """Who set `length`, the one that is sent; None: none is."""
+    if length is None:
+        return "server"
+    asked = [settings[name] for name in LENGTHS if settings.get(name) is not None]
+    if asked:
+        return "task" if length in asked else "model_args"
+    extra = arguments.get("extra_body")
+    named = {*arguments, *(extra if isinstance(extra, Mapping) else ())}
+    return "model_args" if named.intersection(LENGTHS) else "client"
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from lm_eval_fr.judge.asking.profile import load_profile, profile_names
 from lm_eval_fr.judge.asking.protocol import Prices
 from lm_eval_fr.judge.estimate import Estimate
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.pairing.agreement import generation_difference, generation_settings
+from lm_eval_fr.pairing.agreement import generation_difference
+from lm_eval_fr.pairing.sent_settings import by_client
 from lm_eval_fr.plan import ArmPlan, Plan, load_plan
 
 CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
@@ -95,7 +96,10 @@ def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, Arm
     if len(works) < 2:
         return
     for one, other in zip(works["candidate"], works["reference"], strict=False):
-        settings = generation_settings(one.generation), generation_settings(other.generation)
+        settings = [
+            by_client(work.generation, call.model, call.model_args)
+            for work, call in ((one, calls["candidate"]), (other, calls["reference"]))
+        ]
         if (difference := generation_difference(*settings)) and "generation" not in plan.allow:
             remedy = "give both the same gen_kwargs, or put `generation` into the plan's `allow`"
             yield Finding("problem", "plan", f"{one.name} would be generated differently: {difference}", remedy)

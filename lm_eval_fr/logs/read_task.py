@@ -67,6 +67,7 @@ def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
         model_args=arguments_of(newest.body["config"].get("model_args")),
         sent=newest.sent(task),
         rendering=_rendering(newest, task, config),
+        lm_eval_version=str(newest.body.get("lm_eval_version") or ""),
     )
 
 

@@ -62,6 +62,7 @@ class TaskLog:
     model_args: Mapping[str, Any]
     sent: Mapping[str, Any]  # what the arm's record says of it (arms/sent.py), {} where it has none
     rendering: Rendering = field(default_factory=Rendering)
+    lm_eval_version: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:

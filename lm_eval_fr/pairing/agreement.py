@@ -17,7 +17,10 @@ from lm_eval_fr.io.redaction import Redactor
 DIALECT = frozenset(
     ("reasoning_effort", "chat_template_kwargs", "extra_body", "enable_thinking", "seed", "random_seed", "safe_prompt")
 )
-_ALIASES = {"max_tokens": "max_gen_toks", "max_completion_tokens": "max_gen_toks", "max_new_tokens": "max_gen_toks"}
+LENGTH = "max_gen_toks"
+# Of several lengths the first counts: for lm-eval's engines, and for its clients of an API.
+_OF_ENGINES = (LENGTH, "max_new_tokens", "max_tokens", "max_completion_tokens")
+_OF_CLIENTS = ("max_tokens", LENGTH, "max_completion_tokens", "max_new_tokens")
 
 
 @dataclass(frozen=True)
@@ -33,23 +36,34 @@ class Setting:
         return bool(self.candidate != self.reference)
 
 
-def generation_settings(logged: bytes | Mapping[str, Any]) -> dict[str, Any]:
-    """Generation settings in one spelling, so that equal work compares equal.
+def generation_settings(logged: bytes | Mapping[str, Any], *, api: bool = False) -> dict[str, Any]:
+    """Generation settings in one spelling, so that equal work compares equal. api: whether a client of one reads them.
 
-    lm-eval samples greedily at temperature 0, which is also its default, whatever `do_sample` says.
+    lm-eval samples greedily at temperature 0, which is also its default, whatever `do_sample` says; an API gets none.
     """
-    given = json.loads(logged) if isinstance(logged, bytes) else dict(logged)
-    if not isinstance(given, dict):
+    given = _parsed(logged)
+    if given is None:
         return {}
-    found: dict[str, Any] = {
-        _ALIASES.get(str(name), str(name)): value for name, value in given.items() if value is not None
-    }
-    until = found.get("until")
-    found["until"] = sorted(map(str, until)) if isinstance(until, list) else [until] if until is not None else ["\n\n"]
+    found: dict[str, Any] = {str(name): value for name, value in given.items() if value is not None}
+    lengths = [found.pop(name) for name in (_OF_CLIENTS if api else _OF_ENGINES) if name in found]
+    if lengths:
+        found[LENGTH] = lengths[0]
+    found["until"] = sorted(set(stops_in_order(logged)))
     found.setdefault("temperature", 0.0)
-    if found["temperature"] == 0 or found.get("do_sample") == (found["temperature"] != 0):
+    if api or found["temperature"] == 0 or found.get("do_sample") == (found["temperature"] != 0):
         found.pop("do_sample", None)
     return found
+
+
+def stops_in_order(logged: bytes | Mapping[str, Any]) -> list[str]:
+    """The stops, which lm-eval has a default for, as the task lists them."""
+    until = (_parsed(logged) or {}).get("until")
+    return [str(stop) for stop in (until if isinstance(until, list) else ["\n\n" if until is None else until])]
+
+
+def _parsed(logged: bytes | Mapping[str, Any]) -> Mapping[str, Any] | None:
+    given = json.loads(logged) if isinstance(logged, bytes) else logged
+    return given if isinstance(given, Mapping) else None
 
 
 def generation_difference(candidate: Mapping[str, Any], reference: Mapping[str, Any]) -> str | None:

@@ -12,14 +12,20 @@ from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs.columns import Columns, Request, read_logged_prompts
 from lm_eval_fr.logs.logged_prompts import Prompt, prompt_difference, read_prompt
 from lm_eval_fr.logs.task_log import Metric, TaskLog
-from lm_eval_fr.pairing.agreement import filter_definition, generation_difference, generation_settings, scoring_changed
+from lm_eval_fr.pairing.agreement import (
+    LENGTH,
+    filter_definition,
+    generation_difference,
+    generation_settings,
+    scoring_changed,
+)
 from lm_eval_fr.pairing.alignment import align_scores
 from lm_eval_fr.pairing.answers import read_answers
 from lm_eval_fr.pairing.chance import chance_of
 from lm_eval_fr.pairing.grouping import clusters_of, strata_of
 from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
 from lm_eval_fr.pairing.pairs import PairedTask, Side
-from lm_eval_fr.pairing.sent_settings import LENGTH, as_sent, length_decided_by
+from lm_eval_fr.pairing.sent_settings import as_sent, length_decided_by
 
 KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters")  # the words of --allow
 
@@ -203,8 +209,7 @@ class TaskDraft:
         if not self.reference.generates:
             return
         arms = (self.candidate, mine), (self.reference, theirs)
-        logged = [[generation_settings(raw) for raw in columns.generations] for _, columns in arms]
-        sent = [[as_sent(one, log) for one in found] for (log, _), found in zip(arms, logged, strict=True)]
+        sent = [[as_sent(raw, log) for raw in columns.generations] for log, columns in arms]
         codes = mine.generation[join.candidate].astype(np.int64) * len(sent[1]) + theirs.generation[join.reference]
         for code, first in sorted(zip(*np.unique(codes, return_index=True), strict=True), key=lambda found: found[1]):
             at = divmod(int(code), len(sent[1]))
@@ -214,16 +219,25 @@ class TaskDraft:
             if difference := generation_difference(*both):
                 row = int(join.candidate[first])
                 document = f"document {mine.doc_id[row]} ({hex_of(mine.doc_hash[row])[:12]}) of {self.task}"
-                why = self._who_decided(difference, logged[0][at[0]], logged[1][at[1]])
+                why = self._who_decided(difference, mine.generations[at[0]], theirs.generations[at[1]])
                 self._mismatch("generation", f"{document}: {difference}{why}", *mine.place(row))
                 return
         self._note_unknown_lengths()
+        self._note_seeds()
 
-    def _who_decided(self, difference: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-        """Of a length that the task left open: `mine` and `theirs` are the settings as logged."""
+    def _who_decided(self, difference: str, mine: bytes, theirs: bytes) -> str:
+        """Of a length that the task did not decide: `mine` and `theirs` are the settings as logged."""
         arms = ("candidate", self.candidate, mine), ("reference", self.reference, theirs)
-        said = [f"the {arm}'s is set {length_decided_by(log)}" for arm, log, logged in arms if LENGTH not in logged]
+        by = [(arm, length_decided_by(log, generation_settings(logged))) for arm, log, logged in arms]
+        said = [f"the {arm}'s is {how}" for arm, how in by if how is not None]
         return f" ({'; '.join(said)})" if said and difference.startswith(LENGTH) else ""
+
+    def _note_seeds(self) -> None:
+        """Answers that are drawn are drawn anew in each arm: nothing to refuse, but to know."""
+        seeds = [sent.get("seed", sent.get("random_seed")) for sent in self.generation]
+        if seeds[0] != seeds[1] and any(sent.get("temperature") for sent in self.generation):
+            mine, theirs = ("none" if seed is None else seed for seed in seeds)
+            self.notes.append(f"{self.task}: sampled with seed {mine} in the candidate, {theirs} in the reference")
 
     def _note_unknown_lengths(self) -> None:
         for arm, sent in zip(("candidate", "reference"), self.generation, strict=True):

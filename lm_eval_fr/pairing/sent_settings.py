@@ -1,61 +1,123 @@
-"""What each arm was really asked for, where a client or an engine decided what the task left open.
+"""What each arm was really asked for, where a client or an engine decided what the task left open, or changed it.
 
 By the arm's own record where `lm-eval-fr run` left one; else by what lm-eval's clients and engines are known to do.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from lm_eval_fr.logs.task_log import TaskLog
+from lm_eval_fr.pairing.agreement import LENGTH, generation_settings, stops_in_order
 
-LENGTH = "max_gen_toks"
 HOSTED_LENGTH, USUAL_LENGTH = 1024, 256  # of our own client, and of lm-eval 0.4.2 to 0.4.13's
-_HOSTED = frozenset(("hosted-chat", "batch-chat"))
+_HOSTED = ("hosted-chat", "batch-chat")
+_CLIENTS = ("local-", "openai", "azure-openai", "litellm")  # of lm-eval's: they send a seed
+_API = (*_CLIENTS, *_HOSTED, "anthropic-chat", "sglang-generate")
 _USUAL = (
     *("anthropic", "azure-openai", "hf", "huggingface", "litellm", "local-", "megatron_lm", "nemo_lm", "neuronx"),
     *("onnxruntime", "openai", "openvino", "sglang", "steered", "textsynth", "trtllm", "vllm"),
 )
-_FOUR_STOPS = ("local-chat-completions", "openai-chat-completions", "litellm")
+_FOUR_STOPS = ("local-chat-completions", "openai-chat-completions", "azure-openai", "litellm", *_HOSTED)
 MOST_STOPS = 4  # that a chat client of lm-eval's sends; it drops the others without a word
+CLIENT_SEED = 1234  # that it sends where none is given
+_NAMES = {"stop": "until", "max_tokens": LENGTH, "max_completion_tokens": LENGTH}  # a request's -> lm-eval's
+_OPENAI = ("openai-chat-completions", "azure-openai")
+_FIXED = (((0, 4, 6), ("o1",)), ((0, 4, 9, 2), ("o1", "o3", "o4", "5")))  # since lm-eval's version: parts of names
 
 
-def as_sent(settings: Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
-    """settings: those that lm-eval logged with a request, in one spelling (agreement.generation_settings)."""
-    found = dict(settings)
-    if found.get(LENGTH) is None and (length := default_length(log)) is not None:
-        found[LENGTH] = length
-    stops = found.get("until")
-    if not log.sent and isinstance(stops, list) and log.source.startswith(_FOUR_STOPS):
-        told = log.generation.get("until")
-        order = [str(stop) for stop in told] if isinstance(told, list) else stops
-        found["until"] = sorted(stop for stop in stops if stop in order[:MOST_STOPS])
-    other = log.sent.get("other")
-    for name, value in other.items() if isinstance(other, Mapping) else ():
-        found.setdefault(str(name), value)
+def as_sent(logged: bytes | Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
+    """The generation settings of a request as they were sent, in one spelling; `logged` are those on record."""
+    if "max_tokens" in log.sent or "other" in log.sent:
+        settings, asked = (generation_settings(one, api=_is_api(log.source)) for one in (logged, log.generation))
+        found = _changed(settings, asked, _recorded(log.sent, asked)) if settings else {}
+    else:
+        found = by_client(logged, log.source, log.model_args, log.lm_eval_version)
     if "voting" not in log.metadata:  # there the arms may draw as many as they like
         repeats = log.sent.get("repeats", log.config.get("repeats"))
         found["repeats"] = repeats if isinstance(repeats, int) and repeats > 0 else 1
     return found
 
 
-def default_length(log: TaskLog) -> int | None:
+def by_client(
+    asked: bytes | Mapping[str, Any], source: str, arguments: Mapping[str, Any], version: str = ""
+) -> dict[str, Any]:
+    """What lm-eval's client or engine of this name makes of a request's settings, where no record of it was left.
+
+    arguments: the arm's --model_args. version: of lm-eval, "" for today's.
+    """
+    found = generation_settings(asked, api=_is_api(source))
+    if not found:
+        return {}
+    if found.get(LENGTH) is None and (length := default_length(source, arguments)) is not None:
+        found[LENGTH] = length
+    if source.startswith(_FOUR_STOPS):
+        found["until"] = sorted(dict.fromkeys(stops_in_order(asked)[:MOST_STOPS]))
+    if source.startswith("anthropic-chat"):
+        found["until"] = [stop for stop in found["until"] if stop.strip()]
+    if source.startswith(_OPENAI) and _is_fixed(str(arguments.get("model")), version):
+        found |= {"temperature": 1, "until": []}
+    if source.startswith(_CLIENTS):
+        found.setdefault("seed", arguments.get("seed", CLIENT_SEED))
+    return _by_our_client(found, arguments) if source in _HOSTED else found
+
+
+def _by_our_client(found: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What `extra_body` and `omit` change."""
+    extra, omitted = arguments.get("extra_body"), str(arguments.get("omit") or "").split("+")
+    more = extra if isinstance(extra, Mapping) else {}
+    named = {_NAMES.get(str(name), str(name)): value for name, value in more.items()}
+    sent = generation_settings({**found, **named}, api=True)
+    return {name: value for name, value in sent.items() if name not in {_NAMES.get(word, word) for word in omitted}}
+
+
+def default_length(source: str, arguments: Mapping[str, Any]) -> int | None:
     """The longest answer where the task sets no length; None where it is unknown."""
-    recorded = log.sent.get("max_tokens")
-    if isinstance(recorded, int):
-        return recorded
     try:
-        return int(log.model_args[LENGTH])
+        return int(arguments[LENGTH])
     except (KeyError, TypeError, ValueError):
         pass
-    if log.source in _HOSTED:
+    if source in _HOSTED:
         return HOSTED_LENGTH
-    return USUAL_LENGTH if log.source.startswith(_USUAL) else None
+    return USUAL_LENGTH if source.startswith(_USUAL) else None
 
 
-def length_decided_by(log: TaskLog) -> str:
-    """Who set the length that the task left open, in words."""
-    if LENGTH in log.model_args:
-        return f"by --model_args {LENGTH}"
-    return f"by the default of {log.source}"
+def length_decided_by(log: TaskLog, logged: Mapping[str, Any]) -> str | None:
+    """Who set the longest answer, in words, where it was not the task; `logged` are its settings as logged."""
+    by = log.sent.get("max_tokens_from")
+    if by == "server":
+        return "left to the server"
+    if by == "model_args" or (by is None and LENGTH not in logged and LENGTH in log.model_args):
+        return f"set by --model_args {LENGTH if LENGTH in log.model_args else 'extra_body'}"
+    return f"set by the default of {log.source}" if by == "client" or LENGTH not in logged else None
+
+
+def _is_api(source: str) -> bool:
+    return source.startswith(_API)
+
+
+def _recorded(sent: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """An arm's record (arms/sent.py) as settings; `asked` are those of the task, for what a record leaves open."""
+    other = sent.get("other")
+    found = {str(name): value for name, value in other.items()} if isinstance(other, Mapping) else dict(asked)
+    told, here = sent.get("stop"), sent.get("stop_applied_here")
+    stops = [*told, *(here if isinstance(here, list) else ())] if isinstance(told, list) else asked["until"]
+    found |= {"until": sorted(set(map(str, stops))), "temperature": sent.get("temperature", asked["temperature"])}
+    found[LENGTH] = sent.get("max_tokens", asked.get(LENGTH))
+    found.setdefault("seed", sent.get("seed"))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _changed(settings: Mapping[str, Any], asked: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with what the client made otherwise of `asked`, the settings of the task."""
+    kept = {name: value for name, value in settings.items() if name in sent or name not in asked}
+    return {**kept, **{name: value for name, value in sent.items() if asked.get(name) != value or name not in kept}}
+
+
+def _is_fixed(model: str, version: str) -> bool:
+    """Whether lm-eval's client of OpenAI sends temperature 1 and no stop to a model of this name, whatever is asked."""
+    number = [int(part) for part in re.findall(r"\d{1,4}", version)[:4]]
+    known = [parts for since, parts in _FIXED if not number or number >= list(since)]
+    return bool(known) and any(part in model for part in known[-1])

@@ -335,6 +335,79 @@ class TestMismatches:
         about.write_text(json.dumps({"sent": [1]}))
         assert arms.pair().tasks[0].n == 4
 
+    @pytest.mark.parametrize(
+        ("record", "message"),
+        [
+            (
+                {"max_tokens": 9, "max_tokens_from": "model_args"},
+                r"max_gen_toks is 9 .*64 .*\(.*--model_args extra_body",
+            ),
+            (
+                {"max_tokens": None, "max_tokens_from": "server"},
+                r"max_gen_toks is not set .*64 .*\(.* left to the server",
+            ),
+            ({"temperature": None}, r"temperature is not set in the candidate, 0\.0"),
+            ({"temperature": 1}, r"temperature is 1 in the candidate, 0\.0"),
+            (
+                {"stop": ["\n"], "stop_applied_here": ["</s>"]},
+                r"until is \['\\n', '</s>'\] in the candidate, \['</s>'\]",
+            ),
+            ({"stop": [], "stop_applied_here": ["</s>"]}, None),
+            ({"seed": 7}, None),
+        ],
+    )
+    def test_a_record_counts_where_the_log_says_otherwise(
+        self, arms: Arms, record: dict[str, Any], message: str | None
+    ) -> None:
+        arms.write(qa(), qa())
+        run = find_run(arms.candidate)
+        about = run.results_path.with_name(f"arm_{run.results_path.stem.removeprefix('results_')}.json")
+        sent = {
+            "max_tokens": 64,
+            "max_tokens_from": "task",
+            "stop": ["</s>"],
+            "temperature": 0.0,
+            "other": {},
+            **record,
+        }
+        about.write_text(json.dumps({"sent": {"piaf_fr": sent}}))
+        if message:
+            arms.refuse("generation", message)
+        else:
+            differing = {setting.name for setting in arms.pair().settings if setting.differs}
+            assert differing - {"model", "model_args.model"} == {"seed"}  # lm-eval's clients send one
+
+    def test_what_a_request_that_differs_from_the_task_s_asked_for_is_not_hidden_by_the_record(
+        self, arms: Arms
+    ) -> None:
+        arms.write(qa(), qa())
+        run = find_run(arms.candidate)
+        about = run.results_path.with_name(f"arm_{run.results_path.stem.removeprefix('results_')}.json")
+        about.write_text(json.dumps({"sent": {"piaf_fr": {"max_tokens": 64, "stop": ["</s>"], "other": {}}}}))
+        samples = next(run.path.glob("samples_*"))
+        lines = samples.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines[2] = lines[2].replace('"max_gen_toks": 64', '"max_gen_toks": 32')
+        samples.write_text("".join(lines), encoding="utf-8")
+        arms.refuse("generation", r"jsonl:3: document 2 .*max_gen_toks is 32 in the candidate, 64 in the reference")
+
+    def test_what_lm_evals_clients_make_of_the_same_settings(self, arms: Arms) -> None:
+        both = {**GREEDY, "max_tokens": 512}  # --gen_kwargs max_tokens=512 beside the task's max_gen_toks
+        make_run(arms.candidate, qa(generation=both), source="local-chat-completions")
+        make_run(arms.reference, qa(generation=both), source="vllm")
+        arms.refuse("generation", "max_gen_toks is 512 in the candidate, 64 in the reference")
+        make_run(arms.candidate, qa(), source="openai-chat-completions", model_args="model=gpt-5-mini")
+        make_run(arms.reference, qa(), source="hf")
+        arms.refuse("generation", r"temperature is 1 in the candidate, 0\.0 in the reference")
+        old = {"lm_eval_version": "0.4.8"}
+        make_run(arms.candidate, qa(), source="openai-chat-completions", model_args="model=gpt-5-mini", results=old)
+        assert arms.pair().tasks[0].n == 4
+
+    def test_drawn_answers_have_seeds_that_are_told(self, arms: Arms) -> None:
+        drawn = {**GREEDY, "temperature": 0.7, "do_sample": True}
+        make_run(arms.candidate, qa(generation=drawn), source="local-completions")
+        make_run(arms.reference, qa(generation=drawn), source="hosted-chat")
+        assert "piaf_fr: sampled with seed 1234 in the candidate, none in the reference" in arms.pair().notes
+
     def test_stops_that_a_chat_client_drops(self, arms: Arms) -> None:
         many = {**GREEDY, "until": ["a", "b", "c", "d", "e"]}
         make_run(arms.candidate, qa(generation=many), source="local-chat-completions")

@@ -44,6 +44,16 @@ def run(folder: Path, kind: str, *flags: str, **arguments: Any) -> tuple[dict[st
         ("local-chat-completions", "/chat/completions", {}, [], {"seed": 1234, "max_tokens": 256}),
         ("local-completions", "/completions", {"seed": 3}, [], {"seed": 3, "max_tokens": 256, "repeats": 1}),
         ("hosted-chat", "/chat/completions", {}, ["--gen_kwargs", '{"max_gen_toks": 9}'], {"max_tokens": 9}),
+        ("hosted-chat", "/chat/completions", {}, ["--gen_kwargs", '{"max_tokens": 9}'], {"max_tokens": 9, "other": {}}),
+        (
+            "hosted-chat",
+            "/chat/completions",
+            {"extra_body": {"max_tokens": 5, "temperature": 1, "stop": ["\n"]}},
+            [],
+            {"max_tokens": 5, "max_tokens_from": "model_args", "temperature": 1, "stop_applied_here": ["</s>"]},
+        ),
+        ("hosted-chat", "/chat/completions", {"omit": "max_tokens"}, [], {"max_tokens_from": "server"}),
+        ("openai-chat-completions", "/chat/completions", {"model": "o3"}, [], {"temperature": 1, "stop": []}),
     ],
 )
 def test_what_an_api_is_sent(
@@ -54,9 +64,11 @@ def test_what_an_api_is_sent(
     arguments: dict[str, Any],
     flags: list[str],
     sent: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = fake_server("Paris", models=("m",))
-    record, _ = run(tmp_path, model, *flags, base_url=f"{server.url}{path}", model="m", **arguments)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    server = fake_server("Paris", models=("m", "o3"))
+    record, _ = run(tmp_path, model, *flags, **{"base_url": f"{server.url}{path}", "model": "m", **arguments})
     assert {name: record[name] for name in sent} == sent
     body = next(call.body for call in server.calls if "Question" in json.dumps(call.body))
     assert record["max_tokens"] == body.get("max_tokens", body.get("max_completion_tokens"))
@@ -87,6 +99,29 @@ def test_what_an_engine_is_given() -> None:
     assert sent_by(Engine(), SETTINGS, {}).max_tokens_from == "task"
     unknown = sent_by(FrBaseline(), {"until": []}, {})
     assert (unknown.max_tokens, unknown.max_tokens_from, unknown.stop) == (None, None, [])
+
+
+class Client:
+    """Stands for a client of lm-eval's whose body has another shape."""
+
+    _seed, eos_string = 1234, "<eos>"
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+
+    def _create_payload(self, messages: list[dict[str, str]], **_: Any) -> dict[str, Any]:
+        return {**self.body, "messages": messages[0]["content"]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"sampling_params": {"max_new_tokens": 9, "temperature": 0, "stop": ["</s>", "<eos>"]}, "input_ids": [1]},
+        {"max_tokens": 9, "temperature": 0, "stop_sequences": ["</s>", "<eos>"], "system": "x"},
+    ],
+)
+def test_clients_of_other_endpoints(body: dict[str, Any]) -> None:
+    assert sent_by(Client(body), SETTINGS, {}) == Sent(9, "model_args", ["</s>"], [], 0)
 
 
 def test_cut_at() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import Run, Sample, TaskLog, read_samples
 from lm_eval_fr.logs.logged_prompts import prompt_difference, read_prompt
-from lm_eval_fr.pairing.agreement import generation_difference, generation_settings
+from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import as_sent
 from lm_eval_fr.tasklib.metrics import parse_json_array
 from lm_eval_fr.tasklib.votes import KINDS, PRIMARY, Ballot, ItemBallot, item_ballot, label_ballot, span_ballot
@@ -157,8 +157,7 @@ def _check(
             if difference is not None:
                 what = f"document {mine.doc_id} ({mine.doc_hash[:12]}) of {mine.task}: the prompt is {difference}"
                 raise MismatchError("prompts", what, where=mine.path, line=mine.line)
-    logged = [generation_settings(sample.generation) for sample in pairs[0]]
-    settings = [as_sent(one, log) for one, log in zip(logged, logs, strict=True)]
+    settings = [as_sent(sample.generation, log) for sample, log in zip(pairs[0], logs, strict=True)]
     rest = [{name: value for name, value in one.items() if name not in FREE} for one in settings]
     difference = generation_difference(*rest)
     if difference and "generation" not in allow:
