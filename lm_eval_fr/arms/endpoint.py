@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from lm_eval_fr.arms.flags import PATHS, ArmCall
+from lm_eval_fr.arms.server_dialects import rows_of
 from lm_eval_fr.arms.server_manifest import served_here
 from lm_eval_fr.errors import ArmError, UsageError, nearest
 from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
@@ -97,9 +98,8 @@ def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
     if endpoint is None or not asked or {"max_length", "max_model_len"} & set(call.model_args):
         return
     answer = _ask(endpoint, endpoint.models_url)
-    content = answer.json if answer and not answer.problem() else None
-    rows = content.get("data") if isinstance(content, dict) else None
-    served = [row for row in rows or () if isinstance(row, dict) and row.get("id") == endpoint.model]
+    listed = rows_of(answer.json, "data") if answer and not answer.problem() else []
+    served = [row for row in listed if row.get("id") == endpoint.model]
     sizes = [row[key] for row in served for key in CONTEXT_KEYS if type(row.get(key)) is int]
     found = None if sizes else served_here(endpoint.server, endpoint.model)
     if size := sizes[0] if sizes else found and found.max_model_len:
@@ -123,8 +123,7 @@ def _refused(endpoint: Endpoint, problem: Problem) -> ArmError:
 
 
 def _listed(content: Any) -> tuple[str, ...]:
-    rows = content.get("data") if isinstance(content, dict) else None
-    return tuple(str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row)
+    return tuple(str(row["id"]) for row in rows_of(content, "data") if "id" in row)
 
 
 def _check_path(url: str, path: str) -> None:

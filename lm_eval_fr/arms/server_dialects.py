@@ -161,8 +161,9 @@ def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
     return next((told for dialect in order if dialect and (told := dialect(ask, name, row))), None)
 
 
-def rows_of(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    rows = content.get(name)
+def rows_of(content: Any, name: str) -> list[Mapping[str, Any]]:
+    """The objects in a list of the reply's; none where there is no such list."""
+    rows = content.get(name) if isinstance(content, dict) else None
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 

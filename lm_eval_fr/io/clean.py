@@ -12,6 +12,7 @@ __all__ = ["BadJson", "one_line", "parse_untrusted", "printable", "whole_text"]
 
 MOST_LEVELS = 64
 MOST_DIGITS = 18  # so that every whole number fits into 64 bits
+MOST_VALUES = 2_000_000  # an empty list takes two bytes in a reply, and seventy here
 
 
 class BadJson(ValueError):
@@ -27,6 +28,8 @@ def parse_untrusted(content: bytes | str) -> Any:
     more than 18 digits) becomes None: unknown, never a wrong value.
     """
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
+        raise BadJson(f"more than {MOST_VALUES:,} values")
     try:
         value = json.loads(
             text.removeprefix("\ufeff"), parse_int=_integer, parse_float=_number, parse_constant=_unknown
@@ -35,7 +38,7 @@ def parse_untrusted(content: bytes | str) -> Any:
         _too_deep()
     except ValueError as error:
         raise BadJson(f"not JSON: {error}") from None
-    return _bounded(value, MOST_LEVELS)
+    return _bounded(value, MOST_LEVELS) if isinstance(value, (str, dict, list)) else value
 
 
 def whole_text(text: str) -> str:
@@ -50,14 +53,16 @@ def one_line(text: str, most: int = 300) -> str:
 
 
 def _bounded(value: Any, levels: int) -> Any:
+    """`value` itself, with whole strings."""
     if isinstance(value, str):
         return whole_text(value)
-    if isinstance(value, (dict, list)) and not levels:
+    if not levels:
         _too_deep()
-    if isinstance(value, dict):
-        return {whole_text(name): _bounded(inner, levels - 1) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_bounded(inner, levels - 1) for inner in value]
+    for place, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, (str, dict, list)):
+            value[place] = _bounded(inner, levels - 1)
+    if isinstance(value, dict) and not all(map(str.isascii, value)):
+        return {whole_text(name): inner for name, inner in value.items()}
     return value
 
 

@@ -8,10 +8,10 @@ for this machine. Whatever goes wrong is a `CallFailed` with a `Problem` whose w
 from __future__ import annotations
 
 import asyncio
+import io
 import ipaddress
 import json as jsonlib
 import os
-import re
 import ssl
 import time
 import urllib.request
@@ -26,8 +26,9 @@ from urllib.parse import urlsplit, urlunsplit
 from lm_eval_fr.errors import LmEvalFrError, UsageError
 from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
 from lm_eval_fr.io.loops import run_async
-from lm_eval_fr.io.redaction import MASK, Redactor, has_credentials, is_secret
+from lm_eval_fr.io.redaction import Redactor, has_credentials, is_secret, passwords
 from lm_eval_fr.io.replies import Kind, Problem, find_problem
+from lm_eval_fr.io.secret_forms import MASK, MaskedBody, Secrets
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -129,6 +130,9 @@ class Http:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._proxy = proxy_of(server.url)
+        # Some servers repeat what they are sent, and replies are stored.
+        sent = [*(value.removeprefix("Bearer ") for value in server.headers.values()), *passwords(self._proxy or "")]
+        self._secrets = Secrets(filter(is_secret, sent))
         self._never_sent = (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.ClientProxyConnectionError)
         self._lost = (aiohttp.ClientError, OSError, ValueError, zlib.error, EOFError)
 
@@ -188,7 +192,9 @@ class Http:
         unpacker = zlib.decompressobj(PACKED[packing]) if packing in PACKED else None
         if unpacker is None and packing not in ("identity", ""):
             raise ValueError(f"the reply is encoded as {packing}, which was not requested")
-        kept, size, mask = bytearray(), 0, KeyMask(self.server)
+        if response.status != 200:  # an error's words
+            to, most = None, min(most, MOST_BYTES)
+        kept, size, mask = io.BytesIO(), 0, MaskedBody(self._secrets)
         async for chunk in response.content.iter_any():
             part = chunk if unpacker is None else unpacker.decompress(chunk, most + 1 - size)
             size += len(part)
@@ -196,16 +202,13 @@ class Http:
                 response.close()
                 said = f"the reply is larger than {most / MEGABYTE:g} MB"
                 raise CallFailed(Problem("server", said, response.status, billed=True))
-            if to is not None and response.status == 200:
-                to.write(mask.next(part))
-            else:
-                kept += mask.next(part)
+            if unpacker is not None and unpacker.unused_data:  # it would be collected there without a bound
+                raise ValueError("the reply goes on after its packed end")
+            (to or kept).write(mask.next(part))
         if unpacker is not None and size and not unpacker.eof:
             raise EOFError("the reply ends early")
-        if to is not None and response.status == 200:
-            to.write(mask.rest())
-            return b""
-        return bytes(kept + mask.rest())
+        (to or kept).write(mask.rest())
+        return kept.getvalue()
 
     def _redirected(self, response: ClientResponse) -> CallFailed:
         target = response.headers.get("Location", "")
@@ -213,8 +216,8 @@ class Http:
             host = urlsplit(target).netloc.rpartition("@")[2] or "the same host"
         except ValueError:
             host = "an unreadable address"
-        said = one_line(f"the server redirects to {host}, which is not followed", 200)
-        return CallFailed(Problem("address", said, response.status))
+        said = self.redactor.message(f"the server redirects to {host}, which is not followed")
+        return CallFailed(Problem("address", one_line(said, 200), response.status))
 
     def _failed(self, error: BaseException, *, billed: bool) -> CallFailed:
         certificate = getattr(error, "certificate_error", error)
@@ -230,29 +233,6 @@ class Http:
             code = getattr(error, "errno", None)
             said = f"no server answers ({os.strerror(code) if isinstance(code, int) and code > 0 else said})"
         return CallFailed(Problem(kind, one_line(self.redactor.message(str(said))), billed=billed))
-
-
-class KeyMask:
-    """A body, part by part, without the server's own key: some repeat what they are sent, and bodies are stored."""
-
-    def __init__(self, server: Server) -> None:
-        secrets = [value.removeprefix("Bearer ") for value in server.headers.values()]
-        forms = {form.encode() for form in Redactor(filter(is_secret, secrets), learn=False).forms}
-        self._pattern = re.compile(b"|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
-        self._longest = max(map(len, forms), default=1)
-        self._held = b""
-
-    def next(self, part: bytes) -> bytes:
-        """What can be handed on: not the last bytes, which might be the beginning of the key."""
-        if self._pattern is None:
-            return part
-        whole = self._pattern.sub(MASK.encode(), self._held + part)
-        ready = max(0, len(whole) - self._longest + 1)
-        self._held = whole[ready:]
-        return whole[:ready]
-
-    def rest(self) -> bytes:
-        return self._held
 
 
 def ask(

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lm_eval_fr.errors import LmEvalFrError, UsageError
+from lm_eval_fr.io.secret_forms import MASK, forms_of
 
-MASK = "[redacted]"
-KEY_NAME = re.compile(r"(?:^|_)(?:API_?KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
+KEY_NAME = re.compile(
+    r"(?:^|_)(?:API_?KEY|[A-Z]+_KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)(?:_?\d+)?$", re.IGNORECASE
+)
 """Environment variables that hold a key."""
 _KEY_WORDS = (
-    r"(?:[\w-]*[-_])?(?:api[-_]?key|subscription[-_]?key|access[-_]?key|secret[-_]?key|auth[-_]?key|"
-    r"(?:auth|access|hf|id|refresh|bearer|security|session)[-_]?token|client[-_]?secret|authorization|passw(?:or)?d)"
+    r"(?:[\w-]*[-_])?(?:(?:api|app|subscription|access|secret|auth|account|master|private|shared|functions)[-_]?key|"
+    r"(?:aws)?accesskeyid|(?:api|ad|app|auth|access|bot|deploy|hf|id|refresh|bearer|security|session)[-_]?token|"
+    r"(?:client|app|shared)[-_]?secret|x-[\w-]*-(?:signature|credential)|authorization|passw(?:or)?d|passphrase)"
 )
-_KEY_WORD = r"key|sig|signature|token|bearer|secret"  # also words of plain English
+_KEY_WORD = r"key|sig|signature|token|bearer|secret|credentials?|pwd|jwt|auth|cookie"  # also words of plain English
 KEY_ARGUMENT = re.compile(rf"^(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
 """Arguments, query parameters and headers that hold a key."""
 _HEADERS = re.compile(r"^(?:(?:default|extra|http|custom|request)[-_])?headers?$", re.IGNORECASE)
 _SAFE_WORDS = ("", "none", "null", "empty", "false", "true")
 SHORTEST = 8  # a shorter value ("EMPTY", "none") is not a secret and may be an ordinary word
+_PATH = re.compile(r"/[A-Za-z]{2,12}/")  # base64 may begin with a slash too
 
 _BY_FORM = re.compile(
     r"\b(?:Bearer|Basic)\s+(?P<scheme>(?=\S*[\d_.~+/=*-]|\S{20})[\w.~+/=*-]{6,})"
@@ -61,13 +64,27 @@ def required_key(variable: str | None, flag: str = "--key-env") -> str:
 
 
 def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of variables whose name says that they hold a key, longest first."""
+    """The values of variables whose name says that they hold a key, and the passwords in addresses (a proxy's), longest
+    first."""
     values = {value.strip() for name, value in environment.items() if KEY_NAME.search(name)}
+    values.update(*map(passwords, environment.values()))
     return tuple(sorted(filter(is_secret, values), key=len, reverse=True))
 
 
+def passwords(address: str) -> Iterator[str]:
+    """The password in an address: as it is written, as it is meant, and with its user, as which `Basic` sends it."""
+    try:
+        parts = urlsplit(address if "://" in address and "@" in address else "")
+    except ValueError:
+        return
+    if parts.password:
+        meant = unquote(parts.password)
+        yield from (parts.password, meant, f"{unquote(parts.username or '')}:{meant}")
+
+
 def is_secret(value: str) -> bool:
-    return len(value) >= SHORTEST and not value.isdigit() and not value.startswith("/")
+    """Not a word such as "EMPTY", a count, or the path of a file that holds the secret."""
+    return len(value) >= SHORTEST and not (value.isdigit() and len(value) < 2 * SHORTEST) and not _PATH.match(value)
 
 
 class Redactor:
@@ -91,21 +108,19 @@ class Redactor:
     def forms(self) -> tuple[str, ...]:
         """Every way in which a known secret may be written, longest first; those read with `key_from` included."""
         if self._learned != len(_learned):
-            forms: dict[str, None] = {}
-            for secret in {**self._secrets, **(_learned if self._learns else {})}:
-                inner, plain = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
-                forms |= dict.fromkeys((secret, inner, plain, quote(secret, safe="")))
+            secrets = {**self._secrets, **(_learned if self._learns else {})}
+            forms = dict.fromkeys(form for secret in secrets for form in forms_of(secret))
             self._forms = tuple(sorted(forms, key=len, reverse=True))
             self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
             self._learned = len(_learned)
         return self._forms
 
     def finds(self, text: str) -> bool:
-        return bool(self.forms) and self._pattern is not None and self._pattern.search(text) is not None
+        return any(form in text for form in self.forms)
 
     def exact(self, text: str) -> str:
         """Without the known secrets: for data, where a look-alike is somebody's text."""
-        return self._pattern.sub(MASK, text) if self.forms and self._pattern else text
+        return self._pattern.sub(MASK, text) if self.finds(text) and self._pattern else text
 
     def message(self, text: str) -> str:
         """Without the known secrets, and without what has the form or the place of one: for words of our own, of
@@ -156,11 +171,13 @@ class Redactor:
 
     def held_back(self, text: str) -> int:
         """How many last characters of `text` might be the beginning of a secret."""
-        longest = max((len(form) for form in self.forms), default=1) - 1
-        for length in range(min(longest, len(text)), 0, -1):
-            if any(form.startswith(text[-length:]) for form in self.forms):
-                return length
-        return 0
+        beginnings = (
+            length
+            for form in self.forms
+            for length in range(min(len(form) - 1, len(text)), 0, -1)
+            if text.endswith(form[:length])
+        )
+        return max(beginnings, default=0)
 
 
 def _mask_value(found: re.Match[str]) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from lm_eval_fr.errors import printable
-from lm_eval_fr.io.redaction import MASK, SHORTEST, Redactor
+from lm_eval_fr.io.redaction import SHORTEST, Redactor
+from lm_eval_fr.io.secret_forms import MASK
 
 _COLOUR = r"\x1b\[(?:0|1|2|3|4|22|(?:1;)?3\d|4\d|9\d)?m"
 _COLOURS = re.compile(f"({_COLOUR})")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from lm_eval_fr.io.clean import one_line
@@ -70,6 +71,25 @@ def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
     spent = tokens["reasoning_tokens"] if tokens else None
     reasoning = reply.reasoning or (f"the reply cost {spent} reasoning tokens" if spent else None)
     return replace(reply, usage=tokens, reasoning=reasoning, seconds=answer.seconds)
+
+
+def has_scores(content: Any, sent: Sequence[Any]) -> bool:
+    """Whether a reply holds the log-probabilities of all that was sent. sent: prompts, as texts or as tokens."""
+    choices = content.get("choices") if isinstance(content, dict) else None
+    if not isinstance(choices, list) or len(choices) != len(sent):
+        return False
+    fewest = [0 if isinstance(prompt, str) else len(prompt) for prompt in sent]
+    numbered = all(isinstance(choice, dict) and type(choice.get("index")) is int for choice in choices)
+    return numbered and all(map(_scores_all, sorted(choices, key=lambda choice: choice["index"]), fewest))
+
+
+def _scores_all(choice: Mapping[str, Any], fewest: int) -> bool:
+    found = choice.get("logprobs")
+    own, best = (found.get("token_logprobs"), found.get("top_logprobs")) if isinstance(found, dict) else (None, None)
+    if not (isinstance(own, list) and isinstance(best, list) and min(len(own), len(best)) >= max(fewest, 1)):
+        return False
+    listed = (value for top in best[1:-1] for value in (top.values() if isinstance(top, dict) and top else (None,)))
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chain(own[1:-1], listed))
 
 
 def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Reply:

@@ -20,11 +20,11 @@ from lm_eval.models.api_models import TemplateAPI
 from lm_eval.models.utils import postprocess_generated_text
 
 from lm_eval_fr.errors import ArmError
-from lm_eval_fr.io.http import MEGABYTE, CallFailed, Http, Server, shown_address, tls_context
+from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, CallFailed, Http, Server, shown_address, tls_context
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind
 from lm_eval_fr.io.retry import RetryPolicy
-from lm_eval_fr.models.chat_replies import Reply
+from lm_eval_fr.models.chat_replies import Reply, has_scores
 from lm_eval_fr.models.sender import Done, Sender, Sending
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lm_eval.answers")
 MOST_SCORES = 64 * MEGABYTE  # log-probabilities of a long prompt
+SCORE_BYTES = 128  # of one token's log-probabilities, a byte of the prompt
 RATE_PATIENCE = 3  # times as many attempts when the server says "too fast"
 REMEDIES: dict[Kind, str] = {
     "key": "the key is read from the environment (OPENAI_API_KEY)",
@@ -99,27 +100,32 @@ class Patient:
             return answers
 
         parts = [slice(start, start + size) for start in range(0, len(requests), size)]
-        async with Http(lm._server(), timeout=float(lm.timeout), most_bytes=MOST_SCORES) as http:
+        async with Http(lm._server(), timeout=float(lm.timeout)) as http:
             scores: list[Any] = await asyncio.gather(*(score(http, part) for part in parts))
         return scores
 
     async def _scored(self: Any, http: Http, messages: Any) -> Any:
         """The reply to one request for log-probabilities. Raises ArmError: a document without them has no score."""
+        where = shown_address(str(self.base_url))
         payload = self._create_payload(self.create_message(messages), generate=False, seed=self._seed)
         policy = self.sending().policy
         waits, body, left = policy.waits(), msgspec.json.encode(payload), policy.attempts
+        most = min(MOST_SCORES, MOST_BYTES + len(body) * SCORE_BYTES)
         while True:
             try:
-                answer = await http.call("", body)
+                answer = await http.call("", body, most_bytes=most)
                 problem = answer.problem(http.redactor)
                 if problem is None:
-                    return answer.json
+                    content = answer.json
+                    if not has_scores(content, messages):
+                        said = "the reply does not hold the log-probabilities of what was sent"
+                        raise ArmError(said, where=where, remedy="vLLM's and llama.cpp's completions give them")
+                    return content
             except CallFailed as failed:
                 problem = failed.problem
             left -= 1
             if not left or not problem.passing:
                 remedy = problem.remedy or self._remedies().get(problem.kind, "")
-                where = shown_address(str(self.base_url))
                 raise ArmError(f"the server answers {problem}", where=where, remedy=remedy)
             await asyncio.sleep(waits.next(problem.wait))
 

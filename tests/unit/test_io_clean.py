@@ -31,6 +31,11 @@ def test_what_json_allows_and_nothing_else_does(content: bytes | str, value: obj
     assert parse_untrusted(content) == value
 
 
+def test_more_values_than_any_reply_has() -> None:
+    with pytest.raises(BadJson, match="more than 2,000,000 values"):
+        parse_untrusted(b"[" + b"[]," * 1_000_000 + b"[]]")
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": ', b"[" * 200_000 + b"]" * 200_000, b"[" * 65 + b"]" * 65])
 def test_what_is_not_json(content: bytes) -> None:
     with pytest.raises(BadJson):

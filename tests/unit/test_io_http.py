@@ -110,6 +110,20 @@ def test_a_packed_answer_and_a_cut_one() -> None:
         assert failure(server).problem.kind == "transport"
 
 
+@pytest.mark.parametrize("after", [b"\0", gzip.compress(b" ")])
+def test_what_goes_on_after_a_packed_answer(after: bytes) -> None:
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
+        await response.prepare(request)
+        await response.write(gzip.compress(b"{}"))
+        while True:
+            await response.write(after * 10_000)
+
+    with serving(reply) as server:
+        problem = failure(server).problem
+    assert (problem.kind, problem.said) == ("transport", "the reply goes on after its packed end")
+
+
 def test_a_deadline_holds_for_the_whole_call() -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -138,6 +152,33 @@ def test_a_body_goes_into_a_file_within_its_bound(tmp_path: Path) -> None:
         assert (tmp_path / "got").read_bytes() == b"x" * 3000
         with pytest.raises(CallFailed, match="larger"):
             run_async(fetch(server, 2999))
+
+
+@pytest.mark.parametrize("status", [206, 404, 500])
+def test_an_error_in_place_of_a_file_is_bounded_like_an_answer(tmp_path: Path, status: int) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status)
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65536)
+
+    async def fetch(server: Server) -> None:
+        with (tmp_path / "got").open("wb") as out:
+            async with Http(server, timeout=10) as client:
+                await client.call(to=out, most_bytes=1 << 30)
+
+    with serving(endless) as server, pytest.raises(CallFailed, match="larger than 8 MB"):
+        run_async(fetch(server))
+    assert not (tmp_path / "got").stat().st_size
+
+
+def test_a_redirect_that_repeats_the_key() -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": f"http://{KEY}.example/"})
+
+    with serving(redirect) as server:
+        problem = failure(server).problem
+    assert problem.said == "the server redirects to [redacted].example, which is not followed"
 
 
 def test_no_netrc_and_no_proxy_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,3 +106,34 @@ def test_no_key_and_no_prompt_follow_a_redirect(
             else:
                 lm.generate_until(asked("a"))
     assert thief.count == 0
+
+
+def with_scores(own: Any, best: Any, **more: Any) -> str:
+    return json.dumps({"choices": [{"index": 0, "logprobs": {"token_logprobs": own, "top_logprobs": best}, **more}]})
+
+
+GOOD = [{"t": -1.0}] * 20
+
+
+@pytest.mark.parametrize("concurrent", [1, 4])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "5",
+        '{"choices": {"0": 1}}',
+        '{"choices": []}',
+        '{"choices": [{"index": 0, "logprobs": null}]}',
+        with_scores(["-1.0"] * 20, GOOD),
+        with_scores([True] * 20, GOOD),
+        with_scores([-1.0] * 20, [{}] * 20),
+        with_scores([-1.0] * 20, [{"t": "x"}] * 20),
+        with_scores([-1.0] * 20, [None] * 20),
+        with_scores([-1.0] * 3, GOOD),
+        with_scores([-1.0] * 20, GOOD, index="0"),
+    ],
+)
+def test_what_does_not_hold_log_probabilities(fake_server: Start, raw: str, concurrent: int) -> None:
+    server = fake_server(lambda call: Reply(raw=raw))
+    lm = patient(f"{server.url}/completions", tokens=True, num_concurrent=concurrent)
+    with pytest.raises(ArmError, match="does not hold the log-probabilities of what was sent"):
+        lm.loglikelihood([SimpleNamespace(args=("contexte", " oui"))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import json
@@ -9,11 +10,13 @@ import logging
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.errors import printable
-from lm_eval_fr.io.redaction import MASK, Redactor, secrets_in
+from lm_eval_fr.io.redaction import Redactor, has_credentials, secrets_in
+from lm_eval_fr.io.secret_forms import MASK, MaskedBody, Secrets
 from lm_eval_fr.io.streams import RedactedStream, redacted_output
 
 KEEP = "\n\t\r"
@@ -31,8 +34,22 @@ def test_which_variables_hold_keys() -> None:
         "GOOGLE_APPLICATION_CREDENTIALS": "/home/me/key.json",
         "TOKENIZERS_PARALLELISM": "false!!!!",
         "PATH": "/usr/bin:/bin",
+        "AZURE_OPENAI_KEY": "/9j4AAQSkZJRg==",
+        "GATEWAY_API_KEY_2": "1234567890123456",
+        "HTTPS_PROXY": "http://moi:un%20secret@proxy:3128",
+        "HTTP_PROXY": "http://proxy:3128",
     }
-    assert set(secrets_in(environment)) == {KEY, "m1stral-key", "hf_abcdefgh", "correct horse"}
+    assert set(secrets_in(environment)) == {
+        KEY,
+        "m1stral-key",
+        "hf_abcdefgh",
+        "correct horse",
+        "/9j4AAQSkZJRg==",
+        "1234567890123456",
+        "un%20secret",
+        "un secret",
+        "moi:un secret",
+    }
 
 
 @given(st.lists(st.integers(0, 80), max_size=8), st.text(max_size=30), st.text(max_size=30))
@@ -86,3 +103,57 @@ def test_a_file_is_rewritten_only_when_it_must_be(tmp_path: Path) -> None:
     assert clean.read_text() == "Bearer of good news"
     assert dirty.read_bytes() == f"a {MASK} b".encode() + b"\xff"
     assert "wört" not in escaped.read_text(encoding="utf-8") and "w\\u00f6rt" not in escaped.read_text(encoding="utf-8")
+
+
+WAYS = {
+    "as it is": str,
+    "JSON, all escaped": lambda key: "".join(f"\\u{ord(c):04x}" for c in key),
+    "JSON, in part": lambda key: "".join(f"\\u{ord(c):04X}" if i % 3 else c for i, c in enumerate(key)),
+    "JSON in JSON": lambda key: json.dumps(json.dumps("".join(f"\\u{ord(c):04x}" for c in key)))[3:-3],
+    "PHP": lambda key: key.replace("/", "\\/"),
+    "Python": lambda key: "".join(f"\\x{ord(c):02x}" for c in key),
+    "address": lambda key: "".join(f"%{ord(c):02x}" for c in key),
+    "address, twice": lambda key: "".join(f"%25{ord(c):02X}" for c in key),
+    "HTML": lambda key: "".join(f"&#{ord(c)};" for c in key),
+    "HTML, hexadecimal": lambda key: "".join(f"&#x{ord(c):X};" for c in key),
+    "hexadecimal": lambda key: key.encode().hex(),
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "Basic": lambda key: base64.b64encode(f"moi:{key}".encode()).decode(),
+    "Basic, a longer name": lambda key: base64.urlsafe_b64encode(f"a:{key}:x".encode()).decode(),
+    "Basic, a name between": lambda key: base64.b64encode(f"nous:{key}".encode()).decode(),
+}
+"""How servers and programs write a key that they repeat."""
+
+
+@pytest.mark.parametrize("key", [KEY, "gw+0123/4567-89=abcdefgh", "1234567890123456"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_a_body_without_the_key_however_it_is_written_and_cut(key: str, way: str, step: int) -> None:
+    written = WAYS[way](key)
+    body = f'{{"a": "été à 14 %, \\u00e9 {written} fin {written}"}}'.encode()
+    mask = MaskedBody(Secrets([key]))
+    found = b"".join([*(mask.next(body[at : at + step]) for at in range(0, len(body), step)), mask.rest()]).decode()
+    assert written not in found and found.count(MASK) == 2
+    assert found.startswith('{"a": "été à 14 %, \\u00e9 ') and found.endswith('"}')
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_the_rest_of_a_body_stays(before: bytes, after: bytes) -> None:
+    mask = MaskedBody(Secrets([KEY]))
+    found = mask.next(before + KEY.encode()) + mask.next(after) + mask.rest()
+    assert found == before + MASK.encode() + after
+
+
+WITH_A_KEY = """api_key apikey x-api-key x-goog-api-key subscription-key Ocp-Apim-Subscription-Key sig signature token
+access_token auth_token client_secret X-Amz-Signature X-Amz-Credential X-Goog-Signature AWSAccessKeyId pwd password
+code_password jwt app_key api_token"""
+
+
+@pytest.mark.parametrize("name", WITH_A_KEY.split())
+def test_addresses_with_a_key(name: str) -> None:
+    assert has_credentials(f"https://host/v1?a=1&{name}=abc")
+
+
+@pytest.mark.parametrize("name", ["api-version", "model", "keyword", "max_tokens", "think_end_token", "monkey", "n"])
+def test_addresses_without_one(name: str) -> None:
+    assert not has_credentials(f"https://host/v1?{name}=abc")

@@ -70,7 +70,7 @@ class _Asking:
 
 async def score(client: Client, passage: Passage, top: int, dialect: Dialect) -> Scored:
     """Raises Refused, NoLogprobs, GaveUp, ArmError."""
-    content = await client.send(path_of(passage), body_of(passage, client.arm.model, top, dialect))
+    content = await client.send(path_of(passage), body_of(passage, client.arm.model, top, dialect), top)
     try:
         return read_reply(content, dialect)
     except OverflowError:

@@ -9,15 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from lm_eval_fr.arms.server_dialects import rows_of
 from lm_eval_fr.errors import ArmError, UsageError
-from lm_eval_fr.io.http import MEGABYTE, Answer, CallFailed, Http, Server, api_address, ask, check_address
+from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, Answer, CallFailed, Http, Server, api_address, ask, check_address
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.io.retry import RetryPolicy
 
 TIMEOUT = 600.0  # seconds; a long text behind a full queue
 MODELS_TIMEOUT = 30.0
-MOST_BYTES = 256 * MEGABYTE  # twenty log-probabilities a token of the longest text
+MOST_SCORES = 256 * MEGABYTE  # twenty log-probabilities a token of the longest text
+SCORE_BYTES = 64  # of one log-probability, a byte of the text; a token of French prose has three to four
 TEXTS_LOST = 3  # in a row, after every try: the server is gone
 POLICY = RetryPolicy(attempts=5)
 
@@ -77,9 +79,7 @@ def find_arm(role: Literal["candidate", "reference"], url: str, model: str | Non
 
 
 def _names(answer: Answer) -> list[str]:
-    content = answer.json
-    rows = content.get("data") if isinstance(content, dict) else None
-    return [str(row["id"]) for row in rows or () if isinstance(row, dict) and row.get("id")]
+    return [str(row["id"]) for row in rows_of(answer.json, "data") if row.get("id")]
 
 
 class Client:
@@ -88,20 +88,22 @@ class Client:
     def __init__(self, arm: Arm, concurrency: int) -> None:
         self.arm = arm
         self._places = asyncio.Semaphore(concurrency)
-        self._http = Http(arm.server, timeout=TIMEOUT, most_bytes=MOST_BYTES)
+        self._http = Http(arm.server, timeout=TIMEOUT)
         self._answered = False
         self._lost_in_a_row = 0
 
-    async def send(self, path: str, body: Mapping[str, Any]) -> bytes:
-        """The body of a 200 reply. Raises Refused, GaveUp, and ArmError when no text will ever be scored there."""
+    async def send(self, path: str, body: Mapping[str, Any], top: int) -> bytes:
+        """The body of a 200 reply, of a size that `top` log-probabilities a token can have. Raises Refused, GaveUp, and
+        ArmError when no text will ever be scored there."""
         data = msgspec.json.encode(body)
+        most = min(MOST_SCORES, MOST_BYTES + len(data) * (top + 1) * SCORE_BYTES)
         waits = POLICY.waits(len(data))
         said = "the server is gone"
         async with self._places:
             for attempt in range(POLICY.attempts):
                 if self._lost_in_a_row >= TEXTS_LOST:
                     break  # the others need not wait as long to learn the same
-                outcome = await self._try(path, data)
+                outcome = await self._try(path, data, most)
                 if isinstance(outcome, bytes):
                     self._answered, self._lost_in_a_row = True, 0
                     return outcome
@@ -113,10 +115,10 @@ class Client:
         self._lost_in_a_row += 1
         raise GaveUp(said)
 
-    async def _try(self, path: str, data: bytes) -> bytes | Problem:
+    async def _try(self, path: str, data: bytes, most: int) -> bytes | Problem:
         """The body, or a problem that may pass."""
         try:
-            answer = await self._http.call(path, data)
+            answer = await self._http.call(path, data, most_bytes=most)
         except CallFailed as failed:
             if failed.problem.status and not failed.problem.passing:
                 raise failed.error(ArmError, self.arm.url) from None

@@ -15,8 +15,9 @@ import numpy as np
 
 from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, from_rows, text_key
 from lm_eval_fr.analyses.fidelity.texts import Passage
-from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
+from lm_eval_fr.io.clean import MOST_VALUES, BadJson, one_line, parse_untrusted
 
+BYTES_PER_VALUE = 8  # at least, of a text's log-probabilities and their names, on the average
 Dialect = Literal["prompt_logprobs", "echo"]
 DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
 
@@ -92,6 +93,8 @@ def read_reply(content: bytes, dialect: Dialect) -> Scored:
 
 
 def _decoded(content: bytes) -> _Reply:
+    if sum(map(content.count, b",[{")) > len(content) // BYTES_PER_VALUE + MOST_VALUES:
+        raise NoLogprobs("the reply holds values without content")
     try:
         return msgspec.json.decode(content, type=_Reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

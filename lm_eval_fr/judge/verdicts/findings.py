@@ -61,13 +61,14 @@ def write_findings(
     """Writes verdicts.jsonl and judge.json."""
     from lm_eval_fr.judge.verdicts.position import position_report
 
-    profile, journal = harvest.profile, harvest.lives.journal
+    profile, journal, redactor = harvest.profile, harvest.lives.journal, Redactor.from_environment()
     bare: list[PairVerdict] = []  # the figures below need every pair, and no text
 
     def verdicts() -> Iterator[PairVerdict]:
         for verdict in harvest.verdicts(results.pairs):
             bare.append(replace(verdict, reasons={}, usage=PairUsage()))
-            yield verdict
+            # A key whose halves came in two parts of a reply is whole in its text.
+            yield replace(verdict, reasons={order: redactor.exact(said) for order, said in verdict.reasons.items()})
 
     with _disk(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def write_findings(
         prompt_version=PROMPT_VERSION,
         position=position,
         warnings=tuple(warnings),
-        command=Redactor.from_environment().message(options.command),
+        command=redactor.message(options.command),
         answers=answers_of(work.tasks),
         shutdown=profile.shutdown.isoformat() if profile.shutdown else None,
         successor=profile.successor,
