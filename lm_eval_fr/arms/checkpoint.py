@@ -163,12 +163,12 @@ def _check_whole(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(len(LFS_POINTER))
         if start == LFS_POINTER:
-            raise InputError("a pointer of git-lfs, not the file", where=path, remedy="git lfs pull")
+            raise InputError("a git-lfs pointer, not the file", where=path, remedy="git lfs pull")
         if path.suffix != ".safetensors":
             return
         length = int.from_bytes(start[:8], "little")
         if 8 + length > size:
-            raise InputError("half-downloaded: its header is cut", where=path, remedy=DOWNLOAD)
+            raise InputError("half-downloaded: its header is truncated", where=path, remedy=DOWNLOAD)
         file.seek(8)
         try:
             header = json.loads(file.read(length))
@@ -269,7 +269,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        raise InputError("cut or not JSON", where=path, remedy=DOWNLOAD) from None
+        raise InputError("truncated or not JSON", where=path, remedy=DOWNLOAD) from None
     if not isinstance(content, dict):
         raise InputError("not a JSON object", where=path, remedy=DOWNLOAD)
     return content

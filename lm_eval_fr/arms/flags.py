@@ -222,7 +222,7 @@ def _text_requests(arguments: dict[str, Any]) -> list[str]:
         return [f"local-completions: {added} added (prompts are sent as text, never cut)"]
     if not _as_text(arguments) and "max_length" not in arguments:
         raise UsageError(
-            "--model_args: with a tokenizer, lm-eval cuts prompts at 2,048 tokens without a word",
+            "--model_args: with a tokenizer, lm-eval silently cuts prompts at 2,048 tokens",
             remedy="add max_length=<the server's context>, or send text with tokenizer_backend=None",
         )
     return []

@@ -24,7 +24,7 @@ MOST_ENTRIES = 4096
 MOST_ITEMS = 1 << 22  # of all arrays together; a vocabulary and its merges have under a million
 MOST_TEXT = 1 << 20  # bytes of one text that is kept; a chat template has about ten thousand
 MOST_HEADER = 256 << 20
-CUT = "its header is cut, or beyond all measure"
+CUT = "its header is truncated, or beyond all measure"
 TEXT, ARRAY = 8, 9
 # The types of values, by their number: how `struct` reads one.
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}

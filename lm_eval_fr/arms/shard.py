@@ -56,5 +56,5 @@ def _picked(shard: Shard, name: str, task: Any, samples: Mapping[str, list[int]]
     limit, available = get_sample_size(task, shard.limit), len(task.eval_docs)
     documents = asked or range(available if limit is None else min(available, int(limit)))
     if not (picked := shard.pick(documents)):  # lm-eval takes an empty list for all documents
-        raise UsageError(f"--shard {shard}: {name} has {len(documents)} documents only", remedy="make fewer shards")
+        raise UsageError(f"--shard {shard}: {name} has only {len(documents)} documents", remedy="make fewer shards")
     return picked

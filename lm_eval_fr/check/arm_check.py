@@ -95,7 +95,9 @@ def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
     if checkpoint is None:
         yield Finding("warning", name, f"{model} is not complete on this machine: the engine will fetch the rest")
         return
-    yield Finding("ok", name, f"{model}: whole, quantisation {checkpoint.quantization}, revision {checkpoint.revision}")
+    yield Finding(
+        "ok", name, f"{model}: complete, quantisation {checkpoint.quantization}, revision {checkpoint.revision}"
+    )
 
 
 def _no_reasoning(call: ArmCall) -> str:

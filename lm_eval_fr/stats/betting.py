@@ -38,7 +38,7 @@ class Planned:
     def __post_init__(self) -> None:
         if self.units < 1 or not 0 < self.mean <= self.largest:
             raise UsageError(
-                f"{self.units} planned units of {self.mean:g} documents, {self.largest:g} at most, make no test",
+                f"{self.units} planned units of {self.mean:g} documents, {self.largest:g} at most, cannot be tested",
                 remedy="give the sizes of the clusters that will be looked at",
             )
 

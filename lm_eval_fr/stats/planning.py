@@ -116,7 +116,7 @@ def repeated(spread: Spread, repeats: int, unstable: float) -> Spread:
     """
     if repeats < 1 or not 0 <= unstable <= 1:
         raise UsageError(
-            f"{repeats} answers per document with {unstable:g} of the variance within documents cannot be",
+            f"{repeats} answers per document with {unstable:g} of the variance within documents are impossible",
             remedy="give one answer or more, and a share of the variance from 0 to 1",
         )
     if repeats == 1:

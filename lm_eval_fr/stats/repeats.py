@@ -53,5 +53,5 @@ def answers_of(scores: npt.ArrayLike, name: str) -> Array:
     if array.ndim == 1:
         array = array[None, :]
     if array.ndim != 2 or not len(array):
-        raise UsageError(f"{name} has no row of scores for each answer", remedy="give one row an answer")
+        raise UsageError(f"{name} has no row of scores for each answer", remedy="give one row per answer")
     return array

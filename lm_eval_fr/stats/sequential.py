@@ -38,7 +38,7 @@ class EProcess:
     def __init__(self, margin: float, planned: Planned, *, alpha: float = 0.025) -> None:
         self.margin = check_margin(margin, largest=1.0)
         if not 0 < alpha < 1:
-            raise UsageError(f"an alpha of {alpha} makes no test", remedy="0.025 is customary")
+            raise UsageError(f"an alpha of {alpha} is not between 0 and 1", remedy="0.025 is customary")
         self.alpha = alpha
         self.planned = planned
         self._units = 0

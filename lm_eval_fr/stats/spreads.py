@@ -79,10 +79,10 @@ def spread_of(differences: Array, counted: bool, clusters: npt.ArrayLike | None)
 
 def checked_spread(spread: Spread) -> Spread:
     if not (math.isfinite(spread.sd) and spread.sd >= 0):
-        raise UsageError(f"a standard deviation of {spread.sd} cannot be")
+        raise UsageError(f"a standard deviation of {spread.sd} is impossible")
     if spread.cluster_size < 1 or spread.weighted < spread.cluster_size or not 0 <= spread.icc <= 1:
         raise UsageError(
-            f"{spread.cluster_size:g} documents per cluster with an ICC of {spread.icc:g} cannot be",
+            f"{spread.cluster_size:g} documents per cluster with an ICC of {spread.icc:g} are impossible",
             remedy="a cluster holds at least one document; the ICC lies between 0 and 1",
         )
     return spread

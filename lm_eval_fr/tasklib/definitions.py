@@ -30,7 +30,7 @@ def _definitions(name: str) -> Path:
     if repository.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file():
         return repository
     raise LmEvalFrError(
-        f"the package's {name}/ definitions are not there",
+        f"the package's {name}/ definitions are missing",
         where=installed,
         remedy="reinstall it: pip install --force-reinstall lm-eval-fr",
     )

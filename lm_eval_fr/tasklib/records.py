@@ -65,10 +65,10 @@ def json_lines(path: Path, task: str = "", *, comment: str = "") -> Iterator[Rec
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip() or (comment and line.lstrip().startswith(comment)):
             continue
-        remedy = "one JSON object a line; is the file whole?"
+        remedy = "one JSON object per line; is the file whole?"
         values = parse_json(line, where=path, line=number, remedy=remedy)
         if not isinstance(values, dict):
-            raise InputError("not a JSON object", where=path, line=number, remedy="one JSON object a line")
+            raise InputError("not a JSON object", where=path, line=number, remedy="one JSON object per line")
         yield Record(values, str(path), number, task)
 
 

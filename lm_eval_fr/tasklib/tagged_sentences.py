@@ -25,7 +25,7 @@ def read_row(record: Record) -> dict[str, Any]:
     if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) and token for token in tokens):
         raise record.error('"tokens" must be a list of words')
     if not isinstance(tags, list) or len(tags) != len(tokens):
-        raise record.error('"ner_tags" must be a list with one tag a token')
+        raise record.error('"ner_tags" must be a list with one tag per token')
     if not all(isinstance(tag, int) and 0 <= tag < len(TAGS) for tag in tags):
         raise record.error(f'"ner_tags" must be numbers from 0 to {len(TAGS) - 1}', f"in the order {', '.join(TAGS)}")
     return {"tokens": tokens, "ner_tags": tags}

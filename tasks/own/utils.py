@@ -1,4 +1,4 @@
-"""own_*_fr: the user's own documents, `id, system?, input, gold?, cluster?, labels?`, one JSON object a line."""
+"""own_*_fr: the user's own documents, `id, system?, input, gold?, cluster?, labels?`, one JSON object per line."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def test_check_reads_a_prompt_that_lm_eval_renders(
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
     shown = lm_eval_fr("check", tmp_path / "plan.yaml", cwd=tmp_path, python=vllm_python)
     assert "characters, as sent" in shown
-    assert f"{tiny_model}: whole, quantisation none" in shown
+    assert f"{tiny_model}: complete, quantisation none" in shown
     record.add("check", "vLLM's files, vllm serve", None, started, "token ids arrive as sent")
 
 

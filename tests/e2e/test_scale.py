@@ -111,7 +111,7 @@ def test_what_is_no_shard(documents: Path, tmp_path: Path, given: str) -> None:
 
 def test_a_shard_without_documents_is_refused(documents: Path, tmp_path: Path) -> None:
     """lm-eval would take an empty list for all of them."""
-    with pytest.raises(UsageError, match="piaf_fr has 2 documents only"):
+    with pytest.raises(UsageError, match="piaf_fr has only 2 documents"):
         _run(documents, tmp_path, "--limit", "2", "--shard", "3/3")
 
 

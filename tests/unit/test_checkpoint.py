@@ -75,7 +75,7 @@ def test_half_downloaded(tmp_path: Path) -> None:
     second.write_bytes(content[:-1])
     assert refused(folder) == f"half-downloaded: {len(content) - 1:,} of {len(content):,} bytes"
     second.write_bytes(content[:20])
-    assert refused(folder) == "half-downloaded: its header is cut"
+    assert refused(folder) == "half-downloaded: its header is truncated"
     second.unlink()
     assert refused(folder) == "half-downloaded: model-00002-of-00004.safetensors missing"
     third.unlink()
@@ -94,7 +94,7 @@ def test_what_downloaders_leave_behind(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     assert "no weights" in refused(folder)
     (folder / "config.json").write_text('{"vocab_size": ')
-    assert refused(folder) == "cut or not JSON"
+    assert refused(folder) == "truncated or not JSON"
     (folder / "config.json").unlink()
     assert refused(folder) == "no config.json"
 
