@@ -25,11 +25,12 @@ lint: $(VENV)/.test
 e2e: $(VENV)/.test
 	$(BIN)/python -m pytest -m engines tests -n 0 -s --timeout 1500
 
-# docs/study.md: one small real model with known damage, about two hours on two cores; rerun it to resume. Never in CI.
+# docs/study.md: two small real models with known damage, about three hours on two cores; rerun it to resume. Never in CI.
 STUDY_FLAGS ?=
 study: $(VENV)/.study
 	$(BIN)/python tests/e2e/environments.py nvfp4 vllm
 	$(BIN)/python -m scripts.ladder plans/ladder.yaml --out study-out $(STUDY_FLAGS)
+	$(BIN)/python -m scripts.ladder plans/ladder-smollm2.yaml --out study-out/smollm2 $(STUDY_FLAGS)
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -50,11 +51,19 @@ class ArmOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaskOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """arms: those that are asked; none named: all. max_gen_toks: in the place of the task's own."""
+    """arms: those that are asked; none named: all. max_gen_toks: in the place of the task's own. metadata: as of
+    `lm-eval-fr run`; a relative path in it starts at the checkout."""
 
     documents: int
     arms: list[str] | None = None
     max_gen_toks: int | None = None
+    metadata: dict[str, Any] = {}
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the task wants of `lm-eval-fr run` for itself: tasks with the same flags are asked in one call."""
+        length = ("--gen_kwargs", json.dumps({"max_gen_toks": self.max_gen_toks})) if self.max_gen_toks else ()
+        return (*length, *(("--metadata", json.dumps(self.metadata)) if self.metadata else ()))
 
 
 class FidelityOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,9 +75,11 @@ class FidelityOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """arms: in the order of their damage. rerun: the arm that is the reference once more."""
+    """arms: in the order of their damage. rerun: the arm that is the reference once more. chat: through the model's
+    chat template."""
 
     model: str
+    chat: bool = False
     tasks: dict[str, TaskOfLadder]
     margins: dict[str, float]
     reference: str
@@ -154,13 +165,14 @@ class Study:
         missing = {task: n for task, n in wanted.items() if self._answered(name, task) < n}
         if not missing:
             return
-        with serving(arm.engine, self.checkpoint(arm), self.out / name, self.processes) as command:
-            for length in dict.fromkeys(self.ladder.tasks[task].max_gen_toks for task in missing):
-                samples = {t: list(range(n)) for t, n in missing.items() if self.ladder.tasks[t].max_gen_toks == length}
+        further = ["--data-dir", str(self.data_dir)] if self.data_dir else []
+        with serving(
+            arm.engine, self.checkpoint(arm), self.out / name, self.processes, chat=self.ladder.chat
+        ) as command:
+            for own in dict.fromkeys(self.ladder.tasks[task].flags for task in missing):
+                samples = {t: list(range(n)) for t, n in missing.items() if self.ladder.tasks[t].flags == own}
                 flags = ["--samples", json.dumps(samples), "--tasks", ",".join(samples)]
-                flags += ["--output_path", str(self.run_of(name))]
-                flags += [] if length is None else ["--gen_kwargs", json.dumps({"max_gen_toks": length})]
-                flags += ["--data-dir", str(self.data_dir)] if self.data_dir else []
+                flags += ["--output_path", str(self.run_of(name)), *own, *further]
                 self.processes.run([*command, *flags], self.out / name / "run.log", ARM_LIMIT)
 
     def run_of(self, name: str) -> Path:

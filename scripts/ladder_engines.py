@@ -96,18 +96,25 @@ class Processes:
 
 
 @contextlib.contextmanager
-def serving(engine: Engine, checkpoint: Path, folder: Path, processes: Processes) -> Iterator[list[str]]:
+def serving(
+    engine: Engine, checkpoint: Path, folder: Path, processes: Processes, *, chat: bool = False
+) -> Iterator[list[str]]:
     """The beginning of the command that runs an arm: the engine's Python, `lm-eval-fr run`, and which model."""
+    template = ["--apply_chat_template"] if chat else []
     if engine == "llama.cpp":
         port = _port_of(folder)
         command: list[str | Path] = [sys.executable, ROOT / "scripts/serve_gguf.py", checkpoint, "--port", str(port)]
         command += ["--name", checkpoint.stem, "--context", str(CONTEXT)]
         with processes.server(command, port, folder / "server.log") as url:
-            asked = {"base_url": f"{url}/completions", "tokenized_requests": False, "tokenizer_backend": None}
-            yield _run(sys.executable, "local-completions", {"model": checkpoint.stem, **asked})
+            path = "chat/completions" if chat else "completions"
+            asked = {"base_url": f"{url}/{path}", "tokenized_requests": False, "tokenizer_backend": None}
+            yield [
+                *_run(sys.executable, f"local-{path.replace('/', '-')}", {"model": checkpoint.stem, **asked}),
+                *template,
+            ]
     else:
         settings = VLLM if engine == "vllm" else TRANSFORMERS
-        yield _run(python_of(engine), engine, {"pretrained": str(checkpoint), **settings})
+        yield [*_run(python_of(engine), engine, {"pretrained": str(checkpoint), **settings}), *template]
 
 
 def _run(python: str | Path, model: str, arguments: dict[str, Any]) -> list[str]:

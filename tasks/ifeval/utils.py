@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import datasets
 
 TASK = "ifeval_fr"
-PUBLISHED = ("fr_input_data.jsonl",)
+PUBLISHED = ("fr_input_data.jsonl", "m_ifeval_fr/m_ifeval_fr.jsonl")
 
 
 def load(**given: Any) -> dict[str, datasets.Dataset]:
