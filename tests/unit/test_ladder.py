@@ -4,21 +4,24 @@ The arms of these tests are written, not run: a real model takes an hour (`make 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import gguf
+import msgspec
 import numpy as np
 import pytest
 
 from lm_eval_fr.errors import ArmError, InputError
 from scripts.damage import damage_gguf
-from scripts.ladder import ROOT, Ladder, Study, main, read_ladder, write_report
+from scripts.ladder import ROOT, Ladder, Study, TaskOfLadder, main, read_ladder, write_report
 from scripts.ladder_engines import Processes, _port_of
 from tests.fakes.runs import make_run, plain_task
 
-LADDER = ROOT / "plans" / "ladder.yaml"
+LADDER, SECOND = ROOT / "plans" / "ladder.yaml", ROOT / "plans" / "ladder-smollm2.yaml"
 SMALL = """
 model: gemma
 tasks:
@@ -44,7 +47,16 @@ def test_the_ladder_that_ships_goes_from_none_to_gross() -> None:
     damaged = [arm.values for arm in ladder.arms.values() if arm.values != "whole"]
     assert damaged == ["int8", "nvfp4", "int4", "int3", "int3", "int2"]
     assert {arm.engine for arm in ladder.arms.values()} == {"llama.cpp", "hf", "vllm"}
-    assert all(task.documents >= 150 for name, task in ladder.tasks.items() if name.endswith("_shots"))
+    assert all(ladder.tasks[name].documents >= 150 for name in ("piaf_fr_shots", "sib200_fr_shots"))
+    second = read_ladder(SECOND)
+    assert [arm.values for arm in second.arms.values()] == ["whole", "whole", "nvfp4", "int4", "int2"] and second.chat
+
+
+@pytest.mark.parametrize("path", [LADDER, SECOND])
+def test_a_ladder_names_tasks_and_data_that_are_there(path: Path) -> None:
+    for name, task in read_ladder(path).tasks.items():
+        assert list((ROOT / "tasks").glob(f"*/{name}.yaml")), name
+        assert "data" not in task.metadata or (ROOT / task.metadata["data"]).is_file()
 
 
 @pytest.mark.parametrize(
@@ -58,6 +70,7 @@ def test_the_ladder_that_ships_goes_from_none_to_gross() -> None:
         ("{values: int4}", "{values: int4, engine: ollama}", "ollama"),
         ("{values: int4}", "{values: int4, untouched: 1.5}", "untouched: 1.5 is not a share below 1"),
         ("documents: 60", "documents: 0", "a number below 1"),
+        ("documents: 60", "documents: 60, metadata: [a]", "metadata"),
         ("arms: [whole, int2]", "arms: [whole, int1]", "no arm is called 'int1'"),
         ("margins: {", "margins: [", "not YAML"),
         ("margins: {gold: 0.1}", "fidelity: {arms: [int9], texts: 2, characters: 9}", "margins"),
@@ -127,6 +140,44 @@ def test_what_is_there_is_not_asked_again(ladder: Ladder, tmp_path: Path) -> Non
     make_run(study.run_of("int4"), plain_task("qa", {"exact_match": [1.0] * 9}), model="gemma-int4-0")
     with pytest.raises(ArmError, match="interrupted"):
         study.answer("int4")
+
+
+class Written(Processes):
+    """Says where a server would be, and keeps what would be run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[str]] = []
+
+    @contextlib.contextmanager
+    def server(self, command: Sequence[str | Path], port: int, log: Path) -> Iterator[str]:
+        yield f"http://127.0.0.1:{port}/v1"
+
+    def run(self, command: Sequence[str | Path], log: Path, limit: float) -> None:
+        self.calls.append([str(part) for part in command])
+
+
+def test_tasks_with_settings_of_their_own_are_asked_in_a_call_of_their_own(ladder: Ladder, tmp_path: Path) -> None:
+    study = study_of(ladder, tmp_path / "out", RIGHT)
+    made = {"lengths": [1280]}
+    tasks = {
+        "one": TaskOfLadder(3),
+        "two": TaskOfLadder(4),
+        "long": TaskOfLadder(2, metadata=made),
+        "floor": TaskOfLadder(40, max_gen_toks=16),
+    }
+    for chat, kind in ((False, "local-completions"), (True, "local-chat-completions")):
+        written = Written()
+        asking = msgspec.structs.replace(ladder, tasks=tasks, chat=chat)
+        Study(asking, study.out, tmp_path, written).answer("whole")  # which has answered "floor"
+        together, apart = written.calls
+        assert together[together.index("--samples") + 1] == '{"one": [0, 1, 2], "two": [0, 1, 2, 3]}'
+        assert "--metadata" not in together and json.loads(apart[apart.index("--metadata") + 1]) == made
+        for call in written.calls:
+            assert kind in call and ("--apply_chat_template" in call) == chat
+            asked = json.loads(call[call.index("--model_args") + 1])
+            assert asked["base_url"].endswith("/v1/chat/completions" if chat else "/v1/completions")
+            assert call[call.index("--data-dir") + 1] == str(tmp_path)
 
 
 def test_the_tables_say_what_came_out(ladder: Ladder, tmp_path: Path) -> None:
