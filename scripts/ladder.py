@@ -178,6 +178,13 @@ class Study:
     def run_of(self, name: str) -> Path:
         return self.out / name / "run"
 
+    def check_run(self, name: str) -> None:
+        """Raises InputError where the arm's answers lie under several names: none of them would be complete."""
+        folders = sorted({path.parent.name for path in self.run_of(name).glob("*/results_*.json")})
+        if len(folders) > 1:
+            what = f"answers of this arm under {len(folders)} names: {', '.join(folders)}"
+            raise InputError(what, where=self.run_of(name), remedy="remove one; what is missing then is asked again")
+
     def _answered(self, name: str, task: str) -> int:
         """How many documents of the task are in the arm's run."""
         try:
@@ -241,8 +248,10 @@ def run_ladder(study: Study, only: Sequence[str]) -> str:
         raise UsageError(f"no arm is called {unknown[0]!r}", where="--only", remedy=remedy)
     chosen = [name for name in ladder.arms if name in {ladder.reference, ladder.rerun, *(only or ladder.arms)}]
     scored = [name for name in (ladder.fidelity.arms if ladder.fidelity else ()) if name in chosen]
+    for name in chosen:  # before hours are spent
+        study.check_run(name)
     for engine in (*(ladder.arms[name].engine for name in chosen), *(("vllm",) if scored else ())):
-        python_of(engine)  # before hours are spent
+        python_of(engine)
     try:
         for arm in (ladder.arms[name] for name in chosen):  # one after another: arms may share a checkpoint
             study.checkpoint(arm)

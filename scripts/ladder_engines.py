@@ -114,7 +114,12 @@ def serving(
             ]
     else:
         settings = VLLM if engine == "vllm" else TRANSFORMERS
-        yield [*_run(python_of(engine), engine, {"pretrained": str(checkpoint), **settings}), *template]
+        yield [*_run(python_of(engine), engine, {"pretrained": name_of(checkpoint), **settings}), *template]
+
+
+def name_of(checkpoint: Path) -> str:
+    """What a run's folder is named after: inside the checkout, a path that stays when the checkout is moved."""
+    return str(checkpoint.relative_to(ROOT) if checkpoint.is_relative_to(ROOT) else checkpoint)
 
 
 def _run(python: str | Path, model: str, arguments: dict[str, Any]) -> list[str]:

@@ -71,9 +71,10 @@ def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) 
         task = of_task[t.task]
         others = [name for name in task.sides[1].log.filters if name != task.filter]
         choose = f", choose another by --filter {t.task}=NAME ({', '.join(others)})" if others else ""
+        reader = "the score" if task.filter == "none" else f"the filter {task.filter}"
         text = (
             f"{t.task}: no answer of either arm scores above 0 on {t.metric}. That both are equal says nothing then: "
-            f"perhaps the filter {task.filter} finds no answer{choose}; or the task is too hard for both."
+            f"perhaps {reader} finds no answer{choose}; or the task is too hard for both."
         )
         yield Caution(kind="nothing_scored", text=text)
 

@@ -105,7 +105,8 @@ def assay_for(task: PairedTask | PairedGroup, margin: float, level: float) -> As
     scores = [arm[metric] for arm in task.each or (task.candidate, task.reference)]
     if not all(map(_on_unit_scale, scores)) or not task.higher_is_better[metric]:
         return Assay(None, None, None, NO_ENDS)
-    chance = task.chance.of(metric, exact=all(bool(((one == 0) | (one == 1)).all()) for one in scores))
+    # What chance scores is a matter of the reference and its golds, whatever the candidate answers.
+    chance = task.chance.of(metric, exact=bool(((scores[1] == 0) | (scores[1] == 1)).all()))
     return assay_of(task.reference[metric], margin, chance, clusters=task.clusters, level=level)
 
 

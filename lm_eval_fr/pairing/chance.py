@@ -19,12 +19,13 @@ class Chance:
     most_frequent: float | None = None
 
     def of(self, metric: str, *, exact: bool) -> float | None:
-        """exact: each document is right or wrong, so that the most frequent gold is an answer by chance."""
-        if exact and self.most_frequent is not None:
-            return max(self.declared or 0.0, self.most_frequent)
-        if self.declared is None and "f1" in metric.lower():
-            return 0.0  # an answer by chance shares next to no word with the gold
-        return self.declared
+        """What always giving the most frequent gold would score, or more, where more is declared.
+
+        exact: each document is right or wrong. Of other metrics nothing is known without a declaration, but for an F1:
+        an answer by chance shares next to no word with the gold.
+        """
+        known = self.declared is not None or "f1" in metric.lower() or (exact and self.most_frequent is not None)
+        return max(self.declared or 0.0, self.most_frequent or 0.0) if known else None
 
 
 UNKNOWN = Chance()

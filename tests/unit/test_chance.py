@@ -77,6 +77,18 @@ def test_the_most_frequent_label_is_chance(tmp_path: Path) -> None:
     assert report.verdict == "no_verdict"
 
 
+@pytest.mark.parametrize("partly", ["candidate", "reference"])
+def test_one_answer_that_is_partly_right_makes_no_chance_smaller(tmp_path: Path, partly: str) -> None:
+    """A task of three kinds, one of which always wants "aucun": whoever says nothing else has a third of it."""
+    golds = ["aucun" if i < 0.45 * N else f"autre {i % 5}" for i in range(N)]
+    graded = [*right(0.48)[:-1], 0.25]
+    scores = {"candidate": right(0.48), "reference": right(0.48), partly: graded}
+    report = compared(tmp_path, scores["candidate"], scores["reference"], 0.05, metric="set_f1", golds=golds)
+    assay = report.tasks[0].assay
+    assert assay is not None and assay.chance == pytest.approx(0.45)
+    assert report.verdict == "no_verdict"
+
+
 def test_one_gold_for_all_documents_is_no_answer_to_give(tmp_path: Path) -> None:
     report = compared(tmp_path, right(0.8), right(0.8), 0.05, golds=["0"] * N)
     assert report.tasks[0].assay is not None and report.tasks[0].assay.chance is None
@@ -141,8 +153,9 @@ def test_chance_of_a_group_is_the_mean_of_its_tasks() -> None:
     [
         (Chance(1 / 7, 0.2), "exact_match", True, 0.2),
         (Chance(0.25, 0.1), "acc", True, 0.25),
-        (Chance(0.0, 0.1), "f1", False, 0.0),
-        (Chance(None, 0.1), "f1", False, 0.0),
+        (Chance(0.0, 0.1), "f1", False, 0.1),
+        (Chance(None, 0.1), "f1", False, 0.1),
+        (Chance(None, None), "f1", False, 0.0),
         (Chance(None, 0.1), "rouge", False, None),
         (Chance(None, None), "acc", True, None),
     ],

@@ -17,8 +17,8 @@ import pytest
 
 from lm_eval_fr.errors import ArmError, InputError
 from scripts.damage import damage_gguf
-from scripts.ladder import ROOT, Ladder, Study, TaskOfLadder, main, read_ladder, write_report
-from scripts.ladder_engines import Processes, _port_of
+from scripts.ladder import ROOT, Ladder, Study, TaskOfLadder, main, read_ladder, run_ladder, write_report
+from scripts.ladder_engines import Processes, _port_of, name_of
 from tests.fakes.runs import make_run, plain_task
 
 LADDER, SECOND = ROOT / "plans" / "ladder.yaml", ROOT / "plans" / "ladder-smollm2.yaml"
@@ -178,6 +178,18 @@ def test_tasks_with_settings_of_their_own_are_asked_in_a_call_of_their_own(ladde
             asked = json.loads(call[call.index("--model_args") + 1])
             assert asked["base_url"].endswith("/v1/chat/completions" if chat else "/v1/completions")
             assert call[call.index("--data-dir") + 1] == str(tmp_path)
+
+
+def test_answers_under_two_names_are_refused_before_anything_is_asked(ladder: Ladder, tmp_path: Path) -> None:
+    study = study_of(ladder, tmp_path / "out", RIGHT)
+    make_run(study.run_of("int4"), plain_task("floor", {"exact_match": [1.0] * 9}), model="moved-int4-0")
+    with pytest.raises(InputError, match="answers of this arm under 2 names: gemma-int4-0, moved-int4-0"):
+        run_ladder(study, [])
+
+
+def test_an_arm_in_another_engine_is_named_alike_wherever_the_checkout_lies(tmp_path: Path) -> None:
+    assert name_of(ROOT / "study-out" / "models" / "a") == "study-out/models/a"
+    assert name_of(tmp_path / "a") == str(tmp_path / "a")
 
 
 def test_the_tables_say_what_came_out(ladder: Ladder, tmp_path: Path) -> None:
