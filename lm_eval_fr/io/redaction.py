@@ -39,10 +39,13 @@ _BY_FORM = re.compile(
 )
 _IN_ADDRESS = re.compile(r"(?<=://)[^\s/@?#'\"<>]+(?=@)")
 _BY_PLACE = re.compile(
-    rf"(?P<before>(?<![\w-])(?:(?:{_KEY_WORDS})['\"]*\s*[=:]\s*|(?:{_KEY_WORD})(?:['\"]+\s*:\s*|=))"
+    rf"(?P<before>(?<![\w-])(?:(?:{_KEY_WORDS})['\"]*\s*[=:]\s*|(?:{_KEY_WORD})(?:['\"]+\s*:\s*|=)"
+    rf"|--(?:{_KEY_WORDS}|{_KEY_WORD})(?:=|\s+(?!-)))"
     r"['\"]*(?:(?:Bearer|Basic)\s+)?)(?P<value>[^\s&#'\",;}\])]+)",
     re.IGNORECASE,
 )
+
+_KEY_FLAG = re.compile(rf"^--?(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
 
 _learned: dict[str, None] = {}  # values of the variables that this process was told hold a key, whatever their names
 
@@ -131,14 +134,16 @@ class Redactor:
 
     def value(self, value: Any, name: str = "") -> Any:
         """A JSON value, such as a run's arguments, in which whatever is a key by its name or its form is masked, and
-        the value of every header, whose names are anybody's to choose.
+        the value of every header, whose names are anybody's to choose. Of a name with dots the last part counts.
         """
+        name = name.rpartition(".")[2]
         if _HEADERS.match(name) and value:
             return dict.fromkeys(value, MASK) if isinstance(value, Mapping) else MASK
         if isinstance(value, Mapping):
             return {key: self.value(inner, str(key)) for key, inner in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.value(inner, name) for inner in value]
+            flagged = (False, *(isinstance(word, str) and _KEY_FLAG.match(word) for word in value))  # a command's words
+            return [MASK if flag else self.value(inner, name) for inner, flag in zip(value, flagged, strict=False)]
         if isinstance(value, str):
             return MASK if KEY_ARGUMENT.match(name) and value.lower() not in _SAFE_WORDS else self.message(value)
         return value

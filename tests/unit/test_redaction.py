@@ -157,3 +157,16 @@ def test_addresses_with_a_key(name: str) -> None:
 @pytest.mark.parametrize("name", ["api-version", "model", "keyword", "max_tokens", "think_end_token", "monkey", "n"])
 def test_addresses_without_one(name: str) -> None:
     assert not has_credentials(f"https://host/v1?{name}=abc")
+
+
+def test_settings_of_a_server_s_manifest() -> None:
+    """They are shown under names with dots, and a command holds its keys after flags."""
+    redactor = Redactor(())
+    assert redactor.value("plain-word", "manifest.api_key") == MASK
+    assert redactor.value({"X-Any": "plain-word"}, "manifest.headers") == {"X-Any": MASK}
+    for command in ("serve --api-key plain-word m", "serve --token=plain-word m", "serve --key plain-word m"):
+        assert "plain-word" not in redactor.message(command) and command.split()[-1] in redactor.message(command)
+    words = ["serve", "--api-key", "plain-word", "--port", "80"]
+    assert redactor.value(words, "manifest.command") == ["serve", "--api-key", MASK, "--port", "80"]
+    for harmless in ("--key-env NAME", "--token --port 80", "the token is a word", "manifest.token_count 12"):
+        assert redactor.message(harmless) == harmless
