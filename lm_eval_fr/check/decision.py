@@ -102,7 +102,8 @@ class Prospect:
             return f"Plan for {wider}" if wider else "Add articles"
         more = f"about {_rounded(self.needed):,} {unit}"
         if self.needed > self.claim.available:
-            return f"It would take {more} of {self.claim.available:,}" + (f": plan for {wider}" if wider else "")
+            there = f"It would take {more}, and there are {self.claim.available:,}"
+            return f"{there}: plan for {wider}" if wider else there
         return f"Plan for {more}" + (f", or {wider}" if wider else "")
 
 

@@ -404,7 +404,10 @@ def test_what_the_documents_can_decide(check: Callable[..., CheckReport]) -> Non
     assert first == "This plan will probably not decide: too few documents for the margin of piaf_fr, judge."
     assert report.exit_code == 0
     piaf = next(line for line in lines if line.strip().startswith("piaf_fr: 5 documents establish"))
-    assert "yours is 5 points: expect `inconclusive`. It would take about" in piaf and "of 12: plan for" in piaf
+    assert (
+        "yours is 5 points: expect `inconclusive`. It would take about" in piaf
+        and "documents, and there are 12: plan for" in piaf
+    )
     assert any(line.strip().startswith("judge: 5 pairs establish") for line in lines)
     assert any(line.strip().startswith("all claims together: power 0.") for line in lines)
     wide = check(margins={"gold": 0.9})
