@@ -92,6 +92,19 @@ def find_problem(
     return found
 
 
+def find_page(status: int, body: bytes, *, redactor: Redactor | None = None) -> Problem | None:
+    """A gateway's page, or nothing at all, where a completion should be; None for what begins as JSON does.
+
+    Of a body that is empty the work may have been done; that of a page was not.
+    """
+    text = body.lstrip(b"\xef\xbb\xbf\t\r\n ")
+    if text.startswith((b"{", b"[")):
+        return None
+    words = f"a page, and no JSON: {_page(text)}" if text else "an empty body"
+    said = one_line((redactor or Redactor.from_environment()).message(words), MOST_SAID)
+    return Problem("server", said, status, billed=not text)
+
+
 @dataclass(frozen=True, slots=True)
 class _Details:
     message: str

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.io.clean import printable
-from lm_eval_fr.io.replies import Kind, find_problem
+from lm_eval_fr.io.replies import Kind, find_page, find_problem
 
 OPENAI_LENGTH = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
 AZURE_FILTER = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
@@ -140,3 +140,22 @@ nested = st.recursive(
 def test_any_json(status: int, body: Any) -> None:
     found = find_problem(status, {}, json.dumps(body).encode())
     assert found is None or printable(found.said) == found.said
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "billed"),
+    [
+        (b"<html><title>Sign in</title>", "a page, and no JSON: Sign in", False),
+        (b"upstream connect error", "a page, and no JSON: upstream connect error", False),
+        (b"\xef\xbb\xbf \r\n", "an empty body", True),
+    ],
+)
+def test_a_page_is_no_completion(body: bytes, said: str, billed: bool) -> None:
+    found = find_page(200, body)
+    assert found is not None
+    assert (found.kind, found.said, found.billed) == ("server", said, billed)
+
+
+@pytest.mark.parametrize("body", [b' {"choices": []}', b"\xef\xbb\xbf[1", b'{"cut'])
+def test_what_begins_as_json_is_no_page(body: bytes) -> None:
+    assert find_page(200, body) is None

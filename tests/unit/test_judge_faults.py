@@ -60,7 +60,9 @@ PASSING = {
     "empty": Reply(""),
     "null": Reply(None),
     "cut by the limit": Reply('{"reason": "tout', finish_reason="length"),
-    "not JSON": Reply(raw="<html>gateway</html>"),
+    "a page": Reply(raw="<html>gateway</html>"),
+    "an empty body": Reply(raw=""),
+    "broken JSON": Reply(raw='{"object": "chat.completion", "choices": [{"mess'),
     "no choices": Reply(raw='{"object": "chat.completion", "choices": []}'),
     "429": Reply("slow down", status=429),
     "429 in seconds": Reply("slow down", status=429, headers={"Retry-After": "0.1"}),
@@ -77,11 +79,12 @@ def test_what_passes_is_retried(fault: str, pairing: Pairing, fake_server, tmp_p
     assert server.count == 13
     assert summary.finished
     paid = PASSING[fault].status == 200 and not (PASSING[fault].drop or PASSING[fault].hang or PASSING[fault].cut)
+    paid = paid and fault not in ("a page", "an empty body")
     assert (summary.usage.calls, summary.usage.unusable) == ((13, 1) if paid else (12, 0))
     assert summary.spent.failures == (0 if paid else 1)
 
 
-@pytest.mark.parametrize("fault", ["500", "dropped", "cut body", "429"])
+@pytest.mark.parametrize("fault", ["500", "dropped", "cut body", "429", "a page", "an empty body"])
 def test_what_does_not_pass_is_unjudged_after_a_bounded_number_of_tries(
     fault: str, pairing: Pairing, fake_server, tmp_path: Path
 ) -> None:

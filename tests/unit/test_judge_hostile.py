@@ -140,7 +140,7 @@ HOPELESS = {
     "prose": (Reply("A, je crois"), {}, "not a JSON object", "a server that enforces `response_format`"),
     "prose, unasked": (Reply("A"), {"response_format": "none"}, "not a JSON", "set `response_format: json_schema`"),
     "empty": (Reply(""), {}, "empty reply", "raise max_tokens"),
-    "a page": (Reply(raw="<html>portal</html>"), {}, "the body is not JSON", "OpenAI-compatible server"),
+    "another API": (Reply(raw='{"portal": 1}'), {}, "the body has no message", "OpenAI-compatible server"),
     "refused": (Reply(None, refusal="non"), {}, "refused: non", "choose a judge without that filter"),
     "cut prompt": (
         Reply("A", usage={"prompt_tokens": 12, "completion_tokens": 5}),

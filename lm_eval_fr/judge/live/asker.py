@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.io.http import Answer, CallFailed
-from lm_eval_fr.io.replies import Problem
+from lm_eval_fr.io.replies import Problem, find_page
 from lm_eval_fr.io.retry import Backoff, RetryPolicy, Throttle
 from lm_eval_fr.judge.asking.envelope import open_body, read_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Question
@@ -124,7 +124,7 @@ class Asker:
         answer: Answer | None = None
         try:
             answer = await self.send(question.body)
-            found = answer.problem()
+            found = answer.problem() or find_page(answer.status, answer.body)
             problem = None if found is None else in_our_words(found, self.profile)
         except CallFailed as failed:
             problem = failed.problem
