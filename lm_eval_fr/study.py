@@ -12,7 +12,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from lm_eval_fr.arms.planned import arm_flags, data_files, planned_arms
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.streams import say_on_stderr
-from lm_eval_fr.plan import ArmPlan, Plan, StudyFolder, load_plan, was_run
+from lm_eval_fr.plan import ArmPlan, Plan, StudyFolder, load_plan, plan_home, was_run
 
 if TYPE_CHECKING:
     from lm_eval_fr.compare import Comparison
@@ -54,17 +54,19 @@ def run_study(
 ) -> StudyResult:
     """Runs what is not done yet of the plan in `plan_file` and writes the report into `out` (default: the plan's name).
 
-    The plan's relative paths start from the plan's own folder. quiet: what the arms and the judge print is shown only
-    where an arm fails. full: lm-eval's own tables are shown too. forecast: what the plan can decide is said first.
+    The plan's relative paths start from its own folder, also where `plan_file` is a study's copy of it. quiet: what
+    the arms and the judge print is shown only where an arm fails. full: lm-eval's own tables are shown too. forecast:
+    what the plan can decide is said first.
     Raises PlanError, ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
     """
     plan_file = Path(plan_file)
     plan = load_plan(plan_file)
-    folder = plan_file.resolve().parent
+    folder = plan_home(plan_file)
     text = plan_file.read_text(encoding="utf-8")
     study = _Study(plan, folder, Path(out or plan.name).resolve(), say, command, quiet, full)
-    study.look_ahead(plan_file, text, forecast)
-    with StudyFolder(study.out, plan, text, data_files(plan, folder)) as kept:
+    files = data_files(plan, folder)
+    study.look_ahead(plan_file, text, files, forecast)
+    with StudyFolder(study.out, plan, text, files, folder) as kept:
         for number, (name, arm) in enumerate(study.arms, 1):
             study.run_arm_once(kept, number, name, arm)
         from lm_eval_fr.compare.compare_paths import compare_study
@@ -110,11 +112,11 @@ class _Study:
     def step(self, number: int, what: str) -> None:
         self.say(f"step {number} of {self.steps}: {what}")
 
-    def look_ahead(self, plan_file: Path, text: str, forecast: bool) -> None:
+    def look_ahead(self, plan_file: Path, text: str, files: Mapping[str, str], forecast: bool) -> None:
         """What a later stage would refuse is refused before hours of generation; what cannot be decided is said."""
         from lm_eval_fr.check.before_study import before_study
 
-        pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm)}
+        pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
         prospects = before_study(self.plan, plan_file, text, pending)
         for line in (prospects.headline, *prospects.lines()):
             if line and forecast:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import InputError, UsageError, nearest
-from lm_eval_fr.plan import LEVEL
+from lm_eval_fr.plan import LEVEL, as_share
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
@@ -57,7 +57,7 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
     """How many documents a margin needs, or what margin N documents can establish, as tables of text.
 
     pilot: two runs that show the spread; judge: with it, the judge's folder. asked: the fields of `Question`, named as
-    the flags of `lm-eval-fr power`: power(margins=[0.02], sd=[0.25]). Raises UsageError.
+    the flags of `lm-eval-fr power`: power(margins="2%", sd=[0.25]). Raises UsageError.
     """
     known = [field.name for field in dataclasses.fields(Question)]
     if unknown := next((name for name in asked if name not in known), None):
@@ -65,7 +65,20 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
     if judge is not None and pilot is None:
         raise UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
     spreads = pilot_spreads(Path(pilot[0]), Path(pilot[1]), None if judge is None else Path(judge)) if pilot else ()
+    for name in ("margins", "documents", "sd", "flips", "ties"):
+        if name in asked:
+            asked[name] = _several(name, asked[name])
+    for name in ("level", "power"):
+        if name in asked:
+            asked[name] = as_share(name, asked[name])
     return answer(Question(**asked), spreads)
+
+
+def _several(name: str, given: Any) -> list[float]:
+    """One value or several: documents are whole numbers, all others shares."""
+    values = [given] if isinstance(given, (str, int, float)) else list(given)
+    shares = [as_share(name, value) for value in values]
+    return [int(value) for value in shares] if name == "documents" else shares
 
 
 def spreads_of(question: Question) -> list[Spread]:

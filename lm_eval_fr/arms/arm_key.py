@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.arms.manifest import identity, read_manifest
+from lm_eval_fr.models.presets import PACE
 
-# change no answer
-PACE = ("num_concurrent", "max_retries", "max_wait", "timeout", "batch_size", "max_batch_size", "device")
 FILES = ("write", "read")  # of batch-chat: the answers that it reads are those to what it wrote
 NAMING_ARGUMENTS = ("peft", "delta", "pretrained", "model", "path", "engine")  # where lm-eval looks for a model's name
 

@@ -23,7 +23,7 @@ from lm_eval_fr.judge.estimate import Estimate
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import by_client
-from lm_eval_fr.plan import ArmPlan, Plan, load_plan
+from lm_eval_fr.plan import ArmPlan, Plan, load_plan, plan_home
 
 CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
 # Dollars a million tokens, as secondary sources gave them in November 2026.
@@ -43,7 +43,7 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
     calls: dict[str, ArmCall] = {}
     checks: dict[str, ArmCheck] = {}
     works: dict[str, Sequence[TaskWork]] = {}
-    folder = plan_file.resolve().parent
+    folder = plan_home(plan_file)
     with contextlib.chdir(folder):
         for name, arm in arms.items():
             try:

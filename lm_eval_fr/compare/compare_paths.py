@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lm_eval_fr.analyses.claims import find_claims
 from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
@@ -14,14 +14,15 @@ from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
 from lm_eval_fr.compare import builder, several
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.comparison import Comparison
+from lm_eval_fr.compare.margins import GOLD
 from lm_eval_fr.compare.study_options import pair_study, study_options
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import Pairing, pair_paths
-from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, earlier_plans, is_study, load_plan, parse_share
+from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_share, earlier_plans, is_study, load_plan
 from lm_eval_fr.report.several_model import ManyReport
 
 PathLike = str | Path
-Margins = Mapping[str, float | str]
+Margins = Mapping[str, float | str] | float | str
 
 
 def compare(
@@ -32,7 +33,7 @@ def compare(
     margins: Margins | None = None,
     candidate_rerun: PathLike | Sequence[PathLike] | None = None,
     reference_rerun: PathLike | Sequence[PathLike] | None = None,
-    level: float | None = None,
+    level: float | str | None = None,
     seed: int | None = None,
     tasks: Collection[str] | None = None,
     allow: Collection[str] = (),
@@ -48,13 +49,17 @@ def compare(
 ) -> Comparison:
     """The verdict on two runs; or on a study, `compare("runs/study")`, whose folder holds its arms, judge and margins.
 
-    candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins: the
-    largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; without one
-    the report claims nothing. parallel: a task and its twin that asks the same questions in another language.
-    guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one further run of an arm, or several: they
-    are averaged into its scores and give the noise floor. The others are the flags of `lm-eval-fr compare`.
+    candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins:
+    the largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; one
+    alone is gold's; without one the report claims nothing. parallel: a task and its twin that asks the same questions
+    in another language. guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one further run of an
+    arm, or several: they are averaged into its scores and give the noise floor. The others are the flags of
+    `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
+    if guarantee is not None and guarantee not in get_args(Guarantee):
+        known = get_args(Guarantee)
+        raise UsageError(f"guarantee: {guarantee!r}", remedy=nearest(guarantee, known) or f"give {' or '.join(known)}")
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     extras = Extras(prices, cost_ratio, claims, fidelity)
     if reference is None:
@@ -65,7 +70,7 @@ def compare(
         return compare_study(_study(candidate, given), command=command, extras=extras)
     options = CompareOptions(
         judge_dir=None if judge is None else Path(judge),
-        margins=read_margins(margins or {}),
+        margins=read_margins(margins),
         allow=allow,
         parallel=parallel or {},
         guarantee=guarantee or "default",
@@ -128,10 +133,10 @@ def _study(folder: PathLike, given: Mapping[str, Any]) -> Path:
     return Path(folder)
 
 
-def _settings(level: float | None, seed: int | None, command: str | None) -> dict[str, Any]:
+def _settings(level: float | str | None, seed: int | None, command: str | None) -> dict[str, Any]:
     now = datetime.now().astimezone()
     return {
-        "level": LEVEL if level is None else level,
+        "level": LEVEL if level is None else as_share("level", level),
         "seed": SEED if seed is None else seed,
         "command": command,
         "created": now.isoformat(timespec="seconds"),
@@ -146,7 +151,7 @@ def compare_many(
     judges: Sequence[PathLike] = (),
     margins: Margins | None = None,
     recovered_from: str | None = None,
-    level: float | None = None,
+    level: float | str | None = None,
     seed: int | None = None,
     tasks: Collection[str] | None = None,
     allow: Collection[str] = (),
@@ -161,14 +166,12 @@ def compare_many(
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     pairings = [pair_paths(candidate, reference, **chosen) for candidate in candidates]  # type: ignore[arg-type]
-    options = CompareOptions(margins=read_margins(margins or {}), allow=allow, **_settings(level, seed, command))
+    options = CompareOptions(margins=read_margins(margins), allow=allow, **_settings(level, seed, command))
     folders = [Path(judge) for judge in judges]
     return several.compare_many(pairings, options, judge_dirs=folders, recovered_from=recovered_from)
 
 
-def read_margins(given: Margins) -> dict[str, float]:
-    """Every margin as a fraction. Raises UsageError for what is not a number."""
-    try:
-        return {name: parse_share(margin) for name, margin in given.items()}
-    except ValueError as error:
-        raise UsageError("a margin is not a number", where="--margin", remedy=str(error)) from None
+def read_margins(given: Margins | None) -> dict[str, float]:
+    """Every margin as a fraction; one alone is of all scored tasks. Raises UsageError for what is not a number."""
+    by_name = given if isinstance(given, Mapping) else {} if given is None else {GOLD: given}
+    return {name: as_share(f"the margin of {name}", margin) for name, margin in by_name.items()}

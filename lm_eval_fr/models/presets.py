@@ -1,4 +1,4 @@
-"""Where the hosted APIs are and how each says what all of them mean. Standard library only."""
+"""What is known of models' arguments: where the hosted APIs are, how each says what all mean. Standard library only."""
 
 from __future__ import annotations
 
@@ -27,3 +27,6 @@ PRESETS: Mapping[str, Preset] = {
     "plain": Preset(None, "OPENAI_API_KEY", False, "seed", "max_tokens"),
 }
 DEFAULT_PRESET = "plain"
+
+# Arguments of any model that change no answer.
+PACE = ("num_concurrent", "max_retries", "max_wait", "timeout", "batch_size", "max_batch_size", "device")

@@ -45,6 +45,7 @@ def pair_runs(
     metrics and filters choose one of a task's several, by task name. *_reruns: further runs of an arm; with its repeats
     they are averaged into its scores. The numbers are read once, the texts on demand.
     """
+    tasks, allow = _words(tasks), _words(allow) or ()
     if unknown := sorted(set(allow) - set(KINDS)):
         raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
     notes = [f"{name}: {note}" for name, run in _named(candidate, reference) for note in run.notes]
@@ -58,6 +59,9 @@ def pair_runs(
     reader = _Reader()
     drafts, paired = _pair_tasks(candidate, reference, names, chosen, reader)
     notes += [note for draft in drafts for note in draft.notes]
+    further: tuple[tuple[Role, Run, Sequence[Run]], ...]
+    further = (("candidate", candidate, candidate_reruns), ("reference", reference, reference_reruns))
+    notes += [note for role, run, given in further for one in given if (note := check_rerun(role, run, one, allow))]
     reruns = (
         *_reruns("candidate", candidate, candidate_reruns, names, chosen, reader),
         *_reruns("reference", reference, reference_reruns, names, chosen, reader),
@@ -81,7 +85,7 @@ def pair_paths(
     reference_reruns: Sequence[str | Path] = (),
 ) -> Pairing:
     """Pairs the runs in two folders, as `find_run` finds them: the newest run of each task."""
-    chosen = tasks or None
+    chosen = _words(tasks) or None
     return pair_runs(
         find_run(candidate, tasks=chosen),
         find_run(reference, tasks=chosen),
@@ -92,6 +96,10 @@ def pair_paths(
         candidate_reruns=[find_run(one) for one in candidate_reruns],
         reference_reruns=[find_run(one) for one in reference_reruns],
     )
+
+
+def _words(given: str | Collection[str] | None) -> Collection[str] | None:
+    return (given,) if isinstance(given, str) else given
 
 
 @dataclass(frozen=True)
@@ -138,8 +146,6 @@ def _reruns(
     role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen, reader: _Reader
 ) -> Iterator[Rerun]:
     """Further runs of an arm, its repeats first, paired with its own run. One of fewer documents is a rerun too."""
-    for rerun in given:
-        check_rerun(role, run, rerun)
     for rerun in (*run.repeats, *given):
         common = [name for name in names if name in rerun.tasks]
         _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}), reader)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from lm_eval_fr.errors import UsageError
+from lm_eval_fr.errors import MismatchError, UsageError
 from lm_eval_fr.logs.find_run import Run
+from lm_eval_fr.models.presets import PACE
+from lm_eval_fr.pairing.agreement import arm_settings
 from lm_eval_fr.pairing.pairs import PairedTask
 
 Role = Literal["candidate", "reference"]
@@ -24,16 +26,40 @@ class Rerun:
     tasks: Mapping[str, PairedTask]
 
 
-def check_rerun(role: Role, run: Run, rerun: Run) -> None:
-    """UsageError for a run that is the one compared, or that has none of its tasks."""
+def check_rerun(role: Role, run: Run, rerun: Run, allow: Collection[str]) -> str | None:
+    """A note of what was let through. UsageError for a run that is the one compared, or that has none of its tasks.
+
+    MismatchError for another model's, unless `allow` has "reruns": averaged into the arm it would hide a loss.
+    """
     where = f"--{role}-rerun"
-    if run.results_path == rerun.results_path:
+    if run.results_path == rerun.results_path or run.fingerprint == rerun.fingerprint:
         remedy = "run the arm a second time into its own folder"
         raise UsageError(f"the rerun of the {role} is the run that is compared", where=where, remedy=remedy)
     if not run.tasks.keys() & rerun.tasks.keys():
         raise UsageError(
             f"the rerun of the {role} has none of its tasks", where=where, remedy="run the same tasks again"
         )
+    if (other := _another_model(run, rerun)) is None:
+        return None
+    what = f"{other} in the {role}'s rerun, which is then no second run of that arm"
+    if "reruns" not in allow:
+        remedy = f"give a run of the {role} itself; --allow reruns averages it in anyway, and the report says so"
+        raise MismatchError("reruns", what, where=where, remedy=remedy)
+    return f"reruns: {what}"
+
+
+def _another_model(run: Run, rerun: Run) -> str | None:
+    """What tells the two models apart, seeds and pace aside; None where they are one."""
+    mine, theirs = (
+        {"source": one.source, "model": one.model}
+        | {f"model_args.{name}": value for name, value in one.model_args.items() if name not in (*PACE, "seed")}
+        | {name: value for name, value in one.settings.items() if name.startswith(("checkpoint.", "manifest."))}
+        for one in (run, rerun)
+    )
+    for setting in arm_settings(mine, theirs):
+        if str(setting.candidate) != str(setting.reference):  # a=1 and {"a": 1} are one argument in two spellings
+            return f"{setting.name} is {setting.candidate} in its run, {setting.reference}"
+    return None
 
 
 def average(task: PairedTask, reruns: Sequence[Rerun]) -> PairedTask:

@@ -27,7 +27,7 @@ from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint
 from lm_eval_fr.pairing.pairs import PairedTask, Side
 from lm_eval_fr.pairing.sent_settings import as_sent, length_decided_by
 
-KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters")  # the words of --allow
+KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters", "reruns")  # --allow's words
 
 
 class TaskDraft:

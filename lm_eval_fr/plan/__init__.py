@@ -1,7 +1,7 @@
 """The study's plan: what it holds, how it is read from YAML, and what its folder remembers."""
 
-from lm_eval_fr.plan.plan_reader import line_of, load_plan, parse_plan, parse_share
-from lm_eval_fr.plan.study_folder import PLAN, StudyFolder, earlier_plans, is_study, was_run
+from lm_eval_fr.plan.plan_reader import as_share, line_of, load_plan, parse_plan, parse_share
+from lm_eval_fr.plan.study_folder import PLAN, StudyFolder, earlier_plans, is_study, plan_home, was_run
 from lm_eval_fr.plan.study_plan import (
     LEVEL,
     SEED,
@@ -24,11 +24,13 @@ __all__ = [
     "JudgePlan",
     "Plan",
     "StudyFolder",
+    "as_share",
     "earlier_plans",
     "is_study",
     "line_of",
     "load_plan",
     "parse_plan",
     "parse_share",
+    "plan_home",
     "was_run",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lm_eval_fr.errors import PlanError, nearest
+from lm_eval_fr.errors import PlanError, UsageError, nearest
 from lm_eval_fr.io.reading import parse_yaml, read_text
 from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, JudgePlan, Plan
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
@@ -36,8 +36,17 @@ def parse_share(value: Any) -> float:
     return number
 
 
-def load_plan(path: Path) -> Plan:
+def as_share(name: str, value: Any) -> float:
+    """`parse_share` of an argument. Raises UsageError, with its name."""
+    try:
+        return parse_share(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {value!r} is not a number", remedy=str(error)) from None
+
+
+def load_plan(path: str | Path) -> Plan:
     """Reads a plan from YAML. Raises PlanError, with the line where it is known."""
+    path = Path(path)
     text = read_text(path, remedy="give the path of a YAML file", error=PlanError)
     return parse_plan(text, where=path)
 

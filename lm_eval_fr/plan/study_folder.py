@@ -1,7 +1,7 @@
 """A study's folder: who writes to it, which plans have given results in it, which of its arms are done.
 
 OUT/plan.yaml                the plan as it was given last
-OUT/study.json               every plan that was used here, and whether its results were seen
+OUT/study.json               every plan that was used here, whether its results were seen, and where the plan came from
 OUT/study.lock               held while `ab` runs
 OUT/candidate/arm.done, ...  what the arm was run with
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from lm_eval_fr.errors import InputError
+from lm_eval_fr.errors import InputError, PlanError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.locks import Lock
 from lm_eval_fr.io.reading import read_json_as
@@ -36,7 +36,10 @@ class UsedPlan(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct):
+    """home: the folder that the plan's relative paths start from; unknown to folders of the first version."""
+
     plans: list[UsedPlan] = []
+    home: str | None = None
 
 
 class DoneArm(msgspec.Struct, frozen=True):
@@ -51,12 +54,13 @@ class DoneArm(msgspec.Struct, frozen=True):
 class StudyFolder:
     """The folder of a running study. Raises UsageError where another process runs it or it cannot be written."""
 
-    def __init__(self, path: Path, plan: Plan, plan_text: str, files: Mapping[str, str]) -> None:
-        """files: the digest of each file of the user's documents."""
+    def __init__(self, path: Path, plan: Plan, plan_text: str, files: Mapping[str, str], home: Path) -> None:
+        """files: the digest of each file of the user's documents. home: where the plan's paths start from."""
         self.path, self.plan, self.files = path, plan, dict(files)
         self._lock = Lock(path / "study", remedy="wait until it ends, or give another --out")
         try:
             self.state = read_state(path)
+            self.state.home = str(home)
             self._note(seen=False)
             write_atomic(path / PLAN, plan_text, remedy=REMEDY)
         except BaseException:
@@ -123,10 +127,27 @@ def read_done(arm: Path) -> DoneArm | None:
         raise InputError("not an arm's note", where=arm / DONE, remedy="delete it to have the arm rerun") from None
 
 
-def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan) -> bool:
-    """Whether the arm is done as the plan has it, whatever its documents are now."""
+def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan, files: Mapping[str, str]) -> bool:
+    """Whether the arm is done as the plan has it, on the documents that `files` has the digests of."""
     done = read_done(arm_folder)
-    return done is not None and (done.work, done.repeats) == (arm_hash(plan, arm), plan.answers(arm_folder.name))
+    return (
+        done is not None
+        and (done.work, done.repeats) == (arm_hash(plan, arm), plan.answers(arm_folder.name))
+        and done.files in (None, files)
+    )
+
+
+def plan_home(plan_file: Path) -> Path:
+    """Where the plan's relative paths start from: its folder, or for a study's copy of it the folder it came from.
+
+    Raises PlanError where that folder is gone.
+    """
+    folder = plan_file.resolve().parent
+    home = read_state(folder).home if plan_file.name == PLAN else None
+    if home is None or Path(home).is_dir():
+        return folder if home is None else Path(home)
+    remedy = f"put it back, or write the plan into the folder of its data and give it with --out {folder}"
+    raise PlanError(f"a study's copy of a plan from {home}, which is gone", where=plan_file, remedy=remedy)
 
 
 def is_study(path: Path) -> bool:

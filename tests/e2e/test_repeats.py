@@ -59,7 +59,9 @@ def test_the_score_is_the_mean_over_all_answers(fake_server: Start, tmp_path: Pa
     for seed, arm in enumerate(("candidate", "reference")):
         run_arm(flags(fake_server(varied(seed)), tmp_path / arm, "--repeats", "3"))
     run_arm(flags(fake_server(varied(9)), tmp_path / "more"))
-    pairing = pair_paths(tmp_path / "candidate", tmp_path / "reference", candidate_reruns=[tmp_path / "more"])
+    pairing = pair_paths(
+        tmp_path / "candidate", tmp_path / "reference", candidate_reruns=[tmp_path / "more"], allow=["reruns"]
+    )
     (task,) = pairing.tasks
     folders = {
         "candidate": ["candidate", "candidate/repeats/2", "candidate/repeats/3", "more"],
@@ -76,7 +78,9 @@ def test_the_score_is_the_mean_over_all_answers(fake_server: Start, tmp_path: Pa
         assert scores["f1"].tolist() == pytest.approx([float(np.mean(by_hash[h])) for h in task.doc_hashes])
     assert "candidate: 4 answers per document" in " ".join(pairing.notes)
 
-    report = compare(tmp_path / "candidate", tmp_path / "reference", candidate_rerun=[tmp_path / "more"])
+    report = compare(
+        tmp_path / "candidate", tmp_path / "reference", candidate_rerun=[tmp_path / "more"], allow=["reruns"]
+    )
     content = report.to_dict()
     found = content["tasks"][0]["repeats"]
     assert (found["candidate"], found["reference"], found["reason"]) == (4, 3, None)

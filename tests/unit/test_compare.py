@@ -461,7 +461,7 @@ def test_the_noise_floor(tmp_path: Path) -> None:
     assert report.noise is not None
     (rerun,) = report.noise.reruns
     assert (rerun.arm, rerun.task, rerun.churn) == ("reference", "piaf_fr", 0.25)
-    assert rerun.moved and rerun.moved.movement.estimate == 0.0
+    assert rerun.moved and rerun.moved.estimate == 0.0
     (floor,) = report.noise.floors
     assert floor.compared.exceeds
     assert "exceeds the noise" in floor.sentence
@@ -496,7 +496,7 @@ def test_reruns_are_averaged_and_one_of_fewer_documents_is_noise_alone(tmp_path:
     both, few = report.noise.reruns
     assert (both.runs, both.n, few.runs, few.n) == (2, 300, 1, 40)
     assert both.moved is not None
-    assert both.moved.movement.estimate == pytest.approx(np.mean(scores[2:]) - np.mean(scores[1]))
+    assert both.moved.estimate == pytest.approx(np.mean(scores[2:]) - np.mean(scores[1]))
     assert "answers per document" in every_format(report)
     assert as_they_are_averaged(report) == pytest.approx(np.mean(scores[0]) - mean.mean())
 

@@ -662,6 +662,32 @@ def test_a_run_against_itself_is_said(arms: Arms) -> None:
     assert np.array_equal(pairing.tasks[0].candidate["f1"], pairing.tasks[0].reference["f1"])
 
 
+def test_a_rerun_of_another_model_is_no_rerun(tmp_path: Path) -> None:
+    """Averaged into an arm it would hide half of a loss."""
+    scores, seed = {"f1": [1.0, 0.0, 0.5]}, {"seed": 1, "num_concurrent": 4}
+    made = {
+        "candidate": ("org/nvfp4", {"dtype": "auto"} | seed),
+        "again": ("org/nvfp4", "dtype=auto,seed=2,num_concurrent=32"),
+        "renamed": ("org/bf16", {"dtype": "auto"}),
+        "other": ("org/nvfp4", {"dtype": "bfloat16"}),
+        "reference": ("org/bf16", {}),
+    }
+    runs = {
+        name: find_run(make_run(tmp_path / name, plain_task("piaf_fr", scores), model=model, model_args=arguments))
+        for name, (model, arguments) in made.items()
+    }
+
+    def pairing(rerun: str, *allow: str) -> Pairing:
+        return pair_runs(runs["candidate"], runs["reference"], candidate_reruns=[runs[rerun]], allow=allow)
+
+    assert len(pairing("again").reruns) == 1
+    with pytest.raises(MismatchError, match="model is org/nvfp4 in its run, org/bf16 in the candidate's rerun"):
+        pairing("renamed")
+    with pytest.raises(MismatchError, match=r"model_args.dtype is auto in its run, bfloat16 .* --allow reruns"):
+        pairing("other")
+    assert "reruns: model_args.dtype" in " ".join(pairing("other", "reruns").notes)
+
+
 def test_scoring_code_that_changed_under_one_version_is_said(arms: Arms) -> None:
     arms.write(qa(config={"process_results": "def a"}), qa(config={"process_results": "def b"}))
     assert "piaf_fr: the arms' process_results differ" in arms.pair().notes[0]

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
@@ -46,6 +47,30 @@ def test_every_public_name_is_there() -> None:
     assert set(fr.__all__) <= set(dir(fr))
     with pytest.raises(AttributeError, match="no attribute 'compair'"):
         fr.compair  # noqa: B018
+
+
+def test_arguments_are_as_forgiving_as_flags(runs: tuple[Path, Path]) -> None:
+    same = [{"gold": 0.02}, {"gold": "2%"}, "2%", 0.02]
+    reports = [fr.compare(*runs, margins=given, tasks="piaf_fr", level="90%", allow="tasks") for given in same]
+    assert [report.task("piaf_fr").margin for report in reports] == [0.02] * 4
+    assert {report.level for report in reports} == {0.9}
+    assert fr.power(margins="2%", sd=0.25, documents=150) == fr.power(margins=[0.02], sd=["25%"], documents=[150])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"margins": {"gold": "abc"}}, "the margin of gold: 'abc' is not a number"),
+        ({"margins": [0.02]}, "is not a number"),
+        ({"level": "much"}, "level: 'much' is not a number"),
+        ({"guarantee": "worst_case"}, "did you mean 'worst-case'"),
+        ({"allow": "prompt"}, "no mismatch is called 'prompt'"),
+        ({"tasks": "piaf"}, "piaf"),
+    ],
+)
+def test_a_wrong_argument_is_named(runs: tuple[Path, Path], given: dict[str, Any], says: str) -> None:
+    with pytest.raises(fr.LmEvalFrError, match=says):
+        fr.compare(*runs, **given)
 
 
 @pytest.mark.parametrize(("name", "module"), [("judge", "session"), ("compare", "builder")])
@@ -153,7 +178,7 @@ def test_mistakes_are_the_package_s_exceptions(runs: tuple[Path, Path], tmp_path
         fr.judge(*runs, out=tmp_path / "judged", profil="offline")
     with pytest.raises(fr.UsageError, match=r"no option 'ruberic'"):
         fr.fidelity("http://127.0.0.1:9", "http://127.0.0.1:9", texts=tmp_path, ruberic="x")
-    with pytest.raises(fr.UsageError, match="a margin is not a number"):
+    with pytest.raises(fr.UsageError, match="the margin of gold: 'two' is not a number"):
         fr.compare(*runs, margins={"gold": "two"})
     with pytest.raises(fr.UsageError, match="not a study's folder"):
         fr.compare(runs[0])

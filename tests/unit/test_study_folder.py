@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.arms.planned import data_files
-from lm_eval_fr.errors import InputError, UsageError
-from lm_eval_fr.plan import Plan, StudyFolder, earlier_plans, parse_plan, was_run
+from lm_eval_fr.errors import InputError, PlanError, UsageError
+from lm_eval_fr.plan import Plan, StudyFolder, earlier_plans, parse_plan, plan_home, was_run
 from lm_eval_fr.plan.study_plan import arm_hash
 
 TEXT = """\
@@ -38,13 +38,30 @@ def plan_of(text: str = TEXT) -> Plan:
 
 
 def opened(here: Path, text: str = TEXT) -> StudyFolder:
-    return StudyFolder(here / "out", plan_of(text), text, data_files(plan_of(text), here))
+    return StudyFolder(here / "out", plan_of(text), text, data_files(plan_of(text), here), here)
 
 
 def run_arms(folder: StudyFolder) -> None:
     for name in ("candidate", "reference"):
         (folder.path / name).mkdir(exist_ok=True)
         folder.arm_is_done(name, getattr(folder.plan, name))
+
+
+def test_a_copy_of_the_plan_reads_its_paths_from_where_the_plan_was(here: Path) -> None:
+    with opened(here) as folder:
+        copy = folder.path / "plan.yaml"
+    assert (plan_home(here / "plan.yaml"), plan_home(copy)) == (here, here)
+    moved = here.rename(here.with_name("moved"))
+    with pytest.raises(PlanError, match=f"a study's copy of a plan from {here}, which is gone"):
+        plan_home(moved / "out" / "plan.yaml")
+
+
+def test_documents_that_are_gone_are_no_longer_those_of_an_arm(here: Path) -> None:
+    with opened(here) as folder:
+        run_arms(folder)
+        (here / "data" / "piaf_fr.jsonl").unlink()
+        now = data_files(folder.plan, here)
+        assert not was_run(folder.path / "candidate", folder.plan, folder.plan.candidate, now)
 
 
 def test_one_process_at_a_time(here: Path) -> None:
@@ -57,10 +74,10 @@ def test_one_process_at_a_time(here: Path) -> None:
 def test_an_arm_is_run_once(here: Path) -> None:
     with opened(here) as folder:
         assert folder.why_again("candidate", folder.plan.candidate) == ""
-        assert not was_run(folder.path / "candidate", folder.plan, folder.plan.candidate)
+        assert not was_run(folder.path / "candidate", folder.plan, folder.plan.candidate, folder.files)
         run_arms(folder)
         assert folder.why_again("candidate", folder.plan.candidate) is None
-        assert was_run(folder.path / "candidate", folder.plan, folder.plan.candidate)
+        assert was_run(folder.path / "candidate", folder.plan, folder.plan.candidate, folder.files)
 
 
 @pytest.mark.parametrize(
