@@ -5,6 +5,7 @@ No command lives here; `cli` has them.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -62,6 +63,8 @@ class Program(click.Group):
                 fail(_one_line(error), 2)
             except (KeyboardInterrupt, click.Abort, _Stopped) as error:
                 cause = error.__cause__ or error
+                if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:  # only people give such names
+                    fail(f"{one_line(str(cause.filename), 60)}: {cause.strerror}", 2)
                 if isinstance(cause, OSError):
                     crashed(cause)
                 interrupted(cause)
@@ -173,8 +176,9 @@ def _beside_the_output() -> Path:
 
     for flag, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         name, equals, inner = flag.partition("=")
-        if name in ("--out", "--output_path") and (folder := Path(inner if equals else value)).is_dir():
-            return folder
+        with suppress(OSError, ValueError):  # a name that is too long, a folder that may not be looked into
+            if name in ("--out", "--output_path") and (folder := Path(inner if equals else value)).is_dir():
+                return folder
     return Path(tempfile.gettempdir())
 
 
@@ -198,8 +202,11 @@ class Existing(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(value)
-        if path.exists():
-            return path
+        try:
+            if path.exists():
+                return path
+        except OSError as error:
+            return self.fail(f"{one_line(str(value), 60)}: {error.strerror}", param, ctx)
         missing = path
         while not missing.parent.exists():
             missing = missing.parent
@@ -219,7 +226,10 @@ class Runs(Existing):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         from lm_eval_fr.io.files import matching
 
-        return Path(value) if matching(Path(value)) else super().convert(value, param, ctx)
+        with suppress(OSError):  # said below
+            if matching(Path(value)):
+                return Path(value)
+        return super().convert(value, param, ctx)
 
 
 class Percent(ParamType):

@@ -20,6 +20,9 @@ DEFAULT_TIES = (0.6, 0.4, 0.2)
 UNSTABLE = 0.5
 
 
+MOST_SPREAD = 10_000.0  # of an article's sum of scores, whose distribution is computed in steps
+
+
 @dataclasses.dataclass(frozen=True)
 class Question:
     """What the user asked: margins or documents (neither: both tables), and what is known of the tasks.
@@ -86,6 +89,10 @@ def spreads_of(question: Question) -> list[Spread]:
     from lm_eval_fr.stats import exact_match_spread, judge_spread, score_spread
 
     named = bool(question.sd or question.flips or question.ties)
+    article = max(question.cluster_size, question.weighted_size or 1.0)
+    if not article * max([1.0, *map(abs, question.sd)]) <= MOST_SPREAD:
+        what = "an article's scores would spread too far to plan for"
+        raise UsageError(what, where="--sd and --cluster-size", remedy="most scores are within 0 and 1")
     kinds: tuple[tuple[Callable[..., Spread], Sequence[float], Sequence[float]], ...] = (
         (score_spread, question.sd, DEFAULT_SPREADS),
         (exact_match_spread, question.flips, DEFAULT_FLIPS),

@@ -63,7 +63,8 @@ def endpoint_of(call: ArmCall) -> Endpoint | None:
     if not model:
         raise UsageError("--model_args: model is missing", remedy="model=<the name that the server knows it by>")
     key_env = str(arguments.get("api_key_env") or preset.key_env)
-    if preset.key_required and not arguments.get("base_url") and not os.environ.get(key_env):
+    key = key_from(key_env)
+    if preset.key_required and not arguments.get("base_url") and not key:
         raise ArmError(f"{key_env} is not set", where=url, remedy=f"export {key_env}=...")
     return Endpoint(
         url, str(model), path, key_env, str(arguments.get("api_key_header") or "Authorization"), _tls(arguments)

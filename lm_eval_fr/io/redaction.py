@@ -46,12 +46,18 @@ _BY_PLACE = re.compile(
 )
 
 _KEY_FLAG = re.compile(rf"^--?(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
-
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _learned: dict[str, None] = {}  # values of the variables that this process was told hold a key, whatever their names
 
 
 def key_from(variable: str | None) -> str:
-    """The key in an environment variable, "" where there is none. From now on every redactor here masks it."""
+    """The key in an environment variable, "" where there is none. From now on every redactor here masks it.
+
+    Raises UsageError for what is no variable's name: most likely the key itself, which is not repeated.
+    """
+    if variable and variable not in os.environ and not _VARIABLE.fullmatch(variable):
+        what = "what should name the key's environment variable is no such name, and may be the key: it is not repeated"
+        raise UsageError(what, remedy="export NAME=<the key>, and give NAME")
     key = os.environ.get(variable, "").strip() if variable else ""
     if is_secret(key):
         _learned[key] = None

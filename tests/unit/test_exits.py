@@ -15,12 +15,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from lm_eval_fr.cli import main
 from lm_eval_fr.console import Program, say
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.redaction import key_from
 from tests.waiting import LIMIT
 
 KEY = "sk-test-0123456789abcdef"
+NAMED_WRONGLY = f"base_url=http://127.0.0.1:9/v1/chat/completions,model=m,api_key_env={KEY}"
 ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b2J\u202e"
 
 
@@ -78,6 +80,54 @@ def test_one_line_and_a_code(
 def test_a_recursion_without_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert end(too_deep).exit_code == 70
+
+
+@pytest.mark.parametrize("flag", ["--out", "--output_path"])
+def test_a_crash_where_the_output_cannot_be_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flag: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["lm-eval-fr", "do", flag, "x" * 5000])
+    assert end(fault(ZeroDivisionError())).exit_code == 70
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "x" * 300, "y"],
+        ["compare", "x/" * 5000, "y"],
+        ["card", "x" * 300],
+        ["fidelity", "http://127.0.0.1:9", "http://127.0.0.1:9", "--texts", "x" * 300],
+        ["run", "--model", "dummy", "--tasks", "x" * 300, "--output_path", "out"],
+        ["run", "--model", "dummy", "--tasks", "sib200_fr", "--output_path", "x" * 300],
+        ["power", "--sd", "1e300"],
+        ["power", "--cluster-size", "1e308"],
+    ],
+)
+def test_what_is_too_long_or_too_large_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lm-eval-fr", *words])
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2, done.stderr
+    assert done.stderr.count("\n") == 1 and len(done.stderr) < 300
+    assert not list(tmp_path.rglob("*crash*"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["manifest", "http://127.0.0.1:9", "--key-env", KEY],
+        ["manifest", "http://127.0.0.1:9", "--key-env", "abcdef0123456789"],
+        [*"run --model hosted-chat --tasks sib200_fr --output_path out --model_args".split(), NAMED_WRONGLY],
+    ],
+)
+def test_a_key_in_the_place_of_its_name_is_not_repeated(words: list[str]) -> None:
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2 and "it is not repeated" in done.stderr, done.stderr
+    assert words[-1].rpartition("=")[2] not in done.stderr
 
 
 def test_the_traceback_is_beside_the_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
