@@ -121,7 +121,17 @@ def test_what_is_too_long_or_too_large_is_bad_input(
     [
         ["manifest", "http://127.0.0.1:9", "--key-env", KEY],
         ["manifest", "http://127.0.0.1:9", "--key-env", "abcdef0123456789"],
-        [*"run --model hosted-chat --tasks sib200_fr --output_path out --model_args".split(), NAMED_WRONGLY],
+        [
+            "run",
+            "--model",
+            "hosted-chat",
+            "--tasks",
+            "sib200_fr",
+            "--output_path",
+            "out",
+            "--model_args",
+            NAMED_WRONGLY,
+        ],
     ],
 )
 def test_a_key_in_the_place_of_its_name_is_not_repeated(words: list[str]) -> None:

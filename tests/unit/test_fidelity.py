@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     worst_passages,
 )
 from lm_eval_fr.analyses.fidelity.logprob_request import NoLogprobs, body_of, path_of, read_reply
+from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, decode, encode, from_rows
 from lm_eval_fr.analyses.fidelity.texts import Passage
+from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.logged_prompts import Turn
 from tests.fakes.logprobs import PseudoModel, cut
 from tests.fakes.server import Call
@@ -209,6 +212,34 @@ def test_replies_without_log_probabilities_are_told(body: dict) -> None:
     for dialect in ("prompt_logprobs", "echo"):
         with pytest.raises(NoLogprobs):
             read_reply(json.dumps(body).encode(), dialect)  # type: ignore[arg-type]
+
+
+def uneven(dialect: str, lists: int, longest: int) -> bytes:
+    """A reply whose last position lists `longest` tokens and all others one."""
+    numbers = range(longest)
+    if dialect == "echo":
+        best = [{"t": -1.0}] * lists + [{str(number): -1.0 for number in numbers}, {}]
+        logprobs = {"tokens": ["t"] * (lists + 2), "token_logprobs": [-1.0] * (lists + 2), "top_logprobs": best}
+        return json.dumps({"choices": [{"logprobs": logprobs}]}).encode()
+    entry = {"logprob": -1.0}
+    positions = [None, *[{"1": entry}] * lists, {str(number): entry for number in numbers}]
+    choice = {"prompt_logprobs": positions, "prompt_token_ids": [1] * (lists + 2)}
+    return json.dumps({"choices": [choice]}).encode()
+
+
+@pytest.mark.parametrize("dialect", ["prompt_logprobs", "echo"])
+def test_one_long_list_does_not_decide_how_much_memory_all_take(dialect: Any) -> None:
+    assert read_reply(uneven(dialect, 100, 300), dialect).n >= 100
+    with pytest.raises(NoLogprobs, match="far more at one token"):
+        read_reply(uneven(dialect, 9_000, 9_000), dialect)
+
+
+@pytest.mark.parametrize("value", [b"", b"\x00", b"\x97\xa2id\x90\xc4\x01a\xc4\x00\xc4\x00\xc4\x00\x80", None])
+def test_a_stored_reply_that_is_none_is_said_in_one_line(tmp_path: Path, value: bytes | None) -> None:
+    with Store(tmp_path / "journal.sqlite") as store:
+        store._do("INSERT INTO scored VALUES (?, ?, 0)", b"key", value)
+        with pytest.raises(InputError, match="holds a reply that is none of ours"):
+            store.get(b"key")
 
 
 def test_a_chat_goes_to_the_chat_endpoint_with_its_answer_unfinished() -> None:

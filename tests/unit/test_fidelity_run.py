@@ -209,8 +209,8 @@ def test_a_process_that_is_killed_loses_no_reply(fake_server: Server, texts: Pat
     asked = candidate.count
     assert 6 <= asked < 12 and not (out / "fidelity.json").exists()
     assert run(candidate.url, reference.url, *flags).exit_code == 0
-    # At most the one reply that was on its way is asked for again.
-    assert candidate.count <= 13 and reference.count == 12
+    # At most the one reply of each server that was on its way is asked for again.
+    assert 12 <= candidate.count <= 13 and 12 <= reference.count <= 13
     assert measured(out)["distance"]["documents"] == 12
 
 

@@ -32,6 +32,7 @@ from lm_eval_fr.analyses.fidelity.scored import Mask, Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.io.locks import Lock
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.plan import LEVEL
@@ -90,7 +91,8 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
         "candidate": find_arm("candidate", candidate, options.candidate_model or options.model, options.key_env),
         "reference": find_arm("reference", reference, options.reference_model or options.model, options.key_env),
     }
-    with Store(options.out / "journal.sqlite") as store:
+    journal = options.out / "journal.sqlite"
+    with Lock(journal), Store(journal) as store:
         obtained = _obtain(arms, texts, store, options)
         found = measure(arms, texts, store, obtained, options)
     write_atomic(options.out / "fidelity.json", to_json(found))

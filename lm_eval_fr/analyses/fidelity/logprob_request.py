@@ -18,6 +18,7 @@ from lm_eval_fr.analyses.fidelity.texts import Passage
 from lm_eval_fr.io.clean import MOST_VALUES, BadJson, one_line, parse_untrusted
 
 BYTES_PER_VALUE = 8  # at least, of a text's log-probabilities and their names, on the average
+MOST_UNEVEN = 25  # times the mean; where little is listed twice, lists of the same request differ by a few
 Dialect = Literal["prompt_logprobs", "echo"]
 DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
 
@@ -118,6 +119,7 @@ def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
         there = [position[token] for position, token in zip(listed, ids[1:], strict=True)]
     except KeyError:
         raise NoLogprobs("the reply leaves some out") from None
+    _check_shape([*map(len, listed)])
     keys = [*chain.from_iterable(listed)]
     entries = [*chain.from_iterable(map(dict.values, listed))]
     return from_flat(
@@ -130,6 +132,12 @@ def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
         [_number(entry.logprob) for entry in there],
         dict(zip(keys, [entry.decoded_token or "" for entry in entries], strict=True)),
     )
+
+
+def _check_shape(sizes: list[int]) -> None:
+    """A grid has the width of the longest list: one that is far longer than all others would make it huge."""
+    if len(sizes) * max(sizes, default=0) > MOST_UNEVEN * sum(sizes) + MOST_VALUES:
+        raise NoLogprobs("the reply lists far more at one token than at the others")
 
 
 def _echoed(given: _Echoed | None, generated: int) -> Scored:
@@ -151,5 +159,6 @@ def _echoed(given: _Echoed | None, generated: int) -> Scored:
         own.append(_number(logprob))
     if own and np.isnan(own).all():
         raise NoLogprobs("the reply holds none of the prompt")
+    _check_shape([*map(len, rows)])
     tokens = given.tokens[1:end]
     return from_rows("text", tokens, [text_key(token) for token in tokens], rows, own, names)

@@ -30,8 +30,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows = open_store(path, SCHEMA)
-        found = int(self._rows.execute("PRAGMA user_version").fetchone()[0])
-        self._rows.execute(f"PRAGMA user_version = {FORMAT}")
+        found = int(self._do("PRAGMA user_version").fetchone()[0])
+        self._do(f"PRAGMA user_version = {FORMAT}")
         if found not in (0, FORMAT):
             raise InputError(
                 f"has format {found}, this version reads {FORMAT}", where=path, remedy="give another --out"
@@ -44,14 +44,21 @@ class Store:
         self._rows.close()
 
     def has(self, key: bytes) -> bool:
-        return self._rows.execute("SELECT 1 FROM scored WHERE key = ?", (key,)).fetchone() is not None
+        return self._do("SELECT 1 FROM scored WHERE key = ?", key).fetchone() is not None
 
     def get(self, key: bytes) -> Scored | None:
-        found = self._rows.execute("SELECT value FROM scored WHERE key = ?", (key,)).fetchone()
-        return None if found is None else decode(found[0])
+        found = self._do("SELECT value FROM scored WHERE key = ?", key).fetchone()
+        try:
+            return None if found is None else decode(found[0])
+        except (msgspec.MsgspecError, ValueError, TypeError):
+            remedy = "restore it from a copy, or move it away to start again"
+            raise InputError("holds a reply that is none of ours", where=self.path, remedy=remedy) from None
 
     def put(self, key: bytes, scored: Scored) -> None:
+        self._do("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", key, encode(scored), time.time())
+
+    def _do(self, statement: str, *values: object) -> sqlite3.Cursor:
         try:
-            self._rows.execute("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", (key, encode(scored), time.time()))
+            return self._rows.execute(statement, values)
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
