@@ -13,7 +13,7 @@ import msgspec
 from lm_eval_fr.errors import PlanError, UsageError, nearest
 from lm_eval_fr.io.reading import parse_yaml, read_text
 from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, JudgePlan, Plan
-from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
+from lm_eval_fr.tasklib.definitions import judged_names, task_names, tasks_behind
 
 REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"
 SHARES = "a share is written 0.02 or 2%"
@@ -143,6 +143,8 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
             if name in known:
                 continue
             remedy = nearest(name, known) or f"known here: {', '.join(known)}"
+            if name in task_names():
+                remedy = f"add {name} to tasks, or leave it out"
             if name in tasks:
                 remedy = f"{name} is judged: its margin is the judge's" if part == "margins" else "leave it out"
             yield name, f"{part} names {name!r}, which is not a scored task of this plan", remedy

@@ -170,3 +170,9 @@ def test_a_judge_may_be_a_panel() -> None:
     panel = parse_plan(GOOD.replace("profile: offline", "profile: [gpt-4.1, mistral], repeats: 3"), where=WHERE)
     assert panel.judge is not None and panel.judge.profiles == ("gpt-4.1", "mistral") and panel.judge.repeats == 3
     assert panel.hash != one.hash
+
+
+def test_a_twin_that_is_not_in_the_plan_is_to_be_added() -> None:
+    text = GOOD.replace("[piaf_fr, analysis_fr]", "[fr_all]") + "parallel: {mgsm_cot_fr: mgsm_cot_en}\n"
+    with pytest.raises(PlanError, match=r"'mgsm_cot_en', which is not a .*add mgsm_cot_en to tasks, or leave it out"):
+        parse_plan(text, where=WHERE)
