@@ -31,6 +31,7 @@ _EITHER = (
 def log_cautions(pairing: Pairing) -> Iterator[Caution]:
     yield from _same_run(pairing)
     yield from _same_answers(pairing)
+    yield from _template(pairing)
     for task in pairing.tasks:
         yield from _without_scores(task)
         yield from _ended_otherwise(task)
@@ -48,6 +49,19 @@ def _same_run(pairing: Pairing) -> Iterator[Caution]:
             "same, the time of the run included. Nothing is compared."
         )
         yield Caution(kind="same_run", text=text)
+
+
+def _template(pairing: Pairing) -> Iterator[Caution]:
+    """The task's text is the same in both, but a chat model that gets it bare answers worse."""
+    runs = {"candidate": pairing.candidate, "reference": pairing.reference}
+    asked = [role for role, run in runs.items() if run.settings.get("chat_template_applied") or "chat" in run.source]
+    if len(asked) == 1:
+        bare = next(role for role in runs if role not in asked)
+        text = (
+            f"Only the {asked[0]} was asked through a chat template: the {bare} got the bare text, and if it is a chat "
+            "model, the difference is also one of that."
+        )
+        yield Caution(kind="template", text=text)
 
 
 def _same_answers(pairing: Pairing) -> Iterator[Caution]:
