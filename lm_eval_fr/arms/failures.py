@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.errors import ArmError, LmEvalFrError, UsageError
 from lm_eval_fr.io.replies import Kind, find_problem, template_remedy
+from lm_eval_fr.models.presets import REMEDIES
 
 SAME_LINE = 3  # how often one log line of lm-eval's is shown
 UNTRUE_HERE = (
@@ -87,10 +88,9 @@ def explain(error: BaseException, call: ArmCall, watch: LogWatch, kept: int) -> 
     return ArmError(f"{type(last).__name__}: {_text(last)}", where=where, remedy=remedy)
 
 
-REMEDIES: dict[Kind, str] = {
-    "key": "the key is read from the environment (OPENAI_API_KEY)",
-    "model": "check model= and base_url= in --model_args",
-    "address": "check base_url= in --model_args",
+# Where lm-eval's own client asked.
+THEIR_CLIENT: dict[Kind, str] = {
+    **REMEDIES,
     "rate": "lower num_concurrent=; --model hosted-chat waits as the server asks",
     "quota": "top up the account",
     "server": "look at the server's log",
@@ -102,7 +102,7 @@ def _http_failure(status: int, body: str, where: str, resume: str) -> ArmError:
     said = problem if body and problem else f"HTTP {status}"
     kind = problem.kind if problem else "server"
     remedy = problem.remedy if problem else ""
-    remedy = remedy or REMEDIES.get(kind, "check the arguments and the server's context length")
+    remedy = remedy or THEIR_CLIENT.get(kind, "check the arguments and the server's context length")
     return ArmError(f"the server answers {said}", where=where, remedy=remedy + resume)
 
 

@@ -19,8 +19,8 @@ from lm_eval_fr.errors import ArmError, UsageError
 from lm_eval_fr.io.http import Server
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.replies import Kind
-from lm_eval_fr.models.patient import REMEDIES, Patient
-from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
+from lm_eval_fr.models.patient import Patient
+from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS, REMEDIES
 
 
 def _from_user(text: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind
 from lm_eval_fr.io.retry import RetryPolicy
 from lm_eval_fr.models.chat_replies import Reply, has_scores
+from lm_eval_fr.models.presets import REMEDIES
 from lm_eval_fr.models.sender import Done, Sender, Sending
 
 if TYPE_CHECKING:
@@ -34,16 +35,6 @@ log = logging.getLogger("lm_eval.answers")
 MOST_SCORES = 64 * MEGABYTE  # log-probabilities of a long prompt
 SCORE_BYTES = 128  # of one token's log-probabilities, a byte of the prompt
 RATE_PATIENCE = 3  # times as many attempts when the server says "too fast"
-REMEDIES: dict[Kind, str] = {
-    "key": "the key is read from the environment (OPENAI_API_KEY)",
-    "quota": "top up the account, then the same command resumes",
-    "model": "check model= and base_url= in --model_args",
-    "address": "check base_url= in --model_args; a private authority's certificate: SSL_CERT_FILE=FILE",
-    "transport": "start the server, or correct base_url=",
-    "parameter": "--model hosted-chat leaves fields out: omit=FIELD+FIELD",
-    "request": "check the arguments",
-    "too_long": "check the server's context length and the task's max_gen_toks",
-}
 
 
 class Patient:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lm_eval_fr.io.replies import Kind
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,15 @@ DEFAULT_PRESET = "plain"
 
 # Arguments of any model that change no answer.
 PACE = ("num_concurrent", "max_retries", "max_wait", "timeout", "batch_size", "max_batch_size", "device")
+
+# Of a problem that every further call would have, in the words of --model_args.
+REMEDIES: dict[Kind, str] = {
+    "key": "the key is read from the environment (OPENAI_API_KEY)",
+    "quota": "top up the account, then the same command resumes",
+    "model": "check model= and base_url= in --model_args",
+    "address": "check base_url= in --model_args; a private authority's certificate: SSL_CERT_FILE=FILE",
+    "transport": "start the server, or correct base_url=",
+    "parameter": "--model hosted-chat leaves fields out: omit=FIELD+FIELD",
+    "request": "check the arguments",
+    "too_long": "check the server's context length and the task's max_gen_toks",
+}

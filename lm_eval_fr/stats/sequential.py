@@ -10,7 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.stats.arrays import Array, Units, check_level, check_margin, cluster_codes, units_of, unusable, vector
+from lm_eval_fr.stats.arrays import (
+    Array,
+    Units,
+    check_level,
+    check_margin,
+    cluster_codes,
+    grouped,
+    units_of,
+    unusable,
+    vector,
+)
 from lm_eval_fr.stats.betting import CAUTION, Betting, Planned, Stakes, first_crossings, stakes
 from lm_eval_fr.stats.estimates import Cumulative, Interval, Verdict
 
@@ -146,14 +156,13 @@ def betting_interval(
     """
     values = vector(differences, "differences")
     check_level(level)
-    codes = cluster_codes(clusters, values.size)
-    count = None if codes is None else int(codes.max()) + 1
+    group = grouped(clusters, values)
     if reason := without_ends(values):
-        return Interval(None, None, None, level, "betting bound", int(values.size), count, reason=reason)
-    units = units_of(values, codes)
+        return Interval(None, None, None, level, "betting bound", group.n, group.clusters, reason=reason)
+    units = units_of(values, group.codes)
     bound = Betting(units, (1 - level) / 2, planned or Planned.of(units.sizes))
     low, high = bound.interval(level)
-    return Interval(units.mean, low, high, level, bound.name, int(values.size), count)
+    return Interval(units.mean, low, high, level, bound.name, group.n, group.clusters)
 
 
 def betting_p_value(

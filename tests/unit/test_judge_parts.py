@@ -129,6 +129,7 @@ def test_a_closed_throttle_lets_everyone_through() -> None:
         await asyncio.sleep(0)
         throttle.close()
         await asyncio.wait_for(asyncio.gather(*waiting), LIMIT)
+        assert throttle.in_flight == len(waiting)
 
     asyncio.run(run())
 
@@ -164,7 +165,7 @@ def test_the_text_parts_of_a_reasoning_model_are_read() -> None:
 
 @given(st.binary(max_size=300))
 def test_no_body_is_too_strange_to_read(raw: bytes) -> None:
-    read_reply(raw)
+    assert read_reply(raw).verdict is None  # no 300 random bytes are a completion with a verdict
 
 
 @given(
@@ -180,7 +181,7 @@ def test_no_body_is_too_strange_to_read(raw: bytes) -> None:
     )
 )
 def test_no_json_is_too_strange_to_read(body: object) -> None:
-    read_reply(json.dumps(body).encode())
+    assert read_reply(json.dumps(body).encode()).verdict is None
 
 
 @pytest.mark.parametrize(
