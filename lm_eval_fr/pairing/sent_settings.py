@@ -33,6 +33,8 @@ def as_sent(logged: bytes | Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
     if "max_tokens" in log.sent or "other" in log.sent:
         settings, asked = (generation_settings(one, api=_is_api(log.source)) for one in (logged, log.generation))
         found = _changed(settings, asked, _recorded(log.sent, asked)) if settings else {}
+        if _is_api(log.source) and log.sent.get("seed") is not None:  # an engine's is an argument of the arm
+            found.setdefault("seed", log.sent["seed"])
     else:
         found = by_client(logged, log.source, log.model_args, log.lm_eval_version)
     if "voting" not in log.metadata:  # there the arms may draw as many as they like
@@ -106,7 +108,6 @@ def _recorded(sent: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
     stops = [*told, *(here if isinstance(here, list) else ())] if isinstance(told, list) else asked["until"]
     found |= {"until": sorted(set(map(str, stops))), "temperature": sent.get("temperature", asked["temperature"])}
     found[LENGTH] = sent.get("max_tokens", asked.get(LENGTH))
-    found.setdefault("seed", sent.get("seed"))
     return {name: value for name, value in found.items() if value is not None}
 
 

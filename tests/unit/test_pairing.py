@@ -402,6 +402,14 @@ class TestMismatches:
         make_run(arms.candidate, qa(), source="openai-chat-completions", model_args="model=gpt-5-mini", results=old)
         assert arms.pair().tasks[0].n == 4
 
+    def test_an_engine_s_seed_is_shown_once(self, arms: Arms) -> None:
+        make_run(arms.candidate, qa(), source="fr-baseline", model_args="model=m,seed=7")
+        make_run(arms.reference, qa(), source="fr-baseline")
+        run = find_run(arms.candidate)
+        about = run.results_path.with_name(f"arm_{run.results_path.stem.removeprefix('results_')}.json")
+        about.write_text(json.dumps({"sent": {"piaf_fr": {"max_tokens": 64, "seed": 7, "other": {}}}}))
+        assert {s.name for s in arms.pair().settings if s.differs and "seed" in s.name} == {"model_args.seed"}
+
     def test_drawn_answers_have_seeds_that_are_told(self, arms: Arms) -> None:
         drawn = {**GREEDY, "temperature": 0.7, "do_sample": True}
         make_run(arms.candidate, qa(generation=drawn), source="local-completions")
@@ -446,7 +454,7 @@ class TestMismatches:
             arms.pair(tasks=["mmlu"])
         with pytest.raises(UsageError, match="no task 'mmlu' in this comparison"):
             arms.pair(metrics={"mmlu": "acc"})
-        assert set(KINDS) == {"tasks", "documents", "prompts", "targets", "versions", "generation", "filters"}
+        assert set(KINDS) == {"tasks", "documents", "prompts", "targets", "versions", "generation", "filters", "reruns"}
 
 
 class TestMetrics:
