@@ -12,6 +12,7 @@ import numpy as np
 from lm_eval_fr.compare.ranking import Ranked
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.io.files import atomic_file
+from lm_eval_fr.logs.samples import OpenFiles
 from lm_eval_fr.pairing import Pair, task_as_asked
 from lm_eval_fr.report.sample_cards import Card, Samples, fit
 
@@ -27,7 +28,8 @@ def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> 
     """
     order = _order(ranked, seed)
     total = len(order)
-    cards, packed = fit((card_of(ranked[t], i) for t, i in order), room)
+    with OpenFiles() as files:
+        cards, packed = fit((card_of(ranked[t], i, files) for t, i in order), room)
     found = Samples(cards=_in_plan_order(cards, ranked), total=total, packed=packed)
     try:
         if len(cards) == total:
@@ -54,10 +56,10 @@ def _order(ranked: Sequence[Ranked], seed: int) -> list[tuple[int, int]]:
     return list(zip(tasks[order].tolist(), documents[order].tolist(), strict=True))
 
 
-def card_of(ranked: Ranked, i: int) -> Card:
-    """Document i of the task with its texts, read from both arms' files."""
+def card_of(ranked: Ranked, i: int, files: OpenFiles | None = None) -> Card:
+    """Document i of the task with its texts, read from both arms' files (files: those that stay open)."""
     task, verdict = ranked.task, ranked.verdicts.get(i)
-    pair = task.pair(i)
+    pair = task.pair(i, files)
     difference = float(ranked.difference[i])
     system, user = task_as_asked(pair.reference)
     return Card(
@@ -116,6 +118,6 @@ def _note(shown: int, urgent: int) -> str:
 
 def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int, int]]) -> None:
     """The pairs at these places (task, document), one line each; whole or not at all."""
-    with atomic_file(path) as out:
+    with atomic_file(path) as out, OpenFiles() as files:
         for t, i in places:
-            out.write(msgspec.json.encode(card_of(ranked[t], i)) + b"\n")
+            out.write(msgspec.json.encode(card_of(ranked[t], i, files)) + b"\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.logs.samples import Sample, parse_sample, read_line
+from lm_eval_fr.logs.samples import OpenFiles, Sample, parse_sample, read_line
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.answers import Answers, ArmHealth
 from lm_eval_fr.pairing.chance import UNKNOWN, Chance
@@ -58,9 +58,10 @@ class Side:
                 raise InputError(f"cannot be read: {error.strerror}", where=path) from error
         return whole.hexdigest()
 
-    def sample(self, i: int) -> Sample:
-        path = self.paths[self.file[i]]
-        line = read_line(path, int(self.offset[i]))
+    def sample(self, i: int, files: OpenFiles | None = None) -> Sample:
+        """files: those that stay open, where many samples are read."""
+        path, offset = self.paths[self.file[i]], int(self.offset[i])
+        line = files.line(path, offset) if files else read_line(path, offset)
         return parse_sample(line, self.log, path, int(self.line[i]), self.filter)
 
 
@@ -167,14 +168,16 @@ class PairedTask(Paired):
     def truncated(self) -> tuple[np.ndarray, np.ndarray]:
         return self.answers[0].truncated, self.answers[1].truncated
 
-    def pair(self, i: int) -> Pair:
-        """The i-th document, with both arms' full texts."""
+    def pair(self, i: int, files: OpenFiles | None = None) -> Pair:
+        """The i-th document, with both arms' full texts. files: those that stay open, where many pairs are read."""
         cluster = None if self.clusters is None else self.cluster_names[self.clusters[i]]
-        return Pair(self.task, self.sides[0].sample(i), self.sides[1].sample(i), cluster)
+        return Pair(self.task, self.sides[0].sample(i, files), self.sides[1].sample(i, files), cluster)
 
     def pairs(self, rows: Sequence[int] | None = None) -> Iterator[Pair]:
         """All documents, or those of `rows`, read from the files one at a time."""
-        return (self.pair(int(i)) for i in (range(self.n) if rows is None else rows))
+        with OpenFiles() as files:
+            for i in range(self.n) if rows is None else rows:
+                yield self.pair(int(i), files)
 
 
 def clusters_over(tasks: Sequence[PairedTask]) -> np.ndarray | None:
