@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # The same examples every time, however slow the machine is.
 settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# Thousands of small files are put on the disk with fsync, which is free in memory: where there is room for a suite, and
+# programs may be run from there, tests write into memory.
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+if MEMORY.is_dir() and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # read by pytest when a test first asks for a folder
 
 # A shell's background job ignores Ctrl-C, and so do the processes that it starts: tests send it to them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

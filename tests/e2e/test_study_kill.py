@@ -47,13 +47,11 @@ def start(plan: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     )
 
 
-def signal_when(
-    process: subprocess.Popen[str], server: FakeOpenAI, calls: int, which: signal.Signals = signal.SIGKILL
-) -> str:
-    """To the study and to the arm that it runs, as soon as the server has seen so many calls. Returns its stderr."""
+def end_when(process: subprocess.Popen[str], server: FakeOpenAI, calls: int, how: signal.Signals) -> str:
+    """Ends the study as soon as the server has seen so many calls. Returns its stderr."""
     wait_for(lambda: server.count >= calls or process.poll() is not None, f"{calls} calls")
-    assert process.poll() is None, f"ended before it could be killed:\n{process.communicate()[1]}"
-    os.killpg(process.pid, which)
+    assert process.poll() is None, f"ended before it could be ended:\n{process.communicate()[1]}"
+    os.killpg(process.pid, how)
     return process.communicate(timeout=waiting.LIMIT)[1]
 
 
@@ -74,45 +72,39 @@ def write_plan(
     return folder / "plan.yaml"
 
 
-def test_a_study_killed_in_every_stage_asks_nothing_twice(
+def test_a_study_ended_in_every_stage_goes_on_and_asks_nothing_twice(
     shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
 ) -> None:
-    candidate = fake_server(answer("Le candidat"), latency=0.05)
-    reference = fake_server(answer("La référence"), latency=0.05)
-    judge = fake_server(judge_reply, latency=0.05)
+    candidate = fake_server(answer("Le candidat"), latency=0.03)
+    reference = fake_server(answer("La référence"), latency=0.03)
+    judge = fake_server(judge_reply, latency=0.02)
     plan = write_plan(tmp_path, shared_data, candidate, reference, judge)
     out = tmp_path / "out"
-    for server, calls in ((candidate, 7), (candidate, 19), (reference, 11), (judge, 20), (judge, 45)):
-        signal_when(start(plan, out), server, calls)
-    done = start(plan, out)
-    _, errors = done.communicate(timeout=waiting.LIMIT)
-    assert done.returncode == 0, errors
-    for server, kills in ((candidate, 2), (reference, 1)):
+    resume = f"resume with: lm-eval-fr ab {plan} --out {out}"
+    for server, calls, how, flags in (
+        (candidate, 7, signal.SIGINT, ()),
+        (candidate, 19, signal.SIGTERM, ()),
+        (reference, 11, signal.SIGKILL, ()),
+        (judge, 20, signal.SIGINT, ("--quiet",)),
+        (judge, 45, signal.SIGKILL, ()),
+    ):
+        process = start(plan, out, *flags)
+        said = end_when(process, server, calls, how)
+        assert "Traceback" not in said
+        if how == signal.SIGKILL:
+            continue
+        assert process.returncode == 128 + how
+        assert said.splitlines()[-1].endswith(" ".join([resume, *flags]))
+        assert "lm-eval-fr run" not in said, "the arm's own command resumes no study"
+        assert not flags or len(said.strip().splitlines()) == 1, said
+    done = start(plan, out, "--quiet")
+    assert (*done.communicate(timeout=waiting.LIMIT), done.returncode) == ("", "", 0)
+    for server, ends in ((candidate, 2), (reference, 1)):
         asked = Counter(call.user for call in server.calls if "Réponse :" in call.user)  # not the greeting of a start
         assert len(asked) == LIMIT
-        assert sum(asked.values()) <= LIMIT + kills * AT_ONCE, "answers already stored were asked for again"
+        assert sum(asked.values()) <= LIMIT + ends * AT_ONCE, "answers already stored were asked for again"
     bodies = Counter(json.dumps(call.body, sort_keys=True) for call in judge.calls)
     again = sum(count - 1 for count in bodies.values())
     assert again <= 2 * AT_ONCE, "stored verdicts were paid again"
     verdicts = (out / "judge" / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
     assert Counter(json.loads(line)["outcome"] for line in verdicts) == {"tie": LIMIT}
-
-
-def test_an_interrupted_study_says_what_resumes_it(
-    shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
-) -> None:
-    candidate, reference = (fake_server(answer(name), latency=0.05) for name in ("Le candidat", "La référence"))
-    judge = fake_server(judge_reply, latency=0.05)
-    plan, out = write_plan(tmp_path, shared_data, candidate, reference, judge), tmp_path / "out"
-    resume = f"resume with: lm-eval-fr ab {plan} --out {out}"
-    for server, calls, flags in ((candidate, 7, []), (judge, 9, ["--quiet"])):
-        process = start(plan, out, *flags)
-        said = signal_when(process, server, calls, signal.SIGINT)
-        assert process.returncode == 130
-        assert "Traceback" not in said
-        assert said.splitlines()[-1].endswith(" ".join([resume, *flags]))
-        assert "lm-eval-fr run" not in said, "the arm's own command resumes no study"
-    assert len(said.strip().splitlines()) == 1, said
-    done = start(plan, out, "--quiet")
-    shown, errors = done.communicate(timeout=waiting.LIMIT)
-    assert (done.returncode, shown, errors) == (0, "", "")
