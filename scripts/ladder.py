@@ -1,4 +1,4 @@
-"""A ladder of known damage on one real model: does the tool see it, and in order? `make study` runs this.
+"""A ladder of known damage on a real model: does the tool see it, and in order? `make study` runs this.
 
     python -m scripts.ladder plans/ladder.yaml --out study-out [--data-dir DIR] [--only ARM]...
 
