@@ -49,10 +49,17 @@ def check_rerun(role: Role, run: Run, rerun: Run, allow: Collection[str]) -> str
 
 
 def _another_model(run: Run, rerun: Run) -> str | None:
-    """What tells the two models apart, seeds and pace aside; None where they are one."""
+    """What tells the two models apart, seeds and pace aside; None where they are one.
+
+    A server at another address is the same model where both said which weights they serve, and those are the same.
+    """
+    weights = run.settings.get("manifest.revision")
+    aside = {*PACE, "seed"}
+    if weights is not None and weights == rerun.settings.get("manifest.revision"):
+        aside.add("base_url")
     mine, theirs = (
         {"source": one.source, "model": one.model}
-        | {f"model_args.{name}": value for name, value in one.model_args.items() if name not in (*PACE, "seed")}
+        | {f"model_args.{name}": value for name, value in one.model_args.items() if name not in aside}
         | {name: value for name, value in one.settings.items() if name.startswith(("checkpoint.", "manifest."))}
         for one in (run, rerun)
     )

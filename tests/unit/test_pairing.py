@@ -15,6 +15,7 @@ import pytest
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs import find_run, task_as_asked
+from lm_eval_fr.logs.find_run import Run
 from lm_eval_fr.pairing import KINDS, Pairing, pair_runs
 from tests.fakes.runs import CHATML, GREEDY, INST, FakeSample, FakeTask, make_run, plain_task, write_responses
 
@@ -668,6 +669,24 @@ def test_a_run_against_itself_is_said(arms: Arms) -> None:
     pairing = pair_runs(run, run)
     assert pairing.notes == ("candidate and reference are the same run",)
     assert np.array_equal(pairing.tasks[0].candidate["f1"], pairing.tasks[0].reference["f1"])
+
+
+def test_a_rerun_on_another_port_is_one_where_both_servers_name_the_same_weights(tmp_path: Path) -> None:
+    def run(name: str, port: int, revision: str | None) -> Run:
+        address = {"base_url": f"http://127.0.0.1:{port}/v1/completions"}
+        made = find_run(
+            make_run(tmp_path / name, plain_task("piaf_fr", {"f1": [1.0, 0.0]}), model="m", model_args=address)
+        )
+        return replace(made, settings={**made.settings, "manifest.revision": revision})
+
+    mine, reference = run("candidate", 8001, "files:ab"), run("reference", 8003, "files:ef")
+    again = run("again", 8002, "files:ab")
+    assert len(pair_runs(mine, reference, candidate_reruns=[again]).reruns) == 1
+    for name, revision in (("other", "files:cd"), ("silent", None)):
+        with pytest.raises(MismatchError, match="no second run of that arm"):
+            pair_runs(mine, reference, candidate_reruns=[run(name, 8002, revision)])
+    with pytest.raises(MismatchError, match="base_url"):
+        pair_runs(run("undisclosed", 8001, None), reference, candidate_reruns=[run("as well", 8002, None)])
 
 
 def test_a_rerun_of_another_model_is_no_rerun(tmp_path: Path) -> None:
