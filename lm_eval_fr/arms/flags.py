@@ -194,7 +194,10 @@ def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
         arguments["base_url"] = complete_address(url, PATHS[model])
     if model == "fr-baseline" and not any(name in arguments for name in NAMING_ARGUMENTS):
         # Without a name lm-eval draws a random one, and every run gets a folder of its own.
-        damaged = float(arguments.get("damage", 0) or 0) > 0
+        try:
+            damaged = float(arguments.get("damage", 0) or 0) > 0
+        except (TypeError, ValueError):
+            raise UsageError("--model_args damage: not a number", remedy="a share, such as damage=0.3") from None
         arguments["model"] = f"fr-baseline-damaged-{arguments['damage']}" if damaged else "fr-baseline"
     if model in CHAT_MODELS and not getattr(flags, "apply_chat_template", False):
         flags.apply_chat_template = True

@@ -13,7 +13,6 @@ from lm_eval_fr.plan import ArmPlan, Plan
 from lm_eval_fr.tasklib.definitions import tasks_behind
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".tsv", ".csv", ".txt")
-LONGEST_PATH = 1000
 
 
 def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
@@ -33,7 +32,7 @@ def data_files(plan: Plan, folder: Path) -> dict[str, str]:
 
     A file of `data_dir` belongs to the plan if its name holds the first word of one of its tasks.
     """
-    found = [path for text in _texts(plan.metadata) if (path := folder / text).is_file()]
+    found = [path for text in _texts(plan.metadata) if _is_file(path := folder / text)]
     if plan.data_dir is not None:
         words = {task.split("_")[0] for task in tasks_behind(plan.tasks) or plan.tasks}
         base = folder / plan.data_dir
@@ -46,8 +45,16 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for inner in value.values():
             yield from _texts(inner)
-    elif isinstance(value, str) and value and len(value) < LONGEST_PATH:
+    elif isinstance(value, str) and value:
         yield value
+
+
+def _is_file(path: Path) -> bool:
+    """A text that is too long for a file's name is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _is_of(words: set[str], path: Path) -> bool:

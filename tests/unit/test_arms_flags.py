@@ -248,3 +248,10 @@ def test_a_number_of_examples_that_lm_eval_would_ignore_is_refused() -> None:
         check_shots(["analysis_fr"], 5)
     check_shots(["piaf_fr"], 0)
     check_shots(["arc_easy"], 5)
+
+
+@pytest.mark.parametrize("damage", ['"beaucoup"', "[1]", '{"a": 1}'])
+def test_a_damage_that_is_no_number(damage: str) -> None:
+    line = ["--model", "fr-baseline", "--tasks", "piaf_fr", "--model_args", f'{{"damage": {damage}}}']
+    with pytest.raises(UsageError, match="damage: not a number"):
+        parse_call(line, Redactor(()))

@@ -109,6 +109,12 @@ def test_other_documents_in_the_same_file_are_other_work(here: Path) -> None:
         assert why == "its documents changed: data/piaf_fr.jsonl, questions.jsonl"
 
 
+def test_a_long_text_of_the_metadata_is_no_file(here: Path) -> None:
+    assert "questions.jsonl" in data_files(plan_of(), here)
+    plan = plan_of(TEXT.replace("metadata: {", f"metadata: {{instruction: {'mot ' * 100}, "))
+    assert data_files(plan, here) == data_files(plan_of(), here)
+
+
 def test_an_arm_of_the_first_version_stays_done(here: Path) -> None:
     plan = plan_of()
     (here / "out" / "candidate").mkdir(parents=True)
