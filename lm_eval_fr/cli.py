@@ -268,8 +268,9 @@ def show(runs: tuple[Path, ...], task: str | None, doc: str | None, filter: str 
     import shutil
 
     from lm_eval_fr.analyses.show import show_sample
+    from lm_eval_fr.report.text_writer import WIDTH, asked_columns
 
-    columns = min(shutil.get_terminal_size().columns, 100)
+    columns = asked_columns(min(shutil.get_terminal_size().columns, WIDTH))
     click.echo(show_sample(runs, task=task, doc=doc, filter=filter, columns=columns))
 
 

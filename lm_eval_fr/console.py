@@ -46,7 +46,7 @@ class Program(click.Group):
     """A group whose every failure is one line on stderr and an exit code, never a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs["standalone_mode"] = False
+        kwargs |= {"standalone_mode": False, "prog_name": PROGRAM}  # also as `python -m lm_eval_fr`
         prepare_streams()
         with redacted_output(Redactor.from_environment()), signals_as_interrupts():
             try:
@@ -108,10 +108,14 @@ def say(message: str) -> None:
 
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
-    if isinstance(error, click.BadParameter) and error.param is not None and error.message:
-        return f"{error.param.get_error_hint(error.ctx) if error.ctx else error.param.name}: {error.message}"
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
-    return f"{message.rstrip('.')} (see {command} --help)"
+    see = f"(see {command} --help)"
+    if isinstance(error, click.BadParameter) and error.param is not None and error.message:
+        place = error.param.get_error_hint(error.ctx) if error.ctx else error.param.name
+        # Click's own types name no remedy; ours do.
+        bare = isinstance(error.param.type, click.Choice | type(click.INT) | type(click.FLOAT))
+        return f"{place}: {error.message.rstrip('.')} {see}" if bare else f"{place}: {error.message}"
+    return f"{message.rstrip('.')} {see}"
 
 
 def _near(name: str, known: Any) -> str:

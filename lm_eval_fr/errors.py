@@ -17,6 +17,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+HERE = "a relative path starts in the working directory"  # a remedy for a path that is not there
+
 # C0 and C1 controls, DEL, marks that turn the direction of writing, line separators and halves of characters.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

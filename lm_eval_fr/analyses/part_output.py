@@ -16,7 +16,7 @@ def emit(part: Extra, to: Destinations, *, title: str, show: Show, say: Show, co
         json=lambda: part_to_json(part.key, part.data),
         markdown=lambda: markdown.render([part.section]),
         html=lambda path: html.write(html.render_sections(title, [part.section]), path),
-        text=lambda: text.render([part.section], colour=colour).rstrip("\n"),
+        text=lambda: text.render([part.section], columns=text.asked_columns(), colour=colour).rstrip("\n"),
         show=show,
         say=say,
     )

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from lm_eval_fr.arms.arm_key import NAMING_ARGUMENTS, arm_key
 from lm_eval_fr.arms.manifest import read_manifest
 from lm_eval_fr.arms.shard import Shard, parse_shard
-from lm_eval_fr.errors import UsageError, nearest
+from lm_eval_fr.errors import HERE, UsageError, nearest
 from lm_eval_fr.io.http import complete_address
 from lm_eval_fr.io.reading import read_json, read_yaml
 from lm_eval_fr.io.redaction import Redactor
@@ -345,5 +345,6 @@ def _existing(path: Path | None, flag: str, *, folder: bool = False) -> Path | N
     if path is None:
         return None
     if not (path.is_dir() if folder else path.is_file()):
-        raise UsageError(f"{flag} {path}: no such {'folder' if folder else 'file'}")
+        what = f"{flag} {path}: no such {'folder' if folder else 'file'}"
+        raise UsageError(what, remedy=HERE)
     return path.resolve()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lm_eval_fr.errors import UsageError, nearest
+from lm_eval_fr.errors import HERE, UsageError, nearest
 from lm_eval_fr.tasklib.definitions import (
     builtin_tasks_dir,
     group_names,
@@ -37,7 +37,7 @@ def locate_tasks(requested: Sequence[str], include_path: str | None) -> TaskSour
     folders = [str(tasks_dir())]
     if include_path:
         if not Path(include_path).is_dir():
-            raise UsageError(f"--include_path {include_path}: no such folder")
+            raise UsageError(f"--include_path {include_path}: no such folder", remedy=HERE)
         folders.append(include_path)
     foreign = [name for name in requested if not (_known(name, ours) or _on_disk(name))]
     theirs = _look_up(foreign, Path(include_path)) if include_path and foreign else set()

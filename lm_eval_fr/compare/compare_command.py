@@ -103,7 +103,7 @@ def _compare_several(
         to,
         json=lambda: to_json(many),
         markdown=lambda: markdown.render(sections),
-        text=lambda: text.render(sections, colour=text.wants_colour(stdout)),
+        text=lambda: text.render(sections, columns=text.asked_columns(), colour=text.wants_colour(stdout)),
         show=show,
         say=say,
     )

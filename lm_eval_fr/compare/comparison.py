@@ -19,7 +19,7 @@ from lm_eval_fr.report.ci_writers import to_badge, to_junit
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.report_sections import sections_of
 from lm_eval_fr.report.terminal_writer import render_brief
-from lm_eval_fr.report.text_writer import wants_colour
+from lm_eval_fr.report.text_writer import asked_columns, wants_colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,10 @@ class Comparison(Report):
         return render_brief(self, columns=columns, colour=colour, plain=plain, rest=rest)
 
     def on_terminal(self, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
-        """to_brief where `stream` is a terminal, in its width; all of the text elsewhere, or if full."""
+        """to_brief where `stream` is a terminal, in its width; all of the text elsewhere, or if full. COLUMNS rules."""
         colour = wants_colour(stream)
         if full or not stream.isatty():
-            return self.to_text(colour=colour)
+            return self.to_text(columns=asked_columns(), colour=colour)
         plain = "utf" not in (stream.encoding or "").lower()
         return self.to_brief(columns=shutil.get_terminal_size().columns, colour=colour, plain=plain, rest=rest)
 

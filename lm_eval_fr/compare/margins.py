@@ -21,6 +21,8 @@ class Margins:
     def of(self, task: str, *, unit_scale: bool) -> float | None:
         """A gold task's margin; None where nothing was said of this task, or only in points and it has none."""
         if task in self.given:
+            if unit_scale:
+                _check_scale(task, self.given[task])
             return self.given[task]
         return self.given.get(GOLD, self.given.get("")) if unit_scale else None
 
@@ -44,16 +46,31 @@ class Margins:
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]
         for name, margin in self.given.items():
-            shown = f"{name}={margin}" if name else str(margin)
+            shown = _shown(name, margin)
             if not (math.isfinite(margin) and margin > 0):
                 remedy = "a margin is the largest loss accepted, above 0: 0.02 is two points"
-                raise UsageError(f"{margin} is not a margin", where=f"--margin {shown}", remedy=remedy)
+                raise UsageError(f"{margin} is not a margin", where=shown, remedy=remedy)
+            if name in ("", GOLD, JUDGE, MEAN):
+                _check_scale(name, margin)
             if name in judged:
                 raise UsageError(
                     f"{name} is judged: its margin is the judge's",
-                    where=f"--margin {shown}",
+                    where=shown,
                     remedy=f"--margin {JUDGE}={margin}",
                 )
             if name not in (*gold, GOLD, JUDGE, *([TAX] if parallel else []), *([MEAN] if mean else []), ""):
                 advice = nearest(name, [*gold, JUDGE, GOLD]) or f"tasks here: {', '.join([*gold, JUDGE])}"
-                raise UsageError(f"no task {name} in this comparison", where=f"--margin {shown}", remedy=advice)
+                raise UsageError(f"no task {name} in this comparison", where=shown, remedy=advice)
+
+
+def _shown(name: str, margin: float) -> str:
+    """As it was typed: a bare value is for all gold tasks."""
+    return f"--margin {name}={margin:g}" if name not in ("", GOLD) else f"--margin {margin:g}"
+
+
+def _check_scale(name: str, margin: float) -> None:
+    """UsageError for points where a share belongs."""
+    if margin >= 1:
+        what = f"a margin of {margin:g} is the whole scale: every loss would pass"
+        remedy = f"{margin:g} points are {margin / 100:g} or {margin:g}%"
+        raise UsageError(what, where=_shown(name, margin), remedy=remedy)

@@ -48,7 +48,8 @@ class FrBaseline(LM):  # type: ignore[misc]  # an untyped class of lm-eval
     ) -> None:
         super().__init__()
         if not 0 <= float(damage) <= 1:
-            raise UsageError(f"--model_args damage={damage}: not a share between 0 and 1")
+            remedy = "damage=0.1 spoils one answer in ten"
+            raise UsageError(f"--model_args damage={damage}: not a share between 0 and 1", remedy=remedy)
         self.damage = float(damage)
         self.seed = int(seed)
         self.model = model

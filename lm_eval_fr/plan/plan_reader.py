@@ -12,6 +12,7 @@ import msgspec
 
 from lm_eval_fr.errors import PlanError, UsageError, nearest
 from lm_eval_fr.io.reading import parse_yaml, read_text
+from lm_eval_fr.plan.study_folder import PLAN
 from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, JudgePlan, Plan
 from lm_eval_fr.tasklib.definitions import judged_names, task_names, tasks_behind
 
@@ -19,6 +20,15 @@ REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"
 SHARES = "a share is written 0.02 or 2%"
 LONGEST_NAME = 100
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]|^\.|^\s|\s$")
+_TYPES = {  # msgspec's words
+    "array": "a list",
+    "object": "a mapping of names to values",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "null",
+}
 _PARTS: Mapping[str, Any] = {"candidate": ArmPlan, "reference": ArmPlan, "judge": JudgePlan}
 
 
@@ -47,6 +57,11 @@ def as_share(name: str, value: Any) -> float:
 def load_plan(path: str | Path) -> Plan:
     """Reads a plan from YAML. Raises PlanError, with the line where it is known."""
     path = Path(path)
+    if path.is_dir():
+        inside = path / PLAN
+        remedy = f"give {inside}; `lm-eval-fr compare {path}` reads a finished study"
+        remedy = remedy if inside.is_file() else "give the path of a YAML file"
+        raise PlanError("a folder, not a plan", where=path, remedy=remedy)
     text = read_text(path, remedy="give the path of a YAML file", error=PlanError)
     return parse_plan(text, where=path)
 
@@ -60,7 +75,7 @@ def parse_plan(text: str, *, where: Path) -> Plan:
     try:
         plan = msgspec.convert(content, Plan)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), text, where) from None
+        raise _explain(str(error), content, text, where) from None
     for key, what, remedy in _mistakes(plan):
         raise PlanError(what, where=where, line=line_of(key, text), remedy=remedy)
     return plan
@@ -150,7 +165,7 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
             yield name, f"{part} names {name!r}, which is not a scored task of this plan", remedy
 
 
-def _explain(message: str, text: str, where: Path) -> PlanError:
+def _explain(message: str, content: Any, text: str, where: Path) -> PlanError:
     """msgspec's message, with the line of the key that it names and the nearest known key."""
     if unknown := re.search(r"unknown field `(\w+)`(?: - at `\$?\.?([\w.\[\]]*)`)?", message):
         key, place = unknown[1], unknown[2] or ""
@@ -168,7 +183,23 @@ def _explain(message: str, text: str, where: Path) -> PlanError:
         return PlanError(f"{missing[1]!r} is missing", where=where, line=line, remedy=REMEDY)
     named = re.search(r"at `\$\.([\w.]+)", message)
     line = line_of(named[1].rsplit(".", 1)[-1], text) if named else None
+    if named and (types := re.match(r"Expected `([\w |]+)`, got `(\w+)`", message)):
+        key = named[1].rsplit(".", 1)[-1]
+        wanted, got = (
+            " or ".join(_TYPES[one] for one in part.split(" | ") if one in _TYPES) for part in types.groups()
+        )
+        remedy = _as_it_should_be(key, content.get(key), types[1]) if key == named[1] else REMEDY
+        return PlanError(f"{named[1]} must be {wanted}, not {got}", where=where, line=line, remedy=remedy)
     return PlanError(message.replace("`$.", "`"), where=where, line=line, remedy=REMEDY)
+
+
+def _as_it_should_be(key: str, value: Any, wanted: str) -> str:
+    """What was probably meant by a single value where a list or a mapping belongs."""
+    if isinstance(value, str | int | float) and wanted == "array":
+        return f"{key}: [{value}]"
+    if key == "margins" and isinstance(value, str | int | float):
+        return f"margins: {{gold: {value}}}"
+    return REMEDY
 
 
 def _fields_at(place: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from lm_eval_fr.report.sections import (
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", "no_verdict": "33", None: "33"}
 LONGEST_LABEL = 18
+WIDTH, NARROWEST, WIDEST = 100, 40, 1000  # columns: where nobody asks, and within which COLUMNS is obeyed
 Paint = Callable[[str, str], str]
 
 
@@ -33,7 +34,13 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def render(sections: Iterable[Section], *, columns: int = 100, colour: bool = False) -> str:
+def asked_columns(otherwise: int = WIDTH) -> int:
+    """The width that COLUMNS asks for, also where the text goes to a pipe."""
+    asked = os.environ.get("COLUMNS", "")
+    return min(max(int(asked), NARROWEST), WIDEST) if asked.isdecimal() and int(asked) else otherwise
+
+
+def render(sections: Iterable[Section], *, columns: int = WIDTH, colour: bool = False) -> str:
     """What only a page can show (charts, folded parts) is left out; their tables are here."""
     paint = painter(colour)
     return "\n\n".join("\n".join(_section(one, columns, paint)) for one in sections) + "\n"

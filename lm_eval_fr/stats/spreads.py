@@ -18,6 +18,11 @@ def score_spread(
     sd: float, *, cluster_size: float = 1.0, weighted_size: float | None = None, icc: float = 0.0
 ) -> Spread:
     """F1-like scores: the standard deviation of the paired differences (0.15 to 0.25 is usual)."""
+    if sd > 1:
+        raise UsageError(
+            f"a standard deviation of {sd:g} is more than scores from 0 to 1 can have",
+            remedy=f"it is a share, not points: {sd:g} points are {sd / 100:g}",
+        )
     return checked_spread(Spread("score", sd, f"SD {sd:g}", cluster_size, icc, weighted_size))
 
 
@@ -79,7 +84,7 @@ def spread_of(differences: Array, counted: bool, clusters: npt.ArrayLike | None)
 
 def checked_spread(spread: Spread) -> Spread:
     if not (math.isfinite(spread.sd) and spread.sd >= 0):
-        raise UsageError(f"a standard deviation of {spread.sd} is impossible")
+        raise UsageError(f"a standard deviation of {spread.sd} is impossible", remedy="0.25 is 25 points")
     if spread.cluster_size < 1 or spread.weighted < spread.cluster_size or not 0 <= spread.icc <= 1:
         raise UsageError(
             f"{spread.cluster_size:g} documents per cluster with an ICC of {spread.icc:g} are impossible",

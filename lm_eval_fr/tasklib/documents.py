@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lm_eval_fr.errors import InputError, nearest
+from lm_eval_fr.errors import HERE, InputError, nearest
 from lm_eval_fr.tasklib.hub_access import cache_only, hub_address, reachable
 from lm_eval_fr.tasklib.records import Record, read_file, shown
 
@@ -117,13 +117,13 @@ def local_file(settings: Settings, *, also: Sequence[str] = ()) -> Path | None:
     """The file that the user named, or None if the documents come from the hub."""
     if settings.data is not None:
         if not settings.data.is_file():
-            remedy = "data_dir=DIR takes a folder" if settings.data.is_dir() else "a relative path starts where you are"
+            remedy = "data_dir=DIR takes a folder" if settings.data.is_dir() else HERE
             raise InputError(f"{settings.task}: no such data file", where=settings.data, remedy=remedy)
         return settings.data
     if settings.data_dir is None:
         return None
     if not settings.data_dir.is_dir():
-        raise InputError(f"{settings.task}: no such data folder", where=settings.data_dir)
+        raise InputError(f"{settings.task}: no such data folder", where=settings.data_dir, remedy=HERE)
     names = [*(f"{settings.task}{suffix}" for suffix in (".jsonl", ".parquet", ".json")), *also]
     for name in names:
         if (settings.data_dir / name).is_file():

@@ -326,7 +326,7 @@ def test_documents_that_are_not_there(check: Callable[..., CheckReport], tmp_pat
         (VERDICT, {}, "ok", "prefers the full answer in one canary"),
         (VERDICT.replace('"A"', '"B"'), {}, "warning", "does it understand French?"),
         ("Je préfère A.", {}, "problem", "gives no verdict: not a JSON object"),
-        (Reply("nope", status=404), {}, "problem", "--model must name a model served there"),
+        (Reply("nope", status=404), {}, "problem", "check that the server has a model"),
         (VERDICT, {"key_env": "NO_SUCH_KEY"}, "problem", "the environment variable NO_SUCH_KEY is empty"),
         (VERDICT, {"shutdown": "2020-01-01"}, "warning", "was shut down on 2020-01-01"),
     ],

@@ -58,6 +58,9 @@ def test_every_command_has_help_with_an_example(invoke: Invoke, command: str) ->
         (["power", "--margin", "two"], ["--margin", "two", "not a number"]),
         (["power", "--margin", "0"], ["margin"]),
         (["power", "--flips", "1.5"], ["1.5"]),
+        (["power", "--sd", "25"], ["25", "not points", "0.25"]),
+        (["power", "--guarantee", "bad"], ["'bad' is not one of", "(see lm-eval-fr power --help)"]),
+        (["power", "--claims", "0"], ["(see lm-eval-fr power --help)"]),
         (["power", "--judge", "."], ["--pilot"]),
         (["judge", "."], ["Missing argument", "REFERENCE"]),
         (["fidelity", "http://a", "http://b"], ["Missing option", "--texts"]),
@@ -138,6 +141,29 @@ def test_a_study_s_folder_is_compared_by_its_plan(invoke: Invoke, study: Path) -
 def test_what_a_plan_has_fixed_is_not_given_again(invoke: Invoke, study: Path, flag: list[str]) -> None:
     done = invoke("compare", study, *flag)
     assert done.exit_code == 2 and f"{flag[0]}: the study's plan fixes it" in done.stderr
+
+
+def test_a_folder_in_the_place_of_a_file_says_which_is_meant(
+    invoke: Invoke, study: Path, two_runs: tuple[Path, Path]
+) -> None:
+    said = invoke("ab", study).stderr
+    assert f"give {study / 'plan.yaml'}; `lm-eval-fr compare {study}` reads a finished study" in said
+    (study / "judge").mkdir()
+    (study / "judge" / "judge.json").write_text("{}")
+    done = invoke("compare", *two_runs, "--judge", study)
+    assert done.exit_code == 2 and f"no judge.json in this folder (did you mean {study / 'judge'}?)" in done.stderr
+    assert "give the --out folder of `lm-eval-fr judge`" in invoke("compare", *two_runs, "--judge", two_runs[0]).stderr
+
+
+@pytest.mark.parametrize(
+    ("columns", "least", "most"), [("", 81, 100), ("60", 50, 60), ("200", 101, 200), ("x", 81, 100)]
+)
+def test_columns_are_obeyed_in_a_pipe(
+    invoke: Invoke, two_runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, columns: str, least: int, most: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    done = invoke("compare", *two_runs, "--margin", "2%")
+    assert least <= max(map(len, done.stdout.splitlines())) <= most
 
 
 def test_one_run_is_not_a_study(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:

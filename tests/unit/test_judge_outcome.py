@@ -167,3 +167,11 @@ def test_the_summary_survives_the_file(tmp_path: Path) -> None:
     (tmp_path / "judge.json").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
         read_summary(tmp_path)
+
+
+def test_the_folder_above_a_judge_s_names_it(tmp_path: Path) -> None:
+    (tmp_path / "judge").mkdir()
+    write_verdicts(tmp_path / "judge" / "verdicts.jsonl", [])
+    with pytest.raises(InputError, match=r"no verdicts\.jsonl in this folder \(did you mean .*/judge\?\)"):
+        read_verdicts(tmp_path)
+    assert read_verdicts(tmp_path / "judge") == []

@@ -123,6 +123,13 @@ def test_arm_hash_depends_on_the_work_and_the_arm_only() -> None:
         (("name: test\n", ""), 1, ["'name' is missing"]),
         (("piaf_fr: 0.05", "piaf_fr: -0.05"), 6, ["-0.05", "above 0"]),
         (("tasks: [piaf_fr, analysis_fr]", "tasks: []"), 2, ["no tasks"]),
+        (("tasks: [piaf_fr, analysis_fr]", "tasks: piaf_fr"), 2, ["tasks must be a list, not text (tasks: [piaf_fr])"]),
+        (
+            ("{piaf_fr: 0.05}", "2%"),
+            6,
+            ["margins must be a mapping of names to values, not text (margins: {gold: 2%})"],
+        ),
+        (("name: test", "repeats: two\nname: test"), 1, ["repeats must be a whole number, not text"]),
         (("tasks: [piaf_fr, analysis_fr]", "tasks: [piaf_fr"), 3, ["not YAML"]),
         (("{profile: offline}", "{profile: offline, orders: some}"), 7, ["some"]),
         (("name: test", "limit: {piaf: 3}\nname: test"), 1, ["'piaf'"]),

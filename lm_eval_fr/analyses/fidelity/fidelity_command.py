@@ -38,7 +38,7 @@ from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.plan import LEVEL
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
-from lm_eval_fr.report.text_writer import render
+from lm_eval_fr.report.text_writer import asked_columns, render
 
 NO_NUMBERS = "no token has a log-probability in both arms: NaN, infinite, above 0, or -9999"
 FARTHEST = 20  # documents of a fidelity that a comparison's report keeps
@@ -100,7 +100,7 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
         Destinations(json_file=options.json_file, quiet=options.quiet),
         json=lambda: to_json(found),
         markdown=lambda: "",
-        text=lambda: render([fidelity_section(found)]).rstrip("\n"),
+        text=lambda: render([fidelity_section(found)], columns=asked_columns()).rstrip("\n"),
         show=show,
         say=say,
     )

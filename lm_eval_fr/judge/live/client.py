@@ -102,7 +102,7 @@ def remedy(problem: Problem, profile: Profile) -> str:
             return f"the key in {variable} may not use {profile.model}: ask for access, or choose another --model"
         return f"check the key in {variable}"
     if problem.kind == "model":
-        return f"--model must name a model served there (not {profile.model}?), --base-url an address ending in /v1"
+        return f"check that the server has a model {profile.model} (--model), and that --base-url ends in /v1"
     if problem.kind == "parameter" and problem.parameter.startswith("response_format"):
         return f"set `response_format: json_object` or `none` in a copy of profile {profile.name}"
     if problem.kind == "parameter":

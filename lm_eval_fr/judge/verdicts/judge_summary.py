@@ -12,7 +12,7 @@ import msgspec
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import read_json_as
-from lm_eval_fr.judge.verdicts.outcome import Outcome
+from lm_eval_fr.judge.verdicts.outcome import Outcome, file_in
 from lm_eval_fr.stats.judging import JudgeControls, PanelReport, PositionReport, Usage
 from lm_eval_fr.stats.sensitivity import ControlsAsked
 
@@ -81,7 +81,7 @@ def write_summary(path: Path, summary: JudgeSummary) -> None:
 
 def read_summary(path: Path) -> JudgeSummary:
     """judge.json, or the one in the folder that `judge` wrote."""
-    file = path / FILE if path.is_dir() else path
+    file = file_in(path, FILE)
     remedy = "`lm-eval-fr judge` writes it, and rewrites it with --reparse"
     summary = read_json_as(file, JudgeSummary, what="the judge's summary", remedy=remedy)
     if summary.panel.judges and summary.schema_version < SCHEMA_VERSION:

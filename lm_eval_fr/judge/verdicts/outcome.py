@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
+from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.protocol import VERDICTS, Order, Verdict
@@ -210,9 +211,23 @@ def _as_line(verdict: PairVerdict) -> dict[str, Any]:
     return line
 
 
+def file_in(path: Path, name: str) -> Path:
+    """The file of this name in the folder that `judge` wrote; `path` itself where it is a file.
+
+    InputError for a folder without it, with the one inside that has it.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / name).exists():
+        inside = sorted(path.glob(f"*/{name}"))
+        remedy = f"did you mean {inside[0].parent}?" if inside else "give the --out folder of `lm-eval-fr judge`"
+        raise InputError(f"no {name} in this folder", where=path, remedy=remedy)
+    return path / name
+
+
 def read_verdicts(path: Path) -> list[PairVerdict]:
     """The verdicts of a file, or of the folder that `judge` wrote them to."""
-    file = path / VERDICT_FILE if path.is_dir() else path
+    file = file_in(path, VERDICT_FILE)
     return list(iter_verdicts(file))
 
 
