@@ -76,7 +76,7 @@ def _counted(task: PairedTask, count: TokenCount) -> tuple[Numbers, Numbers]:
     return np.array(arms[0]), np.array(arms[1])
 
 
-def _cost(task: PairedTask, used: tuple[Numbers, Numbers], options: CompareOptions, source: str = "") -> Cost:
+def _cost(task: PairedTask, used: tuple[Numbers, Numbers], options: CompareOptions, source: str | None = None) -> Cost:
     candidate, reference = used
     ratio = recovery_interval(
         candidate,

@@ -47,7 +47,9 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
     compared = compare_rows(pairing, margins, options)
     tasks = with_strata_holm(with_holm(compared))
-    claim = None if judged is None else judge_claim(judged, margins.judge, options.level, options.guarantee)
+    claim = None
+    if judged is not None:
+        claim = judge_claim(judged, margins.judge, options.level, options.guarantee, forbidden=pairing.same_run)
     judge = claim.result if claim else None
     answers = {task.task: answers_of(task, options) for task in pairing.tasks}
     instructions = {task.task: instructions_of(task) for task in pairing.tasks}

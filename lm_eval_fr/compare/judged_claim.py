@@ -28,7 +28,7 @@ from lm_eval_fr.stats import (
     documents_needed,
     net_win_rate,
 )
-from lm_eval_fr.stats.judge_claim import JudgeClaim, decide_by_judge
+from lm_eval_fr.stats.judge_claim import JudgeClaim, decide_by_judge, no_claim
 from lm_eval_fr.stats.sensitivity import order_decided
 
 NAME = "judge: net win"
@@ -42,7 +42,15 @@ class JudgedClaim:
     series: Series | None
 
 
-def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: Guarantee = "default") -> JudgedClaim:
+def judge_claim(
+    judged: Judged,
+    margin: float | None,
+    level: float,
+    guarantee: Guarantee = "default",
+    *,
+    forbidden: str | None = None,
+) -> JudgedClaim:
+    """forbidden: why nothing may be claimed, whatever the judge says."""
     verdicts, summary = judged.verdicts, judged.summary
     counts = count(verdicts)
     scored = [verdict for verdict in verdicts if verdict.score is not None]
@@ -61,6 +69,8 @@ def judge_claim(judged: Judged, margin: float | None, level: float, guarantee: G
     seen = None if summary.controls_asked is None else summary.controls_asked.seen(level)
     order = order_decided([v.outcome == "flip" for v in scored], scores != 0, clusters=clusters, level=level)
     claim = None if margin is None else decide_by_judge(interval, margin, seen, order)
+    if claim is not None and forbidden is not None:
+        claim = no_claim(forbidden)
     if claim is not None and assessment is not None and (claim.verdict == "no_verdict" or not held_back):
         assessment, held_back = _claimed(assessment, claim, preference), None
         other = preference.net_win.other_guarantee

@@ -29,26 +29,18 @@ _EITHER = (
 
 
 def log_cautions(pairing: Pairing) -> Iterator[Caution]:
-    yield from _same_run(pairing)
-    yield from _same_answers(pairing)
+    same = pairing.same_run
+    if same is not None:
+        yield Caution(kind="same_run", text=f"{same[0].upper()}{same[1:]}: nothing is compared.")
+    else:
+        yield from _same_answers(pairing)
     yield from _template(pairing)
     for task in pairing.tasks:
-        yield from _without_scores(task)
+        if same is None:
+            yield from _without_scores(task)
         yield from _ended_otherwise(task)
         yield from _imbalances(task)
         yield from _copies(task)
-
-
-def _same_run(pairing: Pairing) -> Iterator[Caution]:
-    one, other = pairing.candidate, pairing.reference
-    if one.results_path == other.results_path:
-        yield Caution(kind="same_run", text="Candidate and reference are the same run: nothing is compared.")
-    elif one.fingerprint == other.fingerprint:
-        text = (
-            f"The reference ({other.results_path}) is a copy of the candidate ({one.results_path}): both files say the "
-            "same, the time of the run included. Nothing is compared."
-        )
-        yield Caution(kind="same_run", text=text)
 
 
 def _template(pairing: Pairing) -> Iterator[Caution]:

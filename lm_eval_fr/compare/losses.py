@@ -41,7 +41,7 @@ def losses_of(ranked: Sequence[Ranked]) -> Iterator[TaskLosses]:
 
 
 def lost(r: Ranked) -> np.ndarray:
-    """Documents that a reader would call lost: by more than half, or before the judge in both orders."""
+    """Documents that a reader would call lost: by more than half, or with the judge in both orders."""
     found: np.ndarray = r.urgent & (np.nan_to_num(r.difference) < 0)
     return found
 

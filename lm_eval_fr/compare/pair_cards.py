@@ -107,11 +107,11 @@ def _in_plan_order(cards: Sequence[Card], ranked: Sequence[Ranked]) -> tuple[Car
 def _note(shown: int, urgent: int) -> str:
     if shown >= urgent:
         return (
-            f"All {urgent:,} that were lost, gained, flipped or lost before the judge are here; of the rest a random "
+            f"All {urgent:,} that were lost, gained, flipped or lost with the judge are here; of the rest a random "
             "sample, fixed by the seed."
         )
     return (
-        f"Of the {urgent:,} that were lost, gained, flipped or lost before the judge these are the ones with the "
+        f"Of the {urgent:,} that were lost, gained, flipped or lost with the judge these are the ones with the "
         "largest difference; there is no room for the others."
     )
 

@@ -22,7 +22,7 @@ class Ranked:
 
     task: PairedTask
     difference: np.ndarray  # candidate - reference, better being more; NaN where nothing is known
-    urgent: np.ndarray  # lost, gained, lost before the judge, flipped
+    urgent: np.ndarray  # lost, gained, lost with the judge, flipped
     verdicts: Mapping[int, PairVerdict]
 
 

@@ -37,10 +37,11 @@ def compare_rows(pairing: Pairing, margins: Margins, options: CompareOptions) ->
 def with_holm(compared: Sequence[ComparedTask]) -> tuple[TaskResult, ...]:
     """Claims about single tasks are several claims: their p-values after Holm stand beside the plain ones."""
     results = [one.result for one in compared]
-    p_values = [t.assessment.p_non_inferior if t.assessment and not t.group else None for t in results]
-    if sum(p is not None for p in p_values) < 2:
+    claims = {t.task: t.assessment.p_non_inferior for t in results if t.assessment and not t.group}
+    if len(claims) < 2:
         return tuple(results)
-    return tuple(replace(t, p_holm=p) for t, p in zip(results, holm(p_values), strict=True))
+    adjusted = dict(zip(claims, holm([*claims.values()]), strict=True))
+    return tuple(replace(t, p_holm=adjusted.get(t.task)) for t in results)
 
 
 def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> ComparedTask:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lm_eval_fr.compare.compare_options import CompareOptions
+from lm_eval_fr.compare.task_rows import NO_MARGIN
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.model import Conclusion
@@ -30,6 +31,10 @@ class Stated:
     unit: str
     scale: float
     reason: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"with {JUDGE}" if self.name == JUDGE else f"on {self.name}"
 
     @property
     def blind(self) -> bool:
@@ -93,7 +98,9 @@ def _without_claims(tasks: Sequence[TaskResult], judge: JudgeResult | None, opti
     if options.margins or not (tasks or judge):
         return "No verdict: nothing that was compared has a margin."
     shown = [
-        f"{w.plain(t.establishes, t.scale)} {w.unit(t)} on {t.task}" for t in tasks if t.establishes and not t.group
+        f"{w.plain(t.establishes, t.scale)} {w.unit(t)} on {t.task}"
+        for t in tasks
+        if t.establishes and not t.group and t.reasons.get("verdict") == NO_MARGIN
     ]
     could = f" These data could establish a margin of {_listed(shown)}." if shown else ""
     return f"No verdict: no margin was given, so nothing is claimed.{could}"
@@ -120,8 +127,9 @@ def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskRe
     """What to do next."""
     lost = {t.task: t.paired.flips.lost for t in tasks if t.paired.flips and not t.group}
     if found.verdict == "inferior":
-        worst = _worst_first([claims[name] for name in found.inferior])[0].name
-        read = f"the {lost[worst]:,} documents lost on {worst}" if lost.get(worst) else f"what was lost before {worst}"
+        worst = _worst_first([claims[name] for name in found.inferior])[0]
+        count = lost.get(worst.name)
+        read = f"the {count:,} documents lost on {worst.name}" if count else f"what was lost {worst.where}"
         return f"read {read}; keep the reference for this kind of work, or try a milder recipe."
     if found.verdict == "non_inferior":
         rest = f"; read the {sum(lost.values()):,} lost documents before you make it" if sum(lost.values()) else ""
@@ -137,10 +145,10 @@ def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskRe
     }
     counts = {name: one.documents for name, one in needed.items() if one and one.documents}
     if not counts:
-        return "more documents of the undecided tasks; what was lost is worth reading meanwhile."
-    name, count = max(counts.items(), key=lambda item: item[1])
+        return "run more documents of the undecided tasks; read what was lost meanwhile."
+    name, most = max(counts.items(), key=lambda item: item[1])
     unit = "pairs for the judge" if name == JUDGE else f"documents of {name}"
-    return f"run about {count:,} {unit} in all; that would settle it if the difference stays what it is."
+    return f"run about {most:,} {unit} in all; that would settle it if the difference stays what it is."
 
 
 def _listed(parts: Sequence[str], more: str = "more") -> str:
@@ -157,6 +165,14 @@ def _named(claims: Sequence[Stated]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def _on(claims: Sequence[Stated]) -> str:
+    """Where, in words: "on a_fr and b_fr, and with the judge"."""
+    tasks = [claim for claim in claims if claim.name != JUDGE]
+    if len(tasks) == len(claims):
+        return f"on {_named(claims)}"
+    return f"on {_named(tasks)}, and with {JUDGE}" if tasks else f"with {JUDGE}"
+
+
 def _worst_first(claims: Sequence[Stated]) -> list[Stated]:
     """By how many margins may be lost."""
     return sorted(claims, key=lambda claim: (claim.assessment.interval.low or 0.0) / claim.assessment.margin)
@@ -165,13 +181,12 @@ def _worst_first(claims: Sequence[Stated]) -> list[Stated]:
 def _at_worst(claims: Sequence[Stated]) -> str:
     """The claim that may have lost the most of its margin, and whose margin that is."""
     worst = _worst_first(claims)[0]
-    return f"at worst up to {worst.at_most} {worst.unit} on {worst.name}, where the margin is {worst.limit}"
+    return f"at worst up to {worst.at_most} {worst.unit} {worst.where}, where the margin is {worst.limit}"
 
 
 def _losses(detected: Sequence[Stated]) -> str:
     def said(claim: Stated) -> str:
-        where = "before the judge" if claim.name == JUDGE else f"on {claim.name}"
-        return f"{claim.at_least} to {claim.at_most} {claim.unit} {where}"
+        return f"{claim.at_least} to {claim.at_most} {claim.unit} {claim.where}"
 
     return _listed(list(map(said, _worst_first(detected))))
 
@@ -179,7 +194,7 @@ def _losses(detected: Sequence[Stated]) -> str:
 def _non_inferior(claims: Sequence[Stated]) -> str:
     detected = [claim for claim in claims if claim.assessment.degradation_detected]
     also = f" A loss smaller than the margin is detected: {_losses(detected)}." if detected else ""
-    return f"the candidate loses less than the margin on {_named(claims)}; {_at_worst(claims)}.{also}"
+    return f"the candidate loses less than the margin {_on(claims)}; {_at_worst(claims)}.{also}"
 
 
 def _inferior(worse: Sequence[Stated], undecided: Sequence[Stated]) -> str:
@@ -189,20 +204,20 @@ def _inferior(worse: Sequence[Stated], undecided: Sequence[Stated]) -> str:
     open_ = [claim for claim in undecided if claim.assessment.verdict != "inferior"]
     rest = f" Inferior alone, but not after Holm's correction: {_named(alone)}." if alone else ""
     rest += f" Not decided: {_named(open_)}." if open_ else ""
-    one = f": {loss} on {most.name}, {margin}"
-    several = f" on {_named(worse)}, most on {most.name}: {loss}, {margin}"
+    one = f": {loss} {most.where}, {margin}"
+    several = f" {_on(worse)}, most {most.where}: {loss}, {margin}"
     return f"the candidate loses more than the margin{several if len(worse) > 1 else one}.{rest}"
 
 
 def _inconclusive(undecided: Sequence[Stated]) -> str:
-    parts = [f"nothing is decided on {claim.name} ({claim.reason})" for claim in undecided if claim.reason]
+    parts = [f"nothing is decided {claim.where} ({claim.reason})" for claim in undecided if claim.reason]
     alone = [claim for claim in undecided if claim.assessment.verdict == "inferior"]
     parts += (
         [f"{_named(alone)} alone lose more than the margin, but not after Holm's correction over all"] if alone else []
     )
     rest = [claim for claim in undecided if not claim.reason and claim not in alone]
     if rest:
-        parts.append(f"a larger loss than the margin cannot be ruled out on {_named(rest)}; {_at_worst(rest)}")
+        parts.append(f"a larger loss than the margin cannot be ruled out {_on(rest)}; {_at_worst(rest)}")
     detected = [claim for claim in undecided if claim.assessment.degradation_detected]
     seen = "This is not evidence that nothing was lost, nor that something was."
     if detected:
@@ -212,4 +227,7 @@ def _inconclusive(undecided: Sequence[Stated]) -> str:
 
 def _no_verdict(undecided: Sequence[Stated]) -> str:
     unknown = [c for c in undecided if c.assessment.verdict == "no_verdict"]
-    return f"nothing can be claimed of {_listed([f'{c.name} ({c.reason})' for c in unknown])}."
+    of_reason: dict[str, list[Stated]] = {}
+    for claim in unknown:
+        of_reason.setdefault(claim.reason, []).append(claim)
+    return f"nothing can be claimed of {_listed([f'{_named(alike)} ({why})' for why, alike in of_reason.items()])}."

@@ -72,22 +72,22 @@ def with_strata_holm(tasks: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
 
     A task of which nothing may be claimed has no stratum of which something may.
     """
-    claims = [stratum.assessment for task in tasks for stratum in task.strata]
-    better = iter(holm([None if claim is None else claim.p_non_inferior for claim in claims]))
-    worse = iter(holm([None if claim is None else claim.p_inferior for claim in claims]))
+    claims = [stratum.assessment for task in tasks for stratum in task.strata if stratum.assessment]
+    better = iter(holm([claim.p_non_inferior for claim in claims]))
+    worse = iter(holm([claim.p_inferior for claim in claims]))
+
+    def corrected(stratum: Stratum, of_task: Verdict | None) -> Stratum:
+        claim = stratum.assessment
+        return stratum if claim is None else _corrected(stratum, claim, next(better), next(worse), of_task)
+
     return tuple(
-        replace(
-            task,
-            strata=tuple(_corrected(stratum, next(better), next(worse), task.verdict) for stratum in task.strata),
-        )
-        for task in tasks
+        replace(task, strata=tuple(corrected(stratum, task.verdict) for stratum in task.strata)) for task in tasks
     )
 
 
-def _corrected(stratum: Stratum, better: float | None, worse: float | None, of_task: Verdict | None) -> Stratum:
-    found = stratum.assessment
-    if found is None:
-        return stratum
+def _corrected(
+    stratum: Stratum, found: Assessment, better: float | None, worse: float | None, of_task: Verdict | None
+) -> Stratum:
     alpha = (1 - found.interval.level) / 2
     stands = {"non_inferior": better, "inferior": worse}.get(found.verdict)
     return replace(stratum, p_holm=better, assessment=_decided(found, stands, alpha, of_task))

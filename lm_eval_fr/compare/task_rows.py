@@ -27,6 +27,7 @@ from lm_eval_fr.stats.assay import NO_ENDS
 from lm_eval_fr.stats.estimates import Assay
 
 DRAWS = 4_000
+NO_MARGIN = "no margin was given"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
     if higher:
         clusters = task.clusters
         recovery = recovery_interval(better, worse, clusters=clusters, level=level, draws=DRAWS, seed=options.seed)
-    without = "no margin was given" if unit_scale else f"its scale has no ends: give --margin {task.task}=X"
+    without = NO_MARGIN if unit_scale else f"its scale has no ends: give --margin {task.task}=X"
     result = TaskResult(
         task=task.task,
         metric=metric,
@@ -133,9 +134,10 @@ def _reasons(
     if assessment:
         assay, verdict = assessment.assay, assessment.verdict
         unseen = verdict == "inconclusive" and not assessment.degradation_detected
+        unseen = unseen and assay is not None and not assay.short_of_documents
         if scored and assay and assay.holds is False and assay.reason and (unseen or verdict == "no_verdict"):
             reasons["verdict"] = assay.reason
-            if unseen and not assay.short_of_documents:
+            if unseen:
                 reasons["documents_needed"] = "whatever their number, a loss could not show"
         if assessment.mde is None and assessment.mde_reason:
             reasons["mde"] = assessment.mde_reason

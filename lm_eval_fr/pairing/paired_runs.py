@@ -28,6 +28,11 @@ class Pairing:
     notes: tuple[str, ...]
     reruns: tuple[Rerun, ...] = ()
 
+    @property
+    def same_run(self) -> str | None:
+        """Why there is nothing to compare: one run, or its copy, was given as both arms."""
+        return _same_run(self.candidate, self.reference)
+
 
 def pair_runs(
     candidate: Run,
@@ -49,8 +54,6 @@ def pair_runs(
     if unknown := sorted(set(allow) - set(KINDS)):
         raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
     notes = [f"{name}: {note}" for name, run in _named(candidate, reference) for note in run.notes]
-    if candidate.results_path == reference.results_path:
-        notes.append("candidate and reference are the same run")
     names = _common_tasks(candidate, reference, tasks, allow, notes)
     for named in (metrics or {}, filters or {}):
         if unknown := sorted(set(named) - set(names)):
@@ -69,6 +72,10 @@ def pair_runs(
     paired = tuple(average(task, reruns) for task in paired)
     notes += _several_answers(paired)
     groups, of_groups = pair_groups(candidate.groups, reference.groups, paired)
+    if same := _same_run(candidate, reference):
+        notes.append(same)
+        paired = tuple(replace(task, no_verdict=same) for task in paired)
+        groups = tuple(replace(group, no_verdict=same) for group in groups)
     settings = _settings(candidate, reference, drafts)
     return Pairing(candidate, reference, paired, groups, settings, tuple(dict.fromkeys([*notes, *of_groups])), reruns)
 
@@ -123,6 +130,14 @@ class _Reader:
         found = read_many([mine for mine, _ in pairs] + [pairs[i][1] for i in new])
         self._kept |= dict(zip((keys[i] for i in new), found[len(pairs) :], strict=True))
         return [(mine, self._kept[key]) for mine, key in zip(found[: len(pairs)], keys, strict=True)]
+
+
+def _same_run(candidate: Run, reference: Run) -> str | None:
+    if candidate.results_path == reference.results_path:
+        return "candidate and reference are the same run"
+    if candidate.fingerprint == reference.fingerprint:
+        return f"the reference ({reference.results_path}) is a copy of the candidate ({candidate.results_path})"
+    return None
 
 
 def _pair_tasks(

@@ -40,9 +40,9 @@ USAGE = "calls input_tokens cached_tokens output_tokens"
 CLAIM = """verdict margin pairs clusters=preference.net_win.clusters method best_case worst_case
     degradation_detected=assessment.degradation_detected p_non_inferior=assessment.p_non_inferior documents_needed
     mde=assessment.mde"""
-SEEN = """planned n won lost order_decided net_win ci_low level method questions missed grades longer_effect
-    longer_ci reason"""
-CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed sentence"
+SEEN = """planned n won lost order_decided net_win ci_low level method questions questions_left missed grades
+    longer_effect longer_ci unjudged reason"""
+CORRECTED = "corrected_margin=corrected.margin conditions_failed=failed conditions_unknown=unknown sentence"
 ABOUT = "profile rubric"
 JUDGED_TASK = "task n wins ties losses net_win"
 SHARE = "count of share low high method"
@@ -225,7 +225,7 @@ def _bias(bias: PositionReport) -> Content:
 
 
 def _noise(noise: Noise) -> Content:
-    reruns = [_keys(rerun, RERUN) | {"method": rerun.moved.method if rerun.moved else ""} for rerun in noise.reruns]
+    reruns = [_keys(rerun, RERUN) | {"method": rerun.moved.method if rerun.moved else None} for rerun in noise.reruns]
     floors = [_keys(one, "task floor=compared.floor exceeded=compared.exceeds sentence") for one in noise.floors]
     return {"reruns": reruns, "floors": floors, "sentence": noise.sentence}
 

@@ -37,6 +37,7 @@ from lm_eval_fr.stats.sensitivity import (
     OrderDecided,
 )
 
+RESULTS = {True: "passed", False: "failed", None: "not known"}
 ORDERS = {
     "both": "Each pair was shown in both orders, without names.",
     "lazy": "Each pair was shown without names; the second order was asked only where the first was not a tie.",
@@ -137,13 +138,19 @@ def _controls(judge: JudgeResult, level: float) -> Columns | None:
 def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided) -> Table:
     """What a judge must show before its silence counts."""
     claim = judge.claim
-    failed = claim.failed if claim else ()
-    least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
     corrected = claim.corrected if claim else None
+    holds = (
+        seen.sees_gross,
+        seen.sees_graded,
+        None if corrected is None else corrected.holds,
+        order.holds if order.pairs else None,
+    )
+    missed = "no question answered" if seen.missed is None else f"{seen.missed} of {seen.questions} questions missed"
+    least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
     left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "none"
     of_decided, of_all = (w.percent(share, 0) for share in (order.of_decided_high, order.of_all_high))
     rows = (
-        ("gross faults", f"{seen.missed} of {seen.questions} questions missed", f"at most {GROSS_MISSES}"),
+        ("gross faults", missed, f"at most {GROSS_MISSES}"),
         ("planted faults", least, f"above {LEAST_NET_WIN:.2f}"),
         ("margin that it can establish", left, f"at most {w.plain(judge.margin)} points"),
         (
@@ -152,7 +159,7 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
             f"below {w.percent(MOST_OF_DECIDED, 0)}, or {w.percent(MOST_OF_ALL, 0)}",
         ),
     )
-    results = tuple((*row, "failed" if number in failed else "passed") for number, row in enumerate(rows, 1))
+    results = tuple((*row, RESULTS[good]) for row, good in zip(rows, holds, strict=True))
     if judge.verdict == "inferior":  # what a judge misses can only hide a part of a loss
         results = tuple((*row[:3], "not needed") if i == 2 else row for i, row in enumerate(results))
     header = ("what the judge must show", "found", "needed", "result")
@@ -163,7 +170,7 @@ def _by_damage(seen: AssaySensitivity) -> Table | None:
     rows = tuple(
         (c.kind, c.grade, w.count(c.n), w.count(c.won), w.count(c.lost), w.count(c.order_decided))
         for c in seen.grades
-        if c.grade != "gross"
+        if c.grade != "gross" and c.n
     )
     header = ("planted damage", "size", "pairs", "won", "lost", "order-decided")
     return Table(header, rows, left=(0, 1), caption="Graded controls by kind of damage") if rows else None
@@ -176,6 +183,7 @@ def _curve(seen: AssaySensitivity, level: float) -> Chart:
         counted = sizes.setdefault(one.grade, [0, 0])
         counted[0] += one.won
         counted[1] += one.n
+    sizes = {grade: counted for grade, counted in sizes.items() if counted[1]}
     points = []
     for x, (won, n) in enumerate(sizes.values()):
         found = binomial_share(won, n, level)

@@ -150,7 +150,7 @@ class Cost:
     candidate: float | None
     reference: float | None
     ratio: Interval | None = None
-    source: str = ""
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

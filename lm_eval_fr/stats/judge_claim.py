@@ -18,45 +18,47 @@ from lm_eval_fr.stats.sensitivity import (
 )
 from lm_eval_fr.stats.verdict import decide
 
-NOT_SHOWN = "No verdict: this judge has not shown that it can see"
-NO_CONTROLS = "No verdict: the judge was asked no controls, so nothing shows that it can see a difference"
+NOT_SHOWN = "this judge has not shown that it can see"
+NO_CONTROLS = "the judge was asked no controls, so nothing shows that it can see a difference"
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeClaim:
     """failed: the conditions that do not hold, 1 to 4; empty without a margin's worth of evidence, where `reason` says
-    what is missing. sentence: the claim in words. corrected: condition 3, where there is something to correct."""
+    what is missing. unknown: those of which nothing is known yet. sentence: the claim in words. corrected: condition 3, where
+    there is something to correct."""
 
     verdict: Verdict
     failed: tuple[int, ...]
     sentence: str
     reason: str | None
     corrected: CorrectedMargin | None
+    unknown: tuple[int, ...] = ()
 
 
 def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | None, order: OrderDecided) -> JudgeClaim:
     """net_win: the headline net win rate with its interval, uncorrected. seen: None where no controls were asked."""
     check_margin(margin, largest=1.0)
     if seen is None:
-        return JudgeClaim("no_verdict", (), f"{NO_CONTROLS}.", NO_CONTROLS, None)
-    if not net_win.defined or not order.pairs:
-        blind = why_blind(seen)
-        why = f"{NOT_SHOWN} ({blind})" if blind else f"No verdict: {net_win.reason or 'no pair was judged'}"
-        unseen = tuple(n for n, good in ((1, seen.sees_gross), (2, seen.sees_graded)) if not good)
-        return JudgeClaim("no_verdict", unseen, f"{why}.", why, None)
+        return no_claim(NO_CONTROLS)
+    known = net_win.defined and order.pairs > 0
     corrected = corrected_margin(net_win, margin, seen)
-    failed = _failed(seen, order, corrected)
+    failed, unknown = _failed(seen, order, corrected if known else None)
     if missing := [n for n in failed if n != 3]:
         why = f"{NOT_SHOWN} ({'; '.join(_why(n, seen, order) for n in missing)})"
-        return JudgeClaim("no_verdict", failed, f"{why}.", why, corrected)
+        return no_claim(why, failed, unknown, corrected)
+    if (waiting := why_open(seen)) is not None:
+        return no_claim(waiting, failed, unknown, corrected)
+    if corrected is None or not known:
+        return no_claim(net_win.reason or "no pair was judged", failed, unknown)
     own = decide(net_win, margin)
     basis = _basis(seen, margin)
     if own == "non_inferior" and 3 in failed:
         why = (
-            f"On the judge's own scale the loss is below {_points(margin)} points; allowing for what it misses, this "
+            f"on the judge's own scale the loss is below {_points(margin)} points; allowing for what it misses, this "
             "is not shown"
         )
-        return JudgeClaim("inconclusive", failed, f"{basis} {why}.", why, corrected)
+        return JudgeClaim("inconclusive", failed, f"{basis} {why[0].upper()}{why[1:]}.", why, corrected)
     said = {
         "non_inferior": "Non-inferior: such a loss is ruled out at {} % (one-sided), if the judge sees real "
         "differences as well as the planted ones.",
@@ -67,9 +69,28 @@ def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | N
     return JudgeClaim(own, failed, f"{basis} {said}", None, corrected)
 
 
-def _failed(seen: AssaySensitivity, order: OrderDecided, corrected: CorrectedMargin | None) -> tuple[int, ...]:
-    holds = (seen.sees_gross, seen.sees_graded, corrected is not None and corrected.holds, order.holds)
-    return tuple(number for number, good in enumerate(holds, 1) if not good)
+def no_claim(
+    why: str,
+    failed: tuple[int, ...] = (),
+    unknown: tuple[int, ...] = (),
+    corrected: CorrectedMargin | None = None,
+) -> JudgeClaim:
+    """`no_verdict`, whatever the net win says."""
+    return JudgeClaim("no_verdict", failed, f"No verdict: {why}.", why, corrected, unknown)
+
+
+def _failed(
+    seen: AssaySensitivity, order: OrderDecided, corrected: CorrectedMargin | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The conditions that do not hold, and those of which nothing is known."""
+    holds = (
+        seen.sees_gross,
+        seen.sees_graded,
+        None if corrected is None else corrected.holds,
+        order.holds if order.pairs else None,
+    )
+    failed, unknown = (tuple(n for n, good in enumerate(holds, 1) if good is state) for state in (False, None))
+    return failed, unknown
 
 
 def _basis(seen: AssaySensitivity, margin: float) -> str:
@@ -81,9 +102,25 @@ def _basis(seen: AssaySensitivity, margin: float) -> str:
 
 
 def why_blind(seen: AssaySensitivity, *, graded: bool = True) -> str | None:
-    """Why the controls allow no claim; None where conditions 1 and 2 hold. graded: whether 2 is looked at."""
-    failed = [1] * (not seen.sees_gross) + [2] * (graded and not seen.sees_graded)
+    """Why the controls allow no claim; None where conditions 1 and 2 hold or wait for replies.
+
+    graded: whether 2 is looked at.
+    """
+    failed = [1] * (seen.sees_gross is False) + [2] * (graded and seen.sees_graded is False)
     return "; ".join(_why_controls(number, seen) for number in failed) or None
+
+
+def why_open(seen: AssaySensitivity) -> str | None:
+    """What the controls cannot say yet, and what to do; None where no reply is missing that may decide."""
+    parts = []
+    if seen.sees_gross is None:
+        asked = seen.questions + seen.questions_left
+        parts.append(f"{seen.questions_left} of {asked} questions on answers with a gross fault have no reply")
+    if seen.sees_graded is None and seen.reason is not None:
+        parts.append(seen.reason)
+    if not parts:
+        return None
+    return f"the judge's controls are not finished ({'; '.join(parts)}): run the same command again"
 
 
 def _why(condition: int, seen: AssaySensitivity, order: OrderDecided) -> str:
@@ -91,6 +128,8 @@ def _why(condition: int, seen: AssaySensitivity, order: OrderDecided) -> str:
 
 
 def _why_controls(condition: int, seen: AssaySensitivity) -> str:
+    if condition == 1 and seen.missed is None:
+        return "it was asked no question on answers with a gross fault"
     if condition == 1:
         return (
             f"it missed {seen.missed} of {seen.questions} questions on answers with a gross fault, and {GROSS_MISSES} "

@@ -41,16 +41,18 @@ class Control:
     """One control pair as it was judged.
 
     outcome: +1 if both orders prefer the good answer, -1 if both prefer the damaged one, 0 otherwise; None without a
-    verdict. right: whether the reply prefers the good answer, where it stands first and where it stands second.
+    verdict. right: whether the reply prefers the good answer, where it stands first and where it stands second; None
+    without a reply. unjudged: whether a reply that the outcome needs was never obtained, which says nothing of a judge.
     """
 
     kind: str
     grade: str  # "gross", or how large the damage is
     outcome: int | None
-    right: tuple[bool, bool]
+    right: tuple[bool | None, bool | None]
     order_decided: bool
     good_longer: bool
     cluster: str | None = None
+    unjudged: bool = False
 
     @property
     def gross(self) -> bool:
@@ -71,7 +73,8 @@ class ControlsAsked:
 
 @dataclass(frozen=True, slots=True)
 class ControlCounts:
-    """What became of the controls of one kind. `other`: ties and single ties; `unanswered`: no verdict."""
+    """What became of the controls of one kind. `other`: ties and single ties; `unanswered`: replies without a verdict;
+    `unjudged`: no reply, which `n` leaves out."""
 
     kind: str
     grade: str
@@ -81,12 +84,15 @@ class ControlCounts:
     order_decided: int
     other: int
     unanswered: int
+    unjudged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AssaySensitivity:
-    """What the controls show. `net_win` is s, from -1 to 1, and `ci_low` is s_L; both are None without graded controls.
+    """What the controls show. `net_win` is s, from -1 to 1, and `ci_low` is s_L; both are None, and `reason` says why,
+    without graded controls and while some are `unjudged`, which are no part of `n`.
 
+    questions: on gross controls that were answered, `questions_left` those that were not; `missed` is None without any.
     longer_effect: what the longer answer gains by its length, in net win: half of the difference between the controls
     whose good answer is the longer one and those whose good answer is the shorter one, with Welch's interval.
     """
@@ -100,21 +106,28 @@ class AssaySensitivity:
     ci_low: float | None
     level: float
     method: str
-    questions: int  # on gross controls
-    missed: int
+    questions: int
+    missed: int | None
     grades: tuple[ControlCounts, ...]
     longer_effect: float | None
     reason: str | None = None
     longer_ci: tuple[float, float] | None = None
+    questions_left: int = 0
+    unjudged: int = 0
 
     @property
-    def sees_gross(self) -> bool:
-        """Condition 1."""
-        return self.questions > 0 and self.missed <= GROSS_MISSES
+    def sees_gross(self) -> bool | None:
+        """Condition 1; None while questions that may decide it have no answer."""
+        missed = self.missed or 0
+        if missed <= GROSS_MISSES < missed + self.questions_left:
+            return None
+        return self.questions > 0 and missed <= GROSS_MISSES
 
     @property
-    def sees_graded(self) -> bool:
-        """Condition 2."""
+    def sees_graded(self) -> bool | None:
+        """Condition 2; None while graded controls are unjudged."""
+        if self.unjudged:
+            return None
         return self.ci_low is not None and self.ci_low > LEAST_NET_WIN
 
 
@@ -154,29 +167,39 @@ class CorrectedMargin:
 
 
 def sensitivity(controls: Sequence[Control], *, planned: int, level: float = 0.95) -> AssaySensitivity:
-    """A control without a verdict counts as one that is neither won nor lost, and both its questions as missed."""
-    gross = [control for control in controls if control.gross]
+    """A reply without a verdict counts as one that prefers neither answer; what was never obtained counts nowhere.
+
+    While graded controls are unjudged nothing is estimated: those that failed may be the hard ones.
+    """
+    gross = [control.right for control in controls if control.gross]
+    answers = [right for both in gross for right in both if right is not None]
     graded = [control for control in controls if not control.gross]
-    outcomes = [control.outcome or 0 for control in graded]
-    preference = net_win_rate(outcomes, clusters=_labels(graded), level=level)
-    longer = _longer_effect(graded, level)
+    judged = [control for control in graded if not control.unjudged]
+    unjudged = len(graded) - len(judged)
+    preference = net_win_rate([c.outcome or 0 for c in judged], clusters=_labels(judged), level=level)
+    longer = _longer_effect([] if unjudged else judged, level)
     interval = preference.net_win.interval
+    reason = None if graded else "no graded control was asked"
+    if unjudged:
+        reason = f"{unjudged} of {len(graded)} graded controls are not judged"
     return AssaySensitivity(
         planned=planned,
-        n=len(graded),
+        n=len(judged),
         won=preference.wins,
         lost=preference.losses,
-        order_decided=sum(control.order_decided for control in graded),
-        net_win=interval.estimate if graded else None,
-        ci_low=interval.low,
+        order_decided=sum(control.order_decided for control in judged),
+        net_win=None if reason else interval.estimate,
+        ci_low=None if reason else interval.low,
         level=level,
         method=interval.method,
-        questions=2 * len(gross),
-        missed=sum(not right for control in gross for right in control.right),
+        questions=len(answers),
+        missed=answers.count(False) if answers else None,
         grades=_grades(controls),
         longer_effect=longer.estimate,
-        reason=None if graded else "no graded control was asked",
+        reason=reason,
         longer_ci=None if longer.low is None or longer.high is None else (longer.low, longer.high),
+        questions_left=2 * len(gross) - len(answers),
+        unjudged=unjudged,
     )
 
 
@@ -250,12 +273,14 @@ def _labels(controls: Sequence[Control]) -> list[str] | None:
 def _grades(controls: Sequence[Control]) -> tuple[ControlCounts, ...]:
     found = []
     for grade, kind in dict.fromkeys((control.grade, control.kind) for control in controls):
-        of_kind = [control for control in controls if (control.grade, control.kind) == (grade, kind)]
+        alike = [control for control in controls if (control.grade, control.kind) == (grade, kind)]
+        of_kind = [control for control in alike if not control.unjudged]
         won, lost = (sum(control.outcome == wanted for control in of_kind) for wanted in (1, -1))
         by_order = sum(control.order_decided for control in of_kind)
         unanswered = sum(control.outcome is None for control in of_kind)
         other = len(of_kind) - won - lost - by_order - unanswered
-        found.append(ControlCounts(kind, grade, len(of_kind), won, lost, by_order, other, unanswered))
+        unjudged = len(alike) - len(of_kind)
+        found.append(ControlCounts(kind, grade, len(of_kind), won, lost, by_order, other, unanswered, unjudged))
     return tuple(found)
 
 

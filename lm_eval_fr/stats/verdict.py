@@ -77,12 +77,15 @@ def without_verdict(assessment: Assessment, reason: str) -> Assessment:
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6:65-70); None stays None, uncounted."""
+    """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6:65-70).
+
+    None, a claim without one, stays None and counts: the others are corrected over all the claims.
+    """
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, index) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p))
         adjusted[index] = largest
     return tuple(adjusted)
 
@@ -91,8 +94,8 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
     """One verdict over tasks and judge, keyed by the names that the sentence should use.
 
     non_inferior where every one is: an intersection-union test, which needs no correction (Berger 1982).
-    inferior where at least one is after Holm's correction over all of them. Else no_verdict where one of them is, else
-    inconclusive.
+    inferior where at least one is after Holm's correction over all of them; an interval below the margin that has no
+    p-value counts with the largest one that it may have. Else no_verdict where one of them is, else inconclusive.
     """
     if not assessments:
         raise UsageError("no task and no judge: there is nothing to decide")
@@ -100,11 +103,12 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
     if len(levels) > 1:
         raise UsageError(f"verdicts at different levels: {sorted(levels)}")
     level = levels.pop()
-    adjusted = dict(zip(assessments, holm([a.p_inferior for a in assessments.values()]), strict=True))
+    alpha = (1 - level) / 2
+    adjusted = holm([_p_inferior(a, alpha) for a in assessments.values()])
     worse = tuple(
         name
-        for name, a in assessments.items()
-        if a.verdict == "inferior" and (len(assessments) == 1 or (adjusted[name] or 0.0) <= (1 - level) / 2)
+        for (name, a), p in zip(assessments.items(), adjusted, strict=True)
+        if a.verdict == "inferior" and (len(assessments) == 1 or (p is not None and p <= alpha))
     )
     undecided = tuple(name for name, a in assessments.items() if a.verdict != "non_inferior" and name not in worse)
     unknown = any(a.verdict == "no_verdict" for a in assessments.values())
@@ -117,3 +121,9 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
         inferior=worse,
         method="intersection-union for non-inferior, Holm for inferior",
     )
+
+
+def _p_inferior(claim: Assessment, alpha: float) -> float | None:
+    if claim.p_inferior is None and claim.verdict == "inferior":
+        return alpha  # its interval is the test at this level, and says no more
+    return claim.p_inferior

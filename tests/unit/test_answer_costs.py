@@ -160,4 +160,5 @@ def test_the_record_of_the_replies_is_read_once(tmp_path: Path) -> None:
         file.unlink()
     found = compare(pairing, CompareOptions(prices=PriceFlags(prices=["1/2"]))).to_dict()
     assert found["tasks"][0]["answers"]["tokens"]["source"] == "as the servers counted them"
+    assert found["tasks"][0]["answers"]["truncated"]["source"] is None
     assert [arm["tokens"] for arm in found["value"]["arms"]] == ["usage", "usage"]

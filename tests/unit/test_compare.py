@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -154,6 +155,16 @@ def test_a_loss_that_is_seen_is_not_called_unseen(tmp_path: Path) -> None:
     assert unseen.verdict == "inconclusive" and "nor that something was" in unseen.overall.sentence
 
 
+def test_a_loss_with_the_judge_is_said_as_one(tmp_path: Path) -> None:
+    pairing = judged(tmp_path, 200)
+    folder = judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], ("loss",) * 150 + ("tie",) * 50))
+    overall = compare(pairing, judge_dir=folder).overall
+    assert re.search(
+        r"loses more than the margin: at least [\d.]+ points of net win rate with the judge", overall.sentence
+    )
+    assert overall.advice.startswith("read what was lost with the judge; ")
+
+
 def test_one_inconclusive_task_makes_all_inconclusive(tmp_path: Path) -> None:
     arms = zip(flips(3000, 5, 5), flips(100, 8, 2), strict=True)
     tasks = [[plain_task("a_fr", large), plain_task("b_fr", small)] for large, small in arms]
@@ -183,10 +194,13 @@ def test_level_and_margin_change_the_verdict(tmp_path: Path) -> None:
     [
         ({"piaf": 0.02}, "no task piaf in this comparison (did you mean 'piaf_fr'?)"),
         ({"zebra": 0.02}, "no task zebra in this comparison (tasks here: piaf_fr, judge)"),
-        ({"": 0.0}, "--margin 0.0: 0.0 is not a margin"),
+        ({"": 0.0}, "--margin 0: 0.0 is not a margin"),
         ({"piaf_fr": -0.02}, "--margin piaf_fr=-0.02: -0.02 is not a margin"),
         ({"judge": float("nan")}, "nan is not a margin"),
-        ({"piaf_fr": 2.0}, "a margin of 2.0 accepts every loss"),
+        ({"gold": -0.02}, "--margin -0.02: -0.02 is not a margin"),
+        ({"piaf_fr": 2.0}, "--margin piaf_fr=2: a margin of 2 is the whole scale: every loss would pass (2 points are"),
+        ({"gold": 2.0}, "--margin 2: a margin of 2 is the whole scale"),
+        ({"judge": 10.0}, "--margin judge=10: a margin of 10 is the whole scale: every loss would pass (10 points are"),
     ],
 )
 def test_margins_that_are_none(tmp_path: Path, margins: dict[str, float], message: str) -> None:
@@ -620,6 +634,43 @@ def test_provenance_and_settings(tmp_path: Path) -> None:
     assert by_name["model"].expected
     assert by_name["model"].differs
     assert "ab" * 32 in every_format(report)
+
+
+def test_one_run_as_both_arms_or_a_copy_of_it_has_no_verdict(tmp_path: Path) -> None:
+    one = make_run(tmp_path / "run", plain_task("a_fr", flips(900, 1, 1)[0]), model="org/m", form="raw")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    for other, why in ((one, "are the same run"), (tmp_path / "copy", "is a copy of the candidate")):
+        report = compare(pair_runs(find_run(one), find_run(other)))
+        result = only(report)
+        assert (report.verdict, result.verdict, result.documents_needed) == ("no_verdict", "no_verdict", None)
+        assert why in report.overall.sentence and why in result.reasons["verdict"]
+        assert "documents" not in report.overall.advice
+        kinds = [caution.kind for caution in report.warnings]
+        assert kinds.count("same_run") == 1 and not {"same_answers", "no_scores"} & set(kinds)
+
+
+def test_one_run_as_both_arms_is_not_cleared_by_a_judge(tmp_path: Path) -> None:
+    run = find_run(make_run(tmp_path / "run", plain_task("analysis_fr", 60), model="org/m", form="raw"))
+    pairing = pair_runs(run, run)
+    folder = judge_folder(tmp_path / "j", verdicts_on(pairing.tasks[0], ("identical",) * 60))
+    report = compare(pairing, judge_dir=folder)
+    assert report.judge is not None and report.judge.verdict == report.verdict == "no_verdict"
+    assert report.overall.sentence == (
+        "No verdict: nothing can be claimed of the judge (candidate and reference are the same run)."
+    )
+
+
+def test_two_runs_with_the_same_answers_are_compared_and_said_to_be_alike(tmp_path: Path) -> None:
+    report = compare(gold(tmp_path, flips(3000, 1, 1)[0], flips(3000, 1, 1)[0]))
+    assert report.verdict == "non_inferior"
+    assert "same_answers" in [caution.kind for caution in report.warnings]
+
+
+def test_too_few_documents_are_the_reason_only_where_they_are(tmp_path: Path) -> None:
+    """An interval that is too wide is no matter of chance, though the reference's own is wide as well."""
+    report = compare(gold(tmp_path, *flips(60, 2, 2)), margins={"gold": 0.03})
+    assert report.verdict == "inconclusive" and "could not have shown" not in report.overall.sentence
+    assert "a larger loss than the margin cannot be ruled out on piaf_fr" in report.overall.sentence
 
 
 def test_a_plan_changed_after_looking_and_one_run_as_both_arms_are_said_first(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr import compare
 from lm_eval_fr.errors import Unfinished
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import check_finished, judge_runs
@@ -23,7 +24,7 @@ from tests.fakes.judging import (
     write_profile,
     write_runs,
 )
-from tests.fakes.server import Call, FakeOpenAI
+from tests.fakes.server import Call, FakeOpenAI, Reply
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,69 @@ def test_a_judge_that_passes_the_gross_controls_and_no_graded_one_is_stopped(fak
     summary = judge_runs(pair(*arms), tmp_path / "out", options(profile, controls=20, orders="lazy"))
     assert server.count == 28 + 20, "a tie settles a graded control at once, and both orders of a gross one are asked"
     assert not summary.finished and "its net win in 20 control pairs is 0.00" in (summary.left or "")
+
+
+def test_controls_that_were_never_answered_say_nothing_of_the_judge(fake_server, tmp_path: Path) -> None:
+    texts, answers = facts(24)
+    body = '{"error": {"message": "You exceeded your current quota.", "code": "insufficient_quota"}}'
+    server = fake_server(lambda call: Reply(raw=body, status=429))
+    arms = write_runs(tmp_path / "runs", ["Autre."] * 24, answers, texts=texts)
+    summary = judge_runs(pair(*arms), tmp_path / "out", options(write_profile(tmp_path, server.url), controls=20))
+    assert not summary.finished and summary.controls_asked is not None
+    seen = summary.controls_asked.seen()
+    assert (seen.n, seen.unjudged, seen.net_win, seen.ci_low, seen.longer_effect) == (0, 20, None, None, None)
+    assert (seen.questions, seen.questions_left, seen.missed) == (0, 28, None)
+    assert (seen.sees_gross, seen.sees_graded, seen.reason) == (None, None, "20 of 20 graded controls are not judged")
+    (said,) = [warning for warning in summary.warnings if "claim" in warning]
+    assert "run the same command again" in said and "missed" not in said and "net win" not in said
+
+    report = compare(*arms, judge=tmp_path / "out", margins={"judge": 0.1})
+    found = report.to_dict()["judge"]
+    assert found["verdict"] == "no_verdict" and "run the same command again" in found["reasons"]["verdict"]
+    assert found["sensitivity"]["net_win"] is None and found["sensitivity"]["missed"] is None
+    assert found["sensitivity"]["conditions_failed"] == [] and found["sensitivity"]["conditions_unknown"] == [1, 2, 3, 4]
+    assert [grade["n"] for grade in found["sensitivity"]["grades"]] == [0] * len(found["sensitivity"]["grades"])
+    assert "no question answered" in report.to_text() and "not known" in report._repr_html_()
+
+
+def test_graded_controls_that_a_stop_left_out_are_unknown_and_the_gross_ones_tell(fake_server, tmp_path: Path) -> None:
+    texts, answers = facts(24)
+    server = fake_server(verdict_json("A"))
+    arms = write_runs(tmp_path / "runs", ["Autre."] * 24, answers, texts=texts)
+    summary = judge_runs(pair(*arms), tmp_path / "out", options(write_profile(tmp_path, server.url), controls=20))
+    assert server.count == 28 and summary.controls_asked is not None
+    seen = summary.controls_asked.seen()
+    assert (seen.questions, seen.missed, seen.sees_gross) == (28, 14, False)
+    assert (seen.n, seen.unjudged, seen.net_win, seen.sees_graded) == (0, 20, None, None)
+    (said,) = [warning for warning in summary.warnings if "claim" in warning]
+    assert "it missed 14 of 28" in said and "net win" not in said and "again" not in said
+
+
+def test_a_control_that_failed_is_asked_again_and_one_that_was_unreadable_counts(fake_server, tmp_path: Path) -> None:
+    """The pairs are judged meanwhile; without that control no claim is made of them, and the run is not finished."""
+    texts, answers = facts(24)
+    broken, failing = [True], set[str]()
+
+    def sees(call: Call) -> str | Reply:
+        seen = shown(call)
+        if "Autre." in seen.first + seen.second or not any(text in seen.task for text in texts):
+            return by_quality(call)
+        failing.add(seen.task) if not failing else None
+        if seen.task in failing:
+            return Reply("hors service", status=500) if broken[0] else "illisible"
+        return verdict_json("A" if seen.first in answers else "B")
+
+    server = fake_server(sees)
+    arms = write_runs(tmp_path / "runs", ["Autre."] * 24, answers, texts=texts)
+    chosen = options(write_profile(tmp_path, server.url), controls=20)
+    summary = judge_runs(pair(*arms), tmp_path / "out", chosen)
+    assert summary.counts["unjudged"] == 0 and not summary.finished
+    assert "1 of 34 controls are not judged" in (summary.left or "")
+    broken[0] = False
+    summary = judge_runs(pair(*arms), tmp_path / "out", chosen)
+    assert summary.finished and summary.controls_asked is not None
+    seen = summary.controls_asked.seen()
+    assert (seen.n, seen.won, seen.unjudged, seen.sees_graded) == (20, 19, 0, True)
 
 
 def test_too_few_documents_for_graded_controls_stop_nothing_and_are_said(

@@ -85,6 +85,22 @@ def test_one_inferior_task_by_chance_among_many_is_not() -> None:
     assert overall({"unlucky": lucky}).verdict == "inferior"
 
 
+def test_a_claim_without_a_p_value_is_corrected_like_the_others() -> None:
+    """Its interval alone says at most that p is 0.025: it stands alone, or where all the others do."""
+    unknown, sure = assessment(-0.08, -0.03), assessment(-0.08, -0.03, p_inferior=0.001)
+    open_ = assessment(-0.03, 0.03, p_inferior=0.5)
+    assert overall({"a": unknown}).inferior == ("a",)
+    assert (overall({"a": unknown, "b": open_}).verdict, overall({"a": unknown, "b": unknown}).verdict) == (
+        "inconclusive",
+        "inconclusive",
+    )
+    assert overall({"a": unknown, "b": sure}).inferior == ("a", "b")
+    assert overall({"a": unknown, "b": sure, "c": open_}).inferior == ("b",)
+    nearly = assessment(-0.08, -0.0201, p_inferior=0.01)
+    assert overall({"a": nearly, "b": open_}).inferior == ("a",)
+    assert overall({"a": nearly, "b": assessment(-0.03, 0.03), "c": open_}).inferior == (), "0.01 of three claims"
+
+
 # --- assay sensitivity ---
 
 

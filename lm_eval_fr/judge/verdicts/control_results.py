@@ -11,7 +11,7 @@ from lm_eval_fr.judge.asking.worklist import GROSS_TASK
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, combine
-from lm_eval_fr.stats.judge_claim import why_blind
+from lm_eval_fr.stats.judge_claim import why_blind, why_open
 from lm_eval_fr.stats.judging import CanaryReport
 from lm_eval_fr.stats.sensitivity import Control, ControlsAsked, sensitivity
 
@@ -28,13 +28,11 @@ def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
 
     Where so few graded controls can be made that no judge could pass by them, they stop nothing; no claim is possible.
     """
-    if any(_unanswered(pair) for pair in judged) or not judged:
-        return None
     asked = controls_asked(judged, controls)
-    if asked is None:
+    if asked is None or any(control.unjudged for control in asked.pairs):
         return None
     seen = asked.seen()
-    graded = bool(seen.n) and not seen.sees_graded and enough(seen.n)
+    graded = bool(seen.n) and seen.sees_graded is False and enough(seen.n)
     if seen.sees_gross and not graded:
         return None
     what = f"this judge has not shown that it can see: {why_blind(seen, graded=graded)}"
@@ -47,7 +45,7 @@ def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
 def enough(graded: int) -> bool:
     """Whether a judge that wins all of so many graded controls shows enough by them."""
     won = Control("figure", "word", 1, (True, True), False, False)
-    return sensitivity([won] * graded, planned=graded).sees_graded
+    return sensitivity([won] * graded, planned=graded).sees_graded is True
 
 
 def control_warnings(asked: ControlsAsked) -> tuple[str, ...]:
@@ -55,6 +53,8 @@ def control_warnings(asked: ControlsAsked) -> tuple[str, ...]:
     found = []
     if why := why_blind(seen):
         found.append(f"no claim can be made from this judge: {why}")
+    elif why := why_open(seen):
+        found.append(f"no claim can be made from this judge yet: {why}")
     if asked.shortage is not None:
         found.append(asked.shortage)
     return tuple(found)
@@ -99,32 +99,43 @@ def _gain_warning(by_kind: Mapping[str, tuple[int, int]], gain: float | None) ->
 def _control(pair: Judged, kinds: Mapping[str, Kind]) -> Control:
     gross = pair.task == GROSS_TASK
     kind = kinds[pair.doc_hash] if gross else pair.doc_hash.split("/")[0]
-    outcome = combine(pair.candidate_first, pair.reference_first, lazy=True)
+    orders = (pair.candidate_first, pair.reference_first)
+    outcome = combine(*orders, lazy=not gross)
+    first, second = (None if said is None else said == good for said, good in zip(orders, "AB", strict=True))
     return Control(
         kind=kind,
         grade="gross" if gross else GRADES[kind],  # type: ignore[index]
         outcome=HEADLINE[outcome],
-        right=(pair.candidate_first == "A", pair.reference_first == "B"),
+        right=(first, second),
         order_decided=outcome == "flip",
         good_longer=pair.candidate_chars > pair.reference_chars,
         cluster=pair.cluster,
+        unjudged=outcome == "unjudged",
     )
-
-
-def _unanswered(pair: Judged) -> bool:
-    return combine(pair.candidate_first, pair.reference_first, lazy=pair.task != GROSS_TASK) == "unjudged"
 
 
 def _merge(votes: Sequence[Control]) -> Control:
-    first, outcomes = votes[0], Counter(vote.outcome for vote in votes)
-    outcome, n = outcomes.most_common(1)[0]
-    most = len(votes) / 2
+    """What most of the judges say; unjudged where replies that may decide it are missing."""
+    first = votes[0]
+    outcome, n = Counter(vote.outcome for vote in votes).most_common(1)[0]
+    settled = n > len(votes) / 2
+    unjudged = any(vote.unjudged for vote in votes) and not (settled and outcome is not None)
+    nothing = unjudged or (settled and outcome is None)
     return Control(
         kind=first.kind,
         grade=first.grade,
-        outcome=outcome if n > most else None if set(outcomes) == {None} else 0,
-        right=(sum(vote.right[0] for vote in votes) > most, sum(vote.right[1] for vote in votes) > most),
-        order_decided=sum(vote.order_decided for vote in votes) > most,
+        outcome=None if nothing else outcome if settled else 0,
+        right=(_most([vote.right[0] for vote in votes]), _most([vote.right[1] for vote in votes])),
+        order_decided=sum(vote.order_decided for vote in votes) > len(votes) / 2,
         good_longer=first.good_longer,
         cluster=first.cluster,
+        unjudged=unjudged,
     )
+
+
+def _most(said: Sequence[bool | None]) -> bool | None:
+    """None while those that said nothing may decide it."""
+    right, enough = said.count(True), len(said) // 2 + 1
+    if right >= enough or right + said.count(None) < enough:
+        return right >= enough
+    return None

@@ -31,6 +31,7 @@ from lm_eval_fr.judge.verdicts.outcome import (
     write_verdicts,
 )
 from lm_eval_fr.stats.judging import JudgeControls, PairUsage, Usage
+from lm_eval_fr.stats.sensitivity import ControlsAsked
 
 TROUBLE_SHARE = 0.02  # of the pairs; more without a verdict than this are worth a warning
 
@@ -80,7 +81,7 @@ def write_findings(
     usage = harvest.ledger.usage()
     warnings = [*(control_warnings(asked) if asked is not None else ()), *controls.warnings]
     warnings += [*position.warnings, *_trouble(bare, counts, usage)]
-    left = _left(counts, results)
+    left = _left(counts, asked, results)
     summary = JudgeSummary(
         profile=profile.name,
         model=profile.model,
@@ -190,17 +191,20 @@ def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usag
         yield f"{usage.without_usage:,} replies did not say what they used: each is counted at the most it can cost"
 
 
-def _left(counts: OutcomeCounts, results: Results) -> str | None:
+def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) -> str | None:
     """What is not judged yet, and why; None when all is."""
-    missing = counts.outcomes["unjudged"]
+    missing, of, what = counts.outcomes["unjudged"], counts.n, "pairs"
+    if not missing and asked is not None:
+        missing, of, what = sum(control.unjudged for control in asked.pairs), len(asked.pairs), "controls"
     waiting = f"{results.waiting:,} questions wait for a batch" if results.waiting else ""
     if not missing:
         return waiting or None
     halt = results.halt
-    why = "their calls failed; see the reasons in verdicts.jsonl" if halt is None else halt.what
+    where = "verdicts.jsonl" if what == "pairs" else "control_verdicts.jsonl"
+    why = f"their calls failed; see the reasons in {where}" if halt is None else halt.what
     if waiting:
         why = waiting if halt is None or halt.why == "no calls" else f"{waiting}; {why}"
-    return f"{missing:,} of {counts.n:,} pairs are not judged: {why}"
+    return f"{missing:,} of {of:,} {what} are not judged: {why}"
 
 
 def _remedy(results: Results) -> str | None:
