@@ -35,7 +35,7 @@ def wants_colour(stream: TextIO) -> bool:
 
 
 def asked_columns(otherwise: int = WIDTH) -> int:
-    """The width that COLUMNS asks for, also where the text goes to a pipe."""
+    """The width that COLUMNS asks for, also where the text goes to a pipe; a table of numbers may need more."""
     asked = os.environ.get("COLUMNS", "")
     return min(max(int(asked), NARROWEST), WIDEST) if asked.isdecimal() and int(asked) else otherwise
 
