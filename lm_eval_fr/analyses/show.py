@@ -69,7 +69,7 @@ def _lines(runs: Sequence[Run], samples: Sequence[Sample], columns: int) -> Iter
     first = samples[0]
     system, user = task_as_asked(first)
     yield f"{first.task}, document {first.doc_id}, {first.doc_hash[:12]}"
-    blocks = [("system", system), ("asked", user), ("gold", _gold(first))]
+    blocks = [("system", system), ("asked", user), ("gold", first.right)]
     for run, sample in zip(runs, samples, strict=True):
         scores = ", ".join(f"{metric} {score:g}" for metric, score in sample.scores.items())
         name = f"{run.model}{f' ({scores})' if scores else ''}"
@@ -82,9 +82,3 @@ def _lines(runs: Sequence[Run], samples: Sequence[Sample], columns: int) -> Iter
         yield f"\n{printable(title)}"
         for line in content.splitlines() if content.strip() else ["(empty)"]:
             yield from textwrap.wrap(printable(line), columns, initial_indent="  ", subsequent_indent="  ") or [""]
-
-
-def _gold(sample: Sample) -> str:
-    """Of a multiple choice lm-eval logs the number, counted from 0."""
-    number = int(sample.target) if sample.target.isdecimal() and len(sample.target) < 4 else -1
-    return sample.choices[number][0] if 0 <= number < len(sample.choices) else sample.target

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lm_eval_fr.pairing import Imbalance, PairedTask, Pairing, Printed, imbalances
+from lm_eval_fr.pairing import Imbalance, PairedGroup, PairedTask, Pairing, Printed, imbalances
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution
 
@@ -35,6 +35,8 @@ def log_cautions(pairing: Pairing) -> Iterator[Caution]:
     else:
         yield from _same_answers(pairing)
     yield from _template(pairing)
+    for group in pairing.groups:
+        yield from _without_scores(group)
     for task in pairing.tasks:
         if same is None:
             yield from _without_scores(task)
@@ -69,15 +71,15 @@ def _same_answers(pairing: Pairing) -> Iterator[Caution]:
     yield Caution(kind="same_answers", text=text)
 
 
-def _without_scores(task: PairedTask) -> Iterator[Caution]:
+def _without_scores(task: PairedTask | PairedGroup) -> Iterator[Caution]:
     """A number that lm-eval printed for both arms is never dropped because it cannot be paired."""
     if task.no_verdict is not None:
-        printed = "; ".join(_shown(one) for one in task.printed if one.candidate is not None)
+        printed = "; ".join(_shown(one) for one in task.printed if one.known)
         numbers = f" lm-eval printed {printed}." if printed else ""
         yield Caution(kind="no_scores", text=f"No verdict on {task.task}: {task.no_verdict}.{numbers}")
         return
     for one in task.printed:
-        if one.candidate is None:
+        if not one.known:
             continue
         if one.reason is not None:
             text = f"{task.task}: {one.metric} is not compared document by document ({one.reason}). lm-eval printed "

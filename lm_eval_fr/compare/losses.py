@@ -48,7 +48,7 @@ def lost(r: Ranked) -> np.ndarray:
 
 def _kind(r: Ranked, i: int, pair: Pair) -> str:
     """The first that applies: how an answer ended says more than what it says."""
-    answers, text, other = r.task.answers[0], pair.candidate.answer, pair.reference.answer
+    answers, text, other = r.task.answers[0], pair.candidate.chosen, pair.reference.chosen
     if answers.failed[i]:
         return "never obtained"
     if not text.strip():
@@ -80,7 +80,7 @@ def _confusions(pairs: Sequence[Pair]) -> Iterator[Confusion]:
     """Which right answer was taken for which other one, where both are short enough to be names."""
     counted: Counter[tuple[str, str]] = Counter()
     for pair in pairs:
-        gold, answer = (" ".join(text.split()) for text in (pair.reference.target, pair.candidate.answer))
+        gold, answer = (" ".join(text.split()) for text in (pair.reference.right, pair.candidate.chosen))
         if gold and answer and max(len(gold), len(answer)) <= SHORT:
             counted[gold, answer] += 1
     for (gold, answer), count in counted.most_common(5):

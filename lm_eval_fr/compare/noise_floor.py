@@ -78,7 +78,7 @@ def _churn(task: PairedTask, seed: int) -> float:
     rows: Sequence[int] = range(task.n)
     if task.n > CHURN_DOCUMENTS:
         rows = np.sort(np.random.default_rng(seed).choice(task.n, CHURN_DOCUMENTS, replace=False)).tolist()
-    changed = sum(pair.candidate.answer != pair.reference.answer for pair in task.pairs(rows))
+    changed = sum(pair.candidate.shown != pair.reference.shown for pair in task.pairs(rows))
     return changed / len(rows)
 
 

@@ -70,7 +70,7 @@ def card_of(ranked: Ranked, i: int, files: OpenFiles | None = None) -> Card:
         cluster=pair.cluster,
         strata=tuple(strata.called(strata.codes[i]) for strata in task.strata),
         prompt=f"{system}\n\n{user}" if system else user,
-        gold="" if task.judged else pair.reference.target,
+        gold="" if task.judged else pair.reference.right,
         candidate=pair.candidate.shown,
         reference=pair.reference.shown,
         difference=None if np.isnan(difference) else difference,
@@ -89,9 +89,9 @@ def _flags(ranked: Ranked, i: int, pair: Pair) -> Iterator[str]:
         yield "lost" if ranked.difference[i] < 0 else "gained"
     if verdict is not None:
         yield verdict.outcome
-    elif pair.candidate.answer == pair.reference.answer:
+    elif pair.candidate.shown == pair.reference.shown:
         yield "identical"
-    if any(not sample.answer.strip() for sample in (pair.candidate, pair.reference)):
+    if any(not sample.chosen.strip() for sample in (pair.candidate, pair.reference)):
         yield "empty"
     if any(flags[i] for flags in task.truncated):
         yield "truncated"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from lm_eval_fr.compare.task_scores import Scored
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import PairedGroup, PairedTask
 from lm_eval_fr.report.task_model import Stratum, TaskResult
-from lm_eval_fr.stats import Assessment, Kind, Verdict, assess, holm, paired_difference
+from lm_eval_fr.stats import Assessment, Verdict, assess, holm, paired_difference
 
 WHERE = "strata of the plan"
 
@@ -31,37 +30,32 @@ def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Pai
 
 def strata_of(
     task: PairedTask | PairedGroup,
-    better: np.ndarray,
-    worse: np.ndarray,
+    scores: Scored,
     *,
     level: float,
-    kind: Kind,
     margin: float | None,
     preregistered: Sequence[str],
 ) -> Iterator[Stratum]:
     """preregistered: names of strata, or of a field that has them; these are held against the task's margin."""
-    higher = task.higher_is_better[task.metrics[0]]
-    weights = task.weights.get(task.metrics[0])
     for strata in task.strata:
         for code, label in enumerate(strata.labels):
             rows = strata.codes == code
             clusters = None if task.clusters is None else task.clusters[rows]
-            # The values hold a document's weight in the whole: in a part of it they weigh otherwise.
-            part = 1.0 if weights is None else weights.mean() / weights[rows].mean()
             claimed = strata.name in preregistered or label in preregistered
             against = margin if claimed else None
             paired = paired_difference(
-                better[rows] * part,
-                worse[rows] * part,
+                scores.better[rows],
+                scores.worse[rows],
                 clusters=clusters,
+                weights=None if scores.weights is None else scores.weights[rows],
                 level=level,
-                kind="unbounded" if kind == "unbounded" else None,
+                kind=scores.kind,
                 margin=against,
             )
             yield Stratum(
                 name=strata.called(code),
                 paired=paired,
-                higher_is_better=higher,
+                higher_is_better=scores.higher_is_better,
                 preregistered=claimed,
                 assessment=None if against is None else assess(paired, against),
             )

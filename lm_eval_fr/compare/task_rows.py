@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import numpy as np
+import itertools
+import math
+from dataclasses import dataclass
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.compare.strata import strata_of
+from lm_eval_fr.compare.task_scores import scored
 from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask
 from lm_eval_fr.report.model import Series
 from lm_eval_fr.report.task_model import Health, Secondary, TaskResult
@@ -22,12 +23,15 @@ from lm_eval_fr.stats import (
     paired_difference,
     recovery_interval,
     variance_components,
+    without_verdict,
 )
-from lm_eval_fr.stats.assay import NO_ENDS
+from lm_eval_fr.stats.arrays import check_margin
+from lm_eval_fr.stats.assay import MOST, NO_CHANCE, NO_ENDS, too_wide_for
 from lm_eval_fr.stats.estimates import Assay
 
 DRAWS = 4_000
 NO_MARGIN = "no margin was given"
+NOTHING_SCORED = "no answer of either arm scores above 0, so that both are equal says nothing"
 
 
 @dataclass(frozen=True)
@@ -38,25 +42,33 @@ class ComparedTask:
 
 def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: CompareOptions) -> ComparedTask:
     """The primary metric against its margin, and the others beside it."""
-    metric, level = task.metrics[0], options.level
-    higher = task.higher_is_better[metric]
-    better, worse = _oriented(task, metric)
-    unit_scale = _on_unit_scale(better) and _on_unit_scale(worse)
+    metric, level, one = task.metrics[0], options.level, scored(task)
+    higher, unit_scale, clusters = one.higher_is_better, one.on_unit_scale, task.clusters
     margin = margins.of(task.task, unit_scale=unit_scale)
+    if margin is not None:
+        check_margin(margin, largest=one.width)
     paired = paired_difference(
-        better, worse, clusters=task.clusters, level=level, margin=margin, guarantee=options.guarantee
+        one.better,
+        one.worse,
+        clusters=clusters,
+        weights=one.weights,
+        level=level,
+        kind=one.kind,
+        margin=margin,
+        guarantee=options.guarantee,
     )
-    assessment = None if margin is None else assess(paired, margin, assay=assay_for(task, margin, level))
-    scored = not higher or bool(better.any() or worse.any())
-    if assessment is not None and not scored:
-        # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
-        assessment = replace(assessment, verdict="no_verdict", documents_needed=None)
-    if assessment is not None and task.no_verdict is not None:
-        assessment = replace(assessment, verdict="no_verdict", documents_needed=None)
+    assessment = None
+    if margin is not None:
+        assessment = assess(paired, margin, assay=assay_for(task, margin, level), reach=one.reach)
+    # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
+    any_score = not higher or bool(one.better.any() or one.worse.any())
+    stopped = task.no_verdict or (None if any_score else NOTHING_SCORED) or _fallen(task, assessment)
+    if assessment is not None and stopped is not None:
+        assessment = without_verdict(assessment, stopped)
     recovery = None
     if higher:
-        clusters = task.clusters
-        recovery = recovery_interval(better, worse, clusters=clusters, level=level, draws=DRAWS, seed=options.seed)
+        weighted = task.candidate[metric], task.reference[metric]
+        recovery = recovery_interval(*weighted, clusters=clusters, level=level, draws=DRAWS, seed=options.seed)
     without = NO_MARGIN if unit_scale else f"its scale has no ends: give --margin {task.task}=X"
     result = TaskResult(
         task=task.task,
@@ -67,64 +79,70 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
         recovery=recovery,
         guard_documents=paired.guard_documents,
         assay=None if assessment is None else assessment.assay,
-        identical=int((better == worse).sum()),
+        identical=int((one.better == one.worse).sum()),
         candidate_health=health(task.candidate_health),
         reference_health=health(task.reference_health),
         secondary=tuple(_secondary(task, name) for name in task.metrics[1:]),
-        strata=tuple(
-            strata_of(
-                task,
-                better,
-                worse,
-                level=level,
-                kind=paired.kind,
-                margin=margin,
-                preregistered=options.strata.get(task.task, ()),
-            )
-        ),
+        strata=tuple(strata_of(task, one, level=level, margin=margin, preregistered=options.strata.get(task.task, ()))),
         repeats=None if task.each is None else variance_components(task.each[0][metric], task.each[1][metric]),
         allowed=task.allowed,
-        reasons=_reasons(paired, assessment, recovery, scored, without)
-        | ({} if task.no_verdict is None else {"verdict": task.no_verdict}),
+        reasons=_reasons(paired, assessment, recovery, without) | ({} if stopped is None else {"verdict": stopped}),
     )
     name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
-    # The band is that of a bounded score: without known ends there is none.
-    band = cumulative(better - worse, task.clusters, name=name, margin=margin, level=level) if unit_scale else None
+    band = None
+    if unit_scale and one.weights is None:  # the band is that of a bounded score, each counting the same
+        band = cumulative(one.better - one.worse, clusters, name=name, margin=margin, level=level)
     return ComparedTask(result, band)
-
-
-def _oriented(task: PairedTask | PairedGroup, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """The scores so that the first minus the second is above 0 where the candidate is better."""
-    candidate, reference = task.candidate[metric], task.reference[metric]
-    return (candidate, reference) if task.higher_is_better[metric] else (reference, candidate)
 
 
 def assay_for(task: PairedTask | PairedGroup, margin: float, level: float) -> Assay:
     """Whether a loss of the margin could have shown at all."""
-    metric = task.metrics[0]
+    metric, one = task.metrics[0], scored(task)
+    if not one.on_unit_scale or not one.higher_is_better:
+        if one.reach is not None and margin > MOST * one.reach:
+            return too_wide_for(one.points(one.reach), one.points(margin))
+        return Assay(None, None, None, NO_ENDS if one.reach is None else NO_CHANCE)
     # Single answers are right or wrong; their means are not.
-    scores = [arm[metric] for arm in task.each or (task.candidate, task.reference)]
-    if not all(map(_on_unit_scale, scores)) or not task.higher_is_better[metric]:
-        return Assay(None, None, None, NO_ENDS)
+    single = one.reference if task.each is None else task.each[1][metric]
     # What chance scores is a matter of the reference and its golds, whatever the candidate answers.
-    chance = task.chance.of(metric, exact=bool(((scores[1] == 0) | (scores[1] == 1)).all()))
-    return assay_of(task.reference[metric], margin, chance, clusters=task.clusters, level=level)
+    chance = task.chance.of(metric, exact=bool(((single == 0) | (single == 1)).all()))
+    return assay_of(one.reference, margin, chance, clusters=task.clusters, weights=one.weights, level=level)
 
 
-def _on_unit_scale(scores: np.ndarray) -> bool:
-    return bool(len(scores)) and bool(scores.min() >= 0) and bool(scores.max() <= 1)
+def _fallen(task: PairedTask | PairedGroup, assessment: Assessment | None) -> str | None:
+    """Why the first metric of which a document has a score may not stand for those before it.
+
+    One of them, which is made of all documents together, fell by more than the margin: as a share, or in its own unit
+    if it is one.
+    """
+    if assessment is None or assessment.verdict != "non_inferior":
+        return None
+    choose = f"; --metric {task.task}={task.metrics[0]} claims by that one alone"
+    if isinstance(task, PairedGroup):
+        choose = ": compare its tasks one by one"
+    before = itertools.takewhile(lambda found: found.score is None, task.printed)
+    for found in before:
+        mine, theirs = found.candidate, found.reference
+        if mine is None or theirs is None or found.higher_is_better is None:
+            continue
+        loss = theirs - mine if found.higher_is_better else mine - theirs
+        whole = 1.0 if 0 <= min(mine, theirs) <= max(mine, theirs) <= 1 else abs(theirs) or math.inf
+        if loss > assessment.margin * whole:
+            return (
+                f"{found.metric}, its first metric, went from {theirs:.4g} to {mine:.4g}: more than the margin, and no "
+                f"document has a score of it{choose}"
+            )
+    return None
 
 
 def _reasons(
-    paired: Difference, assessment: Assessment | None, recovery: Interval | None, scored: bool, without_margin: str
+    paired: Difference, assessment: Assessment | None, recovery: Interval | None, without_margin: str
 ) -> dict[str, str]:
     """The reason for each null value, and for a missing verdict."""
     reasons: dict[str, str] = {}
     interval = paired.interval
     if not interval.defined:
         reasons["ci_low"] = reasons["verdict"] = interval.reason or "no interval"
-    if not scored and assessment:
-        reasons["verdict"] = "no answer of either arm scores above 0, so that both are equal says nothing"
     if assessment is None:
         reasons["verdict"] = without_margin
     if recovery is None:
@@ -135,7 +153,7 @@ def _reasons(
         assay, verdict = assessment.assay, assessment.verdict
         unseen = verdict == "inconclusive" and not assessment.degradation_detected
         unseen = unseen and assay is not None and not assay.short_of_documents
-        if scored and assay and assay.holds is False and assay.reason and (unseen or verdict == "no_verdict"):
+        if assay and assay.holds is False and assay.reason and (unseen or verdict == "no_verdict"):
             reasons["verdict"] = assay.reason
             if unseen:
                 reasons["documents_needed"] = "whatever their number, a loss could not show"

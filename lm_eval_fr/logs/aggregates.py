@@ -12,10 +12,11 @@ aggregation of these ingredients gives the printed number; the direction that lm
 | median | the number | `<metric>_mean`, the metric's direction |
 | perplexity | the log-likelihood | `log_likelihood`, higher is better |
 | weighted_perplexity | log-likelihood a word or byte, weighted by their number | `log_likelihood_per_word`, higher |
-| bits_per_byte | bits a byte, weighted by the bytes | the metric's |
-| brier_score | squared distance of the probabilities from the gold | the metric's |
+| bits_per_byte | bits a byte, weighted by the bytes | the metric's, lower |
+| brier_score | squared distance of the probabilities from the gold | the metric's, lower |
 | a function of the task's | the first that gives the printed number: mean, mean without -1, mean without NaN, | |
-| | share of all truth values (weighted by a document's number of them), mean of the responses | the metric's |
+| | share of all truth values (weighted by a document's number of them), mean of the responses, | |
+| | quotient of sums, weighted mean | the metric's |
 | f1, matthews_corrcoef, bleu, chrf, chrf++, ter, another function | none: it is made of all documents together | |
 """
 
@@ -37,8 +38,10 @@ from lm_eval_fr.logs.ingredients import (
     brier,
     finite,
     pairs,
+    quotients,
     responses,
     truths,
+    weighted,
     without_nan,
     without_the_mark,
 )
@@ -68,6 +71,7 @@ HIGHER_IS_BETTER = frozenset(
 )
 CORPUS = frozenset(("f1", "matthews_corrcoef", "bleu", "chrf", "chrf++", "ter"))
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
+BELOW = (-math.inf, 0.0)  # a log-likelihood
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,8 @@ def document_scores(
             strange = strange or f"the {metric} of this document is {no.shown}, {no.why} ({place(no.row)})"
             continue
         found = found or (rule, values, weights)
-        if _reproduces(rule, values, weights, parts):
-            direction = True if rule.higher else higher_is_better
+        if all(rule.gives(values, weights, part) for part in parts):
+            direction = higher_is_better if rule.higher is None else rule.higher
             return DocumentScores(rule.name(metric), metric, rule.key, direction, values, weights, rule.ends)
     if aggregation not in _RULES:
         own = "printed by a function of the task's own, which the mean over documents does not give"
@@ -143,9 +147,10 @@ def document_scores(
     if found is None:
         return NoScores(metric, strange, broken=True)
     rule, values, weights = found
-    mine, printed = next(
-        (mine, part.printed) for part in parts if not _close(mine := rule.of(values, weights, part), part.printed)
-    )
+    part = next(part for part in parts if not rule.gives(values, weights, part))
+    mine, printed = rule.of(values, weights, part), part.printed
+    if math.isnan(mine):
+        return NoScores(metric, f"no document has a number of {metric}", broken=True)
     what = f"the samples' {aggregation} of {metric} is {mine:.6g}, lm-eval printed {printed:.6g}"
     return NoScores(metric, f"{what}: one of the files was changed", broken=True)
 
@@ -181,14 +186,17 @@ def scores_by_kind(found: Sequence[DocumentScores | NoScores]) -> Kinds | None:
 
 @dataclass(frozen=True)
 class _Rule:
-    """read: what the samples hold -> scores and weights; raises Strange where they hold something else."""
+    """read: what the samples hold -> scores and weights; raises Strange where they hold something else.
+
+    higher: whether more is better whatever the task declares, None where that is the task's to say.
+    """
 
     key: str
     read: Callable[[Held], tuple[Array, Array | None]]
     print: Callable[[float], float] = float
     middle: Literal["mean", "median"] = "mean"
     name: Callable[[str], str] = str
-    higher: bool = False
+    higher: bool | None = None
     ends: tuple[float, float] | None = None
 
     def of(self, values: Array, weights: Array | None, part: Part) -> float:
@@ -207,9 +215,21 @@ class _Rule:
         except OverflowError:
             return math.inf
 
+    def gives(self, values: Array, weights: Array | None, part: Part) -> bool:
+        """Whether it gives what lm-eval printed; numbers of single precision are added up as such."""
+        return _close(self.of(values, weights, part), part.printed) or (
+            self is _MEAN and _close(_single_mean(values[part.start : part.stop]), part.printed)
+        )
 
-def _reproduces(rule: _Rule, values: Array, weights: Array | None, parts: Sequence[Part]) -> bool:
-    return all(_close(rule.of(values, weights, part), part.printed) for part in parts)
+
+def _single_mean(values: Array) -> float:
+    """lm-eval's mean of numpy's float32, whose sum loses digits on the way; NaN where the numbers are no such."""
+    values = values[~np.isnan(values)]
+    with np.errstate(all="ignore"):
+        single = values.astype(np.float32)
+    if not len(single) or not np.array_equal(single, values):
+        return math.nan
+    return float(np.cumsum(single, dtype=np.float32)[-1] / np.float32(len(single)))
 
 
 def _close(mine: float, printed: float | None) -> bool:
@@ -233,10 +253,14 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     "mean": (_MEAN,),
     "nanmean": (_NAN_MEAN,),
     "median": (_Rule("median", finite, middle="median", name="{}_mean".format),),
-    "perplexity": (_Rule("log-likelihood", finite, _minus_exp, name=lambda _: "log_likelihood", higher=True),),
-    "weighted_perplexity": (_Rule("log-likelihood a unit", pairs, _minus_exp, name=_per_unit, higher=True),),
-    "bits_per_byte": (_Rule("bits a byte", bits),),
-    "brier_score": (_Rule("Brier score", brier, ends=(0.0, 2.0)),),
+    "perplexity": (
+        _Rule("log-likelihood", finite, _minus_exp, name=lambda _: "log_likelihood", higher=True, ends=BELOW),
+    ),
+    "weighted_perplexity": (
+        _Rule("log-likelihood a unit", pairs, _minus_exp, name=_per_unit, higher=True, ends=BELOW),
+    ),
+    "bits_per_byte": (_Rule("bits a byte", bits, higher=False, ends=(0.0, math.inf)),),
+    "brier_score": (_Rule("Brier score", brier, higher=False, ends=(0.0, 2.0)),),
 }
 AGGREGATIONS = CORPUS | _RULES.keys()
 _OWN = (
@@ -245,4 +269,6 @@ _OWN = (
     _NAN_MEAN,
     _TRUTHS,
     _Rule("mean of the responses", responses),
+    _Rule("quotient of sums", quotients),
+    _Rule("weighted mean", weighted),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,16 +77,34 @@ class Request:
 def read_logged_prompts(columns: Columns, rows: np.ndarray) -> Iterator[Any]:
     """The prompts of these samples as logged, read from the files again."""
     decoder = msgspec.json.Decoder(_Prompted)
+    for line, place in _lines(columns, rows):
+        try:
+            yield decoder.decode(line).arguments.gen_args_0.arg_0
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield parse_line(line, *place)["arguments"]["gen_args_0"].get("arg_0")
+
+
+def read_requests(columns: Columns, rows: np.ndarray) -> Iterator[bytes]:
+    """All that a model was asked for these samples (a prompt, or each of its choices) as logged."""
+    decoder = msgspec.json.Decoder(_Asked)
+    for line, place in _lines(columns, rows):
+        try:
+            yield bytes(decoder.decode(line).arguments)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield json.dumps(parse_line(line, *place)["arguments"]).encode()
+
+
+def _lines(columns: Columns, rows: np.ndarray) -> Iterator[tuple[bytes, tuple[Path, int]]]:
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(path.open("rb", buffering=1 << 20)) for path in columns.paths]
         for row in rows.tolist():
             file = files[columns.file[row]]
             file.seek(int(columns.offset[row]))
-            line = file.readline()
-            try:
-                yield decoder.decode(line).arguments.gen_args_0.arg_0
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                yield parse_line(line, *columns.place(row))["arguments"]["gen_args_0"].get("arg_0")
+            yield file.readline(), columns.place(row)
+
+
+class _Asked(msgspec.Struct):
+    arguments: msgspec.Raw
 
 
 class _SentPrompt(msgspec.Struct):

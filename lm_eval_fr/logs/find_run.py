@@ -84,11 +84,17 @@ def _results_of(paths: Sequence[Path], tasks: Collection[str] | None) -> tuple[l
             remedy="give every arm an --output_path of its own, or name one results file here",
         )
     held = {task for results in found for task in results.tasks}
-    names = held if tasks is None else held.intersection(tasks)
+    names = held if tasks is None else held.intersection(_chosen(found, tasks))
     if not names:
         what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"
         raise InputError(what, where=paths[0], remedy=remedy)
     return [results for results in found if names.intersection(results.tasks)], names
+
+
+def _chosen(found: Sequence[Results], names: Collection[str]) -> set[str]:
+    """These tasks; the name of a group stands for all of its tasks."""
+    leaves = {name: group.leaves for results in found for name, group in groups_of(results).items()}
+    return {task for name in names for task in leaves.get(name, (name,))}
 
 
 def _repeats(folder: Path, logs: Mapping[str, TaskLog]) -> tuple[Run, ...]:

@@ -73,15 +73,35 @@ def without_the_mark(held: Held) -> tuple[Array, None]:
 
 def pairs(held: Held) -> tuple[Array, Array]:
     """(a log-likelihood, the words or bytes it is of) -> log-likelihood a unit, units."""
-    values, weights = np.full(len(held), np.nan), np.zeros(len(held))
+    sums, units = _twos(held, "not a log-likelihood with a number of units", least=np.nextafter(0.0, 1.0))
+    return sums / units, np.nan_to_num(units)
+
+
+def quotients(held: Held) -> tuple[Array, Array]:
+    """(a sum, the number of its terms) -> their mean, their number; nothing of a document that has none."""
+    sums, terms = _twos(held, "not a sum with a number of terms")
+    terms = np.where(terms == 0, np.nan, terms)
+    return sums / terms, np.nan_to_num(terms)
+
+
+def weighted(held: Held) -> tuple[Array, Array]:
+    """(a number, its weight) -> the number, its weight; nothing of a document that has none."""
+    values, weights = _twos(held, "not a number with a weight")
+    return np.where(weights == 0, np.nan, values), np.nan_to_num(weights)
+
+
+def _twos(held: Held, otherwise: str, *, least: float = 0.0) -> tuple[Array, Array]:
+    """Two numbers a document, the second one at least `least`; NaN where a sample holds nothing."""
+    found = np.full((2, len(held)), np.nan)
     for row, value in enumerate(held):
-        pair = [number_of(item) for item in value] if isinstance(value, (list, tuple)) else []
         if value is None or (isinstance(held, np.ndarray) and math.isnan(value)):
             continue
-        if len(pair) != 2 or pair[0] is None or pair[1] is None or not math.isfinite(pair[0]) or not pair[1] > 0:
-            raise Strange(row, value, "not a log-likelihood with a number of units")
-        values[row], weights[row] = pair[0] / pair[1], pair[1]
-    return values, weights
+        known = [number_of(item) for item in value] if isinstance(value, (list, tuple)) else []
+        two = [number for number in known if number is not None and math.isfinite(number)]
+        if len(known) != 2 or len(two) != 2 or two[1] < least:
+            raise Strange(row, value, otherwise)
+        found[:, row] = two
+    return found[0], found[1]
 
 
 def bits(held: Held) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from lm_eval_fr.logs.shards import shards_of
 from lm_eval_fr.logs.task_log import Metric, SampleFile, Shape, TaskLog
 
 _SNIFFED = 20  # lines of a file that show what it holds of a metric
+_FUNCTION = re.compile(r"(?:\s*(?:@.*\n\s*)*def |<function )(\w+)")
 MOST_SHOTS = 1000
 UNSCORED = "bypass"  # lm-eval's name for no metric
 
@@ -102,27 +104,37 @@ def _declares_no_metric(config: Mapping[str, Any]) -> bool:
 
 
 def _metrics(results: Results, task: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """The metrics that the samples hold, those that the task declares first."""
+    """The metrics that the samples hold, those that the task declares first.
+
+    What lm-eval printed an aggregate of is one of them, also where the first documents have none of it.
+    """
     config = results.of_task("configs", task)
-    declared = {str(item.get("metric")): item for item in metrics_of(config)}
+    declared = {_name_of(item): item for item in metrics_of(config)}
     usual = () if "metric_list" in config else DEFAULT_METRICS.get(str(config.get("output_type")), ())
     # Before 0.4.7 a line does not name its metrics: they are its keys that lm-eval printed an aggregate of.
-    printed = {key.rpartition(",")[0] for key in results.printed(task)}
+    printed = dict.fromkeys(key.rpartition(",")[0] for key in results.printed(task))
     logged = dict.fromkeys(
         name
         for row in rows
         for name in (row["metrics"] if "metrics" in row else [key for key in row if key in printed])
     )
-    for name in dict.fromkeys([*declared, *usual, *logged]):
-        if name in logged and name != UNSCORED:
+    for name in dict.fromkeys([*declared, *usual, *logged, *printed]):
+        if (name in logged or name in printed) and name != UNSCORED:
             item = declared.get(name, {})
             values = [row[name] for row in rows if row.get(name) is not None]
             yield Metric(
                 name,
                 aggregation=_aggregation(name, item, known=name in declared or name in usual),
-                higher_is_better=_direction(name, item, results.of_task("higher_is_better", task)),
+                higher_is_better=_direction(name, item, results.of_task("higher_is_better", task), config),
                 shape=_shape(values),
             )
+
+
+def _name_of(item: Mapping[str, Any]) -> str:
+    """The name under which lm-eval logs the metric: a function, which the config has as its source, by its own."""
+    given = str(item.get("metric"))
+    function = _FUNCTION.match(given)
+    return function[1] if function else given
 
 
 def _aggregation(name: str, item: Mapping[str, Any], *, known: bool) -> str | None:
@@ -132,7 +144,12 @@ def _aggregation(name: str, item: Mapping[str, Any], *, known: bool) -> str | No
     return DEFAULT_AGGREGATION.get(name, "mean") if known else None
 
 
-def _direction(name: str, item: Mapping[str, Any], printed: Mapping[str, Any]) -> bool | None:
+def _direction(
+    name: str, item: Mapping[str, Any], printed: Mapping[str, Any], config: Mapping[str, Any]
+) -> bool | None:
+    plain = config.get("output_type") == "loglikelihood" and "process_results" not in config
+    if plain and name == "perplexity" and item.get("aggregation", "perplexity") != "perplexity":
+        return True  # what lm-eval logs, and averages in any other way, is the log-likelihood
     for given in (item.get("higher_is_better"), printed.get(name)):
         if isinstance(given, bool):
             return given

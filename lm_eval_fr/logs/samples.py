@@ -61,6 +61,17 @@ class Sample:
         return max(self.choices, key=lambda choice: choice[1])[0] if self.choices else None
 
     @property
+    def chosen(self) -> str:
+        """The answer as a person would give it: a text, or of choices the likeliest."""
+        return self.answer if self.picked is None else self.picked
+
+    @property
+    def right(self) -> str:
+        """The gold as a text: of a multiple choice lm-eval logs its number, counted from 0."""
+        number = int(self.target) if self.target.isdecimal() and len(self.target) < 4 else len(self.choices)
+        return self.choices[number][0] if number < len(self.choices) else self.target
+
+    @property
     def shown(self) -> str:
         """What a person reads as the answer: a text, or the choices with their log-likelihoods, the likeliest first."""
         if not self.choices:

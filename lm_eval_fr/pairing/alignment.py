@@ -54,13 +54,14 @@ def align_scores(candidate: Arm, reference: Arm, wanted: str | None, filter: str
     found = {name: _both(name, candidate, reference) for name in {**reference[1].scores, **candidate[1].scores}}
     both = {name: scores for name, scores in found.items() if isinstance(scores, _Both)}
     without = _without_scores(candidate, reference, found)
-    aligned = Aligned(
-        keep=np.ones(len(candidate[2]), dtype=bool),
-        printed=tuple(_printed(candidate[0], reference[0], filter, both, without)),
-    )
-    primary, aligned.no_verdict = (
-        _first(reference, both, without) if wanted is None else (_wanted(wanted, reference[0], both, without), None)
-    )
+    printed = tuple(_printed(candidate[0], reference[0], filter, both, without))
+    aligned = Aligned(keep=np.ones(len(candidate[2]), dtype=bool), printed=printed)
+    if wanted is None:
+        primary, aligned.no_verdict = _first(reference, both, without)
+    else:
+        primary = _wanted(wanted, reference[0], both, without)
+        aligned.no_verdict = _no_direction(both[primary])
+        aligned.printed = tuple(one for one in printed if one.score == primary)
     if primary is None:
         return aligned
     _keep_rows(primary, both[primary], aligned, candidate, reference)
@@ -79,6 +80,8 @@ def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
         return f"only the {'reference' if mine is None else 'candidate'} has it"
     if mine.rule != theirs.rule:
         return f"lm-eval printed the {mine.rule} for the candidate, the {theirs.rule} for the reference"
+    if len({mine.higher_is_better, theirs.higher_is_better} - {None}) > 1:
+        return "more of it is better for one arm and worse for the other, their definitions say"
     weights = None
     if mine.weights is not None and theirs.weights is not None:
         weights = theirs.weights[reference[2]]
@@ -163,13 +166,17 @@ def _first(reference: Arm, both: Mapping[str, _Both], without: Mapping[str, NoSc
             return None, none.reason
         name = next((name for name, found in both.items() if found.scores.metric == metric.name), None)
         if name is not None:
-            known = both[name].scores.higher_is_better is not None
-            return name, None if known else f"lm-eval does not say whether more or less of {metric.name} is better"
+            return name, _no_direction(both[name])
     by_reason: dict[str, list[str]] = {}
     for none in without.values():
         by_reason.setdefault(none.reason, []).append(none.metric)
     said = "; ".join(f"{', '.join(metrics)}: {reason}" for reason, metrics in by_reason.items())
     return None, said or "its samples hold no metric"
+
+
+def _no_direction(found: _Both) -> str | None:
+    known = found.scores.higher_is_better is not None
+    return None if known else f"lm-eval does not say whether more or less of {found.scores.metric} is better"
 
 
 def _keep_rows(name: str, found: _Both, aligned: Aligned, candidate: Arm, reference: Arm) -> None:
@@ -182,7 +189,7 @@ def _keep_rows(name: str, found: _Both, aligned: Aligned, candidate: Arm, refere
         _, columns, rows, _ = candidate if lacking[0][only[0]] else reference
         row = int(rows[only[0]])
         place = "{}:{}".format(*columns.place(row))
-        aligned.no_verdict = (
+        aligned.no_verdict = aligned.no_verdict or (
             f"{len(only)} documents have a {name} in one arm only, document {columns.doc_id[row]} the first (it is "
             f"missing at {place}): those that are left are not a fair sample"
         )

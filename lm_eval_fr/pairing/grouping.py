@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lm_eval_fr.logs.columns import Columns, Labels
+from lm_eval_fr.logs.columns import Columns, Labels, read_requests
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.pairs import Strata
 
@@ -27,12 +28,14 @@ class Clusters:
 def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> Clusters:
     """Documents of one article (the task's cluster field), and documents that ask the same thing.
 
-    A document that is listed thirty times is one document: with another id, it is known by its prompt, which is all
-    that a model sees of it; where log-likelihoods of choices are asked, the prompt is not all, and its hash counts.
+    A document that is listed thirty times is one document: also with other examples before it, and with another id,
+    where it is known by its requests, which are all that a model sees of it.
     """
     n = len(rows)
-    asked = columns.prompt_hash if log.generates else columns.doc_hash
-    _, same = np.unique(asked[rows], return_inverse=True)
+    same = _same_requests(log, columns, rows)
+    _, listed = np.unique(columns.doc_hash[rows], return_inverse=True)
+    if n and int(listed.max()) < n - 1:
+        _, same = np.unique(merged(listed, same), return_inverse=True)
     copies = n - (int(same.max()) + 1 if n else 0)
     labels = columns.fields.get(log.cluster_field) if log.cluster_field is not None else None
     named = np.arange(n) if labels is None else _alone_without_name(labels, rows)
@@ -46,6 +49,19 @@ def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> C
     at = rows[first[order]]
     names = tuple("" if labels is None else labels.names[labels.codes[row]] or "" for row in at)
     return Clusters(rank[inverse], names, copies)
+
+
+def _same_requests(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """One code for all documents of one prompt, or, where log-likelihoods of choices are asked, of one list of them."""
+    _, codes, counts = np.unique(columns.prompt_hash[rows], return_inverse=True, return_counts=True)
+    if log.generates:
+        return codes
+    repeated = np.flatnonzero(counts[codes] > 1)
+    known: dict[bytes, int] = {}
+    for at, request in zip(repeated, read_requests(columns, rows[repeated]), strict=True):
+        codes[at] = len(counts) + known.setdefault(hashlib.sha256(request).digest(), len(known))
+    _, found = np.unique(codes, return_inverse=True)
+    return found
 
 
 def strata_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> Iterator[Strata]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -50,24 +50,35 @@ def pair_groups(
 
 def _pair(candidate: GroupLog, reference: GroupLog, tasks: Sequence[PairedTask]) -> PairedGroup | str:
     """The group by the first of its scores that all of its tasks have, or why there is none."""
-    reasons = []
+    skipped: list[Printed] = []
     for key, theirs in reference.printed.items():
         metric, _, name = key.rpartition(",")
-        mine = candidate.printed.get(key)
-        lacking = [task.task for task in tasks if name != task.filter or _is_other(task, metric)]
-        if mine is None:
-            reasons.append(f"only the reference's results have {key}")
-            continue
-        if lacking:
-            reasons.append(f"{lacking[0]} has no {metric} of its own under the filter {name}")
-            continue
-        weighting = _weighting((mine, theirs), metric, tasks)
-        if weighting is None:
-            reasons.append(f"the {metric} of its tasks do not give the one that lm-eval printed")
-            continue
-        printed = Printed(metric, name, mine, theirs, tasks[0].higher_is_better[metric], score=metric)
-        return _group(reference, metric, weighting, tasks, printed)
-    return "; ".join(reasons) or "lm-eval printed none"
+        declared = (one.higher_is_better for task in tasks for one in task.printed if one.metric == metric)
+        printed = Printed(metric, name, candidate.printed.get(key), theirs, next(declared, None))
+        reason, weighting = _comparable(printed, tasks)
+        if weighting is not None:
+            return _group(reference, metric, weighting, tasks, (*skipped, replace(printed, score=metric)))
+        skipped.append(replace(printed, reason=reason))
+    return "; ".join(map(_told, skipped)) or "lm-eval printed none"
+
+
+def _comparable(printed: Printed, tasks: Sequence[PairedTask]) -> tuple[str, Weighting | None]:
+    """How lm-eval made this number of the tasks', or why it cannot be compared."""
+    metric, mine, theirs = printed.metric, printed.candidate, printed.reference
+    lacking = [task.task for task in tasks if printed.filter != task.filter or _is_other(task, metric)]
+    if mine is None or theirs is None:
+        return f"only the reference's results have {metric},{printed.filter}", None
+    if lacking:
+        return f"{lacking[0]} has no {metric} of its own under the filter {printed.filter}", None
+    weighting = _weighting((mine, theirs), metric, tasks)
+    return f"the {metric} of its tasks do not give the one that lm-eval printed", weighting
+
+
+def _told(printed: Printed) -> str:
+    if printed.candidate is None or printed.reference is None:
+        return str(printed.reason)
+    both = f"{printed.candidate:.6g} for the candidate, {printed.reference:.6g} for the reference"
+    return f"{printed.reason} (lm-eval printed {printed.metric} {both})"
 
 
 def _is_other(task: PairedTask, metric: str) -> bool:
@@ -93,7 +104,7 @@ def _weighting(printed: tuple[float, float], metric: str, tasks: Sequence[Paired
 
 
 def _group(
-    log: GroupLog, metric: str, weighting: Weighting, tasks: Sequence[PairedTask], printed: Printed
+    log: GroupLog, metric: str, weighting: Weighting, tasks: Sequence[PairedTask], printed: tuple[Printed, ...]
 ) -> PairedGroup:
     n = sum(task.n for task in tasks)
     share = [1.0 if weighting == "documents" else n / (len(tasks) * task.n) for task in tasks]
@@ -112,8 +123,9 @@ def _group(
         candidate={metric: candidate},
         reference={metric: reference},
         weights={} if weighting == "documents" else {metric: weights},
+        ends={metric: tasks[0].ends[metric]} if metric in tasks[0].ends else {},
         answers=(_joined([task.answers[0] for task in tasks]), _joined([task.answers[1] for task in tasks])),
-        printed=(printed,),
+        printed=printed,
         strata=tuple(_parts(log, tasks)),
         allowed=tuple(dict.fromkeys(allowed for task in tasks for allowed in task.allowed)),
         no_verdict=stopped[0] if stopped else None,

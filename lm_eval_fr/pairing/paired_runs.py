@@ -183,6 +183,9 @@ def _common_tasks(
     candidate: Run, reference: Run, wanted: Collection[str] | None, allow: Collection[str], notes: list[str]
 ) -> list[str]:
     everywhere = sorted(candidate.tasks.keys() | reference.tasks.keys())
+    if wanted is not None:
+        groups = {**candidate.groups, **reference.groups}
+        wanted = {task for name in wanted for task in (groups[name].leaves if name in groups else [name])}
     if wanted is not None and (unknown := sorted(set(wanted) - set(everywhere))):
         raise UsageError(f"neither arm ran {unknown[0]}", remedy=f"they ran {', '.join(everywhere)}")
     names = everywhere if wanted is None else [name for name in everywhere if name in wanted]

@@ -80,6 +80,10 @@ class Printed:
     score: str | None = None
     reason: str | None = None
 
+    @property
+    def known(self) -> bool:
+        return self.candidate is not None or self.reference is not None
+
 
 @dataclass(frozen=True, eq=False)
 class Strata:
@@ -101,7 +105,8 @@ class Paired:
     metrics: the scores that each document has, the first one primary. candidate, reference: their values, whose mean is
     what the task says of an arm: what lm-eval printed, but for answers that were never obtained, which count worst.
     weights: of a score whose aggregate is a weighted mean (a document's words, its instructions): the values hold the
-    weight already, so that their plain mean is the aggregate. answers: the candidate's, the reference's. no_verdict:
+    weight already, so that their plain mean is the aggregate. ends: the least and the largest score of a metric, where
+    its kind says them. answers: the candidate's, the reference's. no_verdict:
     why nothing may be claimed, None where something may. clusters: documents of one article, or copies of one document.
     copies: how many documents are there again. each: where an arm has several answers a document, the scores of all
     (one row an answer), of the candidate and of the reference; `candidate` and `reference` hold their means then, and
@@ -119,6 +124,7 @@ class Paired:
     answers: tuple[Answers, Answers] = field(repr=False)
     allowed: tuple[str, ...] = ()
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     printed: tuple[Printed, ...] = ()
     no_verdict: str | None = None
     strata: tuple[Strata, ...] = ()
@@ -139,8 +145,7 @@ class Paired:
 class PairedTask(Paired):
     """The documents of one task that both arms answered, in plan order (the reference's doc_id).
 
-    ends: the least and the largest value that a metric's mean can have, where known. identical: whether both arms'
-    responses are the same in every byte.
+    identical: whether both arms' responses are the same in every byte.
     """
 
     filter: str
@@ -149,7 +154,6 @@ class PairedTask(Paired):
     cluster_names: tuple[str, ...]
     sides: tuple[Side, Side] = field(repr=False)
     identical: np.ndarray = field(repr=False)
-    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def scored(self) -> bool:

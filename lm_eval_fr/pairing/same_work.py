@@ -180,7 +180,10 @@ class TaskDraft:
     def _unpaired(self, name: str, columns: Columns, alone: np.ndarray, others: Columns) -> None:
         """Documents of the arm `name` that the other has not, or has with another target."""
         other = "candidate" if name == "reference" else "reference"
-        retargeted = alone[np.isin(columns.doc_hash[alone], others.doc_hash)]
+        known = np.isin(columns.doc_hash[alone], others.doc_hash)
+        ours, theirs = (joint_keys(arm.doc_hash, arm.target_hash) for arm in (columns, others))
+        copied = np.isin(ours[alone], theirs)
+        retargeted = alone[known & ~copied]
         row = int(retargeted[0] if len(retargeted) else alone[0])
         path, line = columns.place(row)
         document = f"document {columns.doc_id[row]} ({hex_of(columns.doc_hash[row])[:12]}) of {self.task}"
@@ -190,7 +193,8 @@ class TaskDraft:
             place = "{}:{}".format(*others.place(there))
             what = f"{document} has the target {targets[0]} in the {name}, {targets[1]} in the {other} ({place})"
             raise MismatchError("targets", what, where=path, line=line)
-        what = f"{document} is not in the {other}, which lacks {len(alone)} of the {name}'s {len(columns)} documents"
+        lacking = "is listed more often than in the" if copied[0] else "is not in the"
+        what = f"{document} {lacking} {other}, which lacks {len(alone)} of the {name}'s {len(columns)} documents"
         self._mismatch(
             "documents",
             what,

@@ -17,7 +17,10 @@ SINGLES = 128
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Independent units: one per document, or one per cluster. sums[i] is over sizes[i] documents."""
+    """Independent units: one per document, or one per cluster. sums[i] is over sizes[i] documents.
+
+    clustered: whether they are uneven, also where each is one document that counts as more or less than one.
+    """
 
     sums: Array
     sizes: Array
@@ -29,7 +32,7 @@ class Units:
 
     @property
     def documents(self) -> int:
-        return int(self.sizes.sum())
+        return round(float(self.sizes.sum()))
 
     @property
     def mean(self) -> float:
@@ -95,11 +98,26 @@ def grouped(clusters: npt.ArrayLike | None, *arrays: Array) -> Grouped:
     return Grouped(n, codes, count, unusable(*arrays) or too_little(n, count))
 
 
-def units_of(values: Array, codes: npt.NDArray[np.int64] | None) -> Units:
+def units_of(values: Array, codes: npt.NDArray[np.int64] | None, weights: Array | None = None) -> Units:
+    """weights: how many documents each one counts as, None where all count as one."""
+    if weights is None:
+        weights = np.ones(values.size)
+        if codes is None:
+            return Units(values, weights, clustered=False)
     if codes is None:
-        return Units(values, np.ones(values.size), clustered=False)
-    sizes = np.bincount(codes).astype(np.float64)
-    return Units(np.asarray(np.bincount(codes, weights=values), dtype=np.float64), sizes, clustered=True)
+        return Units(values * weights, weights, clustered=True)
+    sizes = np.asarray(np.bincount(codes, weights=weights), dtype=np.float64)
+    return Units(np.asarray(np.bincount(codes, weights=values * weights), dtype=np.float64), sizes, clustered=True)
+
+
+def checked_weights(weights: npt.ArrayLike | None, n: int) -> Array | None:
+    """How many documents each one counts as, n in all; None where all count the same."""
+    if weights is None:
+        return None
+    given = vector(weights, "weights")
+    if given.size != n or not n or not (np.isfinite(given) & (given > 0)).all():
+        raise UsageError(f"{given.size} weights for {n} documents, or one that is not above 0")
+    return None if (given == given[0]).all() else np.asarray(given * (n / given.sum()))
 
 
 def gathered(units: Units) -> tuple[Units, Array]:

@@ -24,6 +24,7 @@ from lm_eval_fr.stats.arrays import (
     Units,
     check_level,
     check_margin,
+    checked_weights,
     cluster_codes,
     grouped,
     paired,
@@ -45,6 +46,7 @@ def paired_difference(
     reference: npt.ArrayLike,
     *,
     clusters: npt.ArrayLike | None = None,
+    weights: npt.ArrayLike | None = None,
     level: float = 0.95,
     kind: Kind | None = None,
     margin: float | None = None,
@@ -52,17 +54,22 @@ def paired_difference(
 ) -> Difference:
     """Mean of candidate - reference over documents, by the method that fits the scores (see the module).
 
-    candidate, reference: aligned scores, one per document. clusters: a label per document. kind: found from the scores
-    if not given. With a margin, the one-sided p-values for and against a loss of that size are filled in. guarantee:
-    what may hide in the clusters that the sample does not hold (guard.py).
+    candidate, reference: aligned scores, one per document. clusters: a label per document. weights: a document's part
+    in the mean, None where all count the same. kind: found from the scores if not given. With a margin, the one-sided
+    p-values for and against a loss of that size are filled in. guarantee: what may hide in the clusters that the sample
+    does not hold (guard.py).
     """
     first, second = paired(candidate, reference)
     check_level(level)
     reason = unusable(first, second)
     kind = checked_kind(first, second, kind) if reason is None else kind or "unbounded"
     flips = None if reason else count_flips(first, second, kind)
-    means = (None, None) if reason else (float(first.mean()), float(second.mean()))
-    return summarise(first - second, kind, means, flips, clusters, level, margin, guarantee, reason)
+    shares = checked_weights(weights, first.size)
+    means: tuple[float | None, float | None] = (None, None)
+    if reason is None:
+        means = float(np.average(first, weights=shares)), float(np.average(second, weights=shares))
+    kind = "bounded" if kind == "binary" and shares is not None else kind
+    return summarise(first - second, kind, means, flips, clusters, level, margin, guarantee, reason, shares)
 
 
 def checked_kind(candidate: Array, reference: Array, kind: Kind | None) -> Kind:
@@ -99,20 +106,24 @@ def summarise(
     margin: float | None,
     guarantee: Guarantee,
     reason: str | None,
+    weights: Array | None = None,
 ) -> Difference:
     if margin is not None:
         check_margin(margin, largest=None if kind == "unbounded" else 1.0)
     group = grouped(clusters, differences)
     n, codes = group.n, group.codes
-    units = None if reason else units_of(differences, codes)
+    units = None if reason else units_of(differences, codes, weights)
     if units is None or (reason := group.reason):
         none = interval_of(units, None, reason, level, n, group.clusters)
         return Difference(none, kind, n, group.clusters, *means, None, None, None, None, None, "none", flips, margin)
     sd, error = float(differences.std(ddof=1)), standard_error(units)
-    effect = None if codes is None or sd == 0 or error is None else (error / sd) ** 2 * n
+    effect = None if not units.clustered or sd == 0 or error is None else (error / sd) ** 2 * n
     icc = None if codes is None else intraclass_correlation(differences, codes)
     found = difference_of(units, kind, means, flips, level, margin, guarantee, n=n)
-    return replace(found, sd=sd, icc=icc, design_effect=effect)
+    found = replace(found, sd=sd, icc=icc, design_effect=effect)
+    if codes is None:  # uneven by their weights alone
+        found = replace(found, clusters=None, interval=replace(found.interval, clusters=None), other_guarantee=None)
+    return found
 
 
 def difference_of(
@@ -170,7 +181,7 @@ def interval_of(
 def choose(units: Units, kind: Kind, guarantee: Guarantee) -> tuple[Bound | None, str | None]:
     """The method, and what a reader must know of it."""
     if kind == "unbounded":
-        if standard_error(units) == 0:
+        if not has_spread(units):
             return None, "no variance: all differences are equal, and the metric has no known ends"
         return student(units), "the metric has no known ends: no guard against rare large losses"
     if kind != "bounded" and not units.clustered:
@@ -180,6 +191,12 @@ def choose(units: Units, kind: Kind, guarantee: Guarantee) -> tuple[Bound | None
         ), None
     guard = guard_of(units, guarantee)
     return dirichlet(units, guard.lost, guard.gained), None
+
+
+def has_spread(units: Units) -> bool:
+    """Whether the units differ by more than what the arithmetic loses."""
+    error, size = standard_error(units), float(np.abs(units.sums / units.sizes).max())
+    return error is not None and error > 1e-12 * size
 
 
 def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: bool) -> tuple[float | None, str]:

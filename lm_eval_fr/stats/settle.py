@@ -13,21 +13,22 @@ from lm_eval_fr.stats.typical import counted_power, of_units
 NO_DATA = "the single differences are not at hand"
 
 
-def mde(difference: Difference, *, power: float = 0.8) -> tuple[float | None, str | None]:
+def mde(difference: Difference, *, power: float = 0.8, reach: float | None = None) -> tuple[float | None, str | None]:
     """The smallest true loss that such data would have shown to be one with probability `power`, or why there is none.
 
-    Shown means that the whole interval is below 0; gains by symmetry. A loss is never larger than the reference's mean.
+    Shown means that the whole interval is below 0; gains by symmetry. reach: the largest loss that the metric can have,
+    None where that is not given: then a share's is the reference's mean.
     """
     if difference.interval.low is None or difference.units is None:
         return None, difference.interval.reason or NO_DATA
     shows = _shows_loss(difference, power)
     if shows is None:
         return None, "no variance: what could have been detected is unknown"
-    if difference.kind == "unbounded":
-        return _unbounded_mde(difference, power), None
-    most = 1.0 if difference.reference_mean is None else difference.reference_mean
-    found = smallest_margin(shows, 0.0)
-    if found is None or found > most:
+    unbounded = difference.kind == "unbounded"
+    if reach is None and not unbounded:
+        reach = 1.0 if difference.reference_mean is None else difference.reference_mean
+    found = _unbounded_mde(difference, power) if unbounded else smallest_margin(shows, 0.0)
+    if found is None or (reach is not None and found > reach):
         return None, "no loss that the metric can reach would have been shown"
     return found, None
 

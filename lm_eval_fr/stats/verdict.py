@@ -36,16 +36,18 @@ def assess(
     power: float = 0.8,
     available: int | None = None,
     assay: Assay | None = None,
+    reach: float | None = None,
 ) -> Assessment:
     """One difference against its margin. p-values are those of `difference` if it was computed with this margin.
 
     available: documents that the data set has. assay: whether a loss of the margin could have shown (`assay_of`);
     where it could not, `non_inferior` becomes `no_verdict`, and no number of documents would settle what shows no loss.
+    reach: the largest loss that the metric can have, None where that is not known.
     """
     check_margin(margin, largest=None if difference.kind == "unbounded" else 1.0)
     interval, other = difference.interval, difference.other_guarantee
     verdict, reason = decide(interval, margin), None if interval.defined else interval.reason
-    effect, mde_reason = mde(difference, power=power)
+    effect, mde_reason = mde(difference, power=power, reach=reach)
     same = difference.margin == margin
     needed = None
     detected = degradation_detected(interval)

@@ -14,6 +14,7 @@ from lm_eval_fr.pairing import PairedTask, pair_runs
 N = 12
 UTILS = f"""
 import datasets
+import numpy as np
 
 def load(**kwargs):
     docs = [{{"q": f"question {{i}}", "a": f"réponse numéro {{i}}", "gold": i % 2, "n": i}} for i in range({N})]
@@ -34,6 +35,24 @@ def parts(doc, results):
 def lengths(doc, results):
     short = doc["n"] < 6
     return {{"short": value(results) if short else -1, "long": -1 if short else value(results)}}
+
+def late(doc, results):
+    found = {{"always": 1.0}}
+    return found if doc["n"] < 9 else {{**found, "late": value(results)}}
+
+def weighed(doc, results):
+    return {{"weighed": (value(results) * (doc["n"] % 3), doc["n"] % 3)}}
+
+def quotient(items):
+    sums, terms = zip(*items)
+    return sum(sums) / sum(terms)
+
+def macro(items):
+    golds, answers = zip(*items)
+    return sum(gold == answer for gold, answer in items) / len(items) - 0.01
+
+def single(doc, results):
+    return {{"single": np.float32(value(results))}}
 
 def share(items):
     flat = [item for part in items for item in part]
@@ -77,6 +96,18 @@ TASKS = {
     "some": (GENERATE + own("some") + metrics("some", aggregation="nanmean"), "some"),
     "parts": (GENERATE + own("parts") + metrics("parts", aggregation="!function utils.share"), "parts"),
     "lengths": (GENERATE + own("lengths") + metrics("short", "long", aggregation="!function utils.marked"), "score"),
+    "late": (GENERATE + own("late") + metrics("late", "always", aggregation="mean"), "late"),
+    "weighed": (GENERATE + own("weighed") + metrics("weighed", aggregation="!function utils.quotient"), "weighed"),
+    "macro": (CHOICE + metrics("f1", aggregation="!function utils.macro"), None),
+    "single": (GENERATE + own("single") + metrics("single", aggregation="mean"), "single"),
+    "quadratic": (CHOICE + metrics("brier_score", aggregation="brier_score"), "brier_score"),
+    "bits": (
+        'output_type: loglikelihood_rolling\ndoc_to_text: ""\ndoc_to_target: "{{a}}"\n'
+        + metrics("bits_per_byte", aggregation="bits_per_byte"),
+        "bits_per_byte",
+    ),
+    "likely": (f"output_type: loglikelihood\n{TEXT}" + metrics("perplexity", aggregation="mean"), "perplexity"),
+    "none": (CHOICE + metrics("bypass"), None),
     "open": (GENERATE + metrics("bypass"), None),
 }
 

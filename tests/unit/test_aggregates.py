@@ -57,6 +57,15 @@ def without_the_mark(items: Sequence[float]) -> float:
     return sum(found) / len(found) if found else -1
 
 
+def quotient_of_sums(items: Sequence[tuple[float, float]]) -> float:
+    """lm-eval's own for ESBBQ: right answers to ambiguous questions, and how many those are."""
+    return sum(a for a, _ in items) / sum(b for _, b in items)
+
+
+def weighted_mean(items: Sequence[tuple[float, float]]) -> float:
+    return sum(a * b for a, b in items) / sum(b for _, b in items)
+
+
 NUMBERS = [rng.random() for _ in range(N)]
 PAIRS = [(-rng.random() * 900, rng.randint(1, 300)) for _ in range(N)]
 TRUTHS = [[rng.random() < 0.6 for _ in range(rng.randint(1, 3))] for _ in range(N)]
@@ -73,6 +82,9 @@ KINDS: list[tuple[str | None, Callable[[Any], Any], Sequence[Any], str, bool | N
     (None, without_the_mark, [x if x > 0.5 else -1.0 for x in NUMBERS], "m", True),
     (None, theirs.nanmean, [x if x > 0.5 else math.nan for x in NUMBERS], "m", True),
     (None, flat_mean, TRUTHS, "m", True),
+    (None, quotient_of_sums, [(x * n, n) for x, (_, n) in zip(NUMBERS, PAIRS, strict=True)], "m", True),
+    (None, quotient_of_sums, [(x * (i % 2), i % 2) for i, x in enumerate(NUMBERS)], "m", False),
+    (None, weighted_mean, [(x, n) for x, (_, n) in zip(NUMBERS, PAIRS, strict=True)], "m", True),
 ]
 
 
@@ -98,6 +110,32 @@ def test_the_direction_belongs_to_the_aggregate() -> None:
     found = [scores("perplexity", items, theirs.perplexity(items), direction=False) for items in (better, worse)]
     assert all(isinstance(one, DocumentScores) and one.higher_is_better for one in found)
     assert found[0].values.mean() > found[1].values.mean()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("aggregation", ["perplexity", "weighted_perplexity", "bits_per_byte", "brier_score"])
+@pytest.mark.parametrize("declared", [True, False, None])
+def test_what_an_aggregation_means_is_not_the_tasks_to_say(aggregation: str, declared: bool | None) -> None:
+    items: dict[str, Sequence[Any]] = {
+        "perplexity": [-x for x in NUMBERS],
+        "brier_score": [(0, np.array([0.5, 0.5]))] * N,
+    }
+    of_kind = items.get(aggregation, PAIRS)
+    found = scores(aggregation, of_kind, float(getattr(theirs, aggregation)(of_kind)), direction=declared)
+    assert isinstance(found, DocumentScores)
+    assert found.higher_is_better is (aggregation in ("perplexity", "weighted_perplexity"))
+
+
+def test_a_mean_that_lost_digits_in_single_precision_is_the_printed_one() -> None:
+    items = [np.float32(rng.random()) for _ in range(20_000)]
+    printed = float(theirs.mean(items))
+    assert not math.isclose(printed, math.fsum(map(float, items)) / len(items), rel_tol=1e-6)
+    assert isinstance(scores("mean", items, printed), DocumentScores)
+    assert isinstance(scores("mean", items, printed * (1 + 1e-5)), NoScores)
+
+
+def test_where_no_document_has_a_number_no_file_is_said_to_be_changed() -> None:
+    found = scores("nanmean", [math.nan] * 4, math.nan)
+    assert isinstance(found, NoScores) and found.broken and found.reason == "no document has a number of m"
 
 
 def test_brier_scores_from_what_lm_eval_logs() -> None:

@@ -12,7 +12,7 @@ import pytest
 from lm_eval_fr.compare import compare
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.logs import find_run
-from lm_eval_fr.pairing import Pairing, pair_runs
+from lm_eval_fr.pairing import Pairing, pair_paths, pair_runs
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
 SCORES = {"m_a": [1.0, 0.0, 1.0, 1.0], "m_b": [0.0, 1.0], "m_c": [1.0, 1.0, 0.0]}
@@ -115,3 +115,37 @@ def test_a_part_of_a_group_that_counts_its_tasks_alike_counts_them_alike_too(tmp
     row = compare(pairing, CompareOptions()).task("m")
     means = {stratum.name: stratum.candidate_mean for stratum in row.strata}
     assert means == {"group: stem": pytest.approx((3 / 4 + 1 / 2) / 2), "group: m_c": pytest.approx(2 / 3)}
+
+
+def test_what_lm_eval_printed_of_a_group_first_is_not_dropped(tmp_path: Path) -> None:
+    runs = []
+    for arm, perplexity in (("c", 9.0), ("r", 3.0)):
+        made = [
+            plain_task(
+                name,
+                {"perplexity": [-1.0] * len(values), "acc": values},
+                aggregation={"perplexity": "perplexity"},
+                printed={"perplexity": float(np.e)},
+                higher_is_better={"perplexity": False},
+            )
+            for name, values in SCORES.items()
+        ]
+        found = blocks(BY_DOCUMENTS)
+        found["groups"]["m"] = {"perplexity,none": perplexity, **found["groups"]["m"]}
+        runs.append(find_run(make_run(tmp_path / arm, *made, model=f"org/{arm}", results=found)))
+    pairing = pair_runs(*runs)
+    (group,) = pairing.groups
+    assert [(one.metric, one.score) for one in group.printed] == [("perplexity", None), ("acc", "acc")]
+    report = compare(pairing, CompareOptions(margins={"m": 0.9}))
+    assert any(
+        "m: perplexity is not compared" in caution.text and "9 for" in caution.text for caution in report.warnings
+    )
+
+
+def test_the_name_of_a_group_selects_its_tasks(tmp_path: Path) -> None:
+    listed = {"m": ["stem", "m_c"], "stem": ["m_a", "m_b"]}
+    for arm in "cr":
+        make_run(tmp_path / arm, *tasks(), model=f"org/{arm}", results=blocks(BY_DOCUMENTS, **listed))
+    whole = pair_paths(tmp_path / "c", tmp_path / "r", tasks=["m"])
+    assert [task.task for task in whole.tasks] == ["m_a", "m_b", "m_c"] and [one.task for one in whole.groups] == ["m"]
+    assert [task.task for task in pair_paths(tmp_path / "c", tmp_path / "r", tasks=["stem"]).tasks] == ["m_a", "m_b"]

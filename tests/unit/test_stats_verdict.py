@@ -139,10 +139,12 @@ def test_assay_changes_nothing_but_non_inferior() -> None:
 
 
 def test_assay_that_does_not_apply_says_so() -> None:
-    seen = assay_of(right(0.5), 0.4, None)
+    seen = assay_of(right(0.5), 0.2, None)
     assert (seen.holds, seen.chance) == (None, None)
     assert "not checked" in (seen.reason or "")
-    assert assess(paired_difference(right(0.5), right(0.5)), 0.4, assay=seen).verdict == "non_inferior"
+    assert assess(paired_difference(right(0.5), right(0.5)), 0.2, assay=seen).verdict == "non_inferior"
+    wide = assay_of(right(0.5), 0.4, None)
+    assert wide.holds is False and "50 to lose at most, and a margin of 40" in (wide.reason or "")
     assert assay_of([1.0], 0.1, 0.0).reason == "one document: the spread is unknown"
 
 
