@@ -69,14 +69,14 @@ def run_study(
     with StudyFolder(study.out, plan, text, files, folder) as kept:
         for number, (name, arm) in enumerate(study.arms, 1):
             study.run_arm_once(kept, number, name, arm)
-        from lm_eval_fr.compare.compare_paths import compare_study
-        from lm_eval_fr.compare.study_options import pair_study
+        from lm_eval_fr.compare.builder import compare
+        from lm_eval_fr.compare.study_options import pair_study, study_options
 
         pairing = pair_study(plan, study.out)
         summary = study.judge(pairing)
         study.step(study.steps, "comparing")
 
-        report = compare_study(study.out, pairing, command=command)
+        report = compare(pairing, study_options(plan, study.out, pairing, command))
         study.write(report)
         kept.results_seen()
     unfinished = None if summary is None or summary.finished else summary.left or "the judge is not finished"

@@ -24,9 +24,9 @@ from lm_eval_fr.compare.mean_claim import mean_claim
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
 from lm_eval_fr.compare.ranking import rank, worst
-from lm_eval_fr.compare.rows import compare_rows, with_holm
 from lm_eval_fr.compare.sentence import conclude
 from lm_eval_fr.compare.strata import check_strata, with_strata_holm
+from lm_eval_fr.compare.task_rows import compare_rows, with_holm
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report.judge_model import JudgeResult

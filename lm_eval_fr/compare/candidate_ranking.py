@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.pairing.reruns import common_rows
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.several_model import Place
 from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks, paired_difference
@@ -16,7 +17,7 @@ Pair = tuple[int, int]
 
 
 def rank_candidates(
-    pairings: Sequence[Pairing], reports: Sequence[Report], level: float, guarantee: Guarantee = "default"
+    pairings: Sequence[Pairing], reports: Sequence[Report], level: float, guarantee: Guarantee
 ) -> tuple[Place, ...]:
     """The best first; none where no task on a scale from 0 to 1 was answered by all.
 
@@ -112,11 +113,3 @@ def _mean(differences: Mapping[str, Difference]) -> Difference | None:
         return None
     first = next(iter(fit.values()))
     return first if len(fit) == 1 else mean_over_tasks(fit, guarantee=first.guarantee).difference
-
-
-def common_rows(task: PairedTask, base: PairedTask) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the documents that both candidates answered, in the plan's order."""
-    place: dict[str, int] = {doc_hash: i for i, doc_hash in enumerate(base.doc_hashes)}
-    both = [(i, place[doc_hash]) for i, doc_hash in enumerate(task.doc_hashes) if doc_hash in place]
-    rows = np.array(both, dtype=int).reshape(-1, 2)
-    return rows[:, 0], rows[:, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -17,8 +17,8 @@ from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.margins import GOLD
 from lm_eval_fr.compare.study_options import pair_study, study_options
 from lm_eval_fr.errors import UsageError, nearest
-from lm_eval_fr.pairing import Pairing, pair_paths
-from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_share, earlier_plans, is_study, load_plan
+from lm_eval_fr.pairing import pair_paths
+from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_share, is_study, load_plan
 from lm_eval_fr.report.several_model import ManyReport
 
 PathLike = str | Path
@@ -61,63 +61,38 @@ def compare(
         known = get_args(Guarantee)
         raise UsageError(f"guarantee: {guarantee!r}", remedy=nearest(guarantee, known) or f"give {' or '.join(known)}")
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
-    extras = Extras(prices, cost_ratio, claims, fidelity)
     if reference is None:
         given: dict[str, Any] = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
         given |= {"candidate-rerun": _paths(candidate_rerun), "reference-rerun": _paths(reference_rerun)}
         given["parallel"] = parallel
         given["guarantee"] = guarantee
-        return compare_study(_study(candidate, given), command=command, extras=extras)
-    options = CompareOptions(
-        judge_dir=None if judge is None else Path(judge),
-        margins=read_margins(margins),
-        allow=allow,
-        parallel=parallel or {},
-        guarantee=guarantee or "default",
-        **_settings(level, seed, command),
+        study = _study(candidate, given)
+        plan = load_plan(study / PLAN)
+        pairing = pair_study(plan, study)
+        options = study_options(plan, study, pairing, command or "")
+    else:
+        options = CompareOptions(
+            judge_dir=None if judge is None else Path(judge),
+            margins=read_margins(margins),
+            allow=allow,
+            parallel=parallel or {},
+            guarantee=guarantee or "default",
+            **_settings(level, seed, command),
+        )
+        reruns = {"candidate_reruns": _paths(candidate_rerun), "reference_reruns": _paths(reference_rerun)}
+        pairing = pair_paths(candidate, reference, **chosen, **reruns)  # type: ignore[arg-type]
+    beside = replace(
+        options,
+        prices=prices if prices.prices else options.prices,
+        cost_ratio=cost_ratio,
+        claims=None if claims is None else find_claims(claims),
+        fidelity=None if fidelity is None else read_fidelity(Path(fidelity)),
     )
-    reruns = {"candidate_reruns": _paths(candidate_rerun), "reference_reruns": _paths(reference_rerun)}
-    pairing = pair_paths(candidate, reference, **chosen, **reruns)  # type: ignore[arg-type]
-    return builder.compare(pairing, extras.into(options))
+    return builder.compare(pairing, beside)
 
 
 def _paths(given: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
     return [given] if isinstance(given, str | Path) else list(given or ())
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What a report holds beside the verdict, as the user names it."""
-
-    prices: PriceFlags = NO_PRICES
-    cost_ratio: float | None = None
-    claims: str | None = None
-    fidelity: PathLike | None = None
-
-    def into(self, options: CompareOptions) -> CompareOptions:
-        return replace(
-            options,
-            prices=self.prices if self.prices.prices else options.prices,
-            cost_ratio=self.cost_ratio,
-            claims=None if self.claims is None else find_claims(self.claims),
-            fidelity=None if self.fidelity is None else read_fidelity(Path(self.fidelity)),
-        )
-
-
-NO_EXTRAS = Extras()
-
-
-def compare_study(
-    study: Path, pairing: Pairing | None = None, *, command: str | None = None, extras: Extras = NO_EXTRAS
-) -> Comparison:
-    """The comparison that the plan in a study's folder fixes. pairing: its arms, if they are paired already."""
-    plan = load_plan(study / PLAN)
-    if pairing is None:
-        pairing = pair_study(plan, study)
-    judged = any(task.judged for task in pairing.tasks) and (study / "judge" / "judge.json").exists()
-    earlier = earlier_plans(study, plan)
-    options = study_options(plan, study, judged=judged, command=command or "", earlier_plans=earlier)
-    return builder.compare(pairing, extras.into(options))
 
 
 def _study(folder: PathLike, given: Mapping[str, Any]) -> Path:

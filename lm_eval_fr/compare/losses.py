@@ -10,7 +10,7 @@ import numpy as np
 
 from lm_eval_fr.compare.ranking import Ranked, sample_ref
 from lm_eval_fr.pairing import Pair
-from lm_eval_fr.report.loss_sections import ANOTHER
+from lm_eval_fr.report.answer_sections import ANOTHER
 from lm_eval_fr.report.model import Confusion, TaskLosses
 
 READ = 300  # documents of a task whose answers are read

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from lm_eval_fr.compare.builder import compare
-from lm_eval_fr.compare.candidate_ranking import common_rows, rank_candidates
+from lm_eval_fr.compare.candidate_ranking import rank_candidates
 from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.pairing.reruns import common_rows
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.several_model import CandidateClaim, ManyReport, Recovered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -11,14 +10,13 @@ from lm_eval_fr.arms.planned import rerun_folders
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.errors import PlanError
 from lm_eval_fr.pairing import Pairing, pair_paths
-from lm_eval_fr.plan import ArmPlan, ArmPrices, EarlierPlan, Plan
+from lm_eval_fr.plan import ArmPlan, ArmPrices, Plan, earlier_plans
 
 
-def study_options(
-    plan: Plan, study: Path, *, judged: bool, command: str, earlier_plans: Sequence[EarlierPlan] = ()
-) -> CompareOptions:
-    """judged: whether OUT/judge holds verdicts on these runs."""
+def study_options(plan: Plan, study: Path, pairing: Pairing, command: str) -> CompareOptions:
+    """Of the study in that folder, whose arms are paired."""
     now = datetime.now().astimezone()
+    judged = any(task.judged for task in pairing.tasks) and (study / "judge" / "judge.json").exists()
     return CompareOptions(
         judge_dir=study / "judge" if judged else None,
         margins=plan.margins,
@@ -32,7 +30,7 @@ def study_options(
         overall_mean=plan.overall_mean,
         plan_hash=plan.hash,
         plan_text=(study / "plan.yaml").read_text(encoding="utf-8"),
-        earlier_plans=earlier_plans,
+        earlier_plans=earlier_plans(study, plan),
         command=command,
         created=now.isoformat(timespec="seconds"),
         today=now.date(),

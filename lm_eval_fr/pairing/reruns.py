@@ -97,11 +97,16 @@ def _answers(task: PairedTask, role: Role, reruns: Sequence[Rerun]) -> list[Mapp
 
 def same_documents(task: PairedTask, again: PairedTask) -> np.ndarray | None:
     """Where each document of `task` is in `again`; None where they have not the same documents."""
-    place = {key: row for row, key in enumerate(_keys(again))}
-    rows = [place.get(key) for key in _keys(task)]
-    if task.n != again.n or any(row is None for row in rows):
-        return None
-    return np.array(rows, dtype=np.intp)
+    _, rows = common_rows(task, again)
+    return rows if len(rows) == task.n == again.n else None
+
+
+def common_rows(task: PairedTask, other: PairedTask) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in `task` of the documents that both have, and their rows in `other`; in the order of `task`."""
+    place = {key: row for row, key in enumerate(_keys(other))}
+    both = [(row, place[key]) for row, key in enumerate(_keys(task)) if key in place]
+    rows = np.array(both, dtype=np.intp).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]
 
 
 def _keys(task: PairedTask) -> Iterator[tuple[str, int]]:

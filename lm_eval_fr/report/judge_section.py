@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from lm_eval_fr.report import control_words as controls
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.model import Report
@@ -27,7 +26,7 @@ from lm_eval_fr.report.sections import (
     section,
 )
 from lm_eval_fr.stats import Proportion, binomial_share
-from lm_eval_fr.stats.judging import Length
+from lm_eval_fr.stats.judging import Agreement, CanaryReport, JudgeControls, JudgeNoise, Length, PanelReport, People
 from lm_eval_fr.stats.sensitivity import (
     GROSS_MISSES,
     LEAST_NET_WIN,
@@ -224,7 +223,7 @@ def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
             f"asked the same question again, the verdict changed in {w.percent(again.share)}; asked in the other "
             f"order, in {w.percent(other.share)}: what the second exceeds the first by is bias, the rest is noise",
         )
-    yield from controls.sentences(judge)
+    yield from _controlled(judge)
     yield "cost", cost(judge)
 
 
@@ -262,3 +261,56 @@ def _by_task(judge: JudgeResult) -> Table:
         for t in judge.tasks
     )
     return Table(("task", "pairs", "win", "tie", "loss", "net win"), rows, caption="By task")
+
+
+def _controlled(judge: JudgeResult) -> Iterator[tuple[str, str]]:
+    """(what was controlled, what was found). The judges of a panel have their controls under their names."""
+    yield from _asked(judge.controls)
+    for name, controls in judge.panel.controls.items():
+        yield from _asked(controls, f", {name}")
+    yield from _panel(judge.panel)
+
+
+def _asked(controls: JudgeControls, who: str = "") -> Iterator[tuple[str, str]]:
+    if controls.canaries is not None:
+        yield f"canaries{who}", _canaries(controls.canaries)
+    if controls.noise is not None:
+        yield f"noise{who}", _noise(controls.noise)
+    if controls.people is not None:
+        yield f"people{who}", _people(controls.people)
+
+
+def _canaries(found: CanaryReport) -> str:
+    text = f"the real answer won {found.won} of {found.judged} against an empty, cut or off-topic one"
+    if found.hostile_gain is None:
+        return text
+    return f"{text}; an instruction to the judge inside an answer gains {w.signed(found.hostile_gain)} points"
+
+
+def _noise(found: JudgeNoise) -> str:
+    net, winner = found.net_win, found.winner
+    moved = f"{w.signed(net.estimate)} points {w.interval(net.low, net.high)} between two runs of one arm"
+    verdict = f"it found a winner, the {winner}, where there is none" if winner else "no winner, as it should be"
+    return f"{moved} ({found.n} pairs): {verdict}"
+
+
+def _people(found: People) -> str:
+    text = f"agrees with people {_agreement(found)}"
+    if found.net_win is None or found.net_win.net_win.estimate is None:
+        return text
+    net = found.net_win.net_win
+    interval = w.interval(net.low, net.high)
+    return f"{text}; their own net win is {w.signed(net.estimate)} points {interval} by PPI++: {found.whose}"
+
+
+def _agreement(found: Agreement) -> str:
+    raw = found.raw
+    text = f"on {raw.count} of {raw.of} pairs ({w.percent(raw.share, 0)}, {w.interval(raw.low, raw.high, sign=False)}"
+    return f"{text})" if found.kappa is None else f"{text}; Cohen's kappa {found.kappa:.2f})"
+
+
+def _panel(panel: PanelReport) -> Iterator[tuple[str, str]]:
+    if panel.unanimous is not None:
+        yield "panel", f"unanimous on {panel.unanimous.count} of {panel.unanimous.of} pairs"
+    for found in panel.agreement:
+        yield "panel", f"{found.first} and {found.second} agree {_agreement(found)}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.answer_sections import answers_section, language_tax_section
+from lm_eval_fr.report.answer_sections import answers_section, language_tax_section, lost_section
 from lm_eval_fr.report.judge_section import judge_section
-from lm_eval_fr.report.loss_sections import lost_section
 from lm_eval_fr.report.method_sections import (
     evidence_section,
     noise_section,

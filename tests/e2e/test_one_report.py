@@ -77,7 +77,8 @@ def test_compare_on_the_study_s_folders_says_what_ab_said(study: Path) -> None:
 def test_the_plan_and_its_folder_make_the_same_report_again(study: Path) -> None:
     first = json.loads((study / "compare.json").read_text(encoding="utf-8"))
     plan = load_plan(study / "plan.yaml")
-    report = compare(pair_study(plan, study), study_options(plan, study, judged=True, command="lm-eval-fr ab"))
+    pairing = pair_study(plan, study)
+    report = compare(pairing, study_options(plan, study, pairing, "lm-eval-fr ab"))
     again = json.loads(report.to_json())
     assert list(differences(without_own(first), without_own(again))) == []
     assert again["plan_hash"] == first["plan_hash"]

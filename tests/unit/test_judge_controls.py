@@ -14,8 +14,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.asking.controls import KINDS, load_canaries
 from lm_eval_fr.judge.asking.offline import judge_offline
 from lm_eval_fr.judge.asking.protocol import Order
-from lm_eval_fr.judge.verdicts.control_results import canary_report
-from lm_eval_fr.judge.verdicts.judge_noise import judge_noise
+from lm_eval_fr.judge.verdicts.control_results import canary_report, judge_noise
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
 from lm_eval_fr.judge.verdicts.position import position_report
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.verdicts.judged_answers import answers_of
+from lm_eval_fr.judge.verdicts.judge_summary import answers_of
 from lm_eval_fr.judge.verdicts.position import position_report
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from tests.fakes.judging import answer, by_quality, judge, pair, write_profile, write_runs

@@ -1,18 +1,22 @@
-"""What the judge made of its controls: the record that judge.json keeps, and whether the pairs are worth paying for."""
+"""What the judge made of its controls, and of two runs of one arm: the record that judge.json keeps, and whether the
+pairs are worth paying for.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from lm_eval_fr.judge.asking.controls import KINDS, Controls, Kind, load_canaries
 from lm_eval_fr.judge.asking.planted_faults import GRADES
 from lm_eval_fr.judge.asking.worklist import GROSS_TASK
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.verdicts.judged_pairs import Judged
-from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, combine
+from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict, combine, count
+from lm_eval_fr.stats import binomial_share, net_win_rate
 from lm_eval_fr.stats.judge_claim import why_blind, why_open
-from lm_eval_fr.stats.judging import CanaryReport
+from lm_eval_fr.stats.judging import CanaryReport, JudgeNoise
 from lm_eval_fr.stats.sensitivity import Control, ControlsAsked, sensitivity
 
 
@@ -139,3 +143,33 @@ def _most(said: Sequence[bool | None]) -> bool | None:
     if right >= enough or right + said.count(None) < enough:
         return right >= enough
     return None
+
+
+ALPHA = 0.05
+
+
+def judge_noise(verdicts: Iterable[PairVerdict], level: float = 0.95) -> JudgeNoise:
+    """The verdicts on a run (as the candidate) against its own rerun (as the reference)."""
+    judged = [verdict for verdict in verdicts if verdict.score is not None]
+    counts = count(judged)
+    scores = [verdict.score or 0 for verdict in judged]
+    clusters = [verdict.cluster or verdict.doc_hash for verdict in judged]
+    preference = net_win_rate(scores, clusters=clusters, level=level)
+    share = preference.win_share
+    winner: Literal["run", "rerun"] | None = None
+    warnings = []
+    if share.p_value is not None and share.p_value < ALPHA:
+        winner = "run" if counts.wins > counts.losses else "rerun"
+        warnings.append(
+            f"the judge prefers the {winner} of one arm against itself ({counts.wins} to {counts.losses}, "
+            f"p = {share.p_value:.2g}): its verdicts on your two arms are biased in the same way"
+        )
+    return JudgeNoise(
+        n=len(judged),
+        counts={name: n for name, n in counts.outcomes.items() if n},
+        decided=binomial_share(counts.decided, len(judged), level),
+        first_run=share,
+        net_win=preference.net_win.interval,
+        winner=winner,
+        warnings=tuple(warnings),
+    )

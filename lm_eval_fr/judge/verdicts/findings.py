@@ -17,8 +17,7 @@ from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.control_results import canary_report, control_warnings, controls_asked, merge_controls
 from lm_eval_fr.judge.verdicts.journal import Journal
-from lm_eval_fr.judge.verdicts.judge_summary import FILE, JournalMark, JudgeSummary, Stopped, write_summary
-from lm_eval_fr.judge.verdicts.judged_answers import answers_of
+from lm_eval_fr.judge.verdicts.judge_summary import FILE, JournalMark, JudgeSummary, Stopped, answers_of, write_summary
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
 from lm_eval_fr.judge.verdicts.ledger import sum_usage
 from lm_eval_fr.judge.verdicts.outcome import (
@@ -158,7 +157,7 @@ def _controls(
             {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
         )
     if results.rerun:
-        from lm_eval_fr.judge.verdicts.judge_noise import judge_noise
+        from lm_eval_fr.judge.verdicts.control_results import judge_noise
 
         rerun = list(harvest.verdicts(results.rerun))
         write_verdicts(out / "rerun_verdicts.jsonl", rerun)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, read_summary
-from lm_eval_fr.judge.verdicts.judged_answers import check_answers
+from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, check_answers, read_summary
 from lm_eval_fr.judge.verdicts.outcome import VERDICT_FILE, Outcome, PairVerdict, combine, count, iter_verdicts
 from lm_eval_fr.judge.verdicts.position import position_report
 from lm_eval_fr.pairing import PairedTask, Pairing
