@@ -18,13 +18,14 @@ from lm_eval_fr.report.sample_cards import Card, Samples, fit
 
 REST_LIMIT = 100_000
 """Pairs that are written beside the report at most: the runs themselves have them all."""
+TELLING = "with a lost or gained score, a loss with the judge or an order-decided verdict"
 
 
 def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> Samples:
     """The cards that fit into `room` bytes; the others go to the file `beside`, one line per pair.
 
-    Lost, gained, flipped and those that the judge preferred the reference for come first, largest difference first;
-    then the rest in a random order that the seed fixes. Raises UsageError where the file cannot be written.
+    Pairs `TELLING` come first, largest difference first; then the rest in a random order that the seed fixes. Raises
+    UsageError where the file cannot be written.
     """
     order = _order(ranked, seed)
     total = len(order)
@@ -106,14 +107,8 @@ def _in_plan_order(cards: Sequence[Card], ranked: Sequence[Ranked]) -> tuple[Car
 
 def _note(shown: int, urgent: int) -> str:
     if shown >= urgent:
-        return (
-            f"All {urgent:,} that were lost, gained, flipped or lost with the judge are here; of the rest a random "
-            "sample, fixed by the seed."
-        )
-    return (
-        f"Of the {urgent:,} that were lost, gained, flipped or lost with the judge these are the ones with the "
-        "largest difference; there is no room for the others."
-    )
+        return f"All {urgent:,} pairs {TELLING} are shown; the rest are a random sample, fixed by the seed."
+    return f"Of the {urgent:,} pairs {TELLING}, those with the largest difference are shown; the others do not fit."
 
 
 def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int, int]]) -> None:

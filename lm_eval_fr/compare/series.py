@@ -13,7 +13,7 @@ from lm_eval_fr.stats.arrays import cluster_codes
 
 LOOKS = 200
 UNITS = 5_000
-"""More units than this are taken in blocks of consecutive ones: the band is then by block, and as valid."""
+"""Beyond this number, consecutive units are merged into blocks; a band over blocks is just as valid."""
 
 
 def cumulative(

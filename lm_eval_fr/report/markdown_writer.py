@@ -5,22 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from lm_eval_fr.report import sections as s
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.sections import (
-    Cell,
-    Claim,
-    Code,
-    Columns,
-    Facts,
-    Figures,
-    Fold,
-    Forest,
-    Items,
-    Part,
-    Section,
-    Table,
-    Word,
-)
 
 MARKS = {"non_inferior": "✅", "inferior": "❌", "inconclusive": "❔", "no_verdict": "❔", None: "❔"}
 # An underscore inside a word does not emphasise; a bullet, a heading or a numbered item only begins a line.
@@ -41,7 +27,7 @@ def code(text: object) -> str:
     return f"{fence}{space}{inside}{space}{fence}" if inside else ""
 
 
-def render(sections: Iterable[Section]) -> str:
+def render(sections: Iterable[s.Section]) -> str:
     """What only a page can show (charts, folded parts) is left out. Sections of the method are folded together."""
     shown: list[str] = []
     method: list[str] = []
@@ -59,59 +45,55 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequenc
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
 
 
-def _section(one: Section) -> Iterator[str]:
+def _section(one: s.Section) -> Iterator[str]:
     if one.verdict is None:
         yield f"### {escape(one.title)}"
     else:
         verdict = one.verdict.verdict
         yield f"## {MARKS[verdict]} {w.word(verdict).capitalize()}: {escape(one.title)}"
-    for part in one.parts:
-        if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
-            for inner in part.parts:
-                yield from _part(inner)
-        elif not isinstance(part, Fold):
-            yield from _part(part)
+    for part in s.unfolded(one.parts):
+        yield from _part(part)
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: s.Part) -> Iterator[str]:
     if isinstance(part, str):
         yield escape(part)
-    elif isinstance(part, Items):
+    elif isinstance(part, s.Items):
         listed = "\n".join(f"- {escape(item)}" for item in part.items)
         yield "> [!WARNING]\n" + "\n".join(f"> {line}" for line in listed.splitlines()) if part.alarm else listed
-    elif isinstance(part, Facts | Figures):
+    elif isinstance(part, s.Facts | s.Figures):
         facts = [(escape(label), ", ".join(map(_cell, cells))) for label, *cells in part.rows]
         yield table(("", ""), facts, left=(0, 1))
-    elif isinstance(part, Table):
+    elif isinstance(part, s.Table):
         rows = [[_cell(cell) for cell in row] for row in part.rows]
         shown = table([escape(cell) for cell in part.header], rows, left=part.left)
         yield f"{escape(part.caption)}\n\n{shown}" if part.caption else shown
-    elif isinstance(part, Forest):
+    elif isinstance(part, s.Forest):
         yield _forest(part)
 
 
-def _forest(forest: Forest) -> str:
+def _forest(forest: s.Forest) -> str:
     rows = []
     for claim in forest.claims:
         name = f"{escape(claim.name)} {escape(claim.metric)}"
         flips = " · ".join(escape(words) for words, _ in claim.counts)
         cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
         note = f"<br>{escape(claim.note)}" if claim.note else ""
-        rows.append([name, *map(escape, cells), f"{_cell(Word(claim.verdict))}{note}", flips])
+        rows.append([name, *map(escape, cells), f"{_cell(s.Word(claim.verdict))}{note}", flips])
         rows += [_inner(inner) for inner in claim.strata]
     last = len(forest.header) - 1
     return table([*map(escape, forest.header), "lost and gained"], rows, left=(0, last, last + 1))
 
 
-def _inner(claim: Claim) -> list[str]:
+def _inner(claim: s.Claim) -> list[str]:
     """Indented; without a verdict it is not a claim."""
     flips = " · ".join(escape(words) for words, _ in claim.counts)
     cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
-    verdict = "" if claim.verdict is None else _cell(Word(claim.verdict))
+    verdict = "" if claim.verdict is None else _cell(s.Word(claim.verdict))
     return [f"↳ {escape(claim.name)}", *map(escape, cells), verdict, flips]
 
 
-def _cell(cell: Cell) -> str:
-    if isinstance(cell, Word):
+def _cell(cell: s.Cell) -> str:
+    if isinstance(cell, s.Word):
         return f"{MARKS[cell.verdict]} {w.word(cell.verdict)}"
-    return code(cell.text) if isinstance(cell, Code) else escape(cell)
+    return code(cell.text) if isinstance(cell, s.Code) else escape(cell)

@@ -133,7 +133,7 @@ def order_section(report: Report) -> Section | None:
     rows = tuple(_quarters(series) for series in report.cumulative)
     lead = (
         "The estimate after the first documents, in the order that the plan fixed. The band holds the true value at "
-        "every look at once, so stopping at any point keeps the level; a lead that it does not part from 0 is noise."
+        "every look at once, so stopping at any point keeps the level; a lead whose band still holds 0 is noise."
     )
     charts = tuple(_curve(series, report.level) for series in report.cumulative)
     return section("order", "In the plan's order", (lead, Table(header, rows), Columns(charts)), "method")

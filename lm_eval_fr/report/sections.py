@@ -5,7 +5,7 @@ A section is a heading and its parts. A writer knows the kinds of parts and noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -216,6 +216,15 @@ def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summ
     """None where there is nothing to say: empty parts are left out."""
     kept = tuple(part for part in parts if part and not _is_empty(part))
     return Section(key, title, kept, tab) if kept else None
+
+
+def unfolded(parts: Iterable[Part]) -> Iterator[Part]:
+    """For a text: without what only a page can show, and with everything else in one column."""
+    for part in parts:
+        if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
+            yield from part.parts
+        elif not isinstance(part, Fold):
+            yield part
 
 
 def _is_empty(part: Part) -> bool:

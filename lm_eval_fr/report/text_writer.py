@@ -6,22 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
+from lm_eval_fr.report import sections as s
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import fit, shorten, width, wrap
-from lm_eval_fr.report.sections import (
-    Cell,
-    Code,
-    Columns,
-    Facts,
-    Figures,
-    Fold,
-    Forest,
-    Items,
-    Part,
-    Section,
-    Table,
-    Word,
-)
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", "no_verdict": "33", None: "33"}
 LONGEST_LABEL = 18
@@ -40,7 +27,7 @@ def asked_columns(otherwise: int = WIDTH) -> int:
     return min(max(int(asked), NARROWEST), WIDEST) if asked.isdecimal() and int(asked) else otherwise
 
 
-def render(sections: Iterable[Section], *, columns: int = WIDTH, colour: bool = False) -> str:
+def render(sections: Iterable[s.Section], *, columns: int = WIDTH, colour: bool = False) -> str:
     """What only a page can show (charts, folded parts) is left out; their tables are here."""
     paint = painter(colour)
     return "\n\n".join("\n".join(_section(one, columns, paint)) for one in sections) + "\n"
@@ -50,57 +37,48 @@ def painter(colour: bool) -> Paint:
     return lambda code, text: f"\033[{code}m{text}\033[0m" if colour else text
 
 
-def _section(one: Section, columns: int, paint: Paint) -> Iterator[str]:
+def _section(one: s.Section, columns: int, paint: Paint) -> Iterator[str]:
     if one.verdict is None:
         yield paint("1", shorten(one.title.upper(), columns))
     else:
         label = w.word(one.verdict.verdict).upper()
         title = shorten(one.title, columns - width(label) - 2)
         yield f"{paint('1;' + COLOURS[one.verdict.verdict], label)}  {title}"
-    labels = [row[0] for part in _shown(one.parts) if isinstance(part, Facts | Figures) for row in part.rows]
+    labels = [row[0] for part in s.unfolded(one.parts) if isinstance(part, s.Facts | s.Figures) for row in part.rows]
     room = min(LONGEST_LABEL, max(map(width, labels), default=0))
-    before: Part | None = None
-    for part in _shown(one.parts):
+    before: s.Part | None = None
+    for part in s.unfolded(one.parts):
         lines = list(_part(part, columns, room))
-        if lines and before is not None and (isinstance(part, Table) or isinstance(before, Table)):
+        if lines and before is not None and (isinstance(part, s.Table) or isinstance(before, s.Table)):
             yield ""
         yield from lines
         before = part if lines else before
 
 
-def _shown(parts: Iterable[Part]) -> Iterator[Part]:
-    """Without what only a page can show; what it folds is open here."""
-    for part in parts:
-        if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
-            yield from part.parts
-        elif not isinstance(part, Fold):
-            yield part
-
-
-def _part(part: Part, columns: int, room: int) -> Iterator[str]:
+def _part(part: s.Part, columns: int, room: int) -> Iterator[str]:
     if isinstance(part, str):
         yield from wrap(w.printable(part), columns)
-    elif isinstance(part, Items):
+    elif isinstance(part, s.Items):
         for item in part.items:
             yield from wrap(w.printable(item), columns, indent="    ", first="  ! " if part.alarm else "  - ")
-    elif isinstance(part, Facts | Figures):
+    elif isinstance(part, s.Facts | s.Figures):
         for label, *cells in part.rows:
             first = f"  {w.printable(label):<{room}}  "
             yield from wrap(", ".join(map(text_of, cells)), columns, indent=" " * (room + 4), first=first)
-    elif isinstance(part, Table):
+    elif isinstance(part, s.Table):
         yield from wrap(part.caption, columns) if part.caption else ()
         yield from _table(part, columns)
-    elif isinstance(part, Forest):
+    elif isinstance(part, s.Forest):
         yield from _forest(part, columns)
 
 
-def _table(table: Table, columns: int) -> Iterator[str]:
+def _table(table: s.Table, columns: int) -> Iterator[str]:
     rows = [[text_of(cell) for cell in row] for row in table.rows]
     for line in fit(list(table.header), rows, columns - 2, table.left, table.names):
         yield f"  {line}"
 
 
-def _forest(forest: Forest, columns: int) -> Iterator[str]:
+def _forest(forest: s.Forest, columns: int) -> Iterator[str]:
     rows = []
     for claim in forest.claims:
         word = w.word(claim.verdict)
@@ -117,7 +95,7 @@ def _forest(forest: Forest, columns: int) -> Iterator[str]:
             yield from wrap(w.printable(f"{claim.name}: {claim.note}"), columns, indent="    ", first="  ")
 
 
-def text_of(cell: Cell) -> str:
-    if isinstance(cell, Word):
+def text_of(cell: s.Cell) -> str:
+    if isinstance(cell, s.Word):
         return w.word(cell.verdict)
-    return w.printable(cell.text if isinstance(cell, Code) else cell)
+    return w.printable(cell.text if isinstance(cell, s.Code) else cell)

@@ -125,7 +125,7 @@ def test_a_line_twice_and_a_strangers_line_count_for_nothing(run: Run, served: F
     summary = run.batch("collect")
     assert summary.finished and run.outcomes == WINS
     assert summary.usage.batch.calls == 2 * N
-    assert any(f"{2 * N} replies filed, {5 * 2 * N} lines left alone" in line for line in run.said)
+    assert any(f"{2 * N} replies filed, {5 * 2 * N} lines ignored" in line for line in run.said)
     assert not any("have no reply" in line for line in run.said)
 
 

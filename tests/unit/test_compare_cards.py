@@ -108,7 +108,7 @@ def test_beyond_the_limit_what_matters_comes_first_and_the_rest_is_beside(tmp_pa
     shown = {(card.task, card.doc_id) for card in found.cards}
     assert {("piaf_fr", 0), ("piaf_fr", 1), ("piaf_fr", 2), ("analysis_fr", 1), ("analysis_fr", 3)} <= shown
     assert 20 < len(shown) < 250
-    assert "All 5 that were lost, gained, flipped" in (found.note or "")
+    assert "All 5 pairs with a lost or gained score" in (found.note or "")
     rest = [msgspec.json.decode(line) for line in beside.read_bytes().splitlines()]
     assert {(row["task"], row["doc_id"]) for row in rest} | shown == {
         *(("piaf_fr", i) for i in range(300)),

@@ -35,7 +35,7 @@ class CallUsage:
     output: int
 
     def misses(self, sent: int | None) -> bool:
-        """Whether the server read only a part of the `sent` bytes: it cut the prompt without a word."""
+        """Whether the server silently truncated the prompt, judging by the `sent` bytes."""
         return bool(sent and self.input and sent > BYTES_PER_TOKEN * self.input)
 
 
@@ -47,10 +47,10 @@ class Envelope:
     text: str = ""
     finish: str | None = None
     refusal: str = ""
-    thought: bool = False  # reasoning came in a field of its own
+    thought: bool = False  # the reasoning came in a separate field
     usage: CallUsage | None = None
     model: str | None = None  # as the server names it
-    problem: str = ""  # why there is no text to read at all
+    problem: str = ""  # why there is no text to read
     error: Problem | None = None  # the body is an error, whatever its HTTP status said
 
 

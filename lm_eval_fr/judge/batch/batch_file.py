@@ -155,7 +155,7 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def plain(body: dict[str, Any]) -> dict[str, Any]:
-    """The body without what steers a cache: batches have none, and a server may refuse such fields there."""
+    """The body without its cache hints: a batch has no use for them, and a server may refuse them there."""
     kept = {name: value for name, value in body.items() if name not in CACHE_FIELDS}
     kept["messages"] = [{**message, "content": _text(message["content"])} for message in body["messages"]]
     return kept

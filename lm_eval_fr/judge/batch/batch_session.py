@@ -261,7 +261,7 @@ class _Step:
             (got.stored, "replies filed"),
             (got.already, "filed before"),
             (got.failed, "without a reply"),
-            (got.strange, "lines left alone: of other questions, or a second one of the same"),
+            (got.strange, "lines ignored: about other questions, or repeated"),
             (got.pending, "batches not finished"),
         )
         said = ", ".join(f"{number:,} {name}" for number, name in numbers if number)
