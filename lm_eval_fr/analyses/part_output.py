@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
@@ -15,7 +16,7 @@ def emit(part: Extra, to: Destinations, *, title: str, show: Show, say: Show, co
         to,
         json=lambda: part_to_json(part.key, part.data),
         markdown=lambda: markdown.render([part.section]),
-        html=lambda path: html.write(html.render_sections(title, [part.section]), path),
+        html=lambda path: write_atomic(path, html.render_sections(title, [part.section])),
         text=lambda: text.render([part.section], columns=text.asked_columns(), colour=colour).rstrip("\n"),
         show=show,
         say=say,

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from lm_eval_fr.compare.pair_cards import samples_of
 from lm_eval_fr.compare.ranking import Ranked
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import json_writer as json
@@ -65,7 +66,7 @@ class Comparison(Report):
         path = Path(path)
         page = html.Page(self)
         seed = self.provenance.seed or 0
-        html.write(page.whole(samples_of(self.ranked, page.room, path.with_suffix(".samples.jsonl"), seed)), path)
+        write_atomic(path, page.whole(samples_of(self.ranked, page.room, path.with_suffix(".samples.jsonl"), seed)))
 
     def to_junit(self) -> str:
         """JUnit XML: a test case per claim."""

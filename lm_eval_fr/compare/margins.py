@@ -14,7 +14,7 @@ GOLD, JUDGE, TAX, MEAN = "gold", "judge", "language_tax", "overall_mean"
 
 @dataclass(frozen=True)
 class Margins:
-    """`given` maps a task, "judge", or "gold" (all tasks not named; "" means the same) to the largest loss accepted."""
+    """`given` maps a task, "judge", or "gold" (all tasks not named) to the largest loss accepted."""
 
     given: Mapping[str, float] = field(default_factory=dict)
 
@@ -24,7 +24,7 @@ class Margins:
             if unit_scale:
                 _check_scale(task, self.given[task])
             return self.given[task]
-        return self.given.get(GOLD, self.given.get("")) if unit_scale else None
+        return self.given.get(GOLD) if unit_scale else None
 
     @property
     def judge(self) -> float | None:
@@ -33,7 +33,7 @@ class Margins:
     @property
     def mean(self) -> float:
         """Of the mean over tasks: its own, or that of all tasks. Raises UsageError where there is neither."""
-        found = self.given.get(MEAN, self.given.get(GOLD, self.given.get("")))
+        found = self.given.get(MEAN, self.given.get(GOLD))
         if found is None:
             raise UsageError("overall_mean needs a margin", remedy="margins: {gold: 2%} or {overall_mean: 2%}")
         return found
@@ -50,7 +50,7 @@ class Margins:
             if not (math.isfinite(margin) and margin > 0):
                 remedy = "a margin is the largest loss accepted, above 0: 0.02 is two points"
                 raise UsageError(f"{margin} is not a margin", where=shown, remedy=remedy)
-            if name in ("", GOLD, JUDGE, MEAN):
+            if name in (GOLD, JUDGE, MEAN):
                 _check_scale(name, margin)
             if name in judged:
                 raise UsageError(
@@ -58,14 +58,14 @@ class Margins:
                     where=shown,
                     remedy=f"--margin {JUDGE}={margin}",
                 )
-            if name not in (*gold, GOLD, JUDGE, *([TAX] if parallel else []), *([MEAN] if mean else []), ""):
+            if name not in (*gold, GOLD, JUDGE, *([TAX] if parallel else []), *([MEAN] if mean else [])):
                 advice = nearest(name, [*gold, JUDGE, GOLD]) or f"tasks here: {', '.join([*gold, JUDGE])}"
                 raise UsageError(f"no task {name} in this comparison", where=shown, remedy=advice)
 
 
 def _shown(name: str, margin: float) -> str:
     """As it was typed: a bare value is for all gold tasks."""
-    return f"--margin {name}={margin:g}" if name not in ("", GOLD) else f"--margin {margin:g}"
+    return f"--margin {name}={margin:g}" if name != GOLD else f"--margin {margin:g}"
 
 
 def _check_scale(name: str, margin: float) -> None:

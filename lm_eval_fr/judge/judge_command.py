@@ -7,20 +7,18 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.live.progress import Reporter
-from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import UNDECIDED, Outcome
 from lm_eval_fr.pairing import Pairing, pair_paths
 from lm_eval_fr.stats.judging import Tokens
 
 Show = Callable[[str], None]
-Action = Literal["submit", "status", "collect", "abandon", "write", "read"]
-WITH_FILE = ("write", "read")
 TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
 
 
@@ -62,7 +60,7 @@ def judge_command(
     options: JudgeOptions,
     *,
     rerun: Pairing | None,
-    batch: Action | None,
+    batch: BatchAction | None,
     file: Path | None,
     estimate: bool,
     quiet: bool,
@@ -100,7 +98,7 @@ def judge_command(
     check_finished(summary, out)
 
 
-def _check(pairing: Pairing, batch: Action | None, file: Path | None, estimate: bool) -> None:
+def _check(pairing: Pairing, batch: BatchAction | None, file: Path | None, estimate: bool) -> None:
     if not any(task.judged and task.n for task in pairing.tasks):
         names = ", ".join(task.task for task in pairing.tasks)
         raise InputError(f"nothing to judge: {names}", remedy="run analysis_fr or own_analysis_fr on both arms")

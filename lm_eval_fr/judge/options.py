@@ -11,6 +11,8 @@ from lm_eval_fr.io.retry import RetryPolicy
 from lm_eval_fr.plan import JudgePlan, Plan
 
 GRADED_CONTROLS = 40
+BatchAction = Literal["submit", "status", "collect", "abandon", "write", "read"]
+WITH_FILE = ("write", "read")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,11 @@ import secrets
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
-from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.report import charts
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report
@@ -73,11 +71,6 @@ def render_sections(title: str, sections: Sequence[Section]) -> str:
 def fragment(sections: Sequence[Section]) -> str:
     """For a notebook: the sections with their style, and no page around them."""
     return _render("fragment.html.j2", "", sections)
-
-
-def write(page: str, path: Path) -> None:
-    """The page as a file, whole or not at all."""
-    write_atomic(path, page)
 
 
 def _render(template: str, title: str, sections: Sequence[Section], script: str | None = None, **more: Any) -> str:

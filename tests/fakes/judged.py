@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lm_eval_fr.judge.asking.protocol import Order
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, write_summary
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, count, write_verdicts
 from lm_eval_fr.pairing import PairedTask
@@ -33,6 +34,27 @@ SEES = ControlsAsked(
 )
 """The controls of a judge that sees everything."""
 SEED_STUDY: tuple[Outcome, ...] = ("win",) * 50 + ("loss",) * 40 + ("tie",) * 21 + ("flip",) * 29 + ("split",) * 10
+
+
+def exchanged(verdict: PairVerdict) -> PairVerdict:
+    """The same verdict with the names of the two arms exchanged."""
+    swap: dict[Outcome, Outcome] = {"win": "loss", "loss": "win"}
+    other: dict[str, Order] = {"candidate_first": "reference_first", "reference_first": "candidate_first"}
+    return PairVerdict(
+        task=verdict.task,
+        doc_id=verdict.doc_id,
+        doc_hash=verdict.doc_hash,
+        outcome=swap.get(verdict.outcome, verdict.outcome),
+        candidate_first=verdict.reference_first,
+        reference_first=verdict.candidate_first,
+        reasons={other[order]: reason for order, reason in verdict.reasons.items()},
+        usage=verdict.usage,
+        candidate_chars=verdict.reference_chars,
+        reference_chars=verdict.candidate_chars,
+        cluster=verdict.cluster,
+        repeats={other[order]: judgements for order, judgements in verdict.repeats.items()},
+        cautions=verdict.cautions,
+    )
 
 
 def verdicts_on(task: PairedTask, outcomes: Sequence[Outcome], **fields: Any) -> list[PairVerdict]:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.judge.verdicts.outcome import OUTCOMES, PairVerdict, combine, count, possible_scores
+from tests.fakes.judged import exchanged
 
 judgements = st.sampled_from(["A", "B", "tie", "invalid", None])
 sequences = st.lists(st.tuples(judgements, judgements), max_size=60)
@@ -25,12 +26,12 @@ def test_of_one_pair(first, second, lazy) -> None:
 @given(sequences, st.booleans())
 def test_of_any_sequence_of_replies(replies, lazy) -> None:
     verdicts = [PairVerdict("t", i, str(i), combine(a, b, lazy=lazy), a, b) for i, (a, b) in enumerate(replies)]
-    there, back = count(verdicts), count(v.exchanged() for v in verdicts)
+    there, back = count(verdicts), count(exchanged(v) for v in verdicts)
     for name in OUTCOMES:
         assert back.outcomes[SWAP.get(name, name)] == there.outcomes[name]
     assert (back.ties, back.judged, back.decided, back.n) == (there.ties, there.judged, there.decided, there.n)
     assert (back.worst_score, back.best_score) == (-there.best_score, -there.worst_score)
-    assert [v.exchanged().exchanged() for v in verdicts] == verdicts
+    assert [exchanged(exchanged(v)) for v in verdicts] == verdicts
 
 
 @given(sequences, st.booleans())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.errors import InputError, JudgeError, LmEvalFrError, Unfinished
+from lm_eval_fr.errors import InputError, JudgeError, Unfinished
 from lm_eval_fr.judge.asking.envelope import read_reply
 from lm_eval_fr.judge.asking.prompt import render, request_body
 from lm_eval_fr.judge.asking.protocol import Dialect, Prices, Profile, Question, Rubric
@@ -356,9 +356,7 @@ def test_a_server_that_is_away_leaves_the_batch_for_the_next_run(
     assert batch_collect.collect(Outbox(journal, profile, tmp_path)).stored == 2
 
 
-def test_the_offline_judge_has_no_batches() -> None:
-    with pytest.raises(LmEvalFrError, match="offline judge has no batches"):
-        connect(Profile("offline", "rule", dialect="offline"))
+def test_each_dialect_has_its_server() -> None:
     assert isinstance(connect(Profile("m", "m", "http://127.0.0.1:9/v1", None, "mistral")), MistralBatches)
 
 

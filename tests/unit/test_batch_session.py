@@ -12,7 +12,8 @@ import pytest
 
 from lm_eval_fr.errors import JudgeError, Unfinished, UsageError
 from lm_eval_fr.judge.asking.controls import load_canaries
-from lm_eval_fr.judge.batch.batch_session import Action, judge_by_batch
+from lm_eval_fr.judge.batch.batch_session import judge_by_batch
+from lm_eval_fr.judge.options import BatchAction
 from lm_eval_fr.judge.session import check_finished, judge_runs
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import read_verdicts
@@ -49,7 +50,7 @@ class Run:
         self.profile = write_profile(tmp_path, served.server.url, **changes)
         self.said: list[str] = []
 
-    def batch(self, action: Action, file: Path | None = None, **changes: Any) -> JudgeSummary | None:
+    def batch(self, action: BatchAction, file: Path | None = None, **changes: Any) -> JudgeSummary | None:
         given = replace(options(self.profile), **changes)
         return judge_by_batch(self.pairing, self.out, given, action, file=file, say=self.said.append)
 
@@ -249,20 +250,18 @@ def test_a_panel_is_submitted_and_collected_judge_by_judge(
 
 
 @pytest.mark.parametrize(
-    ("action", "file", "changes", "said"),
+    ("changes", "said"),
     [
-        ("write", None, {}, "write needs a FILE"),
-        ("submit", "x.jsonl", {}, "submit takes no FILE"),
-        ("submit", None, {"stop": "anytime", "margin": 0.1}, "a batch is answered as a whole"),
-        ("submit", None, {"profile": ("offline",)}, "the offline judge has no batches"),
+        ({"stop": "anytime", "margin": 0.1}, "a batch is answered as a whole"),
+        ({"profile": ("offline",)}, "the offline judge has no batches"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
-    pairing: Pairing, served: FakeBatches, tmp_path: Path, action: Action, file: str | None, changes: Any, said: str
+    pairing: Pairing, served: FakeBatches, tmp_path: Path, changes: Any, said: str
 ) -> None:
     run = Run(pairing, served, tmp_path)
     with pytest.raises(UsageError, match=said):
-        run.batch(action, None if file is None else tmp_path / file, **changes)
+        run.batch("submit", **changes)
     assert not run.out.exists()
 
 

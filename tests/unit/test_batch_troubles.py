@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.errors import JudgeError, Unfinished, UsageError
-from lm_eval_fr.judge.batch.batch_session import Action, judge_by_batch
+from lm_eval_fr.judge.batch.batch_session import judge_by_batch
+from lm_eval_fr.judge.options import BatchAction
 from lm_eval_fr.judge.session import judge_runs
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import read_verdicts
@@ -44,7 +45,7 @@ class Run:
         self.profile = write_profile(tmp_path, served.server.url)
         self.said: list[str] = []
 
-    def batch(self, action: Action, name: str | None = None, **changes: Any) -> JudgeSummary:
+    def batch(self, action: BatchAction, name: str | None = None, **changes: Any) -> JudgeSummary:
         given = replace(options(self.profile), **changes)
         found = judge_by_batch(self.pairing, self.out, given, action, name=name, say=self.said.append)
         return found if found is not None else judge_runs(self.pairing, self.out, replace(given, reparse=True))

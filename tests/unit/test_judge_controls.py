@@ -17,6 +17,7 @@ from lm_eval_fr.judge.asking.protocol import Order
 from lm_eval_fr.judge.verdicts.control_results import canary_report, judge_noise
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
 from lm_eval_fr.judge.verdicts.position import position_report
+from tests.fakes.judged import exchanged
 
 
 def pair(
@@ -171,7 +172,7 @@ def test_without_verdicts_there_is_nothing_to_report() -> None:
 @given(st.lists(st.tuples(*[st.sampled_from(["A", "B", "tie", "invalid", None])] * 2), max_size=40))
 def test_exchanging_the_arms_exchanges_nothing_about_places(judged: list[tuple[Judgement, Judgement]]) -> None:
     verdicts = [pair(n, first, second) for n, (first, second) in enumerate(judged)]
-    one, two = position_report(verdicts), position_report([verdict.exchanged() for verdict in verdicts])
+    one, two = position_report(verdicts), position_report([exchanged(verdict) for verdict in verdicts])
     assert one == two
 
 

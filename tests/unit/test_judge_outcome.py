@@ -83,7 +83,6 @@ def test_failures_are_never_ties() -> None:
     assert (counts.n, counts.judged, counts.decided) == (9, 7, 3)
     assert (counts.wins, counts.ties, counts.losses) == (2, 4, 1)
     assert counts.net_win == pytest.approx(1 / 7)
-    assert counts.at_least_as_good == pytest.approx(6 / 7)
     assert (counts.worst_score, counts.best_score) == (1 + 0 - 1, 1 + 1 + 1)
     assert counts.net_win_bounds == (0.0, 3 / 9)
     assert set(counts.outcomes) == set(OUTCOMES)
@@ -92,7 +91,6 @@ def test_failures_are_never_ties() -> None:
 def test_nothing_judged_is_undefined_not_zero() -> None:
     counts = count([])
     assert counts.net_win is None
-    assert counts.at_least_as_good is None
     assert counts.net_win_bounds is None
 
 

@@ -18,6 +18,7 @@ from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.judge_summary import read_summary
 from lm_eval_fr.judge.verdicts.outcome import read_verdicts
 from lm_eval_fr.pairing import Pairing
+from tests.fakes.judged import exchanged
 from tests.fakes.judging import (
     PRICES,
     TASK,
@@ -97,7 +98,7 @@ def test_exchanged_arms_cost_nothing(
     summary, back = judge(pair(*reversed(arms)), tmp_path / "out", profile, orders=orders)
     assert server.count == calls
     assert summary.spent.calls == 0
-    assert [v.exchanged() for v in back] == there
+    assert [exchanged(v) for v in back] == there
 
 
 def test_identical_answers_cost_nothing(server: FakeOpenAI, profile: str, tmp_path: Path) -> None:
@@ -427,7 +428,7 @@ def test_the_offline_judge_takes_the_same_road(arms: tuple[Path, Path], tmp_path
     assert summary.usage.dollars == 0.0
     assert (canaries := summary.controls.canaries) is not None and canaries.judged == canaries.n
     _, back = judge(pair(*reversed(arms)), tmp_path / "out", "offline")
-    assert [v.exchanged() for v in back] == verdicts
+    assert [exchanged(v) for v in back] == verdicts
 
 
 def test_a_model_that_is_gone_is_said(pairing: Pairing, server: FakeOpenAI, tmp_path: Path) -> None:

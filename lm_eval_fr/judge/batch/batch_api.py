@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from lm_eval_fr.errors import JudgeError, Unfinished
+from lm_eval_fr.errors import Unfinished
 from lm_eval_fr.io.clean import one_line
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.batch.batch_http import BatchHttp
@@ -42,11 +42,7 @@ class Remote:
 
 
 def connect(profile: Profile) -> OpenAIBatches:
-    """Raises JudgeError where the profile's judge has no batches, or no key."""
-    if profile.dialect == "offline":
-        raise JudgeError(
-            "the offline judge has no batches", where="--batch", remedy="leave --batch out, or choose another --profile"
-        )
+    """Raises JudgeError where there is no key."""
     return MistralBatches(profile) if profile.dialect == "mistral" else OpenAIBatches(profile)
 
 

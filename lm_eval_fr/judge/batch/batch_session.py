@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,7 +26,7 @@ from lm_eval_fr.judge.batch.batch_record import Outbox
 from lm_eval_fr.judge.batch.batch_submit import Submission
 from lm_eval_fr.judge.live.client import remedy
 from lm_eval_fr.judge.live.hopeless import Halt
-from lm_eval_fr.judge.options import JudgeOptions
+from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.session import BATCHES, Say, Session, check_ready, judge_runs, lives_of
 from lm_eval_fr.judge.verdicts.control_results import after_controls
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
@@ -36,8 +36,6 @@ from lm_eval_fr.judge.verdicts.question_life import Lives, open_orders
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import Pairing
 
-Action = Literal["submit", "status", "collect", "abandon", "write", "read"]
-FILE_ACTIONS = ("write", "read")
 NO_REPLY_YET = Halt("no calls", "they have no reply yet", "submit or write them again, or judge live without --batch")
 
 
@@ -45,7 +43,7 @@ def judge_by_batch(
     pairing: Pairing,
     out: Path,
     options: JudgeOptions,
-    action: Action,
+    action: BatchAction,
     *,
     file: Path | None = None,
     name: str | None = None,
@@ -56,7 +54,7 @@ def judge_by_batch(
 
     name: the batch to abandon. Raises Unfinished when `submit` had to hold questions back; else as `judge_runs`.
     """
-    judges, rubric = _checked(options, action, file), load_rubric(options.rubric)
+    judges, rubric = _checked(options, action), load_rubric(options.rubric)
     why: Halt | None = None
     with open_journal(out) as journal:
         for profile in judges:
@@ -268,15 +266,12 @@ class _Step:
         self.say(said or "nothing to collect")
 
 
-def _checked(options: JudgeOptions, action: Action, file: Path | None) -> list[Profile]:
-    if (action in FILE_ACTIONS) != (file is not None):
-        needs = "takes no FILE" if file is not None else "needs a FILE"
-        raise UsageError(f"{action} {needs}", where="--batch", remedy="--batch write FILE, or --batch read FILE")
+def _checked(options: JudgeOptions, action: BatchAction) -> list[Profile]:
     if options.stop == "anytime":
         raise UsageError("a batch is answered as a whole", where="--stop anytime", remedy="leave it or --batch out")
-    if action in FILE_ACTIONS and len(options.profile) > 1:
+    if action in WITH_FILE and len(options.profile) > 1:
         raise UsageError(f"{action} is for one judge", where="--profile", remedy="write one file a judge")
-    keyless = action in (*FILE_ACTIONS, "abandon")  # nothing of it needs the server
+    keyless = action in (*WITH_FILE, "abandon")  # nothing of it needs the server
     judges, _ = check_ready(replace(options, reparse=True, retry_invalid=False) if keyless else options)
     if any(profile.dialect == "offline" for profile in judges):
         raise UsageError("the offline judge has no batches", where="--profile", remedy="leave --batch out")

@@ -113,26 +113,6 @@ class PairVerdict:
         score = self.score
         return possible_scores(self.candidate_first, self.reference_first) if score is None else (score, score)
 
-    def exchanged(self) -> PairVerdict:
-        """The same verdict with the names of the two arms exchanged."""
-        swap: dict[Outcome, Outcome] = {"win": "loss", "loss": "win"}
-        other: dict[str, Order] = {"candidate_first": "reference_first", "reference_first": "candidate_first"}
-        return PairVerdict(
-            task=self.task,
-            doc_id=self.doc_id,
-            doc_hash=self.doc_hash,
-            outcome=swap.get(self.outcome, self.outcome),
-            candidate_first=self.reference_first,
-            reference_first=self.candidate_first,
-            reasons={other[order]: reason for order, reason in self.reasons.items()},
-            usage=self.usage,
-            candidate_chars=self.reference_chars,
-            reference_chars=self.candidate_chars,
-            cluster=self.cluster,
-            repeats={other[order]: judgements for order, judgements in self.repeats.items()},
-            cautions=self.cautions,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounts:
@@ -167,10 +147,6 @@ class OutcomeCounts:
     def net_win(self) -> float | None:
         """(wins - losses) / judged pairs; None when no pair was judged."""
         return (self.wins - self.losses) / self.judged if self.judged else None
-
-    @property
-    def at_least_as_good(self) -> float | None:
-        return (self.wins + self.ties) / self.judged if self.judged else None
 
     @property
     def net_win_bounds(self) -> tuple[float, float] | None:
