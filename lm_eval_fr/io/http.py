@@ -31,7 +31,7 @@ from lm_eval_fr.io.replies import Kind, Problem, find_problem
 from lm_eval_fr.io.secret_forms import MASK, MaskedBody, Secrets
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from aiohttp import ClientResponse, Payload
 
 MEGABYTE = 1 << 20
 MOST_BYTES = 8 * MEGABYTE  # far above any answer
@@ -139,7 +139,7 @@ class Http:
     async def call(
         self,
         path: str = "",
-        body: bytes | BinaryIO | None = None,
+        body: bytes | Payload | None = None,
         *,
         method: str | None = None,
         headers: Mapping[str, str] | None = None,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import secrets
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import msgspec
+from aiohttp import FormData
 
 from lm_eval_fr.errors import Unfinished
 from lm_eval_fr.io.clean import BadJson, parse_untrusted
@@ -112,42 +111,14 @@ class BatchHttp:
         try:
             if upload is not None:
                 with upload.open("rb") as content:
-                    form = _Form(upload.name, content)
-                    headers = {**self._headers, **form.headers}
-                    answer = await http.call(path, cast(BinaryIO, form), headers=headers)
+                    form = FormData({"purpose": "batch"})
+                    form.add_field("file", content, filename=upload.name, content_type="application/jsonl")
+                    payload = form()  # never whole in memory
+                    headers = {**self._headers, "Content-Type": str(payload.content_type)}
+                    answer = await http.call(path, payload, headers=headers)
             else:
                 data = None if body is None else msgspec.json.encode(body)
                 answer = await http.call(path, data, headers=self._headers, to=to, most_bytes=MOST_FILE if to else None)
         except CallFailed as failed:
             return failed.problem
         return answer.problem() or answer.body
-
-
-class _Form(io.RawIOBase):
-    """A file as a form of two fields, never whole in memory."""
-
-    def __init__(self, name: str, content: BinaryIO) -> None:
-        mark = secrets.token_hex(16)
-        head = (
-            f'--{mark}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-            f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: application/jsonl\r\n\r\n"
-        )
-        parts = [io.BytesIO(head.encode()), content, io.BytesIO(f"\r\n--{mark}--\r\n".encode())]
-        size = sum(part.seek(0, io.SEEK_END) for part in parts)
-        for part in parts:
-            part.seek(0)
-        self._parts = parts
-        self.headers = {"Content-Type": f"multipart/form-data; boundary={mark}", "Content-Length": str(size)}
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while self._parts:
-            part = self._parts[0].read(len(buffer))
-            if part:
-                buffer[: len(part)] = part
-                return len(part)
-            self._parts.pop(0)
-        return 0

@@ -14,15 +14,17 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from lm_eval_fr.errors import JudgeError
 from lm_eval_fr.judge.asking.protocol import Profile
-from lm_eval_fr.judge.batch.batch_api import OpenAIBatches, connect
 from lm_eval_fr.judge.batch.batch_file import Asking, asked_in
 from lm_eval_fr.judge.verdicts.journal import Journal
+
+if TYPE_CHECKING:
+    from lm_eval_fr.judge.batch.batch_api import OpenAIBatches
 
 NOTE = "batches"
 LIMIT_NOTE = "batch tokens of"  # a judge's limit of tokens in flight, as its server last gave it
@@ -92,6 +94,8 @@ class Outbox:
     @cached_property
     def server(self) -> OpenAIBatches:
         """Raises as `connect` does."""
+        from lm_eval_fr.judge.batch.batch_api import connect
+
         return connect(self.profile)
 
     @property
