@@ -155,7 +155,7 @@ def test_the_file_beside_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_no_room_for_all_that_matters_is_said(tmp_path: Path) -> None:
     found = collect(pairing(tmp_path, size=300), judge_dir=None, budget=500, beside=tmp_path / "x.jsonl", seed=1)
     assert len(found.cards) == 1
-    assert "Of the 3 that were lost" in (found.note or "")
+    assert "Of the 3 pairs with a lost" in (found.note or "")
 
 
 def test_the_file_stays_under_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
