@@ -14,7 +14,7 @@ from lm_eval_fr.compare import CompareOptions, compare
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.report.model import TaskResult
+from lm_eval_fr.report.task_model import TaskResult
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
 rng = random.Random(11)
