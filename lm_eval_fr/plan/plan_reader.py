@@ -19,6 +19,7 @@ from lm_eval_fr.tasklib.definitions import judged_names, task_names, tasks_behin
 REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"
 SHARES = "a share is written 0.02 or 2%"
 LONGEST_NAME = 100
+MOST_RERUNS = 100
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]|^\.|^\s|\s$")
 _TYPES = {  # msgspec's words
     "array": "a list",
@@ -114,6 +115,8 @@ def _mistakes(plan: Plan) -> Iterator[tuple[str, str, str]]:
         remedy = "limit takes a number, or task names exactly as `tasks` lists them"
         yield "limit", f"limit names {strangers[0]!r}, which is not in tasks", remedy
     for arm in ("candidate", "reference"):
+        if int(getattr(plan, arm).rerun) > MOST_RERUNS:
+            yield "rerun", f"{arm}: more than {MOST_RERUNS} reruns", "one or two show the noise floor"
         prices: ArmPrices | None = getattr(plan, arm).prices
         if prices is not None and (prices.hour is None) == (prices.input is None or prices.output is None):
             yield "prices", f"{arm}: prices are either input and output, or hour", "prices: {input: 0.15, output: 0.60}"

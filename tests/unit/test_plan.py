@@ -183,3 +183,9 @@ def test_a_twin_that_is_not_in_the_plan_is_to_be_added() -> None:
     text = GOOD.replace("[piaf_fr, analysis_fr]", "[fr_all]") + "parallel: {mgsm_cot_fr: mgsm_cot_en}\n"
     with pytest.raises(PlanError, match=r"'mgsm_cot_en', which is not a .*add mgsm_cot_en to tasks, or leave it out"):
         parse_plan(text, where=WHERE)
+
+
+def test_reruns_without_end_are_refused() -> None:
+    text = GOOD.replace("model: fr-baseline\nmargins", f"model: fr-baseline\n  rerun: {10**12}\nmargins")
+    with pytest.raises(PlanError, match=r"plan.yaml:6: reference: more than 100 reruns"):
+        parse_plan(text, where=WHERE)
