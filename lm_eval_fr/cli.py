@@ -21,10 +21,9 @@ def main() -> None:
     """Did a change of serving cost quality on my French work, and can I prove it?
 
     \b
-    lm-eval-fr demo                  the whole pipeline on built-in texts, no GPU, no key
-    lm-eval-fr ab plan.yaml          both arms, the judge, the verdict, the report
+    lm-eval-fr demo           the whole pipeline on built-in texts, no GPU, no key
+    lm-eval-fr ab plan.yaml   both arms, the judge, the verdict, the report
 
-    \b
     Exit codes: 0 done (--gate: non-inferior), 1 gate: inferior, 2 bad usage or input,
     3 gate: inconclusive or no verdict, 4 unfinished (rerun to resume), 70 a fault of
     this program, 130 interrupted, 143 terminated.
@@ -153,9 +152,12 @@ def judge(
 
     \b
     lm-eval-fr judge runs/nvfp4 runs/api --estimate
-    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --orders lazy --max-usd 20
-    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch submit     (then status, collect; or abandon ID)
-    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch write FILE  (for `vllm run-batch`; then read FILE)
+    lm-eval-fr judge runs/nvfp4 runs/api --orders lazy --max-usd 20
+    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch submit
+    lm-eval-fr judge runs/nvfp4 runs/api --out runs/judge --batch write FILE
+
+    After `--batch submit` come `status` and `collect`, or `abandon ID`; `write FILE` is for `vllm run-batch`, and
+    `read FILE` takes what that wrote.
     """
     from lm_eval_fr.judge.judge_command import judge_command
     from lm_eval_fr.judge.options import JudgeOptions

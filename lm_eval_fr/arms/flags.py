@@ -69,15 +69,18 @@ OUR_FLAGS: Mapping[str, Mapping[str, Any]] = {
 EPILOG = """\
 examples:
   # a checkpoint on this machine's GPU, French questions, the first 50
-  lm-eval-fr run --model vllm --model_args pretrained=mistralai/Mistral-Small-4-119B-2603-NVFP4 \\
-      --apply_chat_template --tasks piaf_fr --limit 50 --output_path runs/nvfp4
+  lm-eval-fr run --tasks piaf_fr --limit 50 --output_path runs/nvfp4 \\
+      --model vllm --apply_chat_template \\
+      --model_args pretrained=mistralai/Mistral-Small-4-119B-2603-NVFP4
 
-  # the same documents through a hosted API; the key is read from MISTRAL_API_KEY
-  lm-eval-fr run --model hosted-chat --model_args preset=mistral,model=mistral-small-2603,num_concurrent=8 \\
-      --tasks piaf_fr --limit 50 --output_path runs/api
+  # the same documents through a hosted API; the key is in MISTRAL_API_KEY
+  lm-eval-fr run --tasks piaf_fr --limit 50 --output_path runs/api \\
+      --model hosted-chat \\
+      --model_args preset=mistral,model=mistral-small-2603,num_concurrent=8
 
-Answers are kept as they arrive, in OUTPUT_PATH/cache: rerun the same command to resume. Samples are always logged.
-Models besides lm-eval's: hosted-chat (OpenAI's and Mistral's dialects), batch-chat (files for `vllm run-batch`),
+Answers are kept as they arrive, in OUTPUT_PATH/cache: rerun the same command to
+resume. Samples are always logged. Models besides lm-eval's: hosted-chat
+(OpenAI's and Mistral's dialects), batch-chat (files for `vllm run-batch`),
 fr-baseline (no model; damage=0.3,seed=7).
 """
 
@@ -118,10 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = _Parser(prog="lm-eval-fr").add_subparsers(parser_class=_Parser)
     Run.create(commands)
     parser: argparse.ArgumentParser = commands.choices["run"]
-    parser.usage = "lm-eval-fr run --model MODEL --tasks TASK [TASK ...] [--model_args KEY=VALUE ...] [options]"
-    parser.description = (
-        "Runs one arm: every flag of `lm_eval run`, our French tasks, and answers that survive a crash."
-    )
+    parser.usage = "lm-eval-fr run --model MODEL --tasks TASK ... [--model_args KEY=VALUE]"
+    parser.description = "Run one arm: all flags of `lm_eval run`, our tasks, and answers that are kept."
     parser.epilog = EPILOG
     ours = parser.add_argument_group("added by lm-eval-fr")
     for flag, settings in OUR_FLAGS.items():
