@@ -20,11 +20,13 @@ class Units:
     """Independent units: one per document, or one per cluster. sums[i] is over sizes[i] documents.
 
     clustered: whether they are uneven, also where each is one document that counts as more or less than one.
+    heaviest: as how many documents the heaviest single one counts.
     """
 
     sums: Array
     sizes: Array
     clustered: bool
+    heaviest: float = 1.0
 
     @property
     def count(self) -> int:
@@ -105,9 +107,11 @@ def units_of(values: Array, codes: npt.NDArray[np.int64] | None, weights: Array 
         if codes is None:
             return Units(values, weights, clustered=False)
     if codes is None:
-        return Units(values * weights, weights, clustered=True)
+        return Units(values * weights, weights, clustered=True, heaviest=float(weights.max()))
     sizes = np.asarray(np.bincount(codes, weights=weights), dtype=np.float64)
-    return Units(np.asarray(np.bincount(codes, weights=values * weights), dtype=np.float64), sizes, clustered=True)
+    return Units(
+        np.asarray(np.bincount(codes, weights=values * weights), dtype=np.float64), sizes, True, float(weights.max())
+    )
 
 
 def checked_weights(weights: npt.ArrayLike | None, n: int) -> Array | None:

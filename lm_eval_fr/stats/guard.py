@@ -58,7 +58,7 @@ def guard_of(units: Units, guarantee: Guarantee = "default", *, ends: tuple[floa
         guard_documents(sizes, largest(side, copies), float(np.maximum(side, 0.0).sum()), guarantee)
         for side in (losses, units.sums)
     )
-    return Guard(lost, gained)
+    return Guard(max(lost, units.heaviest), max(gained, units.heaviest))
 
 
 def moments(sizes: Array) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report.task_model import TaskResult
+from lm_eval_fr.stats import paired_difference
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
 rng = random.Random(11)
@@ -151,3 +152,13 @@ def test_bits_a_byte_that_happen_to_be_below_one_are_no_shares(tmp_path: Path) -
     pairing = pair(tmp_path, arms[:1], arms[1:])
     found = compare(pairing, CompareOptions(margins={"gold": 0.2})).task("t")
     assert found.margin is None and "no ends" in found.reasons["verdict"] and not found.higher_is_better
+
+
+def test_a_loss_that_counts_as_many_is_guarded_against() -> None:
+    """Of few documents that count tenfold none is lost in one sample of eight."""
+    draw, margin, claimed = np.random.default_rng(3), 0.05, 0
+    weights = np.repeat([5.0, 0.5556], [40, 360])
+    for _ in range(60):
+        lost = draw.random(400) < margin
+        claimed += (paired_difference(1.0 - lost, np.ones(400), weights=weights).interval.low or -1.0) > -margin
+    assert claimed <= 3
