@@ -62,6 +62,22 @@ class Backoff:
         return max(wait * self._source.uniform(0.5, 1.0), min(asked or 0.0, self._policy.longest_retry_after))
 
 
+class Waiting:
+    """Says that a server is waited for, if the wait is long, and not too often. where: the server, as people see it."""
+
+    LONG, EVERY = 5.0, 30.0  # seconds
+
+    def __init__(self, where: str, say: Callable[[str], None]) -> None:
+        self._where, self._say = where, say
+        self._said_at = -math.inf
+
+    def tell(self, pause: float, problem: object) -> None:
+        now = time.monotonic()
+        if pause >= self.LONG and now - self._said_at >= self.EVERY:
+            self._said_at = now
+            self._say(f"waiting {pause:.0f} s: {self._where} answers {problem}")
+
+
 STUCK_AFTER = 5.0  # seconds: a younger call is not stuck, however fast the others are
 STUCK_FACTOR = 5.0  # times as long as a usual call
 MOST_ASIDE = 256

@@ -23,7 +23,8 @@ from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, CallFailed, Http, Server, shown_address, tls_context
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind
-from lm_eval_fr.io.retry import RetryPolicy
+from lm_eval_fr.io.retry import RetryPolicy, Waiting
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.models.chat_replies import Reply, has_scores
 from lm_eval_fr.models.presets import REMEDIES
 from lm_eval_fr.models.sender import Done, Sender, Sending
@@ -71,7 +72,7 @@ class Patient:
 
         async def call() -> Any:
             async with Http(self._server(), timeout=float(self.timeout)) as http:
-                return await self._scored(http, messages)
+                return await self._scored(http, messages, Waiting(shown_address(str(self.base_url)), say_on_stderr))
 
         return run_async(call())
 
@@ -81,10 +82,11 @@ class Patient:
         """All requests for log-probabilities, `num_concurrent` at a time."""
         lm: Any = self
         places, size = asyncio.Semaphore(max(1, int(lm._concurrent))), int(lm._batch_size)
+        waiting = Waiting(shown_address(str(lm.base_url)), say_on_stderr)
 
         async def score(http: Http, part: slice) -> Any:
             async with places:
-                outputs = await lm._scored(http, requests[part])
+                outputs = await lm._scored(http, requests[part], waiting)
             answers = lm.parse_logprobs(outputs=outputs, tokens=requests[part], ctxlens=ctxlens[part])
             for key, answer in zip(cache_keys[part], answers, strict=True):
                 lm.cache_hook.add_partial("loglikelihood", key, answer)
@@ -95,7 +97,7 @@ class Patient:
             scores: list[Any] = await asyncio.gather(*(score(http, part) for part in parts))
         return scores
 
-    async def _scored(self: Any, http: Http, messages: Any) -> Any:
+    async def _scored(self: Any, http: Http, messages: Any, waiting: Waiting) -> Any:
         """The reply to one request for log-probabilities. Raises ArmError: a document without them has no score."""
         where = shown_address(str(self.base_url))
         payload = self._create_payload(self.create_message(messages), generate=False, seed=self._seed)
@@ -118,7 +120,9 @@ class Patient:
             if not left or not problem.passing:
                 remedy = problem.remedy or self._remedies().get(problem.kind, "")
                 raise ArmError(f"the server answers {problem}", where=where, remedy=remedy)
-            await asyncio.sleep(waits.next(problem.wait))
+            pause = waits.next(problem.wait)
+            waiting.tell(pause, problem)
+            await asyncio.sleep(pause)
 
     def _bodies(self: Any, requests: Sequence[Instance]) -> list[bytes]:
         contexts = [request.args[0] for request in requests]

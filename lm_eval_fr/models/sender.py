@@ -11,7 +11,7 @@ from lm_eval_fr.errors import ArmError, LmEvalFrError, Unfinished
 from lm_eval_fr.io.http import CallFailed, Http, Server, shown_address
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind, Problem
-from lm_eval_fr.io.retry import STUCK_AFTER, RetryPolicy, Throttle
+from lm_eval_fr.io.retry import STUCK_AFTER, RetryPolicy, Throttle, Waiting
 from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 
@@ -20,8 +20,6 @@ REFUSED_AT_FIRST = 3  # requests turned down with none answered: it is not the d
 OUTAGE = 3  # documents without an answer at the end: the server's failure, not theirs
 AT_FIRST = 8  # refusals for the rate by a server that has never answered: about a minute
 PROBES = 3  # tries to reach a server that has never answered
-LONG_PAUSE = 5.0  # seconds; a shorter one is not worth a word
-SAY_EVERY = 30.0
 STUCK_SHARE = 100  # of the time-out: hanging calls must give their places away long before it
 
 Done = Callable[[int, Reply], None]
@@ -52,7 +50,7 @@ class Sender:
         self._answered = self._refused = self._lost_in_a_row = self._limited_in_a_row = 0
         self._last_lost: Problem | None = None
         self._over: LmEvalFrError | None = None
-        self._said_at = -SAY_EVERY
+        self._waiting = Waiting(self._where, sending.say)
 
     def send(self, bodies: Sequence[bytes], done: Done) -> None:
         """Calls `done(index, reply)` for each body as its answer or its final failure arrives.
@@ -115,7 +113,7 @@ class Sender:
                 self._check_reached(problem, lost)
             if lost >= self._policy.attempts or limited >= self._policy.rate_limited:
                 return reply
-            self._tell(throttle.pause, problem)
+            self._waiting.tell(throttle.pause, problem)
             await asyncio.sleep(waits.next(problem.wait))
 
     async def _call(self, http: Http, throttle: Throttle, body: bytes) -> Reply:
@@ -175,9 +173,3 @@ class Sender:
         advice = remedy or problem.remedy or self._sending.remedies.get(problem.kind, "")
         self._over = kind(what, where=self._where, remedy=advice)
         return self._over
-
-    def _tell(self, pause: float, problem: Problem) -> None:
-        now = time.monotonic()
-        if pause >= LONG_PAUSE and now - self._said_at >= SAY_EVERY:
-            self._said_at = now
-            self._sending.say(f"waiting {pause:.0f} s: {self._where} answers {problem}")

@@ -9,6 +9,8 @@ import numpy as np
 
 from lm_eval_fr.logs.task_log import TaskLog
 
+COINCIDENCE = 0.05  # a gold less frequent than this is one that came twice, not an answer to give to everything
+
 
 @dataclass(frozen=True, slots=True)
 class Chance:
@@ -22,10 +24,13 @@ class Chance:
         """What always giving the most frequent gold would score, or more, where more is declared.
 
         exact: each document is right or wrong. Of other metrics nothing is known without a declaration, but for an F1:
-        an answer by chance shares next to no word with the gold.
+        an answer by chance shares next to no word with the gold, unless one gold is that of many documents.
         """
         known = self.declared is not None or "f1" in metric.lower() or (exact and self.most_frequent is not None)
-        return max(self.declared or 0.0, self.most_frequent or 0.0) if known else None
+        frequent = self.most_frequent or 0.0
+        if not exact and frequent < COINCIDENCE:
+            frequent = 0.0
+        return max(self.declared or 0.0, frequent) if known else None
 
 
 UNKNOWN = Chance()

@@ -155,6 +155,7 @@ def test_chance_of_a_group_is_the_mean_of_its_tasks() -> None:
         (Chance(0.25, 0.1), "acc", True, 0.25),
         (Chance(0.0, 0.1), "f1", False, 0.1),
         (Chance(None, 0.1), "f1", False, 0.1),
+        (Chance(None, 1 / 150), "f1", False, 0.0),
         (Chance(None, None), "f1", False, 0.0),
         (Chance(None, 0.1), "rouge", False, None),
         (Chance(None, None), "acc", True, None),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lm_eval_fr.io.clean import printable
 from lm_eval_fr.io.replies import Kind, find_page, find_problem
+from lm_eval_fr.io.retry import Waiting
 
 OPENAI_LENGTH = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
 AZURE_FILTER = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
@@ -159,3 +160,11 @@ def test_a_page_is_no_completion(body: bytes, said: str, billed: bool) -> None:
 @pytest.mark.parametrize("body", [b' {"choices": []}', b"\xef\xbb\xbf[1", b'{"cut'])
 def test_what_begins_as_json_is_no_page(body: bytes) -> None:
     assert find_page(200, body) is None
+
+
+def test_a_long_wait_is_said_and_not_said_again_at_once() -> None:
+    said: list[str] = []
+    waiting = Waiting("http://server/v1", said.append)
+    for pause in (1.0, 8.0, 60.0):
+        waiting.tell(pause, "HTTP 429: slow down")
+    assert said == ["waiting 8 s: http://server/v1 answers HTTP 429: slow down"]

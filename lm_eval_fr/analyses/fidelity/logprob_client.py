@@ -14,7 +14,8 @@ from lm_eval_fr.errors import ArmError, UsageError
 from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, Answer, CallFailed, Http, Server, api_address, ask, check_address
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.io.replies import Problem
-from lm_eval_fr.io.retry import RetryPolicy
+from lm_eval_fr.io.retry import RetryPolicy, Waiting
+from lm_eval_fr.io.streams import say_on_stderr
 
 TIMEOUT = 600.0  # seconds; a long text behind a full queue
 MODELS_TIMEOUT = 30.0
@@ -89,6 +90,7 @@ class Client:
         self.arm = arm
         self._places = asyncio.Semaphore(concurrency)
         self._http = Http(arm.server, timeout=TIMEOUT)
+        self._waiting = Waiting(arm.url, say_on_stderr)
         self._answered = False
         self._lost_in_a_row = 0
 
@@ -111,7 +113,9 @@ class Client:
                 if outcome.status is None and not self._answered and (attempt == 2 or not outcome.passing):
                     what = f"no {self.arm.role} answers: {said}"
                     raise ArmError(what, where=self.arm.url, remedy="is the server up?")
-                await asyncio.sleep(waits.next(outcome.wait))
+                pause = waits.next(outcome.wait)
+                self._waiting.tell(pause, outcome)
+                await asyncio.sleep(pause)
         self._lost_in_a_row += 1
         raise GaveUp(said)
 
