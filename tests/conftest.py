@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.server import FakeOpenAI
 
+for _name in ("COLUMNS", "LINES"):  # a worker of xdist has them; what is printed into a pipe would obey them
+    os.environ.pop(_name, None)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # The same examples every time, however slow the machine is.

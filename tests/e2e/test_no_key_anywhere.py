@@ -101,7 +101,7 @@ def test_a_server_that_repeats_the_key_in_its_answers(fake_server: Start, tmp_pa
         ("compare", "study", "--html", "again.html", "--json", "again.json"),
         ("show", *arms, "--task", "own_analysis_fr"),
         ("judge", *arms, "--profile", "echoes.yaml", "--out", "judged", "--controls", "0"),
-        ("judge", *arms, "--profile", "echoes.yaml", "--out", "judged", "--reparse"),
+        ("judge", *arms, "--profile", "echoes.yaml", "--out", "judged", "--controls", "0", "--reparse"),
         ("export", *arms, "--out", "exported"),
         ("card", "again.json"),
     ):

@@ -83,7 +83,7 @@ def test_a_study_ended_in_every_stage_goes_on_and_asks_nothing_twice(
     resume = f"resume with: lm-eval-fr ab {plan} --out {out}"
     for server, calls, how, flags in (
         (candidate, 7, signal.SIGINT, ()),
-        (candidate, 19, signal.SIGTERM, ()),
+        (candidate, 19, signal.SIGKILL, ()),
         (reference, 11, signal.SIGKILL, ()),
         (judge, 20, signal.SIGINT, ("--quiet",)),
         (judge, 45, signal.SIGKILL, ()),
