@@ -48,8 +48,9 @@ def start(plan: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
 
 
 def end_when(process: subprocess.Popen[str], server: FakeOpenAI, calls: int, how: signal.Signals) -> str:
-    """Ends the study as soon as the server has seen so many calls. Returns its stderr."""
-    wait_for(lambda: server.count >= calls or process.poll() is not None, f"{calls} calls")
+    """Ends the study as soon as the server has seen so many more calls. Returns its stderr."""
+    enough = server.count + calls
+    wait_for(lambda: server.count >= enough or process.poll() is not None, f"{calls} calls")
     assert process.poll() is None, f"ended before it could be ended:\n{process.communicate()[1]}"
     os.killpg(process.pid, how)
     return process.communicate(timeout=waiting.LIMIT)[1]
@@ -75,18 +76,18 @@ def write_plan(
 def test_a_study_ended_in_every_stage_goes_on_and_asks_nothing_twice(
     shared_data: Path, fake_server: Callable[..., FakeOpenAI], tmp_path: Path
 ) -> None:
-    candidate = fake_server(answer("Le candidat"), latency=0.03)
-    reference = fake_server(answer("La référence"), latency=0.03)
-    judge = fake_server(judge_reply, latency=0.02)
+    candidate = fake_server(answer("Le candidat"), latency=0.1)
+    reference = fake_server(answer("La référence"), latency=0.1)
+    judge = fake_server(judge_reply, latency=0.05)
     plan = write_plan(tmp_path, shared_data, candidate, reference, judge)
     out = tmp_path / "out"
     resume = f"resume with: lm-eval-fr ab {plan} --out {out}"
     for server, calls, how, flags in (
         (candidate, 7, signal.SIGINT, ()),
-        (candidate, 19, signal.SIGKILL, ()),
+        (candidate, 7, signal.SIGTERM, ()),
         (reference, 11, signal.SIGKILL, ()),
         (judge, 20, signal.SIGINT, ("--quiet",)),
-        (judge, 45, signal.SIGKILL, ()),
+        (judge, 25, signal.SIGKILL, ()),
     ):
         process = start(plan, out, *flags)
         said = end_when(process, server, calls, how)
