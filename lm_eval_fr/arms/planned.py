@@ -50,7 +50,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_file(path: Path) -> bool:
-    """A text that is too long for a file's name is none."""
+    """Whether it is one; text too long for a path is not."""
     try:
         return path.is_file()
     except OSError:

@@ -162,7 +162,7 @@ def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
 
 
 def rows_of(content: Any, name: str) -> list[Mapping[str, Any]]:
-    """The objects in a list of the reply's; none where there is no such list."""
+    """The objects in the list `name` of a reply; [] if it has no such list."""
     rows = content.get(name) if isinstance(content, dict) else None
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 

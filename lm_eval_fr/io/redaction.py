@@ -53,10 +53,10 @@ _learned: dict[str, None] = {}  # values of the variables that this process was 
 def key_from(variable: str | None) -> str:
     """The key in an environment variable, "" where there is none. From now on every redactor here masks it.
 
-    Raises UsageError for what is no variable's name: most likely the key itself, which is not repeated.
+    Raises UsageError for something that is not a variable's name: probably the key itself, so it is not shown.
     """
     if variable and variable not in os.environ and not _VARIABLE.fullmatch(variable):
-        what = "what should name the key's environment variable is no such name, and may be the key: it is not repeated"
+        what = "not the name of an environment variable; in case it is the key itself, it is not repeated here"
         raise UsageError(what, remedy="export NAME=<the key>, and give NAME")
     key = os.environ.get(variable, "").strip() if variable else ""
     if is_secret(key):

@@ -38,7 +38,7 @@ NO_TEMPLATE_REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why there is no answer. said: the server's words (or ours, of a connection) in a printable line without keys.
+    """Why there is no answer. said: the server's words, or ours about the connection: one printable line without keys.
 
     status: of HTTP, None without a reply. code: the server's word or number for it. parameter: the refused field of the
     request. wait: what the server asks for, in seconds. billed: whether the work may have been done and charged.

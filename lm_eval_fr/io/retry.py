@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from lm_eval_fr.io.streams import say_on_stderr
+
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that the server asks to wait, at least 0, or None. now: Unix time, which an HTTP date is held against.
@@ -63,19 +65,19 @@ class Backoff:
 
 
 class Waiting:
-    """Says that a server is waited for, if the wait is long, and not too often. where: the server, as people see it."""
+    """Reports long waits for a server, and not each of them. where: the server, as people see it."""
 
     LONG, EVERY = 5.0, 30.0  # seconds
 
-    def __init__(self, where: str, say: Callable[[str], None]) -> None:
-        self._where, self._say = where, say
+    def __init__(self, where: str, say: Callable[[str], None] = say_on_stderr) -> None:
+        self.where, self._say = where, say
         self._said_at = -math.inf
 
     def tell(self, pause: float, problem: object) -> None:
         now = time.monotonic()
         if pause >= self.LONG and now - self._said_at >= self.EVERY:
             self._said_at = now
-            self._say(f"waiting {pause:.0f} s: {self._where} answers {problem}")
+            self._say(f"waiting {pause:.0f} s: {self.where} answers {problem}")
 
 
 STUCK_AFTER = 5.0  # seconds: a younger call is not stuck, however fast the others are

@@ -24,7 +24,6 @@ from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, CallFailed, Http, Server, s
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind
 from lm_eval_fr.io.retry import RetryPolicy, Waiting
-from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.models.chat_replies import Reply, has_scores
 from lm_eval_fr.models.presets import REMEDIES
 from lm_eval_fr.models.sender import Done, Sender, Sending
@@ -72,7 +71,7 @@ class Patient:
 
         async def call() -> Any:
             async with Http(self._server(), timeout=float(self.timeout)) as http:
-                return await self._scored(http, messages, Waiting(shown_address(str(self.base_url)), say_on_stderr))
+                return await self._scored(http, messages, Waiting(shown_address(str(self.base_url))))
 
         return run_async(call())
 
@@ -82,7 +81,7 @@ class Patient:
         """All requests for log-probabilities, `num_concurrent` at a time."""
         lm: Any = self
         places, size = asyncio.Semaphore(max(1, int(lm._concurrent))), int(lm._batch_size)
-        waiting = Waiting(shown_address(str(lm.base_url)), say_on_stderr)
+        waiting = Waiting(shown_address(str(lm.base_url)))
 
         async def score(http: Http, part: slice) -> Any:
             async with places:
@@ -99,7 +98,6 @@ class Patient:
 
     async def _scored(self: Any, http: Http, messages: Any, waiting: Waiting) -> Any:
         """The reply to one request for log-probabilities. Raises ArmError: a document without them has no score."""
-        where = shown_address(str(self.base_url))
         payload = self._create_payload(self.create_message(messages), generate=False, seed=self._seed)
         policy = self.sending().policy
         waits, body, left = policy.waits(), msgspec.json.encode(payload), policy.attempts
@@ -112,14 +110,14 @@ class Patient:
                     content = answer.json
                     if not has_scores(content, messages):
                         said = "the reply does not hold the log-probabilities of what was sent"
-                        raise ArmError(said, where=where, remedy="vLLM's and llama.cpp's completions give them")
+                        raise ArmError(said, where=waiting.where, remedy="vLLM's and llama.cpp's completions give them")
                     return content
             except CallFailed as failed:
                 problem = failed.problem
             left -= 1
             if not left or not problem.passing:
                 remedy = problem.remedy or self._remedies().get(problem.kind, "")
-                raise ArmError(f"the server answers {problem}", where=where, remedy=remedy)
+                raise ArmError(f"the server answers {problem}", where=waiting.where, remedy=remedy)
             pause = waits.next(problem.wait)
             waiting.tell(pause, problem)
             await asyncio.sleep(pause)

@@ -15,7 +15,6 @@ from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, Answer, CallFailed, Http, S
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.io.retry import RetryPolicy, Waiting
-from lm_eval_fr.io.streams import say_on_stderr
 
 TIMEOUT = 600.0  # seconds; a long text behind a full queue
 MODELS_TIMEOUT = 30.0
@@ -90,7 +89,7 @@ class Client:
         self.arm = arm
         self._places = asyncio.Semaphore(concurrency)
         self._http = Http(arm.server, timeout=TIMEOUT)
-        self._waiting = Waiting(arm.url, say_on_stderr)
+        self._waiting = Waiting(arm.url)
         self._answered = False
         self._lost_in_a_row = 0
 
