@@ -66,9 +66,9 @@ def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) 
     """Two arms that score nothing are equal, and so non-inferior with enough documents: a broken filter does that."""
     of_task = {task.task: task for task in tasks}
     for t in results:
-        if not t.higher_is_better or t.candidate_mean or t.reference_mean:
+        task = of_task.get(t.task)  # None: a group, whose tasks say it
+        if task is None or not t.higher_is_better or (t.candidate_mean, t.reference_mean) != (0, 0):
             continue
-        task = of_task[t.task]
         others = [name for name in task.sides[1].log.filters if name != task.filter]
         choose = f", choose another by --filter {t.task}=NAME ({', '.join(others)})" if others else ""
         reader = "the score" if task.filter == "none" else f"the filter {task.filter}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.grouping import merged
 from lm_eval_fr.report.task_model import LanguageTax
-from lm_eval_fr.stats import Assessment, difference_of_differences
+from lm_eval_fr.stats import difference_of_differences, without_verdict
 
 KEYS = ("id", "line", "key")  # of a document: the same question has the same in both languages
 
@@ -59,13 +59,10 @@ def _tax(first: _Losses, second: _Losses, options: CompareOptions) -> LanguageTa
         margin=margin,
         bounded=bounded,
     )
-    if assessment is not None and (first.task.no_verdict or second.task.no_verdict):
-        assessment = _withheld(assessment)
+    stopped = first.task.no_verdict or second.task.no_verdict
+    if assessment is not None and stopped is not None:
+        assessment = without_verdict(assessment, stopped)
     return LanguageTax(task=name, parallel=other, paired=paired, assessment=assessment)
-
-
-def _withheld(assessment: Assessment) -> Assessment:
-    return replace(assessment, verdict="no_verdict", documents_needed=None)
 
 
 def _losses(task: PairedTask) -> _Losses:

@@ -34,12 +34,10 @@ def log_cautions(pairing: Pairing) -> Iterator[Caution]:
         yield Caution(kind="same_run", text=f"{same[0].upper()}{same[1:]}: nothing is compared.")
     else:
         yield from _same_answers(pairing)
+        for one in (*pairing.groups, *pairing.tasks):
+            yield from _without_scores(one)
     yield from _template(pairing)
-    for group in pairing.groups:
-        yield from _without_scores(group)
     for task in pairing.tasks:
-        if same is None:
-            yield from _without_scores(task)
         yield from _ended_otherwise(task)
         yield from _imbalances(task)
         yield from _copies(task)

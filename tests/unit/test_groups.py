@@ -110,6 +110,23 @@ def test_a_broken_subtask_leaves_the_group_without_a_verdict(tmp_path: Path) -> 
     assert report.verdict == "no_verdict"
 
 
+def test_a_group_that_scores_nothing_has_no_verdict_and_its_tasks_say_why(tmp_path: Path) -> None:
+    nothing = tasks({name: [0.0] * len(values) for name, values in SCORES.items()})
+    runs = [find_run(make_run(tmp_path / arm, *nothing, model=f"org/{arm}", results=blocks(0.0))) for arm in "cr"]
+    report = compare(pair_runs(*runs), CompareOptions(margins={"gold": 0.5}))
+    assert report.task("m").verdict == report.verdict == "no_verdict"
+    warned = [caution.text.split(":")[0] for caution in report.warnings if caution.kind == "nothing_scored"]
+    assert warned == list(SCORES)
+
+
+def test_one_run_as_both_arms_is_said_once_for_its_groups_too(tmp_path: Path) -> None:
+    run = find_run(make_run(tmp_path / "run", *tasks(), model="org/m", results=blocks(BY_DOCUMENTS)))
+    report = compare(pair_runs(run, run), CompareOptions(margins={"gold": 0.5}))
+    kinds = [caution.kind for caution in report.warnings]
+    assert report.task("m").verdict == "no_verdict"
+    assert kinds.count("same_run") == 1 and "no_scores" not in kinds
+
+
 def test_a_part_of_a_group_that_counts_its_tasks_alike_counts_them_alike_too(tmp_path: Path) -> None:
     pairing = pair(tmp_path, BY_TASKS, BY_TASKS, m=["stem", "m_c"], stem=["m_a", "m_b"])
     row = compare(pairing, CompareOptions()).task("m")
