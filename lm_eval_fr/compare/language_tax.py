@@ -9,6 +9,7 @@ import numpy as np
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import TAX, Margins
+from lm_eval_fr.compare.task_scores import scored
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.grouping import merged
@@ -33,15 +34,15 @@ def language_taxes(pairing: Pairing, options: CompareOptions) -> Iterator[Langua
 
     Raises UsageError for a task that was not compared, InputError for tasks whose documents do not match.
     """
-    scored = {task.task: task for task in pairing.tasks if task.scored}
+    tasks = {task.task: task for task in pairing.tasks if task.scored}
     for name, other in options.parallel.items():
         for wanted in (name, other):
-            if wanted not in scored:
-                remedy = nearest(wanted, scored) or f"scored tasks here: {', '.join(scored)}"
+            if wanted not in tasks:
+                remedy = nearest(wanted, tasks) or f"scored tasks here: {', '.join(tasks)}"
                 raise UsageError(f"no scored task {wanted!r} in this comparison", where="--parallel", remedy=remedy)
         if name == other:
             raise UsageError(f"{name} beside itself", where="--parallel", remedy="name two tasks: A=B")
-        yield _tax(_losses(scored[name]), _losses(scored[other]), options)
+        yield _tax(_losses(tasks[name]), _losses(tasks[other]), options)
 
 
 def _tax(first: _Losses, second: _Losses, options: CompareOptions) -> LanguageTax:
@@ -80,9 +81,9 @@ def _losses(task: PairedTask) -> _Losses:
             remedy = f"give every question its own {_listed(KEYS)}, the same in both tasks"
             raise InputError(f"document {pair.doc_id} of {task.task} has {what}", where="--parallel", remedy=remedy)
         rows[str(key)] = i
-    scores = np.concatenate([candidate, reference])
-    inside = bool(scores.size) and bool(scores.min() >= 0) and bool(scores.max() <= 1)
-    return _Losses(task, rows, sign * (candidate - reference), inside)
+    # A weighted score is beyond its own ends.
+    on_unit_scale = metric not in task.weights and scored(task).on_unit_scale
+    return _Losses(task, rows, sign * (candidate - reference), on_unit_scale)
 
 
 def _check_same(first: _Losses, second: _Losses) -> None:

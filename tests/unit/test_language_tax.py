@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import lm_eval_fr as fr
 from lm_eval_fr.cli import main
 from lm_eval_fr.stats import difference_of_differences, paired_difference
-from tests.fakes.runs import FakeSample, FakeTask, make_run
+from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task
 
 N = 40
 
@@ -74,6 +74,25 @@ def test_its_margin_is_that_of_the_first_task(tmp_path: Path) -> None:
 def test_every_question_must_be_in_both(tmp_path: Path) -> None:
     with pytest.raises(fr.InputError, match=r"5 of 40 questions of x_fr are not in x_en, first '0'"):
         fr.compare(*runs(tmp_path, first=5), parallel={"x_fr": "x_en"})
+
+
+def test_a_score_that_only_happens_to_be_below_one_is_not_a_share(tmp_path: Path) -> None:
+    """A Brier score ends at 2: points are no margin of it, of the task as of its tax."""
+    pairs = [[i % 2, [0.4, 0.6]] for i in range(N)]
+    printed = float(np.mean([0.32 if right else 0.72 for right, _ in pairs]))
+    tasks = [
+        plain_task(
+            name,
+            {"brier_score": pairs},  # type: ignore[dict-item]
+            aggregation={"brier_score": "brier_score"},
+            printed={"brier_score": printed},
+        )
+        for name in ("x_fr", "x_en")
+    ]
+    made = [make_run(tmp_path / arm, *tasks, model=f"org/{arm}") for arm in ("candidate", "reference")]
+    report = fr.compare(*made, parallel={"x_fr": "x_en"}, margins={"gold": 0.5})
+    (tax,) = report.language_tax
+    assert report.task("x_fr").margin is None and tax.assessment is None and tax.paired.kind == "unbounded"
 
 
 def test_the_order_of_the_questions_does_not_matter(tmp_path: Path) -> None:
