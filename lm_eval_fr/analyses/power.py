@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import InputError, UsageError, nearest
-from lm_eval_fr.plan import LEVEL, as_share
+from lm_eval_fr.plan import LEVEL, as_guarantee, as_share
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
@@ -18,8 +18,6 @@ DEFAULT_SPREADS = (0.15, 0.25)  # paired SD of F1-like scores
 DEFAULT_FLIPS = (0.03, 0.05, 0.10)
 DEFAULT_TIES = (0.6, 0.4, 0.2)
 UNSTABLE = 0.5
-
-
 MOST_SPREAD = 10_000.0  # of an article's sum of scores, whose distribution is computed in steps
 
 
@@ -71,9 +69,11 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
     for name in ("margins", "documents", "sd", "flips", "ties"):
         if name in asked:
             asked[name] = _several(name, asked[name])
-    for name in ("level", "power"):
-        if name in asked:
+    for name in ("icc", "difference", "level", "power", "unstable"):
+        if asked.get(name) is not None:
             asked[name] = as_share(name, asked[name])
+    if "guarantee" in asked:
+        asked["guarantee"] = as_guarantee(asked["guarantee"])
     return answer(Question(**asked), spreads)
 
 

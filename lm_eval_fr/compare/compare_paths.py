@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from lm_eval_fr.analyses.claims import find_claims
 from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
@@ -16,9 +16,9 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.margins import GOLD
 from lm_eval_fr.compare.study_options import pair_study, study_options
-from lm_eval_fr.errors import UsageError, nearest
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import pair_paths
-from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_share, is_study, load_plan
+from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_guarantee, as_share, is_study, load_plan
 from lm_eval_fr.report.several_model import ManyReport
 
 PathLike = str | Path
@@ -57,9 +57,7 @@ def compare(
     `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
-    if guarantee is not None and guarantee not in get_args(Guarantee):
-        known = get_args(Guarantee)
-        raise UsageError(f"guarantee: {guarantee!r}", remedy=nearest(guarantee, known) or f"give {' or '.join(known)}")
+    guarantee = None if guarantee is None else as_guarantee(guarantee)
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     if reference is None:
         given: dict[str, Any] = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
@@ -148,5 +146,7 @@ def compare_many(
 
 def read_margins(given: Margins | None) -> dict[str, float]:
     """Every margin as a fraction; one alone is of all scored tasks. Raises UsageError for what is not a number."""
-    by_name = given if isinstance(given, Mapping) else {} if given is None else {GOLD: given}
+    if given is None:
+        return {}
+    by_name = given if isinstance(given, Mapping) else {GOLD: given}
     return {name: as_share(f"the margin of {name}", margin) for name, margin in by_name.items()}

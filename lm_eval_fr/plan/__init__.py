@@ -1,6 +1,6 @@
 """The study's plan: what it holds, how it is read from YAML, and what its folder remembers."""
 
-from lm_eval_fr.plan.plan_reader import as_share, line_of, load_plan, parse_plan, parse_share
+from lm_eval_fr.plan.plan_reader import as_guarantee, as_share, line_of, load_plan, parse_plan, parse_share
 from lm_eval_fr.plan.study_folder import PLAN, StudyFolder, earlier_plans, is_study, plan_home, was_run
 from lm_eval_fr.plan.study_plan import (
     LEVEL,
@@ -24,6 +24,7 @@ __all__ = [
     "JudgePlan",
     "Plan",
     "StudyFolder",
+    "as_guarantee",
     "as_share",
     "earlier_plans",
     "is_study",

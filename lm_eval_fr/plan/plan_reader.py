@@ -6,14 +6,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 
 from lm_eval_fr.errors import PlanError, UsageError, nearest
 from lm_eval_fr.io.reading import parse_yaml, read_text
 from lm_eval_fr.plan.study_folder import PLAN
-from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, JudgePlan, Plan
+from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, Guarantee, JudgePlan, Plan
 from lm_eval_fr.tasklib.definitions import judged_names, task_names, tasks_behind
 
 REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"
@@ -53,6 +53,14 @@ def as_share(name: str, value: Any) -> float:
         return parse_share(value)
     except ValueError as error:
         raise UsageError(f"{name}: {value!r} is not a number", remedy=str(error)) from None
+
+
+def as_guarantee(value: str) -> Guarantee:
+    """One of the two words. Raises UsageError."""
+    known = get_args(Guarantee)
+    if value not in known:
+        raise UsageError(f"guarantee: {value!r}", remedy=nearest(value, known) or f"give {' or '.join(known)}")
+    return cast(Guarantee, value)
 
 
 def load_plan(path: str | Path) -> Plan:

@@ -118,6 +118,12 @@ def test_power_is_the_command_s() -> None:
     assert "SD 0.25" in fr.power(margins=[0.02], sd=[0.25])
     with pytest.raises(fr.UsageError, match=r"no option 'margin'.*'margins'"):
         fr.power(margin=0.02)
+    with pytest.raises(fr.UsageError, match="did you mean 'worst-case'"):
+        fr.power(margins="2%", guarantee="worst_case")
+    shares = {"icc": "20%", "difference": "-1%", "unstable": "30%"}
+    numbers = {"icc": 0.2, "difference": -0.01, "unstable": 0.3}
+    asked = {"margins": "5%", "sd": 0.25, "cluster_size": 3, "repeats": 2}
+    assert fr.power(**asked, **shares) == fr.power(**asked, **numbers)
 
 
 def test_several_candidates(runs: tuple[Path, Path], tmp_path: Path) -> None:
