@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lm_eval_fr.pairing import Imbalance, PairedGroup, PairedTask, Pairing, Printed, imbalances
+from lm_eval_fr.pairing import Imbalance, Paired, PairedTask, Pairing, Printed, imbalances
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution
 
@@ -69,7 +69,7 @@ def _same_answers(pairing: Pairing) -> Iterator[Caution]:
     yield Caution(kind="same_answers", text=text)
 
 
-def _without_scores(task: PairedTask | PairedGroup) -> Iterator[Caution]:
+def _without_scores(task: Paired) -> Iterator[Caution]:
     """A number that lm-eval printed for both arms is never dropped because it cannot be paired."""
     if task.no_verdict is not None:
         printed = "; ".join(_shown(one) for one in task.printed if one.known)

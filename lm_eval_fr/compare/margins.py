@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lm_eval_fr.errors import UsageError, nearest
-from lm_eval_fr.pairing import PairedGroup, PairedTask
+from lm_eval_fr.pairing import Paired
 
 GOLD, JUDGE, TAX, MEAN = "gold", "judge", "language_tax", "overall_mean"
 
@@ -38,7 +38,7 @@ class Margins:
             raise UsageError("overall_mean needs a margin", remedy="margins: {gold: 2%} or {overall_mean: 2%}")
         return found
 
-    def check(self, tasks: Sequence[PairedTask | PairedGroup], *, parallel: bool = False, mean: bool = False) -> None:
+    def check(self, tasks: Sequence[Paired], *, parallel: bool = False, mean: bool = False) -> None:
         """UsageError for a margin that is not a loss, or that names nothing here.
 
         parallel: whether a language tax is measured. mean: whether a claim is made about the mean over tasks.

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.task_rows import assay_for
-from lm_eval_fr.pairing import PairedGroup, PairedTask, Pairing
+from lm_eval_fr.compare.task_scores import scored
+from lm_eval_fr.pairing import Paired, Pairing
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.task_model import MeanClaim, TaskResult, verdict_of
 from lm_eval_fr.stats import Assay, Assessment, assess, mean_over_tasks, without_verdict
@@ -28,8 +29,7 @@ def mean_claim(
     found = mean_over_tasks(
         {task.task: task.paired for task in tasks if not task.group}, margin, guarantee=options.guarantee
     )
-    scored: list[PairedTask | PairedGroup] = [*pairing.tasks, *pairing.groups]
-    by_name = {one.task: one for one in scored}
+    by_name: dict[str, Paired] = {one.task: one for one in (*pairing.tasks, *pairing.groups)}
     counted = [by_name[name] for name in found.tasks]
     assessment = assess(found.difference, margin, assay=_assay(counted, margin, options.level))
     results = {task.task: task for task in tasks}
@@ -44,9 +44,9 @@ def mean_claim(
     )
 
 
-def _assay(tasks: Sequence[PairedTask | PairedGroup], margin: float, level: float) -> Assay:
+def _assay(tasks: Sequence[Paired], margin: float, level: float) -> Assay:
     """The reference's mean above chance; by the lower end of each task's share, which is below that of the mean."""
-    each = [assay_for(task, margin, level) for task in tasks]
+    each = [assay_for(task, scored(task), margin, level) for task in tasks]
     above = [one.reference_above_chance for one in each if one.reference_above_chance is not None]
     chance = [one.chance for one in each if one.chance is not None]
     if len(above) < len(each):
@@ -61,7 +61,7 @@ def _assay(tasks: Sequence[PairedTask | PairedGroup], margin: float, level: floa
     return Assay(by_chance, mean, False, why)
 
 
-def _broken(tasks: Sequence[tuple[PairedTask | PairedGroup, TaskResult]]) -> Iterator[str]:
+def _broken(tasks: Sequence[tuple[Paired, TaskResult]]) -> Iterator[str]:
     """Why nothing may be claimed of one of the tasks, other than that its own margin is too wide."""
     for paired, result in tasks:
         if paired.no_verdict is not None:

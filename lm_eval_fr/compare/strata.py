@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from lm_eval_fr.compare.task_scores import Scored
 from lm_eval_fr.errors import UsageError, nearest
-from lm_eval_fr.pairing import PairedGroup, PairedTask
+from lm_eval_fr.pairing import Paired
 from lm_eval_fr.report.task_model import Stratum, TaskResult
 from lm_eval_fr.stats import Assessment, Verdict, assess, holm, paired_difference
 
 WHERE = "strata of the plan"
 
 
-def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[PairedTask | PairedGroup]) -> None:
+def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Paired]) -> None:
     """UsageError for strata of a task that is not here, or that it does not have."""
     scored = {task.task: task for task in tasks if not task.judged}
     for name, wanted in preregistered.items():
@@ -29,7 +29,7 @@ def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Pai
 
 
 def strata_of(
-    task: PairedTask | PairedGroup,
+    task: Paired,
     scores: Scored,
     *,
     level: float,

@@ -11,8 +11,8 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.compare.strata import strata_of
-from lm_eval_fr.compare.task_scores import scored
-from lm_eval_fr.pairing import ArmHealth, PairedGroup, PairedTask, Pairing, Printed
+from lm_eval_fr.compare.task_scores import Scored, scored
+from lm_eval_fr.pairing import ArmHealth, Paired, PairedGroup, PairedTask, Pairing, Printed
 from lm_eval_fr.report.model import Series
 from lm_eval_fr.report.task_model import Health, Secondary, TaskResult
 from lm_eval_fr.stats import (
@@ -33,6 +33,7 @@ from lm_eval_fr.stats.estimates import Assay
 
 DRAWS = 4_000
 NO_MARGIN = "no margin was given"
+NO_SCORES = "no score of each document"
 NOTHING_SCORED = "no answer of either arm scores above 0, so that both are equal says nothing"
 
 
@@ -42,7 +43,7 @@ class ComparedTask:
     series: Series | None
 
 
-def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: CompareOptions) -> ComparedTask:
+def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> ComparedTask:
     """The primary metric against its margin, and the others beside it."""
     metric, level, one = task.metrics[0], options.level, scored(task)
     higher, unit_scale, clusters = one.higher_is_better, one.on_unit_scale, task.clusters
@@ -61,7 +62,7 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
     )
     assessment = None
     if margin is not None:
-        assessment = assess(paired, margin, assay=assay_for(task, margin, level), reach=one.reach)
+        assessment = assess(paired, margin, assay=assay_for(task, one, margin, level), reach=one.reach)
     # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
     any_score = not higher or bool(one.better.any() or one.worse.any())
     stopped = task.no_verdict or (None if any_score else NOTHING_SCORED) or _fallen(task, assessment)
@@ -97,9 +98,9 @@ def compare_task(task: PairedTask | PairedGroup, margins: Margins, options: Comp
     return ComparedTask(result, band)
 
 
-def assay_for(task: PairedTask | PairedGroup, margin: float, level: float) -> Assay:
-    """Whether a loss of the margin could have shown at all."""
-    metric, one = task.metrics[0], scored(task)
+def assay_for(task: Paired, one: Scored, margin: float, level: float) -> Assay:
+    """Whether a loss of the margin could have shown at all. one: the task's primary scores."""
+    metric = task.metrics[0]
     if not one.on_unit_scale or not one.higher_is_better:
         if one.reach is not None and margin > MOST * one.reach:
             return too_wide_for(one.points(one.reach), one.points(margin))
@@ -111,7 +112,7 @@ def assay_for(task: PairedTask | PairedGroup, margin: float, level: float) -> As
     return assay_of(one.reference, margin, chance, clusters=task.clusters, weights=one.weights, level=level)
 
 
-def _fallen(task: PairedTask | PairedGroup, assessment: Assessment | None) -> str | None:
+def _fallen(task: Paired, assessment: Assessment | None) -> str | None:
     """Why the first metric of which a document has a score may not stand for those before it.
 
     One of them, which is made of all documents together, fell by more than the margin: as a share, or in its own unit
@@ -167,16 +168,13 @@ def _reasons(
     return reasons
 
 
-def _secondary(task: PairedTask | PairedGroup, name: str) -> Secondary:
+def _secondary(task: Paired, name: str) -> Secondary:
     candidate, reference = float(task.candidate[name].mean()), float(task.reference[name].mean())
     return Secondary(metric=name, candidate_mean=candidate, reference_mean=reference, difference=candidate - reference)
 
 
 def health(found: ArmHealth) -> Health:
     return Health(answers=found.n, empty=found.empty, truncated=found.truncated, failed=found.failed)
-
-
-NO_SCORES = "no score of each document"
 
 
 def compare_rows(pairing: Pairing, margins: Margins, options: CompareOptions) -> list[ComparedTask]:

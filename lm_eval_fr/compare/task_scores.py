@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lm_eval_fr.logs.ingredients import Array
-from lm_eval_fr.pairing import PairedGroup, PairedTask
+from lm_eval_fr.pairing import Paired
 from lm_eval_fr.stats import Kind
 
 UNIT = (0.0, 1.0)
@@ -63,7 +63,7 @@ class Scored:
         return 100 * value if self.on_unit_scale else value
 
 
-def scored(task: PairedTask | PairedGroup) -> Scored:
+def scored(task: Paired) -> Scored:
     """The primary scores of a task that has some."""
     metric = task.metrics[0]
     weights = task.weights.get(metric)

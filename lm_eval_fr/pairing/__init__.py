@@ -16,7 +16,7 @@ from lm_eval_fr.logs import task_as_asked
 from lm_eval_fr.pairing.answers import ArmHealth, Imbalance, imbalances
 from lm_eval_fr.pairing.groups import PairedGroup
 from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
-from lm_eval_fr.pairing.pairs import Pair, PairedTask, Printed, clusters_over
+from lm_eval_fr.pairing.pairs import Pair, Paired, PairedTask, Printed, clusters_over
 from lm_eval_fr.pairing.same_work import KINDS
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ArmHealth",
     "Imbalance",
     "Pair",
+    "Paired",
     "PairedGroup",
     "PairedTask",
     "Pairing",
