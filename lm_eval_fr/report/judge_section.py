@@ -26,6 +26,7 @@ from lm_eval_fr.report.sections import (
     section,
 )
 from lm_eval_fr.stats import Proportion, binomial_share
+from lm_eval_fr.stats.judge_claim import conditions
 from lm_eval_fr.stats.judging import Agreement, CanaryReport, JudgeControls, JudgeNoise, Length, PanelReport, People
 from lm_eval_fr.stats.sensitivity import (
     GROSS_MISSES,
@@ -138,12 +139,6 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
     """What a judge must show before its silence counts."""
     claim = judge.claim
     corrected = claim.corrected if claim else None
-    holds = (
-        seen.sees_gross,
-        seen.sees_graded,
-        None if corrected is None else corrected.holds,
-        order.holds if order.pairs else None,
-    )
     missed = "no question answered" if seen.missed is None else f"{seen.missed} of {seen.questions} questions missed"
     least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
     left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "none"
@@ -158,7 +153,7 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
             f"below {w.percent(MOST_OF_DECIDED, 0)}, or {w.percent(MOST_OF_ALL, 0)}",
         ),
     )
-    results = tuple((*row, RESULTS[good]) for row, good in zip(rows, holds, strict=True))
+    results = tuple((*row, RESULTS[good]) for row, good in zip(rows, conditions(seen, order, corrected), strict=True))
     if judge.verdict == "inferior":  # what a judge misses can only hide a part of a loss
         results = tuple((*row[:3], "not needed") if i == 2 else row for i, row in enumerate(results))
     header = ("what the judge must show", "found", "needed", "result")

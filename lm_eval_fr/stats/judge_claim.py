@@ -41,15 +41,15 @@ def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | N
     check_margin(margin, largest=1.0)
     if seen is None:
         return no_claim(NO_CONTROLS)
-    known = net_win.defined and order.pairs > 0
     corrected = corrected_margin(net_win, margin, seen)
-    failed, unknown = _failed(seen, order, corrected if known else None)
+    holds = conditions(seen, order, corrected)
+    failed, unknown = (tuple(n for n, good in enumerate(holds, 1) if good is state) for state in (False, None))
     if missing := [n for n in failed if n != 3]:
         why = f"{NOT_SHOWN} ({'; '.join(_why(n, seen, order) for n in missing)})"
         return no_claim(why, failed, unknown, corrected)
     if (waiting := why_open(seen)) is not None:
         return no_claim(waiting, failed, unknown, corrected)
-    if corrected is None or not known:
+    if corrected is None or not net_win.defined or not order.pairs:
         return no_claim(net_win.reason or "no pair was judged", failed, unknown)
     own = decide(net_win, margin)
     basis = _basis(seen, margin)
@@ -79,18 +79,13 @@ def no_claim(
     return JudgeClaim("no_verdict", failed, f"No verdict: {why}.", why, corrected, unknown)
 
 
-def _failed(
+def conditions(
     seen: AssaySensitivity, order: OrderDecided, corrected: CorrectedMargin | None
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The conditions that do not hold, and those of which nothing is known."""
-    holds = (
-        seen.sees_gross,
-        seen.sees_graded,
-        None if corrected is None else corrected.holds,
-        order.holds if order.pairs else None,
-    )
-    failed, unknown = (tuple(n for n, good in enumerate(holds, 1) if good is state) for state in (False, None))
-    return failed, unknown
+) -> tuple[bool | None, ...]:
+    """Whether each of the four holds; None where that is not known."""
+    if not order.pairs:
+        return seen.sees_gross, seen.sees_graded, None, None
+    return seen.sees_gross, seen.sees_graded, None if corrected is None else corrected.holds, order.holds
 
 
 def _basis(seen: AssaySensitivity, margin: float) -> str:
