@@ -238,8 +238,17 @@ def test_one_long_list_does_not_decide_how_much_memory_all_take(dialect: Any) ->
 def test_a_stored_reply_that_is_none_is_said_in_one_line(tmp_path: Path, value: bytes | None) -> None:
     with Store(tmp_path / "journal.sqlite") as store:
         store._do("INSERT INTO scored VALUES (?, ?, 0)", b"key", value)
-        with pytest.raises(InputError, match="holds a reply that is none of ours"):
+        with pytest.raises(InputError, match="holds a reply that cannot be decoded"):
             store.get(b"key")
+
+
+def test_a_journal_of_a_later_format_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Store(path) as store:
+        store._do("PRAGMA user_version = 9")
+    for _ in range(2):
+        with pytest.raises(InputError, match="has format 9, this version reads 1"):
+            Store(path)
 
 
 def test_a_chat_goes_to_the_chat_endpoint_with_its_answer_unfinished() -> None:

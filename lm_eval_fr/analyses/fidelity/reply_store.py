@@ -31,11 +31,12 @@ class Store:
         self.path = path
         self._rows = open_store(path, SCHEMA)
         found = int(self._do("PRAGMA user_version").fetchone()[0])
-        self._do(f"PRAGMA user_version = {FORMAT}")
         if found not in (0, FORMAT):
+            self._rows.close()
             raise InputError(
                 f"has format {found}, this version reads {FORMAT}", where=path, remedy="give another --out"
             )
+        self._do(f"PRAGMA user_version = {FORMAT}")
 
     def __enter__(self) -> Store:
         return self
@@ -52,7 +53,7 @@ class Store:
             return None if found is None else decode(found[0])
         except (msgspec.MsgspecError, ValueError, TypeError):
             remedy = "restore it from a copy, or move it away to start again"
-            raise InputError("holds a reply that is none of ours", where=self.path, remedy=remedy) from None
+            raise InputError("holds a reply that cannot be decoded", where=self.path, remedy=remedy) from None
 
     def put(self, key: bytes, scored: Scored) -> None:
         self._do("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", key, encode(scored), time.time())
