@@ -81,14 +81,7 @@ class StudyFolder:
 
         "" if it has not been run, or not with as many answers: then it resumes.
         """
-        done = read_done(self.path / name)
-        if done is None:
-            return ""
-        if done.work != arm_hash(self.plan, arm):
-            return self._what_changed(name, done) or "its settings changed"
-        if done.files is not None and (other := {*done.files.items()} ^ {*self.files.items()}):
-            return f"its documents changed: {', '.join(sorted({path for path, _ in other}))}"
-        return None if done.repeats == self.plan.answers(name) else ""
+        return _why_again(self.path / name, self.plan, arm, self.files, self.state)
 
     def arm_is_done(self, name: str, arm: ArmPlan) -> None:
         done = DoneArm(arm_hash(self.plan, arm), self.plan.hash, self.files, self.plan.answers(name))
@@ -97,14 +90,6 @@ class StudyFolder:
     def results_seen(self) -> None:
         """From now on this plan has given results here."""
         self._note(seen=True)
-
-    def _what_changed(self, name: str, done: DoneArm) -> str:
-        before = next((used.content for used in self.state.plans if used.hash == done.plan), None)
-        if before is None:
-            return ""
-        part = name.partition("-rerun")[0]
-        found = changes(before, self.plan.content)
-        return ", ".join(str(change) for change in found if change.key.split(".")[0] in (part, *_OF_ARMS))
 
     def _note(self, *, seen: bool) -> None:
         used = next((used for used in self.state.plans if used.hash == self.plan.hash), None)
@@ -129,12 +114,28 @@ def read_done(arm: Path) -> DoneArm | None:
 
 def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan, files: Mapping[str, str]) -> bool:
     """Whether the arm is done as the plan has it, on the documents that `files` has the digests of."""
+    return _why_again(arm_folder, plan, arm, files, State()) is None
+
+
+def _why_again(arm_folder: Path, plan: Plan, arm: ArmPlan, files: Mapping[str, str], state: State) -> str | None:
+    """What StudyFolder.why_again says. state: holds the plans that a change is told from."""
     done = read_done(arm_folder)
-    return (
-        done is not None
-        and (done.work, done.repeats) == (arm_hash(plan, arm), plan.answers(arm_folder.name))
-        and done.files in (None, files)
-    )
+    if done is None:
+        return ""
+    if done.work != arm_hash(plan, arm):
+        return _what_changed(arm_folder.name, done, plan, state) or "its settings changed"
+    if done.files is not None and (other := done.files.items() ^ files.items()):
+        return f"its documents changed: {', '.join(sorted({path for path, _ in other}))}"
+    return None if done.repeats == plan.answers(arm_folder.name) else ""
+
+
+def _what_changed(name: str, done: DoneArm, plan: Plan, state: State) -> str:
+    before = next((used.content for used in state.plans if used.hash == done.plan), None)
+    if before is None:
+        return ""
+    part = name.partition("-rerun")[0]
+    found = changes(before, plan.content)
+    return ", ".join(str(change) for change in found if change.key.split(".")[0] in (part, *_OF_ARMS))
 
 
 def plan_home(plan_file: Path) -> Path:
