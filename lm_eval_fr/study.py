@@ -117,7 +117,7 @@ class _Study:
         from lm_eval_fr.check.before_study import before_study
 
         pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
-        prospects = before_study(self.plan, plan_file, text, pending)
+        prospects = before_study(self.plan, self.folder, plan_file, text, pending)
         for line in (prospects.headline, *prospects.lines()):
             if line and forecast:
                 self.say(line)

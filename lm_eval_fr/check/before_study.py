@@ -14,17 +14,16 @@ from lm_eval_fr.errors import PlanError, nearest
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import check_ready
 from lm_eval_fr.pairing import KINDS
-from lm_eval_fr.plan import ArmPlan, Plan, line_of, plan_home
+from lm_eval_fr.plan import ArmPlan, Plan, line_of
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 
-def before_study(plan: Plan, plan_file: Path, plan_text: str, arms: Mapping[str, ArmPlan]) -> Prospects:
+def before_study(plan: Plan, folder: Path, plan_file: Path, plan_text: str, arms: Mapping[str, ArmPlan]) -> Prospects:
     """Raises what is wrong with the plan, its arms, their documents or the judge; says what can be decided.
 
-    arms: those that are still to be run. No request is made.
+    folder: where the plan's paths start from. arms: those that are still to be run. No request is made.
     """
     check_allowed(plan, plan_file, plan_text)
-    folder = plan_home(plan_file)
     tasks = tasks_behind(plan.tasks)
     if plan.judge is not None and (tasks is None or not judged_names().isdisjoint(tasks)):
         check_ready(JudgeOptions.from_plan(plan, plan.judge, folder))
