@@ -16,9 +16,9 @@ from typing import Any
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.logs.find_run import REPEATS
+from lm_eval_fr.models.presets import CLIENT_SEED
 
 SEEDS = (0, 1234, 1234, 1234)  # lm-eval's: of Python, numpy, torch and the few-shot examples
-CLIENT_SEED = 1234  # lm-eval's API clients send it where no other is given
 FEWEST, MOST = 8, 32  # documents on which the second answers are compared with the first, where there are as many
 
 Place = tuple[str, str, int, int]

@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lm_eval_fr.errors import UsageError
+from lm_eval_fr.models.presets import LENGTHS
 
-LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 FIELDS = ("max_tokens", "max_completion_tokens", "max_new_tokens")  # of a request, that servers know
 PROMPTS = ("messages", "prompt", "input_ids", "text", "system", "model")
 SEEDS = ("seed", "random_seed")

@@ -20,7 +20,7 @@ from lm_eval_fr.io.http import Server
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.replies import Kind
 from lm_eval_fr.models.patient import Patient
-from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS, REMEDIES
+from lm_eval_fr.models.presets import DEFAULT_PRESET, HOSTED_LENGTH, PRESETS, REMEDIES
 
 
 def _from_user(text: str) -> dict[str, str]:
@@ -52,7 +52,7 @@ class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an unty
         max_retries: int = 6,
         max_wait: float = 60.0,
         timeout: float = 300.0,
-        max_gen_toks: int = 1024,
+        max_gen_toks: int = HOSTED_LENGTH,
         think_end_token: str | None = None,
         verify_certificate: bool = True,
         ca_cert_path: str | None = None,

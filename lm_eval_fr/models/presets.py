@@ -34,6 +34,10 @@ DEFAULT_PRESET = "plain"
 
 # Arguments of any model that change no answer.
 PACE = ("num_concurrent", "max_retries", "max_wait", "timeout", "batch_size", "max_batch_size", "device")
+# The names of the longest answer; of several, lm-eval's engines take the first.
+LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+HOSTED_LENGTH = 1024  # of our own clients, where none is set
+CLIENT_SEED = 1234  # lm-eval's API clients send it where no other is given
 
 # Of a problem that every further call would have, in the words of --model_args.
 REMEDIES: dict[Kind, str] = {

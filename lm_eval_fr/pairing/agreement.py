@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.models.presets import LENGTHS
 
 # How a server is told to do what another does by default: shown, not refused. An API needs reasoning switched off by a
 # field that makes vLLM fail, and names its seed its own way.
 DIALECT = frozenset(
     ("reasoning_effort", "chat_template_kwargs", "extra_body", "enable_thinking", "seed", "random_seed", "safe_prompt")
 )
-LENGTH = "max_gen_toks"
-# Of several lengths the first counts: for lm-eval's engines, and for its clients of an API.
-_OF_ENGINES = (LENGTH, "max_new_tokens", "max_tokens", "max_completion_tokens")
-_OF_CLIENTS = ("max_tokens", LENGTH, "max_completion_tokens", "max_new_tokens")
+LENGTH = LENGTHS[0]
+_OF_CLIENTS = ("max_tokens", LENGTH, "max_completion_tokens", "max_new_tokens")  # the order of lm-eval's API clients
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ def generation_settings(logged: bytes | Mapping[str, Any], *, api: bool = False)
     if given is None:
         return {}
     found: dict[str, Any] = {str(name): value for name, value in given.items() if value is not None}
-    lengths = [found.pop(name) for name in (_OF_CLIENTS if api else _OF_ENGINES) if name in found]
+    lengths = [found.pop(name) for name in (_OF_CLIENTS if api else LENGTHS) if name in found]
     if lengths:
         found[LENGTH] = lengths[0]
-    found["until"] = sorted(set(stops_in_order(logged)))
+    found["until"] = sorted(set(stops_in_order(given)))
     found.setdefault("temperature", 0.0)
     if api or found["temperature"] == 0 or found.get("do_sample") == (found["temperature"] != 0):
         found.pop("do_sample", None)

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lm_eval_fr.logs.task_log import TaskLog
+from lm_eval_fr.models.presets import CLIENT_SEED, HOSTED_LENGTH
 from lm_eval_fr.pairing.agreement import LENGTH, generation_settings, stops_in_order
 
-HOSTED_LENGTH, USUAL_LENGTH = 1024, 256  # of our own client, and of lm-eval 0.4.2 to 0.4.13's
+USUAL_LENGTH = 256  # the longest answer of lm-eval 0.4.2 to 0.4.13's clients and engines, where none is set
 _HOSTED = ("hosted-chat", "batch-chat")
 _CLIENTS = ("local-", "openai", "azure-openai", "litellm")  # of lm-eval's: they send a seed
 _API = (*_CLIENTS, *_HOSTED, "anthropic-chat", "sglang-generate")
@@ -22,7 +23,6 @@ _USUAL = (
 )
 _FOUR_STOPS = ("local-chat-completions", "openai-chat-completions", "azure-openai", "litellm", *_HOSTED)
 MOST_STOPS = 4  # that a chat client of lm-eval's sends; it drops the others without a word
-CLIENT_SEED = 1234  # that it sends where none is given
 _NAMES = {"stop": "until", "max_tokens": LENGTH, "max_completion_tokens": LENGTH}  # a request's -> lm-eval's
 _OPENAI = ("openai-chat-completions", "azure-openai")
 _FIXED = (((0, 4, 6), ("o1",)), ((0, 4, 9, 2), ("o1", "o3", "o4", "5")))  # since lm-eval's version: parts of names
@@ -56,7 +56,7 @@ def by_client(
     if found.get(LENGTH) is None and (length := default_length(source, arguments)) is not None:
         found[LENGTH] = length
     if source.startswith(_FOUR_STOPS):
-        found["until"] = sorted(dict.fromkeys(stops_in_order(asked)[:MOST_STOPS]))
+        found["until"] = sorted(set(stops_in_order(asked)[:MOST_STOPS]))
     if source.startswith("anthropic-chat"):
         found["until"] = [stop for stop in found["until"] if stop.strip()]
     if source.startswith(_OPENAI) and _is_fixed(str(arguments.get("model")), version):
@@ -119,6 +119,6 @@ def _changed(settings: Mapping[str, Any], asked: Mapping[str, Any], sent: Mappin
 
 def _is_fixed(model: str, version: str) -> bool:
     """Whether lm-eval's client of OpenAI sends temperature 1 and no stop to a model of this name, whatever is asked."""
-    number = [int(part) for part in re.findall(r"\d{1,4}", version)[:4]]
-    known = [parts for since, parts in _FIXED if not number or number >= list(since)]
+    number = tuple(map(int, re.findall(r"\d{1,4}", version)[:4]))
+    known = [parts for since, parts in _FIXED if not number or number >= since]
     return bool(known) and any(part in model for part in known[-1])
