@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import msgspec
 import numpy as np
 
 from lm_eval_fr.logs.aggregates import DocumentScores, Kinds, NoScores
-from lm_eval_fr.logs.samples import parse_line
+from lm_eval_fr.logs.samples import OpenFiles, parse_line
 from lm_eval_fr.logs.task_log import Metric, TaskLog
 
 
@@ -95,12 +94,10 @@ def read_requests(columns: Columns, rows: np.ndarray) -> Iterator[bytes]:
 
 
 def _lines(columns: Columns, rows: np.ndarray) -> Iterator[tuple[bytes, tuple[Path, int]]]:
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(path.open("rb", buffering=1 << 20)) for path in columns.paths]
+    with OpenFiles() as files:
         for row in rows.tolist():
-            file = files[columns.file[row]]
-            file.seek(int(columns.offset[row]))
-            yield file.readline(), columns.place(row)
+            place = columns.place(row)
+            yield files.line(place[0], int(columns.offset[row])), place
 
 
 class _Asked(msgspec.Struct):
