@@ -193,9 +193,9 @@ def _explain(message: str, content: Any, text: str, where: Path) -> PlanError:
         line = line_of(found[1], text) if found else 1
         return PlanError(f"{missing[1]!r} is missing", where=where, line=line, remedy=REMEDY)
     named = re.search(r"at `\$\.([\w.]+)", message)
-    line = line_of(named[1].rsplit(".", 1)[-1], text) if named else None
+    key = named[1].rsplit(".", 1)[-1] if named else ""
+    line = line_of(key, text) if named else None
     if named and (types := re.match(r"Expected `([\w |]+)`, got `(\w+)`", message)):
-        key = named[1].rsplit(".", 1)[-1]
         wanted, got = (
             " or ".join(_TYPES[one] for one in part.split(" | ") if one in _TYPES) for part in types.groups()
         )
