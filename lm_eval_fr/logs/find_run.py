@@ -15,7 +15,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import matching
 from lm_eval_fr.logs.read_task import read_task
 from lm_eval_fr.logs.results import Results, arguments_of, groups_of, results_in, settings_of
-from lm_eval_fr.logs.task_log import GroupLog, TaskLog
+from lm_eval_fr.logs.task_log import GroupLog, TaskLog, without_groups
 
 REPEATS = "repeats"
 
@@ -83,18 +83,14 @@ def _results_of(paths: Sequence[Path], tasks: Collection[str] | None) -> tuple[l
             where=paths[0],
             remedy="give every arm an --output_path of its own, or name one results file here",
         )
-    held = {task for results in found for task in results.tasks}
-    names = held if tasks is None else held.intersection(_chosen(found, tasks))
+    names = held = {task for results in found for task in results.tasks}
+    if tasks is not None:
+        groups = {name: group for results in found for name, group in groups_of(results).items()}
+        names = held & without_groups(tasks, groups)
     if not names:
         what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"
         raise InputError(what, where=paths[0], remedy=remedy)
     return [results for results in found if names.intersection(results.tasks)], names
-
-
-def _chosen(found: Sequence[Results], names: Collection[str]) -> set[str]:
-    """These tasks; the name of a group stands for all of its tasks."""
-    leaves = {name: group.leaves for results in found for name, group in groups_of(results).items()}
-    return {task for name in names for task in leaves.get(name, (name,))}
 
 
 def _repeats(folder: Path, logs: Mapping[str, TaskLog]) -> tuple[Run, ...]:

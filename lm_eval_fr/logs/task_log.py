@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,6 +100,11 @@ class GroupLog:
     leaves: tuple[str, ...]
     inner: Mapping[str, tuple[str, ...]]
     printed: Mapping[str, float]
+
+
+def without_groups(names: Iterable[str], groups: Mapping[str, GroupLog]) -> set[str]:
+    """The tasks of these names; the name of a group stands for all of its tasks."""
+    return {task for name in names for task in (groups[name].leaves if name in groups else (name,))}
 
 
 class FilterOrder:

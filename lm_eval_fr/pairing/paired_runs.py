@@ -11,6 +11,7 @@ from lm_eval_fr.errors import InputError, MismatchError, UsageError
 from lm_eval_fr.logs.columns import Columns, Request
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.parallel import read_many
+from lm_eval_fr.logs.task_log import without_groups
 from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
 from lm_eval_fr.pairing.groups import PairedGroup, pair_groups
 from lm_eval_fr.pairing.pairs import PairedTask
@@ -65,10 +66,7 @@ def pair_runs(
     further: tuple[tuple[Role, Run, Sequence[Run]], ...]
     further = (("candidate", candidate, candidate_reruns), ("reference", reference, reference_reruns))
     notes += [note for role, run, given in further for one in given if (note := check_rerun(role, run, one, allow))]
-    reruns = (
-        *_reruns("candidate", candidate, candidate_reruns, names, chosen, reader),
-        *_reruns("reference", reference, reference_reruns, names, chosen, reader),
-    )
+    reruns = tuple(one for role, run, given in further for one in _reruns(role, run, given, names, chosen, reader))
     paired = tuple(average(task, reruns) for task in paired)
     notes += _several_answers(paired)
     groups, of_groups = pair_groups(candidate.groups, reference.groups, paired)
@@ -184,10 +182,9 @@ def _common_tasks(
 ) -> list[str]:
     everywhere = sorted(candidate.tasks.keys() | reference.tasks.keys())
     if wanted is not None:
-        groups = {**candidate.groups, **reference.groups}
-        wanted = {task for name in wanted for task in (groups[name].leaves if name in groups else [name])}
-    if wanted is not None and (unknown := sorted(set(wanted) - set(everywhere))):
-        raise UsageError(f"neither arm ran {unknown[0]}", remedy=f"they ran {', '.join(everywhere)}")
+        wanted = without_groups(wanted, {**candidate.groups, **reference.groups})
+        if unknown := sorted(wanted - set(everywhere)):
+            raise UsageError(f"neither arm ran {unknown[0]}", remedy=f"they ran {', '.join(everywhere)}")
     names = everywhere if wanted is None else [name for name in everywhere if name in wanted]
     for name in names:
         for (has, run), (lacks, other) in (_named(candidate, reference), _named(candidate, reference)[::-1]):
