@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.server import FakeOpenAI
 
-for _name in ("COLUMNS", "LINES"):  # a worker of xdist has them; what is printed into a pipe would obey them
+for _name in ("COLUMNS", "LINES"):  # set for xdist's workers, they would change what is printed into a pipe
     os.environ.pop(_name, None)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# Thousands of small files are put on the disk with fsync, which is free in memory: where there is room for a suite, and
-# programs may be run from there, tests write into memory.
+# Tests fsync thousands of small files, which costs nothing in memory: they write there if there is enough room for the
+# suite and programs may be executed.
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 if MEMORY.is_dir() and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # read by pytest when a test first asks for a folder

@@ -150,7 +150,7 @@ def document_scores(
     part = next(part for part in parts if not rule.gives(values, weights, part))
     mine, printed = rule.of(values, weights, part), part.printed
     if math.isnan(mine):
-        return NoScores(metric, f"no document has a number of {metric}", broken=True)
+        return NoScores(metric, f"no document has a value of {metric}", broken=True)
     what = f"the samples' {aggregation} of {metric} is {mine:.6g}, lm-eval printed {printed:.6g}"
     return NoScores(metric, f"{what}: one of the files was changed", broken=True)
 
@@ -188,7 +188,7 @@ def scores_by_kind(found: Sequence[DocumentScores | NoScores]) -> Kinds | None:
 class _Rule:
     """read: what the samples hold -> scores and weights; raises Strange where they hold something else.
 
-    higher: whether more is better whatever the task declares, None where that is the task's to say.
+    higher: whether higher is better, whatever the task declares; None where the task decides.
     """
 
     key: str
@@ -216,14 +216,14 @@ class _Rule:
             return math.inf
 
     def gives(self, values: Array, weights: Array | None, part: Part) -> bool:
-        """Whether it gives what lm-eval printed; numbers of single precision are added up as such."""
+        """Whether it gives what lm-eval printed, which adds float32 values up in float32."""
         return _close(self.of(values, weights, part), part.printed) or (
             self is _MEAN and _close(_single_mean(values[part.start : part.stop]), part.printed)
         )
 
 
 def _single_mean(values: Array) -> float:
-    """lm-eval's mean of numpy's float32, whose sum loses digits on the way; NaN where the numbers are no such."""
+    """lm-eval's mean of numpy float32 values, whose running sum loses digits; NaN where the values are not float32."""
     values = values[~np.isnan(values)]
     with np.errstate(all="ignore"):
         single = values.astype(np.float32)

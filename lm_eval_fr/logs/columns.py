@@ -84,7 +84,7 @@ def read_logged_prompts(columns: Columns, rows: np.ndarray) -> Iterator[Any]:
 
 
 def read_requests(columns: Columns, rows: np.ndarray) -> Iterator[bytes]:
-    """All that a model was asked for these samples (a prompt, or each of its choices) as logged."""
+    """Everything that a model was asked for these samples (a prompt, or each of its choices), as logged."""
     decoder = msgspec.json.Decoder(_Asked)
     for line, place in _lines(columns, rows):
         try:

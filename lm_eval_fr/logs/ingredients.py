@@ -78,14 +78,14 @@ def pairs(held: Held) -> tuple[Array, Array]:
 
 
 def quotients(held: Held) -> tuple[Array, Array]:
-    """(a sum, the number of its terms) -> their mean, their number; nothing of a document that has none."""
+    """(a sum, the number of its terms) -> their mean, their number; NaN for a document without terms."""
     sums, terms = _twos(held, "not a sum with a number of terms")
     terms = np.where(terms == 0, np.nan, terms)
     return sums / terms, np.nan_to_num(terms)
 
 
 def weighted(held: Held) -> tuple[Array, Array]:
-    """(a number, its weight) -> the number, its weight; nothing of a document that has none."""
+    """(a number, its weight) -> the number, its weight; NaN for a document of no weight."""
     values, weights = _twos(held, "not a number with a weight")
     return np.where(weights == 0, np.nan, values), np.nan_to_num(weights)
 

@@ -106,7 +106,7 @@ def _declares_no_metric(config: Mapping[str, Any]) -> bool:
 def _metrics(results: Results, task: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """The metrics that the samples hold, those that the task declares first.
 
-    What lm-eval printed an aggregate of is one of them, also where the first documents have none of it.
+    A metric with a printed aggregate is one of them, even where the first documents do not have it.
     """
     config = results.of_task("configs", task)
     declared = {_name_of(item): item for item in metrics_of(config)}
@@ -131,7 +131,7 @@ def _metrics(results: Results, task: str, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _name_of(item: Mapping[str, Any]) -> str:
-    """The name under which lm-eval logs the metric: a function, which the config has as its source, by its own."""
+    """The name under which lm-eval logs the metric: a function, whose source is in the config, by its own name."""
     given = str(item.get("metric"))
     function = _FUNCTION.match(given)
     return function[1] if function else given
@@ -149,7 +149,7 @@ def _direction(
 ) -> bool | None:
     plain = config.get("output_type") == "loglikelihood" and "process_results" not in config
     if plain and name == "perplexity" and item.get("aggregation", "perplexity") != "perplexity":
-        return True  # what lm-eval logs, and averages in any other way, is the log-likelihood
+        return True  # what lm-eval logs is the log-likelihood, whose exponential only its own aggregation takes
     for given in (item.get("higher_is_better"), printed.get(name)):
         if isinstance(given, bool):
             return given

@@ -74,7 +74,7 @@ def _total(rows: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]
     total = 0.0
     for row in rows:
         if row.get("error") and not row.get("usage"):
-            continue  # never obtained; a reply without an answer was paid for all the same
+            continue  # never obtained; a reply without an answer was still paid for
         found = value(row)
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
             return None

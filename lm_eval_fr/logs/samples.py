@@ -62,12 +62,12 @@ class Sample:
 
     @property
     def chosen(self) -> str:
-        """The answer as a person would give it: a text, or of choices the likeliest."""
+        """The answer as a person would give it: a text, or the likeliest of the choices."""
         return self.answer if self.picked is None else self.picked
 
     @property
     def right(self) -> str:
-        """The gold as a text: of a multiple choice lm-eval logs its number, counted from 0."""
+        """The gold as a text: for a multiple choice, lm-eval logs its index."""
         number = int(self.target) if self.target.isdecimal() and len(self.target) < 4 else len(self.choices)
         return self.choices[number][0] if number < len(self.choices) else self.target
 

@@ -36,9 +36,9 @@ class Setting:
 
 
 def generation_settings(logged: bytes | Mapping[str, Any], *, api: bool = False) -> dict[str, Any]:
-    """Generation settings in one spelling, so that equal work compares equal. api: whether a client of one reads them.
+    """Generation settings in one spelling, so that equal work compares equal. api: for a client of an API.
 
-    lm-eval samples greedily at temperature 0, which is also its default, whatever `do_sample` says; an API gets none.
+    lm-eval samples greedily at temperature 0, its default, whatever `do_sample` says, which an API is not sent.
     """
     given = _parsed(logged)
     if given is None:
@@ -55,7 +55,7 @@ def generation_settings(logged: bytes | Mapping[str, Any], *, api: bool = False)
 
 
 def stops_in_order(logged: bytes | Mapping[str, Any]) -> list[str]:
-    """The stops, which lm-eval has a default for, as the task lists them."""
+    """The stops in the order of the task, or lm-eval's default."""
     until = (_parsed(logged) or {}).get("until")
     return [str(stop) for stop in (until if isinstance(until, list) else ["\n\n" if until is None else until])]
 

@@ -81,7 +81,7 @@ def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
     if mine.rule != theirs.rule:
         return f"lm-eval printed the {mine.rule} for the candidate, the {theirs.rule} for the reference"
     if len({mine.higher_is_better, theirs.higher_is_better} - {None}) > 1:
-        return "more of it is better for one arm and worse for the other, their definitions say"
+        return "by their definitions, more of it is better for one arm and worse for the other"
     weights = None
     if mine.weights is not None and theirs.weights is not None:
         weights = theirs.weights[reference[2]]

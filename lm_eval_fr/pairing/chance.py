@@ -9,7 +9,7 @@ import numpy as np
 
 from lm_eval_fr.logs.task_log import TaskLog
 
-COINCIDENCE = 0.05  # a gold less frequent than this is one that came twice, not an answer to give to everything
+COINCIDENCE = 0.05  # a gold that is rarer than this was repeated by coincidence: nobody would always answer it
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Chance:
     most_frequent: float | None = None
 
     def of(self, metric: str, *, exact: bool) -> float | None:
-        """What always giving the most frequent gold would score, or more, where more is declared.
+        """The score of always giving the most frequent gold, or the declared one where that is higher.
 
-        exact: each document is right or wrong. Of other metrics nothing is known without a declaration, but for an F1:
-        an answer by chance shares next to no word with the gold, unless one gold is that of many documents.
+        exact: each document is right or wrong. Nothing is known of other metrics without a declaration, except for an
+        F1: a random answer shares almost no words with the gold, unless many documents have the same gold.
         """
         known = self.declared is not None or "f1" in metric.lower() or (exact and self.most_frequent is not None)
         frequent = self.most_frequent or 0.0

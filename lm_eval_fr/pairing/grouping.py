@@ -28,8 +28,8 @@ class Clusters:
 def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> Clusters:
     """Documents of one article (the task's cluster field), and documents that ask the same thing.
 
-    A document that is listed thirty times is one document: also with other examples before it, and with another id,
-    where it is known by its requests, which are all that a model sees of it.
+    A document that is listed thirty times is one document, even with other examples before it; with another id it is
+    recognised by its requests, which are all that a model sees of it.
     """
     n = len(rows)
     same = _same_requests(log, columns, rows)
@@ -52,7 +52,7 @@ def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> C
 
 
 def _same_requests(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """One code for all documents of one prompt, or, where log-likelihoods of choices are asked, of one list of them."""
+    """The same code for documents with the same prompt and, where log-likelihoods are asked, the same choices."""
     _, codes, counts = np.unique(columns.prompt_hash[rows], return_inverse=True, return_counts=True)
     if log.generates:
         return codes

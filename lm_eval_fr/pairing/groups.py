@@ -63,7 +63,7 @@ def _pair(candidate: GroupLog, reference: GroupLog, tasks: Sequence[PairedTask])
 
 
 def _comparable(printed: Printed, tasks: Sequence[PairedTask]) -> tuple[str, Weighting | None]:
-    """How lm-eval made this number of the tasks', or why it cannot be compared."""
+    """(why it cannot be compared, None), or how lm-eval averaged the tasks' scores to this one."""
     metric, mine, theirs = printed.metric, printed.candidate, printed.reference
     lacking = [task.task for task in tasks if printed.filter != task.filter or _is_other(task, metric)]
     if mine is None or theirs is None:

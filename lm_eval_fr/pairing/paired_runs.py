@@ -31,7 +31,7 @@ class Pairing:
 
     @property
     def same_run(self) -> str | None:
-        """Why there is nothing to compare: one run, or its copy, was given as both arms."""
+        """Why there is nothing to compare: both arms are the same run, or one is a copy of the other; else None."""
         return _same_run(self.candidate, self.reference)
 
 
@@ -117,7 +117,7 @@ class Chosen:
 
 
 class _Reader:
-    """Reads what is asked for, a reference's columns once: each rerun of an arm is paired with the arm's own run."""
+    """Reads the columns of each pair, the second one's only once: all reruns of an arm are paired with its own run."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], Columns] = {}

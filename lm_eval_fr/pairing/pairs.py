@@ -59,7 +59,7 @@ class Side:
         return whole.hexdigest()
 
     def sample(self, i: int, files: OpenFiles | None = None) -> Sample:
-        """files: those that stay open, where many samples are read."""
+        """files: kept open by a caller that reads many samples."""
         path, offset = self.paths[self.file[i]], int(self.offset[i])
         line = files.line(path, offset) if files else read_line(path, offset)
         return parse_sample(line, self.log, path, int(self.line[i]), self.filter)
@@ -106,11 +106,11 @@ class Paired:
     what the task says of an arm: what lm-eval printed, but for answers that were never obtained, which count worst.
     weights: of a score whose aggregate is a weighted mean (a document's words, its instructions): the values hold the
     weight already, so that their plain mean is the aggregate. ends: the least and the largest score of a metric, where
-    its kind says them. answers: the candidate's, the reference's. no_verdict:
-    why nothing may be claimed, None where something may. clusters: documents of one article, or copies of one document.
-    copies: how many documents are there again. each: where an arm has several answers a document, the scores of all
-    (one row an answer), of the candidate and of the reference; `candidate` and `reference` hold their means then, and
-    all else is of the first answers.
+    they are known. answers: the candidate's, the reference's. no_verdict: why nothing may be claimed, None where
+    something may. clusters: documents of one article, or copies of one document. copies: how many documents repeat
+    another. each: where an arm has several answers per document, all of their scores (one row per answer), of the
+    candidate and of the reference; `candidate` and `reference` then hold the means, and everything else is about the
+    first answers.
     """
 
     task: str
@@ -173,7 +173,7 @@ class PairedTask(Paired):
         return self.answers[0].truncated, self.answers[1].truncated
 
     def pair(self, i: int, files: OpenFiles | None = None) -> Pair:
-        """The i-th document, with both arms' full texts. files: those that stay open, where many pairs are read."""
+        """The i-th document, with both arms' full texts. files: kept open by a caller that reads many."""
         cluster = None if self.clusters is None else self.cluster_names[self.clusters[i]]
         return Pair(self.task, self.sides[0].sample(i, files), self.sides[1].sample(i, files), cluster)
 

@@ -27,12 +27,12 @@ class Rerun:
 
 
 def check_rerun(role: Role, run: Run, rerun: Run, allow: Collection[str]) -> str | None:
-    """A note of what was let through. UsageError for a run that is the one compared, or that has none of its tasks.
+    """A note of what was allowed. UsageError for the compared run itself, or a run with none of its tasks.
 
-    MismatchError for another model's, unless `allow` has "reruns": averaged into the arm it would hide a loss.
+    MismatchError for a run of another model, unless `allow` has "reruns": averaged in, it would hide a loss.
     """
     where = f"--{role}-rerun"
-    if run.results_path == rerun.results_path or run.fingerprint == rerun.fingerprint:
+    if run.fingerprint == rerun.fingerprint:
         remedy = "run the arm a second time into its own folder"
         raise UsageError(f"the rerun of the {role} is the run that is compared", where=where, remedy=remedy)
     if not run.tasks.keys() & rerun.tasks.keys():
@@ -41,7 +41,7 @@ def check_rerun(role: Role, run: Run, rerun: Run, allow: Collection[str]) -> str
         )
     if (other := _another_model(run, rerun)) is None:
         return None
-    what = f"{other} in the {role}'s rerun, which is then no second run of that arm"
+    what = f"{other} in the {role}'s rerun, so it is not a second run of that arm"
     if "reruns" not in allow:
         remedy = f"give a run of the {role} itself; --allow reruns averages it in anyway, and the report says so"
         raise MismatchError("reruns", what, where=where, remedy=remedy)
@@ -49,9 +49,9 @@ def check_rerun(role: Role, run: Run, rerun: Run, allow: Collection[str]) -> str
 
 
 def _another_model(run: Run, rerun: Run) -> str | None:
-    """What tells the two models apart, seeds and pace aside; None where they are one.
+    """The first setting in which the two models differ, seeds and pace aside; None where they are the same.
 
-    A server at another address is the same model where both said which weights they serve, and those are the same.
+    A server at another address has the same model where both servers name the weights that they serve, and the same.
     """
     weights = run.settings.get("manifest.revision")
     aside = {*PACE, "seed"}

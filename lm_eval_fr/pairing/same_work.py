@@ -230,14 +230,14 @@ class TaskDraft:
         self._note_seeds()
 
     def _who_decided(self, difference: str, mine: bytes, theirs: bytes) -> str:
-        """Of a length that the task did not decide: `mine` and `theirs` are the settings as logged."""
+        """Who set a length that the task did not set; `mine` and `theirs` are the settings as logged."""
         arms = ("candidate", self.candidate, mine), ("reference", self.reference, theirs)
         by = [(arm, length_decided_by(log, generation_settings(logged))) for arm, log, logged in arms]
         said = [f"the {arm}'s is {how}" for arm, how in by if how is not None]
         return f" ({'; '.join(said)})" if said and difference.startswith(LENGTH) else ""
 
     def _note_seeds(self) -> None:
-        """Answers that are drawn are drawn anew in each arm: nothing to refuse, but to know."""
+        """Arms that sample with different seeds are worth a note, not a refusal."""
         seeds = [sent.get("seed", sent.get("random_seed")) for sent in self.generation]
         if seeds[0] != seeds[1] and any(sent.get("temperature") for sent in self.generation):
             mine, theirs = ("none" if seed is None else seed for seed in seeds)

@@ -1,6 +1,6 @@
-"""What each arm was really asked for, where a client or an engine decided what the task left open, or changed it.
+"""What each arm was really sent, where a client or an engine decided what the task left open, or changed it.
 
-By the arm's own record where `lm-eval-fr run` left one; else by what lm-eval's clients and engines are known to do.
+From the arm's own record where `lm-eval-fr run` left one; else from what lm-eval's clients and engines are known to do.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from lm_eval_fr.pairing.agreement import LENGTH, generation_settings, stops_in_o
 
 USUAL_LENGTH = 256  # the longest answer of lm-eval 0.4.2 to 0.4.13's clients and engines, where none is set
 _HOSTED = ("hosted-chat", "batch-chat")
-_CLIENTS = ("local-", "openai", "azure-openai", "litellm")  # of lm-eval's: they send a seed
+_CLIENTS = ("local-", "openai", "azure-openai", "litellm")  # lm-eval's own, which send a seed
 _API = (*_CLIENTS, *_HOSTED, "anthropic-chat", "sglang-generate")
 _USUAL = (
     *("anthropic", "azure-openai", "hf", "huggingface", "litellm", "local-", "megatron_lm", "nemo_lm", "neuronx"),
     *("onnxruntime", "openai", "openvino", "sglang", "steered", "textsynth", "trtllm", "vllm"),
 )
 _FOUR_STOPS = ("local-chat-completions", "openai-chat-completions", "azure-openai", "litellm", *_HOSTED)
-MOST_STOPS = 4  # that a chat client of lm-eval's sends; it drops the others without a word
+MOST_STOPS = 4  # that lm-eval's chat clients send; they drop the others silently
 _NAMES = {"stop": "until", "max_tokens": LENGTH, "max_completion_tokens": LENGTH}  # a request's -> lm-eval's
 _OPENAI = ("openai-chat-completions", "azure-openai")
-_FIXED = (((0, 4, 6), ("o1",)), ((0, 4, 9, 2), ("o1", "o3", "o4", "5")))  # since lm-eval's version: parts of names
+# Since this version of lm-eval: parts of models' names.
+_FIXED = (((0, 4, 6), ("o1",)), ((0, 4, 9, 2), ("o1", "o3", "o4", "5")))
 
 
 def as_sent(logged: bytes | Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
-    """The generation settings of a request as they were sent, in one spelling; `logged` are those on record."""
+    """The generation settings of a request as they were sent, in one spelling. logged: as lm-eval logged them."""
     if "max_tokens" in log.sent or "other" in log.sent:
         settings, asked = (generation_settings(one, api=_is_api(log.source)) for one in (logged, log.generation))
         found = _changed(settings, asked, _recorded(log.sent, asked)) if settings else {}
@@ -53,7 +54,7 @@ def by_client(
     found = generation_settings(asked, api=_is_api(source))
     if not found:
         return {}
-    if found.get(LENGTH) is None and (length := default_length(source, arguments)) is not None:
+    if found.get(LENGTH) is None and (length := _default_length(source, arguments)) is not None:
         found[LENGTH] = length
     if source.startswith(_FOUR_STOPS):
         found["until"] = sorted(set(stops_in_order(asked)[:MOST_STOPS]))
@@ -75,7 +76,7 @@ def _by_our_client(found: Mapping[str, Any], arguments: Mapping[str, Any]) -> di
     return {name: value for name, value in sent.items() if name not in {_NAMES.get(word, word) for word in omitted}}
 
 
-def default_length(source: str, arguments: Mapping[str, Any]) -> int | None:
+def _default_length(source: str, arguments: Mapping[str, Any]) -> int | None:
     """The longest answer where the task sets no length; None where it is unknown."""
     try:
         return int(arguments[LENGTH])
@@ -87,7 +88,7 @@ def default_length(source: str, arguments: Mapping[str, Any]) -> int | None:
 
 
 def length_decided_by(log: TaskLog, logged: Mapping[str, Any]) -> str | None:
-    """Who set the longest answer, in words, where it was not the task; `logged` are its settings as logged."""
+    """Who set the longest answer, in words; None where the task did. logged: its settings as logged."""
     by = log.sent.get("max_tokens_from")
     if by == "server":
         return "left to the server"
@@ -101,7 +102,7 @@ def _is_api(source: str) -> bool:
 
 
 def _recorded(sent: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """An arm's record (arms/sent.py) as settings; `asked` are those of the task, for what a record leaves open."""
+    """An arm's record (arms/sent.py) as settings; `asked`: the task's, used where the record has none."""
     other = sent.get("other")
     found = {str(name): value for name, value in other.items()} if isinstance(other, Mapping) else dict(asked)
     told, here = sent.get("stop"), sent.get("stop_applied_here")
@@ -112,7 +113,7 @@ def _recorded(sent: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
 
 
 def _changed(settings: Mapping[str, Any], asked: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` with what the client made otherwise of `asked`, the settings of the task."""
+    """`settings` with the client's changes to `asked`, the settings of the task."""
     kept = {name: value for name, value in settings.items() if name in sent or name not in asked}
     return {**kept, **{name: value for name, value in sent.items() if asked.get(name) != value or name not in kept}}
 

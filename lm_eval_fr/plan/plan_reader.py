@@ -48,7 +48,7 @@ def parse_share(value: Any) -> float:
 
 
 def as_share(name: str, value: Any) -> float:
-    """`parse_share` of an argument. Raises UsageError, with its name."""
+    """An argument's value by `parse_share`. Raises UsageError that names the argument."""
     try:
         return parse_share(value)
     except ValueError as error:
@@ -205,7 +205,7 @@ def _explain(message: str, content: Any, text: str, where: Path) -> PlanError:
 
 
 def _as_it_should_be(key: str, value: Any, wanted: str) -> str:
-    """What was probably meant by a single value where a list or a mapping belongs."""
+    """What was probably meant by a single value where a list or a mapping is expected."""
     if isinstance(value, str | int | float) and wanted == "array":
         return f"{key}: [{value}]"
     if key == "margins" and isinstance(value, str | int | float):

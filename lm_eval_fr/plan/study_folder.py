@@ -118,7 +118,7 @@ def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan, files: Mapping[str, str]
 
 
 def _why_again(arm_folder: Path, plan: Plan, arm: ArmPlan, files: Mapping[str, str], state: State) -> str | None:
-    """What StudyFolder.why_again says. state: holds the plans that a change is told from."""
+    """StudyFolder.why_again. state: has the plan that the arm was run with, to say what changed."""
     done = read_done(arm_folder)
     if done is None:
         return ""

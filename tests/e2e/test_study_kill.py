@@ -48,10 +48,10 @@ def start(plan: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
 
 
 def end_when(process: subprocess.Popen[str], server: FakeOpenAI, calls: int, how: signal.Signals) -> str:
-    """Ends the study as soon as the server has seen so many more calls. Returns its stderr."""
+    """Ends the study as soon as the server has seen this many more calls. Returns its stderr."""
     enough = server.count + calls
     wait_for(lambda: server.count >= enough or process.poll() is not None, f"{calls} calls")
-    assert process.poll() is None, f"ended before it could be ended:\n{process.communicate()[1]}"
+    assert process.poll() is None, f"ended by itself before the signal:\n{process.communicate()[1]}"
     os.killpg(process.pid, how)
     return process.communicate(timeout=waiting.LIMIT)[1]
 
@@ -96,7 +96,7 @@ def test_a_study_ended_in_every_stage_goes_on_and_asks_nothing_twice(
             continue
         assert process.returncode == 128 + how
         assert said.splitlines()[-1].endswith(" ".join([resume, *flags]))
-        assert "lm-eval-fr run" not in said, "the arm's own command resumes no study"
+        assert "lm-eval-fr run" not in said, "the arm's own command does not resume the study"
         assert not flags or len(said.strip().splitlines()) == 1, said
     done = start(plan, out, "--quiet")
     assert (*done.communicate(timeout=waiting.LIMIT), done.returncode) == ("", "", 0)

@@ -1,6 +1,6 @@
-"""Whatever stands at any place of a file that somebody gives us, it is read or refused in one line: never a traceback.
+"""A file that somebody gives us is read or refused in one line, whatever it holds at any place: never a traceback.
 
-Seeded, and so many mutations that the file takes a few seconds.
+Seeded, with as many mutations as take a few seconds.
 """
 
 from __future__ import annotations

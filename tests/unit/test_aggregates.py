@@ -135,7 +135,7 @@ def test_a_mean_that_lost_digits_in_single_precision_is_the_printed_one() -> Non
 
 def test_where_no_document_has_a_number_no_file_is_said_to_be_changed() -> None:
     found = scores("nanmean", [math.nan] * 4, math.nan)
-    assert isinstance(found, NoScores) and found.broken and found.reason == "no document has a number of m"
+    assert isinstance(found, NoScores) and found.broken and found.reason == "no document has a value of m"
 
 
 def test_brier_scores_from_what_lm_eval_logs() -> None:

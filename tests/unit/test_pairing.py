@@ -683,7 +683,7 @@ def test_a_rerun_on_another_port_is_one_where_both_servers_name_the_same_weights
     again = run("again", 8002, "files:ab")
     assert len(pair_runs(mine, reference, candidate_reruns=[again]).reruns) == 1
     for name, revision in (("other", "files:cd"), ("silent", None)):
-        with pytest.raises(MismatchError, match="no second run of that arm"):
+        with pytest.raises(MismatchError, match="not a second run of that arm"):
             pair_runs(mine, reference, candidate_reruns=[run(name, 8002, revision)])
     with pytest.raises(MismatchError, match="base_url"):
         pair_runs(run("undisclosed", 8001, None), reference, candidate_reruns=[run("as well", 8002, None)])
