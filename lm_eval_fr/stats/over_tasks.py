@@ -62,7 +62,8 @@ def _pooled(tasks: Mapping[str, Units]) -> Units:
     sums = np.concatenate([weights[name] * units.sums for name, units in tasks.items()])
     sizes = np.concatenate([weights[name] * units.sizes for name, units in tasks.items()])
     even = max(weights.values()) - min(weights.values()) < 1e-9
-    return Units(sums, sizes, clustered=not even or any(units.clustered for units in tasks.values()))
+    heaviest = max(weights[name] * units.heaviest for name, units in tasks.items())
+    return Units(sums, sizes, not even or any(units.clustered for units in tasks.values()), heaviest)
 
 
 def _mean(values: list[float | None]) -> float | None:
