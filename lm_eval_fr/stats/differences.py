@@ -119,11 +119,8 @@ def summarise(
     sd, error = float(differences.std(ddof=1)), standard_error(units)
     effect = None if not units.clustered or sd == 0 or error is None else (error / sd) ** 2 * n
     icc = None if codes is None else intraclass_correlation(differences, codes)
-    found = difference_of(units, kind, means, flips, level, margin, guarantee, n=n)
-    found = replace(found, sd=sd, icc=icc, design_effect=effect)
-    if codes is None:  # uneven by their weights alone
-        found = replace(found, clusters=None, interval=replace(found.interval, clusters=None), other_guarantee=None)
-    return found
+    found = difference_of(units, kind, means, flips, level, margin, guarantee, n=n, clusters=group.clusters)
+    return replace(found, sd=sd, icc=icc, design_effect=effect)
 
 
 def difference_of(
@@ -136,9 +133,12 @@ def difference_of(
     guarantee: Guarantee,
     *,
     n: int,
+    clusters: int | None,
 ) -> Difference:
-    """What the method says of these units, `n` documents in all; the spread of single documents is left open."""
-    clusters = units.count if units.clustered else None
+    """What the method says of these units, `n` documents in all; the spread of single documents is left open.
+
+    clusters: None where each document is a unit, also where they count differently.
+    """
     bound, note = choose(units, kind, guarantee)
     other = choose(units, kind, "default" if guarantee == "worst-case" else "worst-case")
     guarded = isinstance(bound, Dirichlet)
@@ -162,7 +162,7 @@ def difference_of(
         p_inferior=None if margin is None or bound is None else bound.p_below(-margin),
         guarantee=guarantee,
         guard_documents=bound.lost if isinstance(bound, Dirichlet) else None,
-        other_guarantee=interval_of(units, *other, level, n, clusters) if guarded and units.clustered else None,
+        other_guarantee=interval_of(units, *other, level, n, clusters) if guarded and clusters else None,
         units=units,
     )
 

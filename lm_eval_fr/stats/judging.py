@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from lm_eval_fr.stats.estimates import Interval, Proportion
@@ -176,12 +176,13 @@ class PairUsage:
     output_tokens: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """What is unknown of one is unknown of both."""
+        """A number that one of them does not know is unknown in the sum."""
 
-        def plus(mine: Any, theirs: Any) -> Any:
+        def plus(name: str) -> Any:
+            mine, theirs = getattr(self, name), getattr(other, name)
             return None if mine is None or theirs is None else mine + theirs
 
-        return type(self)(*map(plus, astuple(self), astuple(other)))
+        return type(self)(*map(plus, self.__match_args__))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,10 @@ def mean_over_tasks(
         raise UsageError(f"tasks at different levels: {sorted(levels)}")
     names = ("candidate_mean", "reference_mean")
     means = tuple(_mean([getattr(differences[task], name) for task in units]) for name in names)
-    n = sum(one.documents for one in units.values())
+    pooled, n = _pooled(units), sum(one.documents for one in units.values())
+    clusters = pooled.count if pooled.clustered else None
     difference = difference_of(
-        _pooled(units), "bounded", (means[0], means[1]), None, levels.pop(), margin, guarantee, n=n
+        pooled, "bounded", (means[0], means[1]), None, levels.pop(), margin, guarantee, n=n, clusters=clusters
     )
     return OverTasks(difference, tuple(units), left_out)
 

@@ -37,12 +37,12 @@ def recovery_interval(
     check_level(level)
     method = f"Bayesian cluster bootstrap, {draws} draws"
     group = grouped(clusters, first, second)
-    reason, below = group.reason, None if group.reason else units_of(second, group.codes)
-    if below is not None and student(below).interval(level)[0] <= 0:
+    if group.reason:
+        return Interval(None, None, None, level, method, group.n, group.clusters, seed, group.reason)
+    below, above = units_of(second, group.codes), units_of(first, group.codes)
+    if student(below).interval(level)[0] <= 0:
         reason = f"the reference's mean, {below.mean:.4g}, is not clearly above 0: no share of it can be taken"
-    if reason or below is None:
         return Interval(None, None, None, level, method, group.n, group.clusters, seed, reason)
-    above = units_of(first, group.codes)
     unbounded = checked_kind(first, second, kind) == "unbounded"
     guard = NO_GUARD if unbounded else guard_of(units_of(first - second, group.codes))
     tops, bottoms, extra = bootstrap_sums(above.sums, below.sums, draws, seed)
