@@ -29,6 +29,7 @@ from lm_eval_fr import __version__
 from lm_eval_fr.errors import InputError, Unfinished, UsageError
 from lm_eval_fr.io.retry import retry_after
 from lm_eval_fr.io.script import run_script, script_parser
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.tasklib.documents import spread_over_clusters
 from lm_eval_fr.tasklib.sentences import cut_at_sentence
 
@@ -330,7 +331,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UsageError("must be a .jsonl file in a folder that is there", where=given.out)
         choice = Choice(given.api, given.source, given.articles, given.least, given.most, given.seed)
         client = Client(given.api, given.contact)
-        words = build(client, choice, given.out, say=lambda line: print(line, file=sys.stderr))
+        words = build(client, choice, given.out, say=say_on_stderr)
         print(f"{given.out}: {given.articles} articles, {words} words")
 
     return run_script("build_evalset", work, interrupted="interrupted: rerun to continue")

@@ -28,6 +28,7 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.io.clean import BadJson, parse_untrusted
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.script import run_script, script_parser
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems
 from lm_eval_fr.judge.estimate import estimate_runs
 from lm_eval_fr.judge.options import JudgeOptions
@@ -98,7 +99,7 @@ def work(args: argparse.Namespace) -> None:
     if not args.ask:
         print("nothing was asked; --ask asks")
         return
-    summary = judge_runs(items, args.out, asked, say=lambda message: print(message, file=sys.stderr))
+    summary = judge_runs(items, args.out, asked, say=say_on_stderr)
     found = measure(sample.votes, read_verdicts(args.out), summary)
     write_atomic(args.out / "agreement.json", msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     print("\n".join(lines(found)))
@@ -139,7 +140,7 @@ def from_hub() -> Iterator[Record]:
         rows = load_hub(Settings.read(NAME, {}), VOTES, streaming=True)
         for number, row in enumerate(rows):
             if number and number % EVERY == 0:
-                print(f"{number:,} votes read", file=sys.stderr)
+                say_on_stderr(f"{number:,} votes read")
             yield Record(row, f"{where}, row {number}", task=NAME)
     except InputError as error:
         raise InputError(error.what, where=where, remedy=remedy) from None

@@ -28,6 +28,7 @@ from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.reading import convert, read_yaml
 from lm_eval_fr.io.script import run_script, script_parser
+from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.report import html_writer, markdown_writer, text_writer
 from scripts.damage import VALUES, damage_folder, damage_gguf, described
@@ -258,7 +259,7 @@ def run_ladder(study: Study, only: Sequence[str]) -> str:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 for name, _ in zip(chosen, pool.map(study.answer, chosen), strict=True):
-                    print(f"{name}: answered", file=sys.stderr, flush=True)
+                    say_on_stderr(f"{name}: answered")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 study.processes.end()

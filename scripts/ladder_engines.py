@@ -100,21 +100,18 @@ def serving(
     engine: Engine, checkpoint: Path, folder: Path, processes: Processes, *, chat: bool = False
 ) -> Iterator[list[str]]:
     """The beginning of the command that runs an arm: the engine's Python, `lm-eval-fr run`, and which model."""
-    template = ["--apply_chat_template"] if chat else []
     if engine == "llama.cpp":
         port = _port_of(folder)
         command: list[str | Path] = [sys.executable, ROOT / "scripts/serve_gguf.py", checkpoint, "--port", str(port)]
         command += ["--name", checkpoint.stem, "--context", str(CONTEXT)]
         with processes.server(command, port, folder / "server.log") as url:
-            path = "chat/completions" if chat else "completions"
-            asked = {"base_url": f"{url}/{path}", "tokenized_requests": False, "tokenizer_backend": None}
-            yield [
-                *_run(sys.executable, f"local-{path.replace('/', '-')}", {"model": checkpoint.stem, **asked}),
-                *template,
-            ]
+            kind = "chat-completions" if chat else "completions"
+            address = f"{url}/{kind.replace('-', '/')}"
+            asked = {"base_url": address, "tokenized_requests": False, "tokenizer_backend": None}
+            yield _run(sys.executable, f"local-{kind}", {"model": checkpoint.stem, **asked}, chat)
     else:
         settings = VLLM if engine == "vllm" else TRANSFORMERS
-        yield [*_run(python_of(engine), engine, {"pretrained": name_of(checkpoint), **settings}), *template]
+        yield _run(python_of(engine), engine, {"pretrained": name_of(checkpoint), **settings}, chat)
 
 
 def name_of(checkpoint: Path) -> str:
@@ -122,8 +119,9 @@ def name_of(checkpoint: Path) -> str:
     return str(checkpoint.relative_to(ROOT) if checkpoint.is_relative_to(ROOT) else checkpoint)
 
 
-def _run(python: str | Path, model: str, arguments: dict[str, Any]) -> list[str]:
+def _run(python: str | Path, model: str, arguments: dict[str, Any], chat: bool) -> list[str]:
     named = ["--model", model, "--model_args", msgspec.json.encode(arguments).decode()]
+    named += ["--apply_chat_template"] if chat else []
     return [str(python), "-m", "lm_eval_fr", "run", *named]
 
 
