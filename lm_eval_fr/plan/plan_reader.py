@@ -91,7 +91,7 @@ def parse_plan(text: str, *, where: Path) -> Plan:
 
 
 def line_of(key: str, text: str) -> int | None:
-    """The first line of the plan that has this key."""
+    """The first line of a YAML text that has this key."""
     pattern = re.compile(rf"(?:^|[\s{{,]){re.escape(key)}\s*:")
     return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.search(line)), None)
 

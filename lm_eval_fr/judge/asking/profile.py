@@ -19,6 +19,7 @@ import msgspec
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import parse_yaml, read_text
 from lm_eval_fr.judge.asking.protocol import OUTPUT_LIMITS, Prices, Profile, Rubric
+from lm_eval_fr.plan import line_of
 from lm_eval_fr.tasklib.definitions import judge_dir
 
 SHUTDOWN_WARNING_DAYS = 60
@@ -101,9 +102,7 @@ def _read(path: Path, kind: type[T], **ours: str) -> T:
     keys = found if isinstance(found, dict) else {}
 
     def wrong(what: str, key: str, remedy: str = "") -> InputError:
-        its = re.compile(rf"\s*{re.escape(key)}\s*:")
-        lines = (number for number, line in enumerate(text.splitlines(), 1) if key and its.match(line))
-        return InputError(what, where=path, line=next(lines, None), remedy=remedy)
+        return InputError(what, where=path, line=line_of(key, text) if key else None, remedy=remedy)
 
     for part, type_ in ((keys, kind), (keys.get("prices"), Prices)):
         known = [field.name for field in fields(type_) if field.name not in ours]

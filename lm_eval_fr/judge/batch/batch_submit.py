@@ -48,7 +48,7 @@ def submit(outbox: Outbox, questions: Iterable[Question], *, max_usd: float | No
 
     With `max_usd`, what the journal has cost, what is in flight and what is sent now stay within it, at worst prices.
     """
-    connected, folder = outbox.server, outbox.folder
+    server, folder = outbox.server, outbox.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(outbox)
@@ -57,8 +57,8 @@ def submit(outbox: Outbox, questions: Iterable[Question], *, max_usd: float | No
                 _advance(outbox, batch, resumed=True)
         for batch in outbox.flying:
             if batch.file_id is not None and not outbox.path(batch).is_file():
-                with suppress(Gone):  # without it its questions would be sent again
-                    connected.fetch(batch.file_id, outbox.path(batch))
+                with suppress(Gone):
+                    server.fetch(batch.file_id, outbox.path(batch))  # without it its questions would be sent again
         return _submit(outbox, questions, max_usd)
     except OSError as error:
         raise JudgeError(

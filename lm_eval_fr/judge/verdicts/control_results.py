@@ -19,6 +19,8 @@ from lm_eval_fr.stats.judge_claim import why_blind, why_open
 from lm_eval_fr.stats.judging import CanaryReport, JudgeNoise
 from lm_eval_fr.stats.sensitivity import Control, ControlsAsked, sensitivity
 
+ALPHA = 0.05  # of the test whether the judge prefers one of two runs of the same arm
+
 
 def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAsked | None:
     """None where none were asked."""
@@ -143,9 +145,6 @@ def _most(said: Sequence[bool | None]) -> bool | None:
     if right >= enough or right + said.count(None) < enough:
         return right >= enough
     return None
-
-
-ALPHA = 0.05
 
 
 def judge_noise(verdicts: Iterable[PairVerdict], level: float = 0.95) -> JudgeNoise:

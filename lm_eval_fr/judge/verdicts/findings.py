@@ -15,7 +15,13 @@ from lm_eval_fr.judge.asking.protocol import Rubric
 from lm_eval_fr.judge.asking.worklist import GROSS_TASK, PlannedItems, Worklist
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
-from lm_eval_fr.judge.verdicts.control_results import canary_report, control_warnings, controls_asked, merge_controls
+from lm_eval_fr.judge.verdicts.control_results import (
+    canary_report,
+    control_warnings,
+    controls_asked,
+    judge_noise,
+    merge_controls,
+)
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JournalMark, JudgeSummary, Stopped, answers_of, write_summary
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
@@ -157,8 +163,6 @@ def _controls(
             {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
         )
     if results.rerun:
-        from lm_eval_fr.judge.verdicts.control_results import judge_noise
-
         rerun = list(harvest.verdicts(results.rerun))
         write_verdicts(out / "rerun_verdicts.jsonl", rerun)
         noise = judge_noise(rerun, options.level)
