@@ -20,7 +20,7 @@ from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.retry import STUCK_AFTER, Throttle
-from lm_eval_fr.judge.asking.controls import controls_for
+from lm_eval_fr.judge.asking.controls import Controls, controls_for
 from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.protocol import Profile, Rubric
@@ -40,7 +40,7 @@ from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
 from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most, spent_so_far
 from lm_eval_fr.judge.verdicts.people import read_labels
-from lm_eval_fr.judge.verdicts.question_life import Lives
+from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife
 
 if TYPE_CHECKING:
     from lm_eval_fr.judge.live.anytime import Anytime
@@ -193,7 +193,11 @@ class Session:
 
     async def _ask_controls(self, asker: Asker, questioner: Questioner, results: Results) -> None:
         """The gross ones first: a judge that loses them is paid for no graded one."""
-        controls = results.controls = controls_for(self.work, self.options.controls)
+        controls = controls_for(self.work, self.options.controls)
+        # After `--controls 0`, --reparse finds that none was ever asked: none is missing. A batch may still bring some.
+        if self.options.reparse and self.no_calls is NO_CALLS and not self._known(controls, questioner):
+            return
+        results.controls = controls
         if controls.graded.shortage is not None:
             self.say(f"warning: {controls.graded.shortage}")
         for items, lazy in ((controls.gross, False), (controls.graded.items, self.lazy)):
@@ -203,6 +207,11 @@ class Session:
                 self.say(f"warning: {halt.what}")
             elif halt is not None:
                 asker.stop(halt)
+
+    def _known(self, controls: Controls, questioner: Questioner) -> bool:
+        """Whether any of them was asked before, or waits in a batch."""
+        nothing = QuestionLife()
+        return any(life != nothing for item in controls for life in self.lives.both(questioner.both(item)).values())
 
     async def _judge_pairs(self, asker: Asker, questioner: Questioner, results: Results) -> Asker:
         """Returns the asker whose accounts are the run's."""

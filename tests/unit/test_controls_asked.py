@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,23 @@ def test_a_control_that_failed_is_asked_again_and_one_that_was_unreadable_counts
     assert summary.finished and summary.controls_asked is not None
     seen = summary.controls_asked.seen()
     assert (seen.n, seen.won, seen.unjudged, seen.sees_graded) == (20, 19, 0, True)
+
+
+def test_reparse_misses_no_control_that_was_never_asked(pairing: Pairing, profile: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    judged = judge_runs(pairing, out, options(profile, controls=0))
+    again = judge_runs(pairing, out, options(profile, controls=40, reparse=True))
+    assert (again.finished, again.counts, again.warnings) == (True, judged.counts, judged.warnings)
+    assert again.controls_asked is None and again.controls.canaries is None
+
+
+def test_reparse_misses_the_controls_that_failed(pairing: Pairing, fake_server, tmp_path: Path) -> None:
+    server = fake_server(Reply("hors service", status=500))
+    chosen = options(write_profile(tmp_path, server.url), controls=40)
+    judged = judge_runs(pairing, tmp_path / "out", chosen)
+    assert judged.controls_asked is not None and all(control.unjudged for control in judged.controls_asked.pairs)
+    again = judge_runs(pairing, tmp_path / "out", replace(chosen, reparse=True))
+    assert not again.finished and again.controls_asked == judged.controls_asked
 
 
 def test_too_few_documents_for_graded_controls_stop_nothing_and_are_said(
