@@ -52,8 +52,8 @@ class ArmOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaskOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """arms: those that are asked; none named: all. max_gen_toks: in the place of the task's own. metadata: as of
-    `lm-eval-fr run`; a relative path in it starts at the checkout."""
+    """arms: the arms that run it, all where none is named. max_gen_toks: overrides the task's own. metadata: what
+    `lm-eval-fr run --metadata` gets; relative paths in it start at the checkout."""
 
     documents: int
     arms: list[str] | None = None
@@ -62,9 +62,13 @@ class TaskOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What the task wants of `lm-eval-fr run` for itself: tasks with the same flags are asked in one call."""
-        length = ("--gen_kwargs", json.dumps({"max_gen_toks": self.max_gen_toks})) if self.max_gen_toks else ()
-        return (*length, *(("--metadata", json.dumps(self.metadata)) if self.metadata else ()))
+        """The task's own flags for `lm-eval-fr run`: tasks with the same flags share one call."""
+        flags: list[str] = []
+        if self.max_gen_toks:
+            flags += ["--gen_kwargs", json.dumps({"max_gen_toks": self.max_gen_toks})]
+        if self.metadata:
+            flags += ["--metadata", json.dumps(self.metadata)]
+        return tuple(flags)
 
 
 class FidelityOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,8 +80,8 @@ class FidelityOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """arms: in the order of their damage. rerun: the arm that is the reference once more. chat: through the model's
-    chat template."""
+    """arms: in the order of their damage. rerun: the arm that repeats the reference. chat: whether prompts go through
+    the model's chat template."""
 
     model: str
     chat: bool = False
@@ -180,7 +184,7 @@ class Study:
         return self.out / name / "run"
 
     def check_run(self, name: str) -> None:
-        """Raises InputError where the arm's answers lie under several names: none of them would be complete."""
+        """Raises InputError if the arm's answers are split over several folders, none of which would be complete."""
         folders = sorted({path.parent.name for path in self.run_of(name).glob("*/results_*.json")})
         if len(folders) > 1:
             what = f"answers of this arm under {len(folders)} names: {', '.join(folders)}"

@@ -35,7 +35,7 @@ class JudgeOptions:
     trust_judge: bool = False  # ask the pairs even after lost controls
     labels: Path | None = None  # human labels to compare with
     reparse: bool = False  # read the stored replies again, make no API call
-    retry_invalid: bool = False  # ask again what two replies left without a verdict
+    retry_invalid: bool = False  # ask again where two replies gave no verdict
     command: str = ""  # what the user typed, for judge.json
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 

@@ -19,8 +19,8 @@ SINGLES = 128
 class Units:
     """Independent units: one per document, or one per cluster. sums[i] is over sizes[i] documents.
 
-    clustered: whether they are uneven, also where each is one document that counts as more or less than one.
-    heaviest: as how many documents the heaviest single one counts.
+    clustered: whether units differ in size, be it that they are clusters or that single documents have weights.
+    heaviest: how many documents the heaviest single one counts as.
     """
 
     sums: Array

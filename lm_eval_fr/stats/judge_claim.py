@@ -24,9 +24,8 @@ NO_CONTROLS = "the judge was asked no controls, so nothing shows that it can see
 
 @dataclass(frozen=True, slots=True)
 class JudgeClaim:
-    """failed: the conditions that do not hold, 1 to 4; empty without a margin's worth of evidence, where `reason` says
-    what is missing. unknown: those of which nothing is known yet. sentence: the claim in words. corrected: condition 3,
-    where there is something to correct."""
+    """failed: the conditions that do not hold, 1 to 4. unknown: those that cannot be told yet. sentence: the claim in
+    words. reason: why no more is claimed. corrected: condition 3, where there is something to correct."""
 
     verdict: Verdict
     failed: tuple[int, ...]

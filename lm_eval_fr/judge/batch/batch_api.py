@@ -42,7 +42,7 @@ class Remote:
 
 
 def connect(profile: Profile) -> OpenAIBatches:
-    """Raises JudgeError where there is no key."""
+    """Raises JudgeError if the key is missing."""
     return MistralBatches(profile) if profile.dialect == "mistral" else OpenAIBatches(profile)
 
 

@@ -167,7 +167,7 @@ def _text(content: str | list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What one line says of one question. `problem`: why there is no reply; no server bills such a line."""
+    """One line's answer to one question. `problem`: why there is no reply; servers do not bill such a line."""
 
     asking: Asking
     body: bytes

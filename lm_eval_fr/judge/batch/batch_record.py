@@ -112,14 +112,14 @@ class Outbox:
         return self.folder / batch.file
 
     def record(self, batch: Batch, **changes: Any) -> Batch:
-        """The batch, changed so. On disk when this returns."""
+        """Stores the batch with these changes; they are on disk when this returns."""
         changed = replace(batch, **changes)
         kept = {known.tag: known for known in all_batches(self.journal)} | {batch.tag: changed}
         self.journal.set_note(NOTE, msgspec.json.encode(list(kept.values())).decode())
         return changed
 
     def close(self, batch: Batch, step: Step, **changes: Any) -> Batch:
-        """Done with, one way or another: its files are gone."""
+        """Records how the batch ended, and removes its files."""
         closed = self.record(batch, step=step, **changes)
         for path in self.folder.glob(f"batch-{batch.tag}.*"):
             path.unlink()
@@ -138,7 +138,7 @@ class Outbox:
 
     @property
     def room(self) -> int | None:
-        """Tokens that the server takes beside the batches in flight; None where it never complained."""
+        """Tokens that the server still takes beside the batches in flight; None if it has never refused any."""
         limit = self.journal.note(self._limit_note)
         return None if limit is None else max(0, int(limit) - sum(batch.tokens for batch in self.flying))
 

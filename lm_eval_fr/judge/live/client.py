@@ -38,7 +38,7 @@ class ChatClient:
 
 
 def server_of(profile: Profile) -> Server:
-    """Raises UsageError for what is not an address, JudgeError when there is no key."""
+    """Raises UsageError if the address is invalid, JudgeError if the key is missing."""
     return Server(check_address(address_of(profile), "--base-url"), read_key(profile))
 
 

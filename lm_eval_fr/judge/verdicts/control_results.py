@@ -30,9 +30,9 @@ def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAske
 
 
 def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
-    """Why nothing is paid for the pairs: the judge has not shown that it can see. None too while any has no reply.
+    """Why the pairs are not worth paying for: the judge has not shown that it can see. None while replies are missing.
 
-    Where so few graded controls can be made that no judge could pass by them, they stop nothing; no claim is possible.
+    If there are too few graded controls for any judge to pass, they stop nothing, but no claim can be made.
     """
     asked = controls_asked(judged, controls)
     if asked is None or any(control.unjudged for control in asked.pairs):
@@ -140,7 +140,7 @@ def _merge(votes: Sequence[Control]) -> Control:
 
 
 def _most(said: Sequence[bool | None]) -> bool | None:
-    """None while those that said nothing may decide it."""
+    """None while the judges without a reply could still decide it."""
     right, enough = said.count(True), len(said) // 2 + 1
     if right >= enough or right + said.count(None) < enough:
         return right >= enough

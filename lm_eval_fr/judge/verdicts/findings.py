@@ -73,7 +73,7 @@ def write_findings(
     def verdicts() -> Iterator[PairVerdict]:
         for verdict in harvest.verdicts(results.pairs):
             bare.append(replace(verdict, reasons={}, usage=PairUsage()))
-            # A key whose halves came in two parts of a reply is whole in its text.
+            # A key that was split over two parts of a reply is complete only in the joined text.
             yield replace(verdict, reasons={order: redactor.exact(said) for order, said in verdict.reasons.items()})
 
     with _disk(out):

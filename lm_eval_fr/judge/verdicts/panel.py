@@ -105,7 +105,7 @@ def label_of(outcome: Outcome) -> Label | None:
 
 
 def seen_label(outcome: Outcome) -> Label | None:
-    """None too for identical answers: nobody was asked, so that nobody agrees on them."""
+    """None for identical answers too: no judge saw them, so there is no agreement to count."""
     return None if outcome == "identical" else label_of(outcome)
 
 
