@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.tasklib.definitions import builtin_tasks_dir, tasks_dir
 
 FOLDER = "lm_eval_fr"
@@ -26,15 +27,15 @@ def register() -> str:
     found = _ours(folder)
     outdated = [name for name in found if name not in wanted]
     missing = [name for name, text in wanted.items() if found.get(name) != text]
+    remedy = 'without it: lm_eval --include_path "$(lm-eval-fr tasks --path)"'
     try:
         folder.mkdir(exist_ok=True)
-        for name in missing:
-            (folder / name).write_text(wanted[name], encoding="utf-8")
         for name in outdated:
             (folder / name).unlink()
     except OSError as error:
-        remedy = 'without it: lm_eval --include_path "$(lm-eval-fr tasks --path)"'
         raise UsageError(f"cannot write into lm-eval: {error.strerror}", where=folder, remedy=remedy) from None
+    for name in missing:
+        write_atomic(folder / name, wanted[name], remedy=remedy)
     done = f"{len(missing)} of {len(wanted)} files written" if missing or outdated else "already registered"
     return (
         f"{done}: {folder}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,18 @@ def test_what_others_put_there_is_left_alone(checkout: Path) -> None:
     mine.unlink()
     (folder / "piaf_fr.yaml").write_text(f"{registration.FIRST_LINE}\ninclude: '/elsewhere/piaf_fr.yaml'\n")
     assert registration.register().startswith("1 of ")  # the package has moved: brought up to date
+    registration.unregister()
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(checkout: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(UsageError, match="--include_path"):
+            registration.register()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "files written" in registration.register()
     registration.unregister()
 
 
