@@ -1,10 +1,11 @@
 """How many lost documents the Dirichlet bound adds to those seen: the article that the sample happens not to hold.
 
 A bound for a mean must allow for a loss that is too rare to be in the sample. Of single documents that is one
-document. Of articles it is one article, and the question is how much of it is lost. The default assumes that losses
-not seen gather in an article no more than those seen. With sizes m, m2 = sum m^2 / sum m (the article of a random
-document) and m3 = sum m^3 / sum m^2, the guard is the largest of
+document; where they have weights, the heaviest. Of articles it is one article, and the question is how much of it is
+lost. The default assumes that losses not seen gather in an article no more than those seen. With sizes m,
+m2 = sum m^2 / sum m (the article of a random document) and m3 = sum m^3 / sum m^2, the guard is the largest of
 
+- the heaviest single document,
 - 1 + (m2 - 1) / 20,
 - the largest net loss seen in one article (the second largest from 151 articles on, the third from 302: one in 151
   may be passed),
@@ -55,10 +56,10 @@ def guard_of(units: Units, guarantee: Guarantee = "default", *, ends: tuple[floa
     losses = ends[1] * units.sizes - units.sums if ends[0] >= 0 else -units.sums
     copies, sizes = np.ones(units.count), moments(units.sizes)
     lost, gained = (
-        guard_documents(sizes, largest(side, copies), float(np.maximum(side, 0.0).sum()), guarantee)
+        guard_documents(sizes, largest(side, copies), float(np.maximum(side, 0.0).sum()), guarantee, units.heaviest)
         for side in (losses, units.sums)
     )
-    return Guard(max(lost, units.heaviest), max(gained, units.heaviest))
+    return Guard(lost, gained)
 
 
 def moments(sizes: Array) -> tuple[float, float]:
@@ -74,9 +75,11 @@ def largest(losses: Array, copies: Array) -> float:
     return float(losses[order[np.searchsorted(reached, reached[-1] // PASSED + 0.5)]])
 
 
-def guard_documents(sizes: tuple[float, float], largest_loss: float, losses: float, guarantee: Guarantee) -> float:
-    """sizes: as `moments` gives them. losses: all net losses of articles, in documents."""
+def guard_documents(
+    sizes: tuple[float, float], largest_loss: float, losses: float, guarantee: Guarantee, heaviest: float = 1.0
+) -> float:
+    """sizes: as `moments` gives them. losses: all net losses of articles, in documents. heaviest: as `Units` has it."""
     second, third = sizes
     lesson = min(LESSON, 1.2 / max(third - 1, 1e-9))
-    default = max(1 + LEAST * (second - 1), largest_loss, 1 + UNSEEN * (third - 1) - lesson * losses)
+    default = max(heaviest, 1 + LEAST * (second - 1), largest_loss, 1 + UNSEEN * (third - 1) - lesson * losses)
     return max(default, second) if guarantee == "worst-case" else default

@@ -40,6 +40,7 @@ class Typical:
     sd: float
     clustered: bool
     guarantee: Guarantee = "default"
+    heaviest: float = 1.0  # as `Units` has it
 
     def p_above(self, mean: float, c: float, documents: float) -> float:
         """The p-value of "the true mean is c or less" for so many documents with that mean."""
@@ -47,7 +48,7 @@ class Typical:
         guard = 1.0
         if self.clustered:
             losses = float(copies @ np.maximum(-sums, 0.0))
-            guard = guard_documents(self.moments, largest(-sums, copies), losses, self.guarantee)
+            guard = guard_documents(self.moments, largest(-sums, copies), losses, self.guarantee, self.heaviest)
         return tail(np.append(sums - c * self.sizes, -guard * (1 + c)), np.append(copies, 1.0))
 
     def shows(self, difference: float, c: float, documents: float, alpha: float, power: float) -> bool:
@@ -85,6 +86,7 @@ def of_units(units: Units, guarantee: Guarantee = "default") -> Typical:
         sd=error * math.sqrt(units.documents),
         clustered=units.clustered,
         guarantee=guarantee,
+        heaviest=units.heaviest,
     )
 
 

@@ -16,6 +16,7 @@ from lm_eval_fr.stats import (
     score_spread,
 )
 from lm_eval_fr.stats.settle import mde
+from lm_eval_fr.stats.typical import of_units
 from tests.properties import worlds as w
 
 RNG = np.random.default_rng(50)
@@ -167,3 +168,13 @@ def test_few_articles_are_asked_for_more() -> None:
     needed = documents_needed(found, 0.1)
     assert needed.documents is not None
     assert needed.documents > 100
+
+
+def test_what_is_needed_of_weighted_documents_is_reckoned_with_the_verdict_s_own_guard() -> None:
+    weights, ones = np.repeat([10.0, 1.0], [40, 400]), np.ones(440)
+    scores = np.where(np.arange(440) == 439, 0.5, 1.0)  # half of a light document is lost
+    found = paired_difference(scores, ones, weights=weights, margin=0.05)
+    assert found.units is not None and found.interval.estimate is not None
+    assert found.guard_documents == pytest.approx(5.5)
+    seen_again = of_units(found.units).p_above(found.interval.estimate, -0.05, found.n)
+    assert seen_again == pytest.approx(found.p_non_inferior)
