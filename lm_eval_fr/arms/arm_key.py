@@ -13,7 +13,6 @@ from typing import Any
 from lm_eval_fr.arms.manifest import identity, read_manifest
 from lm_eval_fr.models.presets import PACE
 
-FILES = ("write", "read")  # of batch-chat: the answers that it reads are those to what it wrote
 NAMING_ARGUMENTS = ("peft", "delta", "pretrained", "model", "path", "engine")  # where lm-eval looks for a model's name
 
 
@@ -21,7 +20,7 @@ def arm_key(model: str, model_args: Mapping[str, Any], flags: argparse.Namespace
     """sha256 over what decides an answer: model, arguments, generation, template, seeds, engine, checkpoint."""
     content = {
         "model": model,
-        "model_args": {name: value for name, value in model_args.items() if name not in PACE + FILES},
+        "model_args": {name: value for name, value in model_args.items() if name not in PACE},
         "gen_kwargs": flags.gen_kwargs,
         "chat_template": getattr(flags, "apply_chat_template", False),
         "multiturn": getattr(flags, "fewshot_as_multiturn", None),

@@ -85,7 +85,7 @@ def _results_of(paths: Sequence[Path], tasks: Collection[str] | None) -> tuple[l
         )
     names = held = {task for results in found for task in results.tasks}
     if tasks is not None:
-        groups = {name: group for results in found for name, group in groups_of(results).items()}
+        groups = {name: group for results in reversed(found) for name, group in groups_of(results).items()}
         names = held & without_groups(tasks, groups)
     if not names:
         what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"

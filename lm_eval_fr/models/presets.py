@@ -32,8 +32,18 @@ PRESETS: Mapping[str, Preset] = {
 }
 DEFAULT_PRESET = "plain"
 
-# Arguments of any model that change no answer.
-PACE = ("num_concurrent", "max_retries", "max_wait", "timeout", "batch_size", "max_batch_size", "device")
+# Arguments that change no answer: the pace, and batch-chat's files, since what it reads answers what it wrote.
+PACE = (
+    "num_concurrent",
+    "max_retries",
+    "max_wait",
+    "timeout",
+    "batch_size",
+    "max_batch_size",
+    "device",
+    "write",
+    "read",
+)
 # The names of the longest answer; of several, lm-eval's engines take the first.
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 HOSTED_LENGTH = 1024  # of our own clients, where none is set

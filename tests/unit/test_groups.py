@@ -166,3 +166,9 @@ def test_the_name_of_a_group_selects_its_tasks(tmp_path: Path) -> None:
     whole = pair_paths(tmp_path / "c", tmp_path / "r", tasks=["m"])
     assert [task.task for task in whole.tasks] == ["m_a", "m_b", "m_c"] and [one.task for one in whole.groups] == ["m"]
     assert [task.task for task in pair_paths(tmp_path / "c", tmp_path / "r", tasks=["stem"]).tasks] == ["m_a", "m_b"]
+
+
+def test_the_newest_run_says_which_tasks_a_group_has(tmp_path: Path) -> None:
+    for listed in ({"m": ["m_a", "m_c"]}, {"m": ["m_a", "m_b"]}):
+        make_run(tmp_path / "c", *tasks(), results=blocks(BY_DOCUMENTS, **listed))
+    assert set(find_run(tmp_path / "c", tasks=["m"]).tasks) == {"m_a", "m_b"}

@@ -694,7 +694,7 @@ def test_a_rerun_of_another_model_is_no_rerun(tmp_path: Path) -> None:
     scores, seed = {"f1": [1.0, 0.0, 0.5]}, {"seed": 1, "num_concurrent": 4}
     made = {
         "candidate": ("org/nvfp4", {"dtype": "auto"} | seed),
-        "again": ("org/nvfp4", "dtype=auto,seed=2,num_concurrent=32"),
+        "again": ("org/nvfp4", "dtype=auto,seed=2,num_concurrent=32,read=second.jsonl"),
         "renamed": ("org/bf16", {"dtype": "auto"}),
         "other": ("org/nvfp4", {"dtype": "bfloat16"}),
         "reference": ("org/bf16", {}),
