@@ -18,7 +18,7 @@ DEFAULT_SPREADS = (0.15, 0.25)  # paired SD of F1-like scores
 DEFAULT_FLIPS = (0.03, 0.05, 0.10)
 DEFAULT_TIES = (0.6, 0.4, 0.2)
 UNSTABLE = 0.5
-MOST_SPREAD = 10_000.0  # of an article's sum of scores, whose distribution is computed in steps
+MOST_SPREAD = 10_000.0  # of the sum of an article's scores; its distribution is computed in steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Question:
 
     @property
     def assumed(self) -> dict[str, Any]:
-        """What planning takes beside a margin or documents, and a spread."""
+        """What planning takes besides a spread and a margin or number of documents."""
         return {name: getattr(self, name) for name in ("difference", "level", "power", "claims", "guarantee")}
 
 
@@ -78,7 +78,7 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
 
 
 def _several(name: str, given: Any) -> list[float]:
-    """One value or several: documents are whole numbers, all others shares."""
+    """One value or several: documents are whole numbers, everything else is a share."""
     values = [given] if isinstance(given, (str, int, float)) else list(given)
     shares = [as_share(name, value) for value in values]
     return [int(value) for value in shares] if name == "documents" else shares
@@ -92,7 +92,7 @@ def spreads_of(question: Question) -> list[Spread]:
     article = max(question.cluster_size, question.weighted_size or 1.0)
     if not article * max([1.0, *map(abs, question.sd)]) <= MOST_SPREAD:
         what = "an article's scores would spread too far to plan for"
-        raise UsageError(what, where="--sd and --cluster-size", remedy="most scores are within 0 and 1")
+        raise UsageError(what, where="--sd and --cluster-size", remedy="most scores lie between 0 and 1")
     kinds: tuple[tuple[Callable[..., Spread], Sequence[float], Sequence[float]], ...] = (
         (score_spread, question.sd, DEFAULT_SPREADS),
         (exact_match_spread, question.flips, DEFAULT_FLIPS),
@@ -188,7 +188,7 @@ _WORDS = {"score": "F1-like score", "exact_match": "exact match", "judge": "judg
 
 
 def _pilot(task: PairedTask) -> Seen:
-    """Of its first answers, where there are several: what they save is asked for apart."""
+    """Of its first answers, if there are several: `repeats` asks what those save."""
     from lm_eval_fr.stats import pilot_spread, variance_components
 
     metric = task.metrics[0]

@@ -4,7 +4,7 @@ builder          one candidate: `compare`, and the exit code of a gate
 several          several candidates against one reference
 compare_options  what a comparison is told
 comparison       the report with the pairs behind it, in every format
-task_rows        one gold task against its margin
+task_rows        tasks and groups against their margins
 judged_claim     the judge's verdicts, in the plan's order
 noise_floor      reruns of an arm
 margins          which loss is accepted where

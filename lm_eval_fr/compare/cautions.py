@@ -18,7 +18,7 @@ from lm_eval_fr.report.task_model import Health, TaskResult
 from lm_eval_fr.stats.guard import FEW_CLUSTERS
 
 UNHEALTHY = 0.01
-# Sources that run the weights in this process: what they load is on record. All others are a server's word.
+# Sources that run the weights in this process, so that what they load is on record; all others take a server's word.
 LOCAL_SOURCES = ("vllm", "hf", "huggingface", "sglang", "gguf", "fr-baseline", "dummy")
 
 
@@ -63,18 +63,18 @@ def _plans(earlier: Sequence[EarlierPlan]) -> Iterator[Caution]:
 
 
 def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) -> Iterator[Caution]:
-    """Two arms that score nothing are equal, and so non-inferior with enough documents: a broken filter does that."""
+    """Two arms that score nothing, by a broken filter for one, are equal: enough documents make that non-inferior."""
     of_task = {task.task: task for task in tasks}
     for t in results:
-        task = of_task.get(t.task)  # None: a group, whose tasks say it
+        task = of_task.get(t.task)  # None: a group; the warnings are about its tasks
         if task is None or not t.higher_is_better or (t.candidate_mean, t.reference_mean) != (0, 0):
             continue
         others = [name for name in task.sides[1].log.filters if name != task.filter]
-        choose = f", choose another by --filter {t.task}=NAME ({', '.join(others)})" if others else ""
+        choose = f" (choose another with --filter {t.task}=NAME: {', '.join(others)})" if others else ""
         reader = "the score" if task.filter == "none" else f"the filter {task.filter}"
         text = (
-            f"{t.task}: no answer of either arm scores above 0 on {t.metric}. That both are equal says nothing then: "
-            f"perhaps {reader} finds no answer{choose}; or the task is too hard for both."
+            f"{t.task}: no answer of either arm scores above 0 on {t.metric}, so their being equal says "
+            f"nothing. Either {reader} finds no answer{choose}, or the task is too hard for both."
         )
         yield Caution(kind="nothing_scored", text=text)
 
@@ -104,7 +104,7 @@ def _precision(pairing: Pairing) -> Iterator[Caution]:
 
 
 def _is_disclosed(settings: Mapping[str, Any]) -> bool:
-    """By a manifest that has a word on it; one written by hand for another engine may call it anything."""
+    """By a manifest that states it; one written by hand for another engine may use any word."""
     manifest = {name.removeprefix("manifest."): value for name, value in settings.items() if "manifest." in name}
     words = ("quantization", "engine_quantization", "dtype")
     known = any(manifest.get(name) is not None for name in words)

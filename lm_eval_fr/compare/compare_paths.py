@@ -50,10 +50,10 @@ def compare(
     """The verdict on two runs; or on a study, `compare("runs/study")`, whose folder holds its arms, judge and margins.
 
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins:
-    the largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; one
-    alone is gold's; without one the report claims nothing. parallel: a task and its twin that asks the same questions
-    in another language. guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one further run of an
-    arm, or several: they are averaged into its scores and give the noise floor. The others are the flags of
+    the largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; a
+    single value is for gold; without one the report claims nothing. parallel: a task and its twin that asks the same
+    questions in another language. guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one further
+    run of an arm, or several: they are averaged into its scores and give the noise floor. The others are the flags of
     `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
@@ -145,7 +145,7 @@ def compare_many(
 
 
 def read_margins(given: Margins | None) -> dict[str, float]:
-    """Every margin as a fraction; one alone is of all scored tasks. Raises UsageError for what is not a number."""
+    """Every margin as a fraction; a single value is for all scored tasks. Raises UsageError if not a number."""
     if given is None:
         return {}
     by_name = given if isinstance(given, Mapping) else {GOLD: given}

@@ -44,11 +44,11 @@ class Comparison(Report):
         return text.render(sections_of(self), columns=columns, colour=colour)
 
     def to_brief(self, *, columns: int, colour: bool = False, plain: bool = False, rest: str = "--full") -> str:
-        """At most fifteen lines for a terminal. plain: ASCII alone. rest: where everything else is."""
+        """At most fifteen lines for a terminal. plain: only ASCII. rest: where everything else is."""
         return render_brief(self, columns=columns, colour=colour, plain=plain, rest=rest)
 
     def on_terminal(self, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
-        """to_brief where `stream` is a terminal, in its width; all of the text elsewhere, or if full. COLUMNS rules."""
+        """to_brief at the terminal's width; all of the text if `stream` is not a terminal, or if full. COLUMNS wins."""
         colour = wants_colour(stream)
         if full or not stream.isatty():
             return self.to_text(columns=asked_columns(), colour=colour)

@@ -50,7 +50,7 @@ def judge_claim(
     *,
     forbidden: str | None = None,
 ) -> JudgedClaim:
-    """forbidden: why nothing may be claimed, whatever the judge says."""
+    """forbidden: the reason if nothing may be claimed, whatever the judge says."""
     verdicts, summary = judged.verdicts, judged.summary
     counts = count(verdicts)
     scored = [verdict for verdict in verdicts if verdict.score is not None]

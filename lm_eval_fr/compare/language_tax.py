@@ -81,7 +81,7 @@ def _losses(task: PairedTask) -> _Losses:
             remedy = f"give every question its own {_listed(KEYS)}, the same in both tasks"
             raise InputError(f"document {pair.doc_id} of {task.task} has {what}", where="--parallel", remedy=remedy)
         rows[str(key)] = i
-    # A weighted score is beyond its own ends.
+    # The arrays hold the weights already, which takes them beyond the ends of the scores.
     on_unit_scale = metric not in task.weights and scored(task).on_unit_scale
     return _Losses(task, rows, sign * (candidate - reference), on_unit_scale)
 

@@ -10,8 +10,8 @@ from lm_eval_fr.pairing import Imbalance, Paired, PairedTask, Pairing, Printed, 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution
 
-CHANCE = 0.05  # below: an imbalance that chance alone seldom makes
-SHARE = 0.01  # of the answers, from where it is said that they ended so
+CHANCE = 0.05  # p-values below it: chance alone seldom makes such an imbalance
+SHARE = 0.01  # of the answers that ended in some way, from which it is reported
 MANY = 20  # identical answers to fewer documents prove nothing
 _ENDED = {
     "failed": "were never obtained",
@@ -21,7 +21,7 @@ _ENDED = {
     "reasoning": "hold a reasoning part",
     "interrupted": "ended for another reason than a stop or the length",
 }
-_SERVED = "the arms were not served alike, and the difference is also one of that"
+_SERVED = "the arms were not served alike, which may explain part of the difference"
 _EITHER = (
     "the models themselves end differently, or the arms were served differently (stop strings, limits, template); "
     "read some of these answers"
@@ -44,20 +44,20 @@ def log_cautions(pairing: Pairing) -> Iterator[Caution]:
 
 
 def _template(pairing: Pairing) -> Iterator[Caution]:
-    """The task's text is the same in both, but a chat model that gets it bare answers worse."""
+    """The task's text is the same in both arms, but a chat model answers worse without its template."""
     runs = {"candidate": pairing.candidate, "reference": pairing.reference}
     asked = [role for role, run in runs.items() if run.settings.get("chat_template_applied") or "chat" in run.source]
     if len(asked) == 1:
         bare = next(role for role in runs if role not in asked)
         text = (
-            f"Only the {asked[0]} was asked through a chat template: the {bare} got the bare text, and if it is a chat "
-            "model, the difference is also one of that."
+            f"Only the {asked[0]} was asked through a chat template: the {bare} got the bare text. If it is a chat "
+            "model, that may explain part of the difference."
         )
         yield Caution(kind="template", text=text)
 
 
 def _same_answers(pairing: Pairing) -> Iterator[Caution]:
-    """Two servings that never differ in a byte are most likely one."""
+    """Two servers whose answers never differ by a byte are most likely one server."""
     same = [task for task in pairing.tasks if task.n >= MANY and task.identical.all()]
     if not same or (len(same) < len(pairing.tasks) and all(task.generates for task in same)):
         return
@@ -70,7 +70,7 @@ def _same_answers(pairing: Pairing) -> Iterator[Caution]:
 
 
 def _without_scores(task: Paired) -> Iterator[Caution]:
-    """A number that lm-eval printed for both arms is never dropped because it cannot be paired."""
+    """A number that lm-eval printed is reported even if it cannot be paired."""
     if task.no_verdict is not None:
         printed = "; ".join(_shown(one) for one in task.printed if one.known)
         numbers = f" lm-eval printed {printed}." if printed else ""

@@ -1,4 +1,4 @@
-"""Which loss is accepted where: the user's margins, checked against what is compared."""
+"""The loss accepted on each task: the user's margins, checked against what is compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Margins:
     given: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, task: str, *, unit_scale: bool) -> float | None:
-        """A gold task's margin; None where nothing was said of this task, or only in points and it has none."""
+        """A gold task's margin; None if none was given for it, or only one in points, which its scale does not have."""
         if task in self.given:
             if unit_scale:
                 _check_scale(task, self.given[task])
@@ -64,12 +64,12 @@ class Margins:
 
 
 def _shown(name: str, margin: float) -> str:
-    """As it was typed: a bare value is for all gold tasks."""
+    """As it was typed: a value without a name is for all gold tasks."""
     return f"--margin {name}={margin:g}" if name != GOLD else f"--margin {margin:g}"
 
 
 def _check_scale(name: str, margin: float) -> None:
-    """UsageError for points where a share belongs."""
+    """UsageError for a margin given in points instead of as a share."""
     if margin >= 1:
         what = f"a margin of {margin:g} is the whole scale: every loss would pass"
         remedy = f"{margin:g} points are {margin / 100:g} or {margin:g}%"

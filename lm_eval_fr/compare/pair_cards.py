@@ -24,8 +24,8 @@ TELLING = "with a lost or gained score, a loss with the judge or an order-decide
 def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> Samples:
     """The cards that fit into `room` bytes; the others go to the file `beside`, one line per pair.
 
-    Pairs `TELLING` come first, largest difference first; then the rest in a random order that the seed fixes. Raises
-    UsageError where the file cannot be written.
+    Pairs as `TELLING` says come first, largest difference first; then the rest in a random order that the seed fixes.
+    Raises UsageError where the file cannot be written.
     """
     order = _order(ranked, seed)
     total = len(order)

@@ -24,7 +24,7 @@ MOST = 3  # claims that the sentence names
 
 @dataclass(frozen=True)
 class Stated:
-    """One claim, and how people call its unit."""
+    """One claim, and what people call its unit."""
 
     name: str
     assessment: Assessment
@@ -38,7 +38,7 @@ class Stated:
 
     @property
     def blind(self) -> bool:
-        """Whether the reference is too near chance for a loss to show in any number of documents, and none does."""
+        """Whether the reference is too near chance for any number of documents to show a loss, and none shows."""
         assay = self.assessment.assay
         near = assay is not None and assay.holds is False and not assay.short_of_documents
         return near and not self.assessment.degradation_detected
@@ -57,7 +57,7 @@ class Stated:
         return self._loss(self.assessment.interval.high)
 
     def _loss(self, end: float | None) -> str:
-        """With the digits that tell it from the margin."""
+        """With enough digits to tell it from the margin."""
         if end is None:
             return w.UNKNOWN
         loss = max(-end, 0.0)
@@ -66,7 +66,7 @@ class Stated:
 
 
 def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions) -> Conclusion:
-    """The intersection-union over all claims; no verdict, and the reason, where there is no claim at all."""
+    """The intersection-union over all claims; without any claim, no verdict and the reason."""
     level = options.level
     claims = {claim.name: claim for claim in [*_of_tasks(tasks), *_of_judge(judge)]}
     if not claims:
@@ -174,12 +174,12 @@ def _on(claims: Sequence[Stated]) -> str:
 
 
 def _worst_first(claims: Sequence[Stated]) -> list[Stated]:
-    """By how many margins may be lost."""
+    """Sorted by the largest loss still possible, in margins."""
     return sorted(claims, key=lambda claim: (claim.assessment.interval.low or 0.0) / claim.assessment.margin)
 
 
 def _at_worst(claims: Sequence[Stated]) -> str:
-    """The claim that may have lost the most of its margin, and whose margin that is."""
+    """The largest possible loss in margins, where it is, and that margin."""
     worst = _worst_first(claims)[0]
     return f"at worst up to {worst.at_most} {worst.unit} {worst.where}, where the margin is {worst.limit}"
 

@@ -19,7 +19,7 @@ UNITS = 5_000
 def cumulative(
     differences: np.ndarray, clusters: np.ndarray | None, *, name: str, margin: float | None, level: float
 ) -> Series | None:
-    """At most LOOKS points of the running mean and its band; None where there is no band.
+    """At most LOOKS points of the running mean and its band; None if there is no band.
 
     differences: candidate - reference in [-1, 1], better being more, in the plan's order.
     """

@@ -14,7 +14,7 @@ from lm_eval_fr.plan import ArmPlan, ArmPrices, Plan, earlier_plans
 
 
 def study_options(plan: Plan, study: Path, pairing: Pairing, command: str) -> CompareOptions:
-    """Of the study in that folder, whose arms are paired."""
+    """The options that the plan and the folder of a study set. pairing: its two arms."""
     now = datetime.now().astimezone()
     judged = any(task.judged for task in pairing.tasks) and (study / "judge" / "judge.json").exists()
     return CompareOptions(
@@ -38,7 +38,7 @@ def study_options(plan: Plan, study: Path, pairing: Pairing, command: str) -> Co
 
 
 def pair_study(plan: Plan, study: Path) -> Pairing:
-    """Both arms of a study with their reruns; folders that an earlier plan left are no part of it."""
+    """Both arms of a study with their reruns, without the folders that an earlier plan left."""
     return pair_paths(
         study / "candidate",
         study / "reference",

@@ -33,8 +33,8 @@ from lm_eval_fr.stats.estimates import Assay
 
 DRAWS = 4_000
 NO_MARGIN = "no margin was given"
-NO_SCORES = "no score of each document"
-NOTHING_SCORED = "no answer of either arm scores above 0, so that both are equal says nothing"
+NO_SCORES = "no score per document"
+NOTHING_SCORED = "no answer of either arm scores above 0, so their being equal says nothing"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Com
     )
     name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
     band = None
-    if unit_scale and one.weights is None:  # the band is that of a bounded score, each counting the same
+    if unit_scale and one.weights is None:  # the band needs bounded scores of equal weight
         band = cumulative(one.better - one.worse, clusters, name=name, margin=margin, level=level)
     return ComparedTask(result, band)
 
@@ -107,20 +107,20 @@ def assay_for(task: Paired, one: Scored, margin: float, level: float) -> Assay:
         return Assay(None, None, None, NO_ENDS if one.reach is None else NO_CHANCE)
     # Single answers are right or wrong; their means are not.
     single = one.reference if task.each is None else task.each[1][metric]
-    # What chance scores is a matter of the reference and its golds, whatever the candidate answers.
+    # Chance depends on the reference and its golds, not on what the candidate answers.
     chance = task.chance.of(metric, exact=bool(((single == 0) | (single == 1)).all()))
     return assay_of(one.reference, margin, chance, clusters=task.clusters, weights=one.weights, level=level)
 
 
 def _fallen(task: Paired, assessment: Assessment | None) -> str | None:
-    """Why the first metric of which a document has a score may not stand for those before it.
+    """Why the first metric with a score per document may not stand for those that lm-eval prints before it.
 
-    One of them, which is made of all documents together, fell by more than the margin: as a share, or in its own unit
-    if it is one.
+    One of these, computed from all documents together, fell by more than the margin: in points if it is a share, else
+    relative to its own value.
     """
     if assessment is None or assessment.verdict != "non_inferior":
         return None
-    choose = f"; --metric {task.task}={task.metrics[0]} claims by that one alone"
+    choose = f"; --metric {task.task}={task.metrics[0]} claims on that one alone"
     if isinstance(task, PairedGroup):
         choose = ": compare its tasks one by one"
     before = itertools.takewhile(lambda found: found.score is None, task.printed)
@@ -133,7 +133,7 @@ def _fallen(task: Paired, assessment: Assessment | None) -> str | None:
         if loss > assessment.margin * whole:
             return (
                 f"{found.metric}, its first metric, went from {theirs:.4g} to {mine:.4g}: more than the margin, and no "
-                f"document has a score of it{choose}"
+                f"document has a score for it{choose}"
             )
     return None
 
@@ -178,7 +178,7 @@ def health(found: ArmHealth) -> Health:
 
 
 def compare_rows(pairing: Pairing, margins: Margins, options: CompareOptions) -> list[ComparedTask]:
-    """A group is one claim, and its subtasks say where it comes from."""
+    """A group is one claim; the rows of its subtasks only show where it comes from."""
     of_group = {name: group.task for group in pairing.groups for name in group.subtasks}
     subtasks = Margins({name: margin for name, margin in margins.given.items() if name in of_group})
     rows = {task.task: task for task in pairing.tasks if not task.judged and task.n}
@@ -197,7 +197,7 @@ def compare_rows(pairing: Pairing, margins: Margins, options: CompareOptions) ->
 
 
 def with_holm(compared: Sequence[ComparedTask]) -> tuple[TaskResult, ...]:
-    """Claims about single tasks are several claims: their p-values after Holm stand beside the plain ones."""
+    """Several tasks are several claims: p-values after Holm are shown beside the plain ones."""
     results = [one.result for one in compared]
     claims = {t.task: t.assessment.p_non_inferior for t in results if t.assessment and not t.group}
     if len(claims) < 2:

@@ -12,14 +12,14 @@ from lm_eval_fr.pairing import Paired
 from lm_eval_fr.stats import Kind
 
 UNIT = (0.0, 1.0)
-DIGITS = 12  # what weighting and its undoing leave of a score
+DIGITS = 12  # of a score that survive weighting and undoing it
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
     """candidate, reference: one score per document. weights: a document's part in the mean, None where all are equal.
 
-    ends: the least and the largest score that there can be, infinite where that is not known.
+    ends: the smallest and the largest possible score, infinite where unknown.
     """
 
     candidate: Array
@@ -43,7 +43,7 @@ class Scored:
 
     @property
     def kind(self) -> Kind | None:
-        """None: the scores tell."""
+        """None: inferred from the scores."""
         return None if self.on_unit_scale else "unbounded"
 
     @property
@@ -53,7 +53,7 @@ class Scored:
 
     @property
     def reach(self) -> float | None:
-        """The largest loss that there can be: from the reference's mean to the worse end. None where it has none."""
+        """The largest possible loss: from the reference's mean to the worse end. None if that end is infinite."""
         mean = float(np.average(self.reference, weights=self.weights))
         reach = mean - self.ends[0] if self.higher_is_better else self.ends[1] - mean
         return reach if math.isfinite(reach) else None
@@ -64,7 +64,7 @@ class Scored:
 
 
 def scored(task: Paired) -> Scored:
-    """The primary scores of a task that has some."""
+    """The primary scores of a task that has scores."""
     metric = task.metrics[0]
     weights = task.weights.get(metric)
     # The arrays hold the weights already, so that their plain mean is the task's number.
@@ -76,7 +76,7 @@ def scored(task: Paired) -> Scored:
 
 
 def _seen_ends(scores: Array) -> tuple[float, float]:
-    """Of a metric that says nothing of its ends: what is never below 0 nor above 1 is a share."""
+    """For a metric without declared ends: a score that is never below 0 or above 1 is taken for a share."""
     if not len(scores) or scores.min() < 0:
         return -math.inf, math.inf
     return UNIT if scores.max() <= 1 else (0.0, math.inf)

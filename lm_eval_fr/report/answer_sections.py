@@ -1,4 +1,4 @@
-"""What answers cost in both arms, how those went wrong that were lost, and what one language loses beyond another."""
+"""What answers cost in both arms, how lost documents went wrong, and what one language loses beyond another."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _tax(tax: LanguageTax) -> tuple[str | Word, ...]:
 
 
 ANOTHER = "another answer"
-MOST = 5  # tasks whose losses are told one by one
+MOST = 5  # tasks whose losses are listed one by one
 
 
 def lost_section(report: Report) -> Section | None:

@@ -259,7 +259,7 @@ def _by_task(judge: JudgeResult) -> Table:
 
 
 def _controlled(judge: JudgeResult) -> Iterator[tuple[str, str]]:
-    """(what was controlled, what was found). The judges of a panel have their controls under their names."""
+    """(what was checked, what was found). The controls of a panel's judges carry their names."""
     yield from _asked(judge.controls)
     for name, controls in judge.panel.controls.items():
         yield from _asked(controls, f", {name}")

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 
 def width(text: str) -> int:
-    """Columns that a terminal gives to the text: wide characters take two, combining ones none."""
+    """Columns that the text takes on a terminal: two for wide characters, none for combining ones."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def shorten(text: str, columns: int) -> str:
-    """At most that many columns, cut in the middle: the names of two arms often differ at the end only."""
+    """At most that many columns, cut in the middle: the names of two arms often differ only at the end."""
     if width(text) <= columns:
         return text
     tail = (columns - 1) // 2

@@ -35,7 +35,7 @@ WORDS: Mapping[str | None, str] = {
 }
 
 INVALIDATING = frozenset(("plan_changed", "same_run", "nothing_scored", "offline_judge", "mismatch", "unfinished"))
-"""Kinds of cautions that take the ground from under a verdict; the others qualify it."""
+"""Kinds of cautions that invalidate a verdict; the others qualify it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

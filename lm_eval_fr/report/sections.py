@@ -219,7 +219,7 @@ def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summ
 
 
 def unfolded(parts: Iterable[Part]) -> Iterator[Part]:
-    """For a text: without what only a page can show, and with everything else in one column."""
+    """For plain text: everything in one column, without what only a page can show."""
     for part in parts:
         if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
             yield from part.parts

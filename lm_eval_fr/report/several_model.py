@@ -22,7 +22,7 @@ class CandidateClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """The share of what `raw` lost against the reference that `candidate` has back."""
+    """The share of what `raw` lost against the reference that `candidate` recovers."""
 
     candidate: str
     raw: str

@@ -15,14 +15,14 @@ def ends(interval: Interval) -> Bounds | None:
 
 
 def verdict_of(assessment: Assessment | None) -> Verdict | None:
-    """None without a margin; a claim without an interval is no verdict, never an inconclusive one."""
+    """None without a margin; "no_verdict", never "inconclusive", without an interval."""
     if assessment is None:
         return None
     return assessment.verdict if assessment.interval.defined else "no_verdict"
 
 
 class Claimed:
-    """What is held against a margin; None where there is none."""
+    """Anything held against a margin; all of it None without one."""
 
     __slots__ = ()
     assessment: Assessment | None
@@ -107,14 +107,14 @@ class Measured:
 
     @property
     def other_ci(self) -> Bounds | None:
-        """Under the guarantee that was not chosen; None where both are one."""
+        """Under the guarantee that was not chosen; None if both agree by construction."""
         other = self.paired.other_guarantee
         found = None if other is None else ends(other)
         return found if found is None or self.higher_is_better else (-found[1], -found[0])
 
     @property
     def scale(self) -> float:
-        """What turns a value into what people read: points for a 0-1 metric, its own unit for another."""
+        """The factor from a value to what people read: points for a 0-1 metric, else the metric's own unit."""
         return 1.0 if self.paired.kind == "unbounded" else 100.0
 
 
@@ -145,7 +145,7 @@ class InstructionKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What both arms' answers used of one thing, a document in the mean, and the paired ratio. source: who counted."""
+    """What both arms' answers used of one thing, per document on average, and the paired ratio. source: who counted."""
 
     candidate: float | None
     reference: float | None
@@ -167,8 +167,8 @@ class Answers:
 class TaskResult(Measured, Claimed):
     """One gold task, or a group of subtasks. assessment: None where there is no margin. recovery: None where lower is
     better. guard_documents: how many unseen losses the interval allows for. repeats: where the scores' variance comes
-    from, None where each arm answered once. subtasks: those of a group; each of them
-    names it in `group` and makes no claim of its own.
+    from, None where each arm answered once. subtasks: those of a group; each of them names it in `group` and makes no
+    claim of its own.
     """
 
     task: str

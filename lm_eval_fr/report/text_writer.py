@@ -12,7 +12,7 @@ from lm_eval_fr.report.layout import fit, shorten, width, wrap
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", "no_verdict": "33", None: "33"}
 LONGEST_LABEL = 18
-WIDTH, NARROWEST, WIDEST = 100, 40, 1000  # columns: where nobody asks, and within which COLUMNS is obeyed
+WIDTH, NARROWEST, WIDEST = 100, 40, 1000  # columns: the default, and the limits of what COLUMNS may ask for
 Paint = Callable[[str, str], str]
 
 
@@ -22,7 +22,7 @@ def wants_colour(stream: TextIO) -> bool:
 
 
 def asked_columns(otherwise: int = WIDTH) -> int:
-    """The width that COLUMNS asks for, also where the text goes to a pipe; a table of numbers may need more."""
+    """The width that COLUMNS asks for, even if the text goes to a pipe; a table of numbers may need more."""
     asked = os.environ.get("COLUMNS", "")
     return min(max(int(asked), NARROWEST), WIDEST) if asked.isdecimal() and int(asked) else otherwise
 

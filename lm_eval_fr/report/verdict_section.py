@@ -98,7 +98,7 @@ def health_of(h: Health) -> str:
 
 
 def alarms_section(report: Report) -> Section | None:
-    """What takes the ground from under the verdict."""
+    """What invalidates the verdict."""
     return section("alarms", "Read this first", (Items(cautions(report, alarming=True), alarm=True),))
 
 
@@ -232,7 +232,7 @@ def _flips(m: Measured, task: str, part: str = "") -> tuple[tuple[str, str], ...
     flips = m.paired.flips
     if flips is None:
         return ()
-    # A part of a group of tasks is no part of a document: its samples have no filter.
+    # The strata of a group are its tasks, and samples cannot be filtered by those.
     lost, gained = (samples_filter(task=task, part=part, show=show) if task else "" for show in ("lost", "gained"))
     return (f"{flips.lost:,} lost", lost), (f"{flips.gained:,} gained", gained)
 

@@ -239,7 +239,7 @@ def test_two_arms_that_score_nothing_are_not_passed_in_silence(tmp_path: Path) -
     report = compare(gold(tmp_path, {"exact_match": [0.0] * 300}, {"exact_match": [0.0] * 300}, name="gpqa"))
     assert report.warnings[0].kind == "nothing_scored"
     assert only(report).verdict == report.verdict == "no_verdict" and gate_code(report) == 3
-    assert "both are equal says nothing" in only(report).reasons["verdict"]
+    assert "their being equal says nothing" in only(report).reasons["verdict"]
     decided = compare(gold(tmp_path / "decided", {"exact_match": [0.0] * 300}, {"exact_match": [1.0] * 300}))
     assert only(decided).verdict == "inferior" and "documents_needed" not in only(decided).reasons
     assert "no answer of either arm scores above 0 on exact_match" in " ".join(every_format(report).split())

@@ -141,7 +141,7 @@ async def _together(work: Sequence[object]) -> None:
 
 
 async def _dialect(client: Client, passages: Sequence[Passage], top: int, store: Store) -> tuple[Dialect, int]:
-    """How this server is asked, and how many replies came of finding out; the first text that it scores is kept."""
+    """How this server is asked, and how many replies that took; that of the first text it scores is kept."""
     said = ""
     for passage in passages:
         for dialect in DIALECTS:

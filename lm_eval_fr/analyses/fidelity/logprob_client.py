@@ -19,7 +19,7 @@ from lm_eval_fr.io.retry import RetryPolicy, Waiting
 TIMEOUT = 600.0  # seconds; a long text behind a full queue
 MODELS_TIMEOUT = 30.0
 MOST_SCORES = 256 * MEGABYTE  # twenty log-probabilities a token of the longest text
-SCORE_BYTES = 64  # of one log-probability, a byte of the text; a token of French prose has three to four
+SCORE_BYTES = 64  # of one log-probability, per byte of text; a token of French prose has three to four bytes
 TEXTS_LOST = 3  # in a row, after every try: the server is gone
 POLICY = RetryPolicy(attempts=5)
 
@@ -42,7 +42,7 @@ class Arm:
 
 
 class Refused(Exception):
-    """The server will not score this text; another one it may."""
+    """The server refuses this text; it may score another."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -94,7 +94,7 @@ class Client:
         self._lost_in_a_row = 0
 
     async def send(self, path: str, body: Mapping[str, Any], top: int) -> bytes:
-        """The body of a 200 reply, of a size that `top` log-probabilities a token can have. Raises Refused, GaveUp, and
+        """The body of a 200 reply, no larger than `top` log-probabilities per token can be. Raises Refused, GaveUp, and
         ArmError when no text will ever be scored there."""
         data = msgspec.json.encode(body)
         most = min(MOST_SCORES, MOST_BYTES + len(data) * (top + 1) * SCORE_BYTES)

@@ -17,8 +17,8 @@ from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, from
 from lm_eval_fr.analyses.fidelity.texts import Passage
 from lm_eval_fr.io.clean import MOST_VALUES, BadJson, one_line, parse_untrusted
 
-BYTES_PER_VALUE = 8  # at least, of a text's log-probabilities and their names, on the average
-MOST_UNEVEN = 25  # times the mean; where little is listed twice, lists of the same request differ by a few
+BYTES_PER_VALUE = 8  # at least, on average, of a text's log-probabilities and their names
+MOST_UNEVEN = 25  # times the mean length of a list; the lists of one request differ by a few entries
 Dialect = Literal["prompt_logprobs", "echo"]
 DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
 
@@ -95,7 +95,7 @@ def read_reply(content: bytes, dialect: Dialect) -> Scored:
 
 def _decoded(content: bytes) -> _Reply:
     if sum(map(content.count, b",[{")) > len(content) // BYTES_PER_VALUE + MOST_VALUES:
-        raise NoLogprobs("the reply holds values without content")
+        raise NoLogprobs("most values in the reply are empty")
     try:
         return msgspec.json.decode(content, type=_Reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -135,7 +135,7 @@ def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
 
 
 def _check_shape(sizes: list[int]) -> None:
-    """A grid has the width of the longest list: one that is far longer than all others would make it huge."""
+    """The grid is as wide as the longest list: a single very long one would make it huge."""
     if len(sizes) * max(sizes, default=0) > MOST_UNEVEN * sum(sizes) + MOST_VALUES:
         raise NoLogprobs("the reply lists far more at one token than at the others")
 

@@ -1,4 +1,4 @@
-"""What one arm said of one text: the probabilities of the most likely tokens at every position."""
+"""One arm's scores of one text: the probabilities of the most likely tokens at every position."""
 
 from __future__ import annotations
 
