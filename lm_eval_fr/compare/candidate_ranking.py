@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-import numpy as np
-
-from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.compare.task_scores import scored
+from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.pairing.reruns import common_rows
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.several_model import Place
@@ -26,7 +25,7 @@ def rank_candidates(
     """
     pairs = list(combinations(range(len(pairings)), 2))
     of_pair = {pair: _between(pairings[pair[0]], pairings[pair[1]], level, guarantee) for pair in pairs}
-    against = [_mean(_against_reference(pairing, level, guarantee)) for pairing in pairings]
+    against = [_against_reference(*both) for both in zip(pairings, reports, strict=True)]
     known = [one for one in against if one is not None]
     if len(known) < len(against) or any(one is None for one in of_pair.values()):
         return ()
@@ -71,39 +70,25 @@ def _between(one: Pairing, other: Pairing, level: float, guarantee: Guarantee) -
     for task in one.tasks:
         if not task.scored or task.task not in theirs or task.metrics[0] != theirs[task.task].metrics[0]:
             continue
-        rows, base_rows = common_rows(task, theirs[task.task])
-        first, second = task.candidate[task.metrics[0]][rows], theirs[task.task].candidate[task.metrics[0]][base_rows]
-        clusters = None if task.clusters is None else task.clusters[rows]
-        found[task.task] = _oriented(task, first, second, clusters, level, guarantee)
+        rows, other_rows = common_rows(task, theirs[task.task])
+        mine, other_scores = scored(task), scored(theirs[task.task])
+        both = mine.candidate[rows], other_scores.candidate[other_rows]
+        better, worse = both if mine.higher_is_better else both[::-1]
+        found[task.task] = paired_difference(
+            better,
+            worse,
+            clusters=None if task.clusters is None else task.clusters[rows],
+            weights=None if mine.weights is None else mine.weights[rows],
+            level=level,
+            kind=mine.kind or other_scores.kind,
+            guarantee=guarantee,
+        )
     return _mean(found)
 
 
-def _against_reference(pairing: Pairing, level: float, guarantee: Guarantee) -> dict[str, Difference]:
-    return {
-        task.task: _oriented(
-            task,
-            task.candidate[task.metrics[0]],
-            task.reference[task.metrics[0]],
-            task.clusters,
-            level,
-            guarantee,
-        )
-        for task in pairing.tasks
-        if task.scored
-    }
-
-
-def _oriented(
-    task: PairedTask,
-    first: np.ndarray,
-    second: np.ndarray,
-    clusters: np.ndarray | None,
-    level: float,
-    guarantee: Guarantee,
-) -> Difference:
-    """Above 0 where the first is better."""
-    both = (first, second) if task.higher_is_better[task.metrics[0]] else (second, first)
-    return paired_difference(*both, clusters=clusters, level=level, guarantee=guarantee)
+def _against_reference(pairing: Pairing, report: Report) -> Difference | None:
+    alone = {task.task for task in pairing.tasks if task.scored}
+    return _mean({row.task: row.paired for row in report.tasks if row.task in alone})
 
 
 def _mean(differences: Mapping[str, Difference]) -> Difference | None:

@@ -128,3 +128,16 @@ def test_a_ranking_is_over_the_tasks_that_have_a_scale(tmp_path: Path) -> None:
     assert [one.against_reference.n for one in many.ranking] == [120, 120]
     only_lengths = [pair_runs(arm, arms[2], tasks=["lengths"]) for arm in arms[:2]]
     assert compare_many(only_lengths).ranking == ()
+
+
+def test_a_ranking_takes_a_metrics_scale_from_its_row(tmp_path: Path) -> None:
+    """A Brier score ends at 2, also where all of them are below 1."""
+    arms = []
+    for i, sure in enumerate((0.5, 0.6, 0.7)):
+        scores = [[0, [sure, 1 - sure]]] * 30
+        printed = {"brier_score": 2 * (1 - sure) ** 2}
+        task = plain_task("t", {"brier_score": scores}, aggregation={"brier_score": "brier_score"}, printed=printed)  # type: ignore[dict-item]
+        arms.append(find_run(make_run(tmp_path / f"a{i}", task, model=f"org/m{i}")))
+    many = compare_many([pair_runs(arm, arms[2]) for arm in arms[:2]])
+    assert [report.task("t").paired.kind for report in many.reports] == ["unbounded"] * 2
+    assert many.ranking == ()
