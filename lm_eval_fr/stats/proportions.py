@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.stats.arrays import Array, check_level
 from lm_eval_fr.stats.bounds import lower_limit, upper_limit
 from lm_eval_fr.stats.distributions import clopper_pearson, even_binomial_p, normal_tail
@@ -54,14 +55,21 @@ def tango_score(lost: npt.NDArray[np.int64], gained: npt.NDArray[np.int64], n: i
 
 def mcnemar_exact(lost: int, gained: int) -> float:
     """Two-sided exact p of McNemar's test: binomial over the discordant documents. 1 if there are none."""
+    check_count(gained, lost + gained)
     return even_binomial_p(gained, lost + gained)
 
 
 def binomial_share(count: int, of: int, level: float = 0.95) -> Proportion:
     """Share with Clopper-Pearson (1934) limits, and the exact two-sided binomial p against one half."""
     check_level(level)
+    check_count(count, of)
     method = "exact binomial, Clopper-Pearson"
     if of == 0:
         return Proportion(count, of, None, None, None, None, level, method, "nothing to take a share of")
     low, high = clopper_pearson(count, of, level)
     return Proportion(count, of, count / of, low, high, even_binomial_p(count, of), level, method)
+
+
+def check_count(count: int, of: int) -> None:
+    if not 0 <= count <= of:
+        raise UsageError(f"a count of {count} does not fit into {of}")

@@ -87,6 +87,8 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, index) in enumerate(known):
+        if not 0 <= p <= 1:
+            raise UsageError(f"{p} is not a p-value")
         largest = max(largest, min(1.0, (len(p_values) - rank) * p))
         adjusted[index] = largest
     return tuple(adjusted)

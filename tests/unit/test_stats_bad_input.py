@@ -11,6 +11,7 @@ from lm_eval_fr import stats
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.stats import Interval
 from lm_eval_fr.stats.differences import intraclass_correlation
+from lm_eval_fr.stats.proportions import mcnemar_exact
 
 SCORES = np.random.default_rng(0).random(40)
 WORSE = SCORES * 0.9
@@ -138,6 +139,9 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: stats.paired_difference(SCORES, WORSE, clusters=[1, 2]), "2 cluster labels for 40 documents"),
     (lambda: stats.paired_difference(SCORES, WORSE, level=95), "level of 95 is not between 0 and 1"),
     (lambda: stats.net_win_rate([1, 0.5]), r"outcome is \+1, 0 or -1"),
+    (lambda: stats.binomial_share(5, 3), "does not fit"),
+    (lambda: mcnemar_exact(-1, 3), "does not fit"),
+    (lambda: stats.holm([0.1, 1.5]), "1.5 is not a p-value"),
     (lambda: stats.overall({}), "nothing to decide"),
     (lambda: stats.Planned(0), "cannot be tested"),
     (lambda: stats.EProcess(0.1, stats.Planned(5)).update(1.5), "outside of"),
