@@ -183,8 +183,9 @@ def check_margin(margin: float, *, largest: float | None = None) -> float:
             remedy="give the largest loss that you would accept, above 0: 0.02 is two points",
         )
     if largest is not None and margin >= largest:
+        shares, own_unit = "margins are shares, not points: 0.02 is two points", "give a loss in the metric's own unit"
         raise UsageError(
             f"a margin of {margin} accepts every loss, since the metric ends at {largest:g}",
-            remedy="margins are shares, not points: 0.02 is two points",
+            remedy=shares if largest == 1 else own_unit,
         )
     return margin
