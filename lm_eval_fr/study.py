@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +153,6 @@ class _Study:
         plan = self.plan
         if plan.judge is None or not any(task.judged for task in pairing.tasks):
             return None
-        from lm_eval_fr.judge.live.progress import Reporter
         from lm_eval_fr.judge.options import JudgeOptions
         from lm_eval_fr.judge.session import judge_runs
         from lm_eval_fr.pairing import pair_paths
@@ -166,12 +164,7 @@ class _Study:
                 self.out / "reference-rerun", self.out / "reference", allow=plan.allow, filters=plan.filters
             )
         self.step(self.steps - 1, f"judge: {', '.join(plan.judge.profiles)}")
-        reporter = None if self.quiet else Reporter(sys.stderr)
-        try:
-            return judge_runs(pairing, self.out / "judge", options, rerun=rerun, progress=reporter, say=self.say)
-        finally:
-            if reporter is not None:
-                reporter.close()
+        return judge_runs(pairing, self.out / "judge", options, rerun=rerun, progress=not self.quiet, say=self.say)
 
     def write(self, report: Comparison) -> None:
         report.to_html(self.out / "report.html")

@@ -18,7 +18,7 @@ from lm_eval_fr.arms.engine_notes import Record, note_generations
 from lm_eval_fr.arms.passes import FirstAnswers
 from lm_eval_fr.arms.sent import Sent, cut_at, refuse_one_seed, sent_by
 from lm_eval_fr.errors import ArmError
-from lm_eval_fr.io.progress_bar import ProgressBar, duration, pace
+from lm_eval_fr.io.progress_bar import ProgressBar, speed
 from lm_eval_fr.io.sqlite import explain, open_store
 
 CACHED_METHODS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
@@ -48,9 +48,8 @@ class Progress:
 
     def step(self) -> None:
         self._done += 1
-        rate = (self._done - self._kept) / max(self._clock() - self._started, 1e-9)
-        left = (self._total - self._done) / rate
-        self._bar(self._done, self._total, [pace(rate), *([f"{duration(left)} left"] if left else [])])
+        parts = speed(self._done - self._kept, self._total - self._done, self._clock() - self._started)
+        self._bar(self._done, self._total, parts)
 
     def close(self) -> None:
         self._bar.close()

@@ -80,6 +80,14 @@ def bar_line(label: str, done: int, total: int, parts: Sequence[str], *, width: 
     return f"{label} [{'#' * filled}{'.' * (cells - filled)}] {tail}"
 
 
+def speed(done: int, left: int, seconds: float) -> list[str]:
+    """How fast it goes and how long it still takes; nothing until something is done."""
+    if not done:
+        return []
+    rate = done / max(seconds, 1e-9)
+    return [pace(rate), *([f"{duration(left / rate)} left"] if left else [])]
+
+
 def pace(rate: float) -> str:
     """So many a second, or so many seconds each."""
     return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.0f} s each" if rate <= 0.1 else f"{1 / rate:.1f} s each"

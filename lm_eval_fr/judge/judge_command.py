@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.io.streams import say_on_stderr
-from lm_eval_fr.judge.live.progress import Reporter
 from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import UNDECIDED, Outcome
@@ -51,7 +49,10 @@ def judge(
     pairing = pair_paths(candidate, reference, **chosen)  # type: ignore[arg-type]
     rerun = None if reference_rerun is None else pair_paths(reference_rerun, reference, **chosen)  # type: ignore[arg-type]
     _check(pairing, None, None, False)
-    return _judge(pairing, Path(out), JudgeOptions(**options), rerun, quiet, say=say_on_stderr)
+    from lm_eval_fr.judge.session import judge_runs
+
+    given = JudgeOptions(**options)
+    return judge_runs(pairing, Path(out), given, rerun=rerun, progress=not quiet, say=say_on_stderr)
 
 
 def judge_command(
@@ -83,8 +84,11 @@ def judge_command(
         said.append(message)
         say(message)
 
-    summary = _judge(pairing, out, options, rerun, quiet, tell) if batch is None else None
-    if batch is not None:
+    from lm_eval_fr.judge.session import check_finished, judge_runs
+
+    if batch is None:
+        summary: JudgeSummary | None = judge_runs(pairing, out, options, rerun=rerun, progress=not quiet, say=tell)
+    else:
         from lm_eval_fr.judge.batch.batch_session import judge_by_batch
 
         name, file = (str(file), None) if batch == "abandon" and file is not None else (None, file)
@@ -93,8 +97,6 @@ def judge_command(
         return
     if not quiet:
         show("\n".join(lines_of(summary, pairing, out, said)))
-    from lm_eval_fr.judge.session import check_finished
-
     check_finished(summary, out)
 
 
@@ -107,19 +109,6 @@ def _check(pairing: Pairing, batch: BatchAction | None, file: Path | None, estim
         raise UsageError(what, remedy="CANDIDATE REFERENCE --batch write FILE, and read FILE")
     if estimate and batch:
         raise UsageError("--estimate makes no calls, --batch does", remedy="give one of them")
-
-
-def _judge(
-    pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None, quiet: bool, say: Show
-) -> JudgeSummary:
-    from lm_eval_fr.judge.session import judge_runs
-
-    reporter = None if quiet else Reporter(sys.stderr)
-    try:
-        return judge_runs(pairing, out, options, rerun=rerun, progress=reporter, say=say)
-    finally:
-        if reporter is not None:
-            reporter.close()
 
 
 def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path, said: Collection[str] = ()) -> Iterator[str]:

@@ -9,8 +9,10 @@ OUT/panel/<profile>/  the same two for each judge of a panel; OUT's own are then
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.retry import STUCK_AFTER, Throttle
 from lm_eval_fr.judge.asking.controls import Controls, controls_for
 from lm_eval_fr.judge.asking.envelope import offline_body
@@ -29,7 +32,6 @@ from lm_eval_fr.judge.batch.batch_record import in_flight, reserved_dollars
 from lm_eval_fr.judge.live.asker import Asker, Send
 from lm_eval_fr.judge.live.client import ChatClient, account_headers, server_of
 from lm_eval_fr.judge.live.hopeless import Halt, Streak
-from lm_eval_fr.judge.live.progress import Report
 from lm_eval_fr.judge.live.schedule import Schedule, Watch
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.control_results import after_controls
@@ -57,7 +59,7 @@ def judge_runs(
     options: JudgeOptions,
     *,
     rerun: Pairing | None = None,
-    progress: Report | None = None,
+    progress: bool = False,
     say: Say = lambda message: None,
     no_calls: Halt = NO_CALLS,
 ) -> JudgeSummary:
@@ -73,10 +75,10 @@ def judge_runs(
     work = runs if isinstance(runs, PlannedItems) else worklist(runs, by_unit=options.stop == "anytime")
     judges, rubric = check_ready(options)
     parts = {}
-    with open_journal(out) as journal:
+    with open_journal(out) as journal, closing(ProgressBar("judge", sys.stderr)) as bar:
         lives = lives_of(journal, options)
         for profile in judges:
-            session = Session(profile, rubric, lives, options, work, rerun, progress, say, no_calls)
+            session = Session(profile, rubric, lives, options, work, rerun, bar if progress else None, say, no_calls)
             parts[profile.name] = session.run(out if len(judges) == 1 else out / "panel" / profile.name)
         return next(iter(parts.values())) if len(parts) == 1 else write_panel(out, parts, journal, options.level)
 
@@ -132,7 +134,7 @@ class Session:
     options: JudgeOptions
     work: Worklist | PlannedItems
     rerun: Pairing | None = None
-    progress: Report | None = None
+    bar: ProgressBar | None = None
     say: Say = lambda message: None
     no_calls: Halt = NO_CALLS
 
@@ -217,9 +219,7 @@ class Session:
         """Returns the asker whose accounts are the run's."""
         watch = self._watch()
         sample: list[Item] = []
-        results.pairs = await self._judge_items(
-            asker, questioner, self._sampling(sample), self.work.n, watch, self.progress
-        )
+        results.pairs = await self._judge_items(asker, questioner, self._sampling(sample), self.work.n, watch, self.bar)
         if watch is not None and watch.stopped is not None:
             results.stopped = watch.stopped
             results.pairs = [pair for pair in results.pairs if 0 <= pair.unit < watch.stopped.units]
@@ -227,7 +227,7 @@ class Session:
                 asker = self._asker(asker.send, asker.budget, asker)
         if sample:
             chosen = {pair.doc_hash for pair in results.pairs}
-            schedule = Schedule(asker, questioner, lazy=False, concurrency=self._concurrency, total=0)
+            schedule = Schedule(asker, questioner, lazy=False, concurrency=self._concurrency)
             again = (item for item in sample if item.doc_hash in chosen)
             await schedule.ask_all(
                 question for item in again for question in questioner.again(item, self.options.repeats)
@@ -244,7 +244,7 @@ class Session:
         items: Iterable[Item],
         n: int,
         watch: Watch | None = None,
-        report: Report | None = None,
+        bar: ProgressBar | None = None,
         lazy: bool | None = None,
     ) -> list[Judged]:
         schedule = Schedule(
@@ -254,7 +254,7 @@ class Session:
             concurrency=min(self._concurrency, n),
             total=n,
             watch=watch,
-            report=report,
+            bar=bar,
         )
         await schedule.judge_all(items)
         return schedule.pairs

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import time
 from email.utils import formatdate
 from random import Random
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.retry import RetryPolicy, Throttle, retry_after
 from lm_eval_fr.judge.asking.envelope import CallUsage, offline_body, open_body, read_reply
+from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
-from lm_eval_fr.judge.live.progress import Progress, Reporter
+from lm_eval_fr.judge.asking.worklist import Questioner
+from lm_eval_fr.judge.live.asker import Asker
+from lm_eval_fr.judge.live.hopeless import Streak
+from lm_eval_fr.judge.live.schedule import Schedule
+from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, sum_usage, usage_at_most
+from lm_eval_fr.judge.verdicts.question_life import Lives
+from lm_eval_fr.stats.judging import Tokens
 from tests.waiting import LIMIT
 
 GPT = Prices(input=2.0, cached=0.5, output=8.0, batch=0.5)
@@ -279,40 +287,26 @@ def test_the_ledger_adds_up_and_a_reply_that_says_nothing_counts_at_its_most() -
     assert price(None, None, Prices(0.0, 0.0, 0.0), "live").dollars == 0.0
 
 
-def progress(done: int, **more: object) -> Progress:
-    values = {
-        "done": done,
-        "total": 100,
-        "calls": 2 * done,
-        "retries": 3,
-        "dollars": 0.5,
-        "in_flight": 4,
-        "limit": 8,
-        "pause": 0.0,
-        "seconds": 10.0,
-        "fresh": done,
-    }
-    return Progress(**(values | more))  # type: ignore[arg-type]
+def schedule(done: int, *, fresh: int, dollars: float | None = 0.5) -> Schedule:
+    """After ten seconds, in which the judge was asked twice for every pair that is done."""
+
+    async def send(body: dict[str, Any]) -> Answer:
+        raise AssertionError("nothing is sent")
+
+    profile = Profile("p", "m")
+    asker = Asker(Lives(cast(Journal, None)), 1, profile, send, Throttle(8), Streak(profile), retries=3)
+    asker.ledger.live = Tokens(2 * done, dollars=dollars)
+    asker.throttle.in_flight, asker.throttle.limit = 4, 8.0
+    found = Schedule(asker, Questioner(profile, load_rubric("analyses_fr"), b""), lazy=False, concurrency=8, total=100)
+    found.done, found.fresh, found.started = done, fresh, time.monotonic() - 10.0
+    return found
 
 
 def test_progress_says_what_matters_first() -> None:
-    assert progress(20, pause=4.2).parts == [
-        "2.0/s",
-        "40 s left",
-        "$0.50",
-        "waiting 4 s for the server",
-        "40 calls",
-        "3 retries",
-        "4/8 in flight",
-    ]
-    assert progress(4).parts[0] == "2.5 s each"
-    assert "cost unknown" in progress(20, dollars=None).parts
-    assert not any("left" in part for part in (*progress(0).parts, *progress(50, fresh=0).parts))
-
-
-def test_the_judge_s_progress_is_labelled() -> None:
-    stream = io.StringIO()
-    reporter = Reporter(stream)
-    reporter(progress(50))
-    reporter.close()
-    assert stream.getvalue().startswith("judge: 50 of 100, 5.0/s, 10 s left, $0.50")
+    found = schedule(20, fresh=20)
+    found.asker.throttle.waits_until = time.monotonic() + 4.2
+    said = ["2.0/s", "40 s left", "$0.50", "waiting 4 s for the server", "40 calls", "3 retries", "4/8 in flight"]
+    assert found.progress() == said
+    assert schedule(4, fresh=4).progress()[0] == "2.5 s each"
+    assert "cost unknown" in schedule(20, fresh=20, dollars=None).progress()
+    assert not any("left" in part for part in (*schedule(0, fresh=0).progress(), *schedule(50, fresh=0).progress()))

@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from lm_eval_fr.io.progress_bar import ProgressBar, speed
 from lm_eval_fr.judge.asking.protocol import Question
 from lm_eval_fr.judge.asking.worklist import Item, Questioner
 from lm_eval_fr.judge.live.asker import Asker
 from lm_eval_fr.judge.live.hopeless import Halt
-from lm_eval_fr.judge.live.progress import Progress, Report
 from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE
 from lm_eval_fr.judge.verdicts.question_life import open_orders
@@ -36,34 +36,25 @@ class Watch(Protocol):
     def add(self, pair: Judged) -> Halt | None: ...
 
 
+@dataclass
 class Schedule:
     """Judges items; `pairs` holds what became of them, in the items' order."""
 
-    def __init__(
-        self,
-        asker: Asker,
-        questioner: Questioner,
-        *,
-        lazy: bool,
-        concurrency: int,
-        total: int,
-        watch: Watch | None = None,
-        report: Report | None = None,
-    ) -> None:
-        self.asker = asker
-        self.questioner = questioner
-        self.lazy = lazy
-        self.concurrency = concurrency
-        self.total = total
-        self.watch = watch
-        self.pairs: list[Judged] = []
-        self.done = 0
-        self.without = 0
-        self.fresh = 0
-        self._report = report
-        self._started = self._moved_at = time.monotonic()
-        self._moved = asyncio.Event()
-        self._nothing_left = False
+    asker: Asker
+    questioner: Questioner
+    lazy: bool
+    concurrency: int
+    total: int = 0
+    watch: Watch | None = None
+    bar: ProgressBar | None = None
+    pairs: list[Judged] = field(default_factory=list)
+    done: int = 0  # pairs that are judged
+    without: int = 0  # those that were asked in vain
+    fresh: int = 0  # those that this run asked about; the others were stored or free
+    started: float = field(default_factory=time.monotonic)
+    _moved_at: float = field(default_factory=time.monotonic)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _nothing_left: bool = False
 
     async def judge_all(self, items: Iterable[Item]) -> None:
         """Returns when every item is judged or asking has stopped. Raises JournalError when the journal fails."""
@@ -165,8 +156,7 @@ class Schedule:
     async def _tick(self, workers: set[asyncio.Task[None]], work: Callable[[], None]) -> None:
         """Shows how far it is, and puts a worker in the place of each whose call hangs."""
         while True:
-            if self._report is not None:
-                self._show()
+            self._show()
             # Where all calls hang, no one waits for a place, so no place would be given away.
             stuck = time.monotonic() - self._moved_at > self.asker.throttle.patience
             wanted = self.concurrency + self.asker.throttle.aside + stuck
@@ -179,24 +169,21 @@ class Schedule:
         self._moved.set()
 
     def _show(self) -> None:
-        if self._report is not None:
-            self._report(self.progress())
+        if self.bar is not None:
+            self.bar(self.done, self.total, self.progress())
 
-    def progress(self) -> Progress:
-        throttle, usage = self.asker.throttle, self.asker.ledger.usage()
-        return Progress(
-            done=self.done,
-            total=self.total,
-            calls=usage.calls,
-            retries=self.asker.retries,
-            dollars=usage.dollars,
-            in_flight=throttle.in_flight,
-            limit=int(throttle.limit),
-            pause=throttle.pause,
-            seconds=time.monotonic() - self._started,
-            fresh=self.fresh,
-            without=self.without,
-        )
+    def progress(self) -> list[str]:
+        """What the bar says beside the count, the most important first."""
+        throttle, usage, left = self.asker.throttle, self.asker.ledger.usage(), self.total - self.done - self.without
+        found = [f"{self.without:,} without a verdict"] if self.without else []
+        found += speed(self.fresh, left, time.monotonic() - self.started)
+        found.append("cost unknown" if usage.dollars is None else f"${usage.dollars:.2f}")
+        if throttle.pause:
+            found.append(f"waiting {throttle.pause:.0f} s for the server")
+        found.append(f"{usage.calls:,} calls")
+        if self.asker.retries:
+            found.append(f"{self.asker.retries:,} retries")
+        return [*found, f"{throttle.in_flight}/{int(throttle.limit)} in flight"]
 
 
 class _interrupts:
