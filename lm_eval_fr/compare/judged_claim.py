@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -17,12 +16,12 @@ from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult,
 from lm_eval_fr.report.model import Series
 from lm_eval_fr.stats import (
     Assessment,
+    Difference,
     Interval,
     Planned,
     Preference,
     assess,
-    betting_interval,
-    betting_p_value,
+    betting_difference,
     decide,
     degradation_detected,
     documents_needed,
@@ -59,8 +58,8 @@ def judge_claim(
     interval, assessment, held_back = preference.net_win.interval, None, None
     if summary.stopped is not None:
         planned = _planned(summary.stopped, clusters)
-        interval = betting_interval(scores, clusters=clusters, level=level, planned=planned)
-        assessment = None if margin is None else _stopped(interval, scores, clusters, summary.stopped, margin)
+        found = betting_difference(scores, clusters=clusters, level=level, margin=margin, planned=planned)
+        interval, assessment = found.interval, None if margin is None else _stopped(found, margin)
     elif margin is not None:
         assessment = assess(preference.net_win, margin)
         held_back = _held_back(verdicts, assessment, margin, level, guarantee)
@@ -142,22 +141,18 @@ def _held_back(
     return None
 
 
-def _stopped(
-    interval: Interval, scores: np.ndarray, clusters: np.ndarray | None, stopped: Stopped, margin: float
-) -> Assessment:
+def _stopped(found: Difference, margin: float) -> Assessment:
     """After stopping early only what holds at any stopping time may be said: the band, never the usual interval."""
-    planned = _planned(stopped, clusters)
-    p_value = partial(betting_p_value, scores, margin, clusters=clusters, level=interval.level, planned=planned)
     return Assessment(
-        verdict=decide(interval, margin),
+        verdict=decide(found.interval, margin),
         margin=margin,
-        interval=interval,
-        degradation_detected=degradation_detected(interval),
+        interval=found.interval,
+        degradation_detected=degradation_detected(found.interval),
         documents_needed=None,
         mde=None,
         mde_reason=STOPPED,
-        p_non_inferior=p_value(),
-        p_inferior=p_value(inferior=True),
+        p_non_inferior=found.p_non_inferior,
+        p_inferior=found.p_inferior,
     )
 
 

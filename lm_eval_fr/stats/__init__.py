@@ -39,7 +39,7 @@ from lm_eval_fr.stats.proportions import binomial_share
 from lm_eval_fr.stats.ratios import mean_interval, recovered_share, recovery_interval
 from lm_eval_fr.stats.repeats import variance_components
 from lm_eval_fr.stats.rerun_noise import exceeds_noise, noise_floor
-from lm_eval_fr.stats.sequential import EProcess, betting_interval, betting_p_value, confidence_sequence
+from lm_eval_fr.stats.sequential import EProcess, betting_difference, confidence_sequence
 from lm_eval_fr.stats.settle import documents_needed
 from lm_eval_fr.stats.shares import share_interval
 from lm_eval_fr.stats.spreads import exact_match_spread, judge_pilot_spread, judge_spread, pilot_spread, score_spread
@@ -68,8 +68,7 @@ __all__ = [
     "Verdict",
     "assay_of",
     "assess",
-    "betting_interval",
-    "betting_p_value",
+    "betting_difference",
     "binomial_share",
     "confidence_sequence",
     "decide",

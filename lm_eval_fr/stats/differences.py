@@ -115,7 +115,7 @@ def summarise(
     units = None if reason else units_of(differences, codes, weights)
     if units is None or (reason := group.reason):
         none = interval_of(units, None, reason, level, n, group.clusters)
-        return Difference(none, kind, n, group.clusters, *means, None, None, None, None, None, "none", flips, margin)
+        return Difference(none, kind, n, group.clusters, *means, flips=flips, margin=margin)
     sd, error = float(differences.std(ddof=1)), standard_error(units)
     effect = None if not units.clustered or sd == 0 or error is None else (error / sd) ** 2 * n
     icc = None if codes is None else intraclass_correlation(differences, codes)
@@ -150,10 +150,7 @@ def difference_of(
         clusters=clusters,
         candidate_mean=means[0],
         reference_mean=means[1],
-        sd=None,
         standard_error=standard_error(units),
-        icc=None,
-        design_effect=None,
         p_value=p_value,
         p_method=p_method,
         flips=flips,

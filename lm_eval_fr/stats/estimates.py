@@ -63,15 +63,15 @@ class Difference:
     kind: Kind
     n: int
     clusters: int | None
-    candidate_mean: float | None
-    reference_mean: float | None
-    sd: float | None
-    standard_error: float | None
-    icc: float | None
-    design_effect: float | None
-    p_value: float | None
-    p_method: str
-    flips: Flips | None
+    candidate_mean: float | None = None
+    reference_mean: float | None = None
+    sd: float | None = None
+    standard_error: float | None = None
+    icc: float | None = None
+    design_effect: float | None = None
+    p_value: float | None = None
+    p_method: str = "none"
+    flips: Flips | None = None
     margin: float | None = None
     p_non_inferior: float | None = None
     p_inferior: float | None = None
@@ -259,10 +259,4 @@ class Plan:
     margin: float | None
     documents_guarded: int | None
     margin_guarded: float | None
-    clusters: int | None
-    spread: Spread
-    difference: float
-    level: float
-    power: float
-    method: str
     reason: str | None = None

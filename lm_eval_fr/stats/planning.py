@@ -15,7 +15,7 @@ from lm_eval_fr.stats.arrays import check_level, check_margin
 from lm_eval_fr.stats.distributions import noncentral_t_tail, normal_point, normal_tail, t_point
 from lm_eval_fr.stats.estimates import Guarantee, Plan, Spread
 from lm_eval_fr.stats.spreads import checked_spread
-from lm_eval_fr.stats.typical import counted_power, of_spread
+from lm_eval_fr.stats.typical import of_spread
 
 MOST = 100_000_000  # documents; beyond, the answer is "out of reach"
 
@@ -35,19 +35,16 @@ def documents_for_margin(
     claims: so many claims like this one, which must all be shown, with that power together.
     """
     check_margin(margin, largest=1.0)
-    alpha, each = check_power(level, power), power_of_each(power, claims)
-    plan = Plan(
-        None, margin, None, None, None, checked_spread(spread), difference, level, power, planning_method(spread)
-    )
+    alpha, each = tested_at(level, power, claims)
+    sample = of_spread(checked_spread(spread), guarantee)
     if difference <= -margin:
-        return replace(plan, reason="a true loss of the margin or more is never shown to be smaller")
+        return Plan(None, margin, None, None, "a true loss of the margin or more is never shown to be smaller")
     documents = smallest(lambda n: attained(n, spread, difference, -margin, alpha) >= each)
-    shown = shown_by_verdict(spread, difference, alpha, each, guarantee)
-    guarded = None if documents is None else smallest(lambda n: shown(n, -margin), documents)
-    reason = None if documents and guarded else f"more than {MOST:,} documents"
-    return replace(
-        plan, documents=documents, documents_guarded=guarded, clusters=clusters_in(guarded, spread), reason=reason
-    )
+    guarded = None
+    if documents is not None:
+        least = 2 * spread.cluster_size
+        guarded = smallest(lambda n: n >= least and sample.shows(difference, -margin, n, alpha, each), documents)
+    return Plan(documents, margin, guarded, None, None if guarded else f"more than {MOST:,} documents")
 
 
 def margin_for_documents(
@@ -61,52 +58,36 @@ def margin_for_documents(
     guarantee: Guarantee = "default",
 ) -> Plan:
     """The smallest margin that so many documents establish with probability `power`, each of so many claims."""
-    alpha, each = check_power(level, power), power_of_each(power, claims)
+    alpha, each = tested_at(level, power, claims)
     if documents < 2:
         raise UsageError(f"{documents} documents establish nothing", remedy="give two or more")
+    sample = of_spread(checked_spread(spread), guarantee)
     margin = smallest_margin(lambda m: attained(documents, spread, difference, -m, alpha) >= each, -difference)
-    shown = shown_by_verdict(checked_spread(spread), difference, alpha, each, guarantee)
-    guarded = None if margin is None else smallest_margin(lambda m: shown(documents, -m), margin)
+    guarded = None
+    if margin is not None and documents >= 2 * spread.cluster_size:
+        guarded = smallest_margin(lambda m: sample.shows(difference, -m, documents, alpha, each), margin)
     reason = None if guarded is not None else "so few documents establish no margin below the whole range"
-    return Plan(
-        documents,
-        margin,
-        documents,
-        guarded,
-        clusters_in(documents, spread),
-        spread,
-        difference,
-        level,
-        power,
-        planning_method(spread),
-        reason,
-    )
+    return Plan(documents, margin, documents, guarded, reason)
 
 
 def verdict_power(
-    documents: int,
-    margin: float,
-    spread: Spread,
-    *,
-    difference: float = 0.0,
-    level: float = 0.95,
-    guarantee: Guarantee = "default",
+    documents: int, margin: float, spread: Spread, *, level: float = 0.95, guarantee: Guarantee = "default"
 ) -> float:
-    """The probability that so many documents give "non-inferior", by the verdict's own interval."""
+    """The probability that so many documents give "non-inferior", by the verdict's own interval, if nothing is lost."""
     check_margin(margin, largest=1.0)
-    alpha = (1 - check_level(level)) / 2
-    if is_counted(checked_spread(spread)):
-        return counted_power(documents, *rates(spread, difference), -margin, alpha)
-    if documents < 2 * spread.cluster_size:
+    if documents < 2 * checked_spread(spread).cluster_size:
         return 0.0
-    return of_spread(spread, guarantee).power(difference, -margin, documents, alpha)
+    return of_spread(spread, guarantee).power(0.0, -margin, documents, (1 - check_level(level)) / 2)
 
 
-def power_of_each(power: float, claims: int) -> float:
-    """The power that each of so many independent claims needs for all of them to be shown with `power`."""
+def tested_at(level: float, power: float, claims: int) -> tuple[float, float]:
+    """Alpha, and the power that each of so many independent claims needs for all of them to be shown with `power`."""
+    alpha = (1 - check_level(level)) / 2
+    if not alpha < power < 1:
+        raise UsageError(f"a power of {power} is not between {alpha:g} and 1", remedy="0.8 is customary")
     if claims < 1:
         raise UsageError(f"{claims} claims cannot be planned", remedy="give one or more")
-    return float(power ** (1 / claims))
+    return alpha, float(power ** (1 / claims))
 
 
 def repeated(spread: Spread, repeats: int, unstable: float) -> Spread:
@@ -123,21 +104,6 @@ def repeated(spread: Spread, repeats: int, unstable: float) -> Spread:
         return spread
     sd = spread.sd * math.sqrt(1 - unstable + unstable / repeats)
     return replace(spread, kind="score", sd=sd, label=f"{spread.label}, {repeats} answers per document")
-
-
-def planning_method(spread: Spread) -> str:
-    return {"score": "noncentral t", "exact_match": "normal", "judge": "t quantile, normal outcome"}[spread.kind]
-
-
-def clusters_in(documents: int | None, spread: Spread) -> int | None:
-    return None if documents is None or spread.cluster_size <= 1 else math.ceil(documents / spread.cluster_size)
-
-
-def check_power(level: float, power: float) -> float:
-    alpha = (1 - check_level(level)) / 2
-    if not alpha < power < 1:
-        raise UsageError(f"a power of {power} is not between {alpha:g} and 1", remedy="0.8 is customary")
-    return alpha
 
 
 def attained(n: float, spread: Spread, difference: float, threshold: float, alpha: float) -> float:
@@ -159,28 +125,6 @@ def attained(n: float, spread: Spread, difference: float, threshold: float, alph
     if spread.kind == "score":
         return noncentral_t_tail(critical, effective - 1, shift) if shift < 30 else 1.0
     return normal_tail(critical - shift)
-
-
-def is_counted(spread: Spread) -> bool:
-    """Whether the verdict is by t and Tango, from counts alone."""
-    return spread.kind != "score" and spread.cluster_size <= 1
-
-
-def rates(spread: Spread, difference: float) -> tuple[float, float]:
-    """Shares of documents lost and gained."""
-    changed = max(spread.sd**2, abs(difference))
-    return (changed - difference) / 2, (changed + difference) / 2
-
-
-def shown_by_verdict(
-    spread: Spread, difference: float, alpha: float, power: float, guarantee: Guarantee
-) -> Callable[[int, float], bool]:
-    """(documents, threshold) -> whether the verdict's own interval shows "mean > threshold" with `power`."""
-    if is_counted(spread):
-        lose, gain = rates(spread, difference)
-        return lambda n, c: counted_power(n, lose, gain, c, alpha) >= power
-    sample = of_spread(spread, guarantee)
-    return lambda n, c: n >= 2 * spread.cluster_size and sample.shows(difference, c, n, alpha, power)
 
 
 def smallest(enough: Callable[[int], bool], start: int = 2) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,18 +21,7 @@ from lm_eval_fr.stats.arrays import (
     vector,
 )
 from lm_eval_fr.stats.betting import CAUTION, Betting, Planned, Stakes, first_crossings, stakes
-from lm_eval_fr.stats.estimates import Cumulative, Interval, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class EState:
-    """The evidence after `n` units. The capitals are natural logarithms; they decide at ln(1 / alpha)."""
-
-    n: int
-    mean: float
-    log_capital_non_inferior: float
-    log_capital_inferior: float
-    verdict: Verdict
+from lm_eval_fr.stats.estimates import Cumulative, Difference, Interval, Verdict
 
 
 class EProcess:
@@ -42,7 +30,8 @@ class EProcess:
     Whoever reaches 1 / alpha has decided the margin, at whatever moment one looks (Ville's inequality;
     Waudby-Smith and Ramdas 2024). Feed it one independent unit after another - a document, or the sum of a whole
     cluster - in an order that was fixed beforehand. planned.units tunes the bets; going beyond it stays valid. After
-    stopping report `betting_interval`, never a t interval.
+    stopping report `betting_difference`, never a t interval. log_capital: of the two, in this order, as natural
+    logarithms; they decide at ln(1 / alpha).
     """
 
     def __init__(self, margin: float, planned: Planned, *, alpha: float = 0.025) -> None:
@@ -51,13 +40,13 @@ class EProcess:
             raise UsageError(f"an alpha of {alpha} is not between 0 and 1", remedy="0.025 is customary")
         self.alpha = alpha
         self.planned = planned
+        self.log_capital = (0.0, 0.0)
+        self.verdict: Verdict = "inconclusive"
         self._units = 0
         self._total = 0.0
-        self._documents = 0
         self._squares = 1.0  # one prior observation at distance 1, as in betting.variance_so_far
-        self.state = EState(0, 0.0, 0.0, 0.0, "inconclusive")
 
-    def update(self, total: float, documents: int = 1) -> EState:
+    def update(self, total: float, documents: int = 1) -> Verdict:
         """Takes the next unit: the sum of its documents' differences. A verdict, once reached, stays."""
         planned, margin = self.planned, self.margin
         if documents < 1 or abs(total) > documents:
@@ -68,18 +57,15 @@ class EProcess:
         value, weight = total / planned.mean, documents / planned.mean
         room = value + margin * weight
         bet = math.sqrt(2 * math.log(1 / self.alpha) * self._units / (planned.units * self._squares))
-        above = math.log1p(min(bet, CAUTION / ((1 - margin) * planned.heaviest)) * room)
-        below = math.log1p(min(bet, CAUTION / ((1 + margin) * planned.heaviest)) * -room)
+        gain = self.log_capital[0] + math.log1p(min(bet, CAUTION / ((1 - margin) * planned.heaviest)) * room)
+        loss = self.log_capital[1] + math.log1p(min(bet, CAUTION / ((1 + margin) * planned.heaviest)) * -room)
+        self.log_capital = gain, loss
         self._total += total
-        self._documents += documents
         self._squares += (value - self._total / planned.mean / (self._units + 1)) ** 2
-        gain = self.state.log_capital_non_inferior + above
-        loss = self.state.log_capital_inferior + below
-        verdict, decisive = self.state.verdict, math.log(1 / self.alpha)
-        if verdict == "inconclusive":
-            verdict = "non_inferior" if gain >= decisive else "inferior" if loss >= decisive else verdict
-        self.state = EState(self._units, self._total / self._documents, gain, loss, verdict)
-        return self.state
+        decisive = math.log(1 / self.alpha)
+        if self.verdict == "inconclusive":
+            self.verdict = "non_inferior" if gain >= decisive else "inferior" if loss >= decisive else "inconclusive"
+        return self.verdict
 
 
 def confidence_sequence(
@@ -142,46 +128,34 @@ def sign_changes(mean: Array) -> int:
     return int(np.count_nonzero(np.diff(np.sign(mean[mean != 0]))))
 
 
-def betting_interval(
+def betting_difference(
     differences: npt.ArrayLike,
     *,
     clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
+    margin: float | None = None,
     planned: Planned | None = None,
-) -> Interval:
-    """The interval to report after stopping early: it holds at any stopping time.
+) -> Difference:
+    """The interval to report after stopping early, with the p-values that go with it: they hold at any stopping time.
 
-    differences, clusters and planned as for `confidence_sequence`, whose last point this is, exactly.
-    `betting_p_value` is the p-value that goes with it.
+    differences, clusters and planned as for `confidence_sequence`, whose last point the interval is, exactly.
     """
     values = vector(differences, "differences")
-    check_level(level)
+    alpha = (1 - check_level(level)) / 2
+    if margin is not None:
+        check_margin(margin, largest=1.0)
     group = grouped(clusters, values)
     if reason := without_ends(values):
-        return Interval(None, None, None, level, "betting bound", group.n, group.clusters, reason=reason)
+        none = Interval(None, None, None, level, "betting bound", group.n, group.clusters, reason=reason)
+        return Difference(none, "outcome", group.n, group.clusters, margin=margin)
     units = units_of(values, group.codes)
-    bound = Betting(units, (1 - level) / 2, planned or Planned.of(units.sizes))
-    low, high = bound.interval(level)
-    return Interval(units.mean, low, high, level, bound.name, group.n, group.clusters)
-
-
-def betting_p_value(
-    differences: npt.ArrayLike,
-    margin: float,
-    *,
-    clusters: npt.ArrayLike | None = None,
-    level: float = 0.95,
-    planned: Planned | None = None,
-    inferior: bool = False,
-) -> float | None:
-    """One-sided p for "the loss is the margin or more" (with `inferior`: "or less"), at any stopping time.
-
-    None where there is no interval.
-    """
-    values = vector(differences, "differences")
-    check_margin(margin, largest=1.0)
-    if without_ends(values):
-        return None
-    units = units_of(values, cluster_codes(clusters, values.size))
-    bound = Betting(units, (1 - check_level(level)) / 2, planned or Planned.of(units.sizes))
-    return bound.p_below(-margin) if inferior else bound.p_above(-margin)
+    bound = Betting(units, alpha, planned or Planned.of(units.sizes))
+    return Difference(
+        Interval(units.mean, *bound.interval(level), level, bound.name, group.n, group.clusters),
+        "outcome",
+        group.n,
+        group.clusters,
+        margin=margin,
+        p_non_inferior=None if margin is None else bound.p_above(-margin),
+        p_inferior=None if margin is None else bound.p_below(-margin),
+    )

@@ -17,7 +17,7 @@ from lm_eval_fr.stats.arrays import Array, Units, gathered
 from lm_eval_fr.stats.bounds import standard_error
 from lm_eval_fr.stats.dirichlet import tail
 from lm_eval_fr.stats.distributions import binomial_mass, normal_point, normal_tail, root, t_point
-from lm_eval_fr.stats.estimates import Guarantee, Spread
+from lm_eval_fr.stats.estimates import Difference, Guarantee, Spread
 from lm_eval_fr.stats.guard import guard_documents, largest, moments
 from lm_eval_fr.stats.proportions import tango_score
 
@@ -74,6 +74,50 @@ class Typical:
         return replace(self, residuals=-self.residuals)
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """As `Typical`, where t and Tango decide by counts alone. changed: share of documents lost or gained, at least."""
+
+    changed: float
+
+    def shows(self, difference: float, c: float, documents: int, alpha: float, power: float) -> bool:
+        return self.power(difference, c, documents, alpha) >= power
+
+    def power(self, difference: float, c: float, documents: int, alpha: float) -> float:
+        changed = max(self.changed, abs(difference))
+        return counted_power(documents, (changed - difference) / 2, (changed + difference) / 2, c, alpha)
+
+    @property
+    def mirrored(self) -> Counted:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """As `Typical`, of a metric without known ends: t, with `per_unit` documents in a cluster. sd: as there."""
+
+    sd: float
+    per_unit: float
+
+    def shows(self, difference: float, c: float, documents: int, alpha: float, power: float) -> bool:
+        critical = t_point(alpha, documents / self.per_unit - 1)
+        return normal_tail(critical - (difference - c) * math.sqrt(documents) / self.sd) >= power
+
+    @property
+    def mirrored(self) -> Endless:
+        return self
+
+
+def of_difference(difference: Difference, units: Units) -> Typical | Counted | Endless:
+    """A sample like the one that was compared, for the method that gave its interval. units: the difference's own."""
+    n, flips = difference.n, difference.flips
+    if difference.kind == "unbounded":
+        return Endless((difference.standard_error or 0.0) * math.sqrt(n), n / (difference.clusters or n))
+    if difference.clusters is None and difference.kind in ("binary", "outcome") and flips is not None:
+        return Counted((flips.lost + flips.gained) / n)
+    return of_units(units, difference.guarantee)
+
+
 def of_units(units: Units, guarantee: Guarantee = "default") -> Typical:
     few, copies = gathered(units)
     error = standard_error(units) or 0.0
@@ -90,8 +134,10 @@ def of_units(units: Units, guarantee: Guarantee = "default") -> Typical:
     )
 
 
-def of_spread(spread: Spread, guarantee: Guarantee = "default") -> Typical:
+def of_spread(spread: Spread, guarantee: Guarantee = "default") -> Typical | Counted:
     """Articles of one size, that of a random document's, with as many losses as gains."""
+    if spread.kind != "score" and spread.cluster_size <= 1:
+        return Counted(spread.sd**2)
     size = spread.weighted
     sums, shares = article_sums(spread)
     return Typical(
@@ -138,8 +184,9 @@ def counted_power(n: int, lose: float, gain: float, c: float, alpha: float) -> f
     if min(lose, gain) < 0 or lose + gain > 1 or n < 2:
         return 0.0
     if n * (lose + gain) >= EXACT_DISCORDANT:
-        sd = math.sqrt(lose + gain - (gain - lose) ** 2)
-        critical = t_point(alpha, n - 1)
+        sd, critical = math.sqrt(lose + gain - (gain - lose) ** 2), t_point(alpha, n - 1)
+        if sd == 0:  # all lost, or all gained: the outcome is certain
+            return float(tango_score(np.array(n * lose), np.array(n * gain), n, c) >= normal_point(alpha))
         return normal_tail(critical - (gain - lose - c) * math.sqrt(n) / sd)
     most = [min(n, math.ceil(n * rate + 6 * math.sqrt(n * rate) + 6)) for rate in (lose, gain)]
     lost, gained = np.arange(most[0] + 1)[:, None], np.arange(most[1] + 1)[None, :]

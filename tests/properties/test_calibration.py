@@ -17,7 +17,7 @@ from scipy import stats
 from lm_eval_fr.stats import (
     EProcess,
     Planned,
-    betting_interval,
+    betting_difference,
     paired_difference,
     recovery_interval,
 )
@@ -210,9 +210,9 @@ def test_the_e_process_is_the_simulated_one() -> None:
     d = w.WORLDS[0].draw(generator("e"), 3, 200, 0.1)
     for row, p in zip(d, w.betting_p(d, -0.02), strict=True):
         process = EProcess(0.02, Planned(200))
-        best = max(process.update(float(x)).log_capital_non_inferior for x in row)
+        best = max(process.log_capital[0] for x in row if process.update(float(x)))
         assert np.exp(-max(best, 0)) == pytest.approx(p)
-        low = betting_interval(row).low
+        low = betting_difference(row).interval.low
         assert low is not None
         assert (low > -0.02) is bool(p < w.ALPHA)
 

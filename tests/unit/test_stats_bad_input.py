@@ -35,7 +35,7 @@ def test_scores_that_are_no_numbers(bad: float) -> None:
         stats.recovery_interval(broken, SCORES),
         stats.recovered_share(SCORES, broken, WORSE),
         stats.mean_interval(broken),
-        stats.betting_interval(broken),
+        stats.betting_difference(broken).interval,
         stats.noise_floor(broken, SCORES),
         stats.net_win_rate(broken).net_win.interval,
     ):
@@ -43,7 +43,7 @@ def test_scores_that_are_no_numbers(bad: float) -> None:
         assert found.estimate is None
     assert stats.confidence_sequence(broken).reason == said
     assert stats.confidence_sequence(broken).low.size == 0
-    assert stats.betting_p_value(broken, 0.1) is None
+    assert stats.betting_difference(broken, margin=0.1).p_non_inferior is None
 
 
 @pytest.mark.parametrize(("n", "reason"), [(0, "no documents"), (1, "one document: the spread is unknown")])
@@ -111,7 +111,7 @@ def test_margins_that_nothing_can_show(margin: float) -> None:
         lambda: stats.paired_difference(SCORES, WORSE, margin=margin),
         lambda: stats.documents_for_margin(margin, stats.score_spread(0.2)),
         lambda: stats.EProcess(margin, stats.Planned(10)),
-        lambda: stats.betting_p_value(SCORES - WORSE, margin),
+        lambda: stats.betting_difference(SCORES - WORSE, margin=margin),
     ):
         with pytest.raises(UsageError, match="cannot be shown by any number of documents"):
             ask()

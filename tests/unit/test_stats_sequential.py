@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.stats import EProcess, Planned, betting_interval, betting_p_value, confidence_sequence
+from lm_eval_fr.stats import EProcess, Planned, betting_difference, confidence_sequence
 from lm_eval_fr.stats.betting import log_capital, variance_so_far
 
 RNG = np.random.default_rng(40)
@@ -17,8 +17,7 @@ DIFFERENCES = np.clip(RNG.normal(0.02, 0.3, 400), -1, 1)
 
 def run(differences: np.ndarray, margin: float, n_max: int) -> list[tuple[float, float]]:
     process = EProcess(margin, Planned(n_max))
-    states = [process.update(float(d)) for d in differences]
-    return [(state.log_capital_non_inferior, state.log_capital_inferior) for state in states]
+    return [process.log_capital for d in differences if process.update(float(d))]
 
 
 def by_hand(differences: np.ndarray, margin: float, n_max: int, alpha: float) -> float:
@@ -36,10 +35,10 @@ def by_hand(differences: np.ndarray, margin: float, n_max: int, alpha: float) ->
 def test_capital_is_the_formula_s() -> None:
     process = EProcess(0.1, Planned(400), alpha=0.025)
     for d in DIFFERENCES[:120]:
-        state = process.update(float(d))
-    assert math.exp(state.log_capital_non_inferior) == pytest.approx(by_hand(DIFFERENCES[:120], 0.1, 400, 0.025))
-    assert math.exp(state.log_capital_inferior) == pytest.approx(by_hand(-DIFFERENCES[:120], -0.1, 400, 0.025))
-    assert state.mean == pytest.approx(DIFFERENCES[:120].mean())
+        process.update(float(d))
+    against_inferior, against_non_inferior = process.log_capital
+    assert math.exp(against_inferior) == pytest.approx(by_hand(DIFFERENCES[:120], 0.1, 400, 0.025))
+    assert math.exp(against_non_inferior) == pytest.approx(by_hand(-DIFFERENCES[:120], -0.1, 400, 0.025))
 
 
 def test_one_implementation_and_its_vectorised_twin_agree() -> None:
@@ -62,12 +61,12 @@ def test_bets_know_only_the_past() -> None:
 
 def test_a_verdict_stays() -> None:
     process = EProcess(0.1, Planned(400))
-    verdicts = [process.update(1.0).verdict for _ in range(30)] + [process.update(-1.0).verdict for _ in range(100)]
+    verdicts = [process.update(1.0) for _ in range(30)] + [process.update(-1.0) for _ in range(100)]
     first = verdicts.index("non_inferior")
     assert 0 < first < 30
     assert set(verdicts[first:]) == {"non_inferior"}
     process = EProcess(0.1, Planned(100))
-    assert [process.update(-0.9).verdict for _ in range(60)][-1] == "inferior"
+    assert [process.update(-0.9) for _ in range(60)][-1] == "inferior"
 
 
 def test_stopping_and_interval_say_the_same() -> None:
@@ -75,18 +74,15 @@ def test_stopping_and_interval_say_the_same() -> None:
     for margin in (0.05, 0.1, 0.2):
         process = EProcess(margin, Planned(400))
         for n, d in enumerate(DIFFERENCES, start=1):
-            state = process.update(float(d))
-            if n % 57 == 0 or state.verdict != "inconclusive":
-                found = betting_interval(DIFFERENCES[:n], planned=Planned(400))
-                assert found.low is not None
-                assert (found.low > -margin) is (state.verdict == "non_inferior")
-                p = betting_p_value(DIFFERENCES[:n], margin, planned=Planned(400))
-                assert p is not None
-                assert (p <= 0.025) is (state.verdict == "non_inferior")
-                worse = betting_p_value(DIFFERENCES[:n], margin, planned=Planned(400), inferior=True)
-                assert worse is not None
-                assert (worse <= 0.025) is (state.verdict == "inferior")
-            if state.verdict != "inconclusive":
+            verdict = process.update(float(d))
+            if n % 57 == 0 or verdict != "inconclusive":
+                found = betting_difference(DIFFERENCES[:n], margin=margin, planned=Planned(400))
+                assert found.interval.low is not None
+                assert (found.interval.low > -margin) is (verdict == "non_inferior")
+                assert found.p_non_inferior is not None and found.p_inferior is not None
+                assert (found.p_non_inferior <= 0.025) is (verdict == "non_inferior")
+                assert (found.p_inferior <= 0.025) is (verdict == "inferior")
+            if verdict != "inconclusive":
                 break
 
 
@@ -95,7 +91,7 @@ def test_band_narrows_and_ends_at_the_interval() -> None:
     assert (np.diff(band.low) >= 0).all()
     assert (np.diff(band.high) <= 0).all()
     assert (band.low[0], band.high[0]) == (-1, 1)
-    exact = betting_interval(DIFFERENCES)
+    exact = betting_difference(DIFFERENCES).interval
     assert exact.low is not None
     assert exact.high is not None
     assert band.low[-1] <= exact.low
@@ -113,7 +109,7 @@ def test_band_by_cluster() -> None:
     assert band.mean[-1] == pytest.approx(DIFFERENCES.mean())
     assert band.mean[0] == pytest.approx(DIFFERENCES[::80].mean())
     assert band.method == "betting confidence sequence on cluster sums"
-    assert betting_interval(DIFFERENCES, clusters=labels).method == "betting bound on cluster sums"
+    assert betting_difference(DIFFERENCES, clusters=labels).interval.method == "betting bound on cluster sums"
 
 
 def uneven_clusters(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,27 +128,27 @@ def test_uneven_clusters_weigh_by_their_documents() -> None:
     band = confidence_sequence(differences, clusters=labels)
     assert band.mean[-1] == pytest.approx(differences.mean())
     assert band.mean[-1] != pytest.approx((np.bincount(labels, differences) / sizes).mean())
-    exact = betting_interval(differences, clusters=labels)
+    exact = betting_difference(differences, clusters=labels).interval
     assert exact.estimate == pytest.approx(differences.mean())
     assert band.low[-1] <= (exact.low or 0.0)
     assert band.low[-1] == pytest.approx(exact.low, abs=0.02)
     process = EProcess(0.2, planned)
     for seen, (total, size) in enumerate(zip(np.bincount(labels, differences), sizes, strict=True), start=1):
-        state = process.update(float(total), int(size))
+        verdict = process.update(float(total), int(size))
         part = labels < seen
-        p = betting_p_value(differences[part], 0.2, clusters=labels[part], planned=planned)
+        p = betting_difference(differences[part], clusters=labels[part], margin=0.2, planned=planned).p_non_inferior
         assert p is not None
-        assert (p <= 0.025) is (state.verdict == "non_inferior")
-        if state.verdict != "inconclusive":
+        assert (p <= 0.025) is (verdict == "non_inferior")
+        if verdict != "inconclusive":
             break
-    assert state.verdict == "non_inferior"
+    assert verdict == "non_inferior"
     assert seen < 60
 
 
 def test_clusters_larger_than_planned_are_refused() -> None:
     differences, labels = uneven_clusters(3)
     with pytest.raises(UsageError, match="5 was planned as the largest"):
-        betting_interval(differences, clusters=labels, planned=Planned(60, 4.0, 5.0))
+        betting_difference(differences, clusters=labels, planned=Planned(60, 4.0, 5.0))
     with pytest.raises(UsageError, match="a unit of 3 documents where at most 2 were planned"):
         EProcess(0.1, Planned(10, 1.5, 2.0)).update(0.5, 3)
 
@@ -171,4 +167,7 @@ def test_lead_that_changes() -> None:
 def test_no_band_without_ends() -> None:
     found = confidence_sequence([1.0, 2.0])
     assert found.reason == "differences beyond [-1, 1]: without known ends there is no band"
-    assert betting_interval([1.0, 2.0]).reason == "differences beyond [-1, 1]: without known ends there is no band"
+    assert (
+        betting_difference([1.0, 2.0]).interval.reason
+        == "differences beyond [-1, 1]: without known ends there is no band"
+    )

@@ -150,6 +150,21 @@ def test_documents_needed_towards_inferior_and_nowhere() -> None:
     assert settled.documents_needed is None
 
 
+@pytest.mark.parametrize("clusters", [None, 3])
+def test_an_arm_that_loses_everything_is_settled_too(clusters: int | None) -> None:
+    """Nothing spreads where all is lost: the outcome of any number of documents is certain."""
+    labels = None if clusters is None else np.arange(150) // clusters
+    difference = paired_difference(np.zeros(150), np.ones(150), clusters=labels)
+    needed = documents_needed(difference, 0.99)
+    assert (needed.towards, needed.reason) == ("inferior", None)
+    more = needed.documents or 0
+    found = [
+        paired_difference(np.zeros(n), np.ones(n), clusters=None if clusters is None else np.arange(n) // clusters)
+        for n in (more, more - 4)
+    ]
+    assert [decide(one.interval, 0.99) for one in found] == ["inferior", "inconclusive"]
+
+
 def test_more_documents_than_there_are_is_said() -> None:
     difference = paired_difference(*(RNG.random((2, 60)) * 0.2 + 0.4))
     needed = documents_needed(difference, 0.03, available=120)

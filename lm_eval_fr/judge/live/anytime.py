@@ -62,9 +62,9 @@ class Anytime:
     def _look(self, unit: _Unit) -> None:
         self.looked += 1
         self._pairs += unit.size
-        if self._worst.update(unit.worst, unit.size).verdict == "non_inferior":
+        if self._worst.update(unit.worst, unit.size) == "non_inferior":
             self._stop("non_inferior")
-        if self._best.update(unit.best, unit.size).verdict == "inferior":
+        if self._best.update(unit.best, unit.size) == "inferior":
             self._stop("inferior")
 
     def _stop(self, decision: Literal["non_inferior", "inferior"]) -> None:
