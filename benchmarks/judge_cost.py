@@ -1,10 +1,10 @@
-"""Input dollars of judging 100 pairs with all controls, at GPT-4.1's prices, against the first release's prompt.
+"""Input dollars of judging 100 pairs with all controls, at GPT-4.1's prices, against the first version's prompt.
 
     python benchmarks/judge_cost.py
 
 100 pairs, once on 100 long texts and once on 20 texts used five times each, with `--orders lazy`: the second order is
 asked only where the first decided. Today's judging asks 28 gross and 80 graded questions first (40 with `--controls
-20`); the first release asked 28, and had a shorter prompt. A third row asks today's questions by that prompt. All are
+20`); the first version asked 28, and had a shorter prompt. A third row asks today's questions with that prompt. All are
 given the same pairs and ties, one question after the other.
 
 No server is asked: a prompt's tokens are its bytes / 4.2, as published tokenizers make of French, and what is cached is
@@ -47,7 +47,7 @@ PRICES = {kind: float(getattr(PROFILE.prices, kind)) for kind in ("input", "cach
 REPLY_TOKENS = 200  # the faults of both answers, at most
 FIRST_REPLY_TOKENS = 70  # two sentences
 ASKED_ONCE = 0.3  # of the pairs: those whose first order is a tie
-# The first release's prompt by its sizes, in bytes: instructions and schema as JSON, and the closing line; the same in
+# The first version's prompt by its sizes, in bytes: instructions and schema as JSON, and the closing line; the same in
 # every question. Measured on lm_eval_fr/judge/prompt.py and judge/rubrics/analyses_fr.yaml, commit 4913d58.
 FIRST_INSTRUCTIONS, FIRST_SCHEMA, FIRST_CLOSE = 1816, 275, 72
 
@@ -85,7 +85,7 @@ class Bill:
         return sum(self.dollars.values())
 
     def row(self, name: str, first: float, reply_tokens: int = REPLY_TOKENS) -> str:
-        """first: what the first release paid for the same pairs."""
+        """first: what the first version paid for the same pairs."""
         output = self.calls * reply_tokens * PRICES["output"] / 1e6
         parts = "".join(f"{self.dollars[part]:9.3f}" for part in ("gross", "graded", "pairs"))
         return f"  {name:30}{self.calls:6}{parts}{self.total:9.3f}{self.total / first:8.2f}{output:12.3f}"
@@ -104,7 +104,7 @@ def main() -> None:
             print(f"{title}\n  {'':30}{'calls':>6}{'gross':>9}{'graded':>9}{'pairs':>9}{'input $':>9}", end="")
             print(f"{'ratio':>8}{'output $':>12}")
             first = first_release(documents)
-            print(first.row("first release", first.total, FIRST_REPLY_TOKENS))
+            print(first.row("first version", first.total, FIRST_REPLY_TOKENS))
             again = first_release(documents, controls_for(work, 40).graded.items)
             print(again.row("its prompt, today's questions", first.total, FIRST_REPLY_TOKENS))
             for graded in (40, 20):
@@ -149,7 +149,7 @@ def lazily(bill: Bill, document: Document, bodies: list[dict[str, Any]]) -> None
 
 
 def first_body(task: str, first: str, second: str) -> dict[str, Any]:
-    """A question as the first release asked it, its wording replaced by as many bytes."""
+    """A question as the first version asked it, its wording replaced by as many bytes."""
     code = hashlib.sha256("\n".join([task, *sorted((first, second))]).encode()).hexdigest()[:32]
     blocks = [first_block("DEMANDE", "0" * 16, task)]
     blocks += [first_block(f"RÉPONSE {label}", code, text) for label, text in (("A", first), ("B", second))]
