@@ -8,11 +8,11 @@ undecidable otherwise, with the number of documents that would decide it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -69,16 +69,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return (self.task,) if isinstance(self.task, str) else self.task or ()
 
 
-class PublishedSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    url: str
-    title: str
-    published: Any
-    read: Any
-
-
 class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
-    source: PublishedSource
+    source: Source
     candidate: str
     reference: str
     claims: tuple[Row, ...]
@@ -126,41 +119,37 @@ def read_claims(path: Path) -> Published:
     if not found.claims:
         raise InputError("no claims", where=path, remedy=REMEDY)
     for row in found.claims:
-        _check(row, path)
+        if wrong := next(_mistakes(row), None):
+            raise InputError(f"{row.name}: {wrong}", where=path, remedy=REMEDY)
     return found
 
 
-def _check(row: Row, path: Path) -> None:
-    scores = row.candidate is not None and row.reference is not None
-    if row.judge is not None and row.judge.wins + row.judge.ties + row.judge.losses < 2:
-        raise InputError(f"{row.name}: no judged pairs", where=path, remedy=REMEDY)
-    if bool(row.tasks) + (row.judge is not None) + bool(row.untested) != 1:
-        raise InputError(f"{row.name}: give one of task, judge and untested", where=path, remedy=REMEDY)
-    if row.tasks and not scores:
-        raise InputError(f"{row.name}: candidate and reference scores are missing", where=path, remedy=REMEDY)
+def _mistakes(row: Row) -> Iterator[str]:
     most = 100.0 if row.scale == "percent" else 1.0
-    for name in ("candidate", "reference"):
-        score = getattr(row, name)
+    if row.judge is not None and row.judge.wins + row.judge.ties + row.judge.losses < 2:
+        yield "no judged pairs"
+    if bool(row.tasks) + (row.judge is not None) + bool(row.untested) != 1:
+        yield "give one of task, judge and untested"
+    if row.tasks and (row.candidate is None or row.reference is None):
+        yield "candidate and reference scores are missing"
+    for name, score in (("candidate", row.candidate), ("reference", row.reference)):
         if score is not None and not 0 <= score <= most:
-            what = f"{row.name}: {name} {score:g} is not between 0 and {most:g} (scale: {row.scale})"
-            raise InputError(what, where=path, remedy=REMEDY)
+            yield f"{name} {score:g} is not between 0 and {most:g} (scale: {row.scale})"
     if row.tolerance is not None and not 0 < row.tolerance <= most:
-        raise InputError(f"{row.name}: tolerance {row.tolerance:g} is not above 0", where=path, remedy=REMEDY)
+        yield f"tolerance {row.tolerance:g} is not above 0"
 
 
 def check_claims(
     published: Published, tasks: Sequence[PairedTask], judge: JudgeResult | None, *, level: float
 ) -> Claims:
     """Every row held against the runs. Raises UsageError for a row whose task was not run."""
-    results = tuple(_result(row, tasks, judge, level) for row in published.claims)
-    source = published.source
     return Claims(
         title=published.title,
-        source=Source(url=source.url, title=source.title, published=str(source.published), read=str(source.read)),
+        source=published.source,
         candidate=published.candidate,
         reference=published.reference,
         settings=published.settings,
-        results=results,
+        results=tuple(_result(row, tasks, judge, level) for row in published.claims),
         level=level,
     )
 
@@ -168,7 +157,16 @@ def check_claims(
 def _result(row: Row, tasks: Sequence[PairedTask], judge: JudgeResult | None, level: float) -> ClaimResult:
     claimed = claimed_of(row, level)
     if row.untested or claimed is None:
-        return _untested(row, claimed)
+        return ClaimResult(
+            name=row.name,
+            claimed=claimed.difference if claimed else None,
+            claimed_candidate=claimed.candidate if claimed else None,
+            claimed_reference=claimed.reference if claimed else None,
+            tolerance=claimed.tolerance if claimed else None,
+            status="untested",
+            benchmark=row.documents,
+            sentence=f"not tested: {row.untested}.",
+        )
     if row.judge is not None:
         return _held(row, "judge", claimed, _of_judge(row, judge), level)
     chosen = _chosen(row, tasks)
@@ -267,26 +265,6 @@ def _own_error(row: Row, measured: Measured) -> float:
     if row.judge is not None or spread is None or (row.documents is not None and here >= row.documents):
         return 0.0
     return spread.sd * math.sqrt(spread.design_effect / (row.documents or here))
-
-
-def _untested(row: Row, claimed: Claimed | None) -> ClaimResult:
-    unknown: dict[str, Any] = dict.fromkeys(
-        ("difference", "ci_low", "ci_high", "candidate_mean", "reference_mean", "documents", "slack")
-    )
-    return ClaimResult(
-        name=row.name,
-        task=None,
-        metric=None,
-        claimed=claimed.difference if claimed else None,
-        claimed_candidate=claimed.candidate if claimed else None,
-        claimed_reference=claimed.reference if claimed else None,
-        tolerance=claimed.tolerance if claimed else None,
-        status="untested",
-        documents_needed=None,
-        benchmark=row.documents,
-        sentence=f"not tested: {row.untested}.",
-        **unknown,
-    )
 
 
 def _slack(claimed: Claimed, level: float) -> float:

@@ -6,18 +6,22 @@ Differences and scores are fractions (0.01 = one point) or in the metric's own u
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-Status = Literal["compatible", "contradicted", "undecidable", "untested"]
-ORDER: tuple[Status, ...] = ("contradicted", "compatible", "undecidable", "untested")
+import msgspec
+
+Status = Literal["contradicted", "compatible", "undecidable", "untested"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str
     title: str
-    published: str
-    read: str
+    published: Any
+    read: Any
+
+    def __post_init__(self) -> None:
+        for name in ("published", "read"):  # YAML makes a date of most of them
+            msgspec.structs.force_setattr(self, name, str(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +33,21 @@ class ClaimResult:
     """
 
     name: str
-    task: str | None
-    metric: str | None
-    claimed: float | None
-    claimed_candidate: float | None
-    claimed_reference: float | None
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
-    candidate_mean: float | None
-    reference_mean: float | None
-    documents: int | None
-    tolerance: float | None
-    slack: float | None
+    task: str | None = None
+    metric: str | None = None
+    claimed: float | None = None
+    claimed_candidate: float | None = None
+    claimed_reference: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    candidate_mean: float | None = None
+    reference_mean: float | None = None
+    documents: int | None = None
+    tolerance: float | None = None
+    slack: float | None = None
     status: Status
-    documents_needed: int | None
+    documents_needed: int | None = None
     benchmark: int | None
     sentence: str
 
@@ -59,7 +63,3 @@ class Claims:
     settings: str
     results: tuple[ClaimResult, ...]
     level: float
-
-    @property
-    def counts(self) -> dict[Status, int]:
-        return {status: sum(one.status == status for one in self.results) for status in ORDER}

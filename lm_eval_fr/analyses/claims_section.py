@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from lm_eval_fr.analyses.claims_model import ClaimResult, Claims
+from typing import get_args
+
+from lm_eval_fr.analyses.claims_model import ClaimResult, Claims, Status
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.sections import Part, Section, Table
 
 
 def claims_section(claims: Claims) -> Section:
-    counted = ", ".join(f"{number} {status}" for status, number in claims.counts.items() if number)
+    found = [one.status for one in claims.results]
+    counted = ", ".join(f"{found.count(status)} {status}" for status in get_args(Status) if status in found)
     header = ("claim", "published", "diff.", "here", "diff.", w.level_text(claims.level), "verdict", "needs n")
     rows = tuple(_row(one) for one in claims.results)
     source = f"{claims.source.title}, {claims.source.published}, {claims.source.url} (read {claims.source.read})"
