@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lm_eval_fr.analyses.fidelity.fidelity_model import Fidelity
     from lm_eval_fr.analyses.frames import pairs_frame, verdicts_frame
     from lm_eval_fr.analyses.power import power
-    from lm_eval_fr.analyses.value.value_command import PriceFlags
+    from lm_eval_fr.analyses.value.prices import PriceFlags
     from lm_eval_fr.check.check_findings import CheckReport
     from lm_eval_fr.check.plan_check import check_plan
     from lm_eval_fr.compare.compare_paths import compare, compare_many
@@ -85,7 +85,7 @@ _HOMES = {
     "analyses.fidelity.fidelity_model": ("Fidelity",),
     "analyses.frames": ("pairs_frame", "verdicts_frame"),
     "analyses.power": ("power",),
-    "analyses.value.value_command": ("PriceFlags",),
+    "analyses.value.prices": ("PriceFlags",),
     "check.check_findings": ("CheckReport",),
     "check.plan_check": ("check_plan",),
     "compare.compare_paths": ("compare", "compare_many"),

@@ -383,7 +383,8 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
     lm-eval-fr vote runs/nvfp4-votes runs/bf16 --price 2.50/h --price 10/h
     """
     from lm_eval_fr.analyses.voting.vote_command import vote_command
+    from lm_eval_fr.analyses.voting.voting_builder import VoteOptions
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)
-    given = o.drop_unset({**given, "metrics": dict(given["metrics"])})
-    vote_command(candidate, reference, prices=prices, to=to, show=click.echo, say=say, colour=_colour(), **given)
+    options = VoteOptions(prices=prices, **o.drop_unset({**given, "metrics": dict(given["metrics"])}))
+    vote_command(candidate, reference, options, to=to, show=click.echo, say=say, colour=_colour())

@@ -20,7 +20,7 @@ from lm_eval_fr.console import (
 )
 
 if TYPE_CHECKING:
-    from lm_eval_fr.analyses.value.value_command import PriceFlags
+    from lm_eval_fr.analyses.value.prices import PriceFlags
     from lm_eval_fr.report.destinations import Destinations
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -270,7 +270,7 @@ def pop_pairing(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def pop_prices(given: dict[str, Any]) -> PriceFlags:
-    from lm_eval_fr.analyses.value.value_command import PriceFlags
+    from lm_eval_fr.analyses.value.prices import PriceFlags
 
     names = ("prices", "throughputs", "tokenizers", "estimate", "successes")
     return PriceFlags(**{name: given.pop(name) for name in names if name in given})

@@ -10,6 +10,7 @@ from lm_eval_fr.analyses.claims_section import claims_section
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.value.value_command import value_part
 from lm_eval_fr.analyses.voting.vote_command import voting_part
+from lm_eval_fr.analyses.voting.voting_builder import VoteOptions
 from lm_eval_fr.compare.answer_costs import answers_of, longer_answers
 from lm_eval_fr.compare.cautions import cautions
 from lm_eval_fr.compare.compare_options import DEFAULTS, CompareOptions
@@ -102,8 +103,7 @@ def _extras(
     names = (arms[0].name, arms[1].name)
     if options.prices.prices:
         yield value_part(pairing, options.prices, level=options.level, names=names)
-    voting = voting_part(
-        pairing,
+    votes = VoteOptions(
         cost_ratio=options.cost_ratio,
         prices=options.prices,
         margin=options.margins.get(GOLD),
@@ -111,8 +111,8 @@ def _extras(
         level=options.level,
         seed=options.seed,
         allow=options.allow,
-        names=names,
     )
+    voting = voting_part(pairing, votes, names)
     if voting is not None:
         yield voting
     if options.claims is not None:

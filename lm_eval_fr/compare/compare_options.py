@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lm_eval_fr.analyses.claims import Published
 from lm_eval_fr.analyses.fidelity.fidelity_model import Fidelity
-from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
+from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags
 from lm_eval_fr.plan import LEVEL, SEED, EarlierPlan, Guarantee
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lm_eval_fr.analyses.claims import find_claims
 from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
-from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
+from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags
 from lm_eval_fr.compare import builder, several
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.comparison import Comparison

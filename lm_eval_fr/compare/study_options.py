@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from lm_eval_fr.analyses.value.value_command import NO_PRICES, PriceFlags
+from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags
 from lm_eval_fr.arms.planned import rerun_folders
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.errors import PlanError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.analyses.value.prices import PriceFlags
 from lm_eval_fr.analyses.value.value_builder import value_runs
-from lm_eval_fr.analyses.value.value_command import PriceFlags, options_of
 from lm_eval_fr.analyses.value.value_section import value_section
 from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
 from lm_eval_fr.analyses.voting.voting_section import voting_section
@@ -30,8 +30,7 @@ def a_value(folder: Path) -> Section:
         arm(folder / "reference", right(100, 89), model="petit-2603", titles=titles),
     ]
     flags = PriceFlags(prices=("1/h", "3/h"), successes=("piaf_fr:f1>=0.5",))
-    options = options_of(flags, 2, level=0.95)
-    return value_section(value_runs([find_run(run) for run in runs], options))
+    return value_section(value_runs([find_run(run) for run in runs], flags))
 
 
 def votes(folder: Path) -> Section:
@@ -41,9 +40,7 @@ def votes(folder: Path) -> Section:
     runs = [
         make_run(folder / name, task, model=name) for name, task in zip(("petit-NVFP4", "petit"), tasks, strict=True)
     ]
-    return voting_section(
-        vote_runs(*map(find_run, runs), VoteOptions(cost_ratio=3.0, cost_source="as given", margin=0.02))
-    )
+    return voting_section(vote_runs(*map(find_run, runs), VoteOptions(cost_ratio=3.0, margin=0.02)))
 
 
 FORMATS = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm_eval_fr.analyses.value.value_command import PriceFlags
+from lm_eval_fr.analyses.value.prices import PriceFlags
 from lm_eval_fr.compare import CompareOptions, Comparison, compare
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs

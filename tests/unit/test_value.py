@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lm_eval_fr.analyses.value.prices import HourPrice, TokenPrice, parse_price
+from lm_eval_fr.analyses.value.prices import HourPrice, PriceFlags, TokenPrice, parse_price
 from lm_eval_fr.analyses.value.success import parse_success
 from lm_eval_fr.analyses.value.throughput import read_throughput
 from lm_eval_fr.analyses.value.value_builder import sensitivity, value_runs
-from lm_eval_fr.analyses.value.value_command import PriceFlags, options_of
 from lm_eval_fr.analyses.value.value_model import ValueReport
 from lm_eval_fr.analyses.value.value_section import sentence
 from lm_eval_fr.cli import main
@@ -32,9 +31,7 @@ from tests.fakes.valued import Scores, arm, right
 
 
 def valued(runs: Sequence[Path], *prices: str, level: float = 0.95, **flags: Any) -> ValueReport:
-    given = PriceFlags(prices=prices, **flags)
-    options = options_of(given, len(runs), level=level)
-    return value_runs([find_run(run) for run in runs], options)
+    return value_runs([find_run(run) for run in runs], PriceFlags(prices=prices, **flags), level=level)
 
 
 def test_the_published_example(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, ArmPrice, TaskCost, arm_cost
-from lm_eval_fr.analyses.value.prices import HourPrice
-from lm_eval_fr.analyses.value.success import Success, successes_wanted
+from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, TaskCost, arm_cost
+from lm_eval_fr.analyses.value.prices import ArmPrice, HourPrice, PriceFlags, arm_prices
+from lm_eval_fr.analyses.value.success import Success, parse_success, successes_wanted
 from lm_eval_fr.analyses.value.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import Run
@@ -20,20 +20,6 @@ from lm_eval_fr.stats import Interval, paired_difference, share_interval, succes
 ALL = "all"
 GAPS = (0.0, 0.01, 0.02, 0.05, 0.10, 0.20)
 COST_RATIOS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-
-
-@dataclass(frozen=True)
-class ValueOptions:
-    """prices: one per arm, in order. estimate: take an estimated number of tokens of one arm against a counted one of
-    another.
-    """
-
-    prices: Sequence[ArmPrice]
-    successes: Sequence[Success] = ()
-    level: float = LEVEL
-    estimate: bool = False
-    allow: Collection[str] = ()
-    tasks: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -58,44 +44,51 @@ class _Arm:
     rows: tuple[_Row, ...]
 
 
-def value_runs(runs: Sequence[Run], options: ValueOptions) -> ValueReport:
+def value_runs(
+    runs: Sequence[Run],
+    flags: PriceFlags,
+    *,
+    level: float = LEVEL,
+    tasks: Collection[str] = (),
+    allow: Collection[str] = (),
+) -> ValueReport:
     """One run alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
-    reference = runs[-1]
-    tasks = options.tasks or None
-    pairings = [pair_runs(run, reference, tasks=tasks, allow=options.allow) for run in runs[:-1]]
-    return value_of_pairings(pairings or [pair_runs(reference, reference, tasks=tasks)], options)
+    reference, wanted = runs[-1], tasks or None
+    pairings = (pair_runs(run, reference, tasks=wanted, allow=allow) for run in (runs[:-1] or runs))
+    return value_of_pairings(runs, pairings, flags, level=level)
 
 
-def value_of_pairings(pairings: Sequence[Pairing], options: ValueOptions, *, names: Sequence[str] = ()) -> ValueReport:
-    """As `value_runs`. names: how the report calls the arms, the reference last."""
-    alone = pairings[0].candidate.results_path == pairings[0].reference.results_path and len(pairings) == 1
-    runs = [pairings[0].reference] if alone else [*(p.candidate for p in pairings), pairings[-1].reference]
+def value_of_pairings(
+    runs: Sequence[Run], pairings: Iterable[Pairing], flags: PriceFlags, *, level: float, names: Sequence[str] = ()
+) -> ValueReport:
+    """As `value_runs`. pairings: of each candidate. names: how the report calls the arms, the reference last."""
+    prices, rules = arm_prices(flags, len(runs)), [parse_success(text) for text in flags.successes]
+    alone = len(runs) == 1 or (len(runs) == 2 and runs[0].results_path == runs[1].results_path)
     called = list(names) or _names(runs)
     arms: list[ArmValue] = []
     ratios: list[ValueRatio] = []
     cautions: list[str] = []
     for i, pairing in enumerate(pairings):
-        wanted = successes_wanted(options.successes, pairing)
-        reference = _arm(pairing, 1, wanted, options.prices[-1], called[-1])
+        wanted = successes_wanted(rules, pairing)
+        reference = _arm(pairing, 1, wanted, prices[-1], called[-1])
         if not alone:
-            candidate = _arm(pairing, 0, wanted, options.prices[i], called[i])
-            _comparable(candidate, reference, options)
-            arms.append(_arm_value(candidate, options.level))
+            candidate = _arm(pairing, 0, wanted, prices[i], called[i])
+            _comparable(candidate, reference, estimate=flags.estimate)
+            arms.append(_arm_value(candidate, level))
             ratios += [
-                _ratio(candidate, reference, *rows, options.level)
-                for rows in zip(candidate.rows, reference.rows, strict=True)
+                _ratio(candidate, reference, *rows, level) for rows in zip(candidate.rows, reference.rows, strict=True)
             ]
             cautions += candidate.cost.cautions
-        if i == len(pairings) - 1:
-            arms.append(_arm_value(reference, options.level))
+        if alone or i == len(runs) - 2:
+            arms.append(_arm_value(reference, level))
             cautions += reference.cost.cautions
-    if not options.successes:
+    if not rules:
         cautions.append("a success is a primary metric of 0.5 or more; --success sets another rule")
     return ValueReport(
         arms=tuple(arms),
         ratios=tuple(ratios),
         sensitivity=sensitivity(arms[-1].tasks[-1].success_rate) if ratios else None,
-        level=options.level,
+        level=level,
         cautions=tuple(dict.fromkeys(cautions)),
     )
 
@@ -137,10 +130,10 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
     return _Arm(name, run, price, cost, tuple(rows))
 
 
-def _comparable(candidate: _Arm, reference: _Arm, options: ValueOptions) -> None:
+def _comparable(candidate: _Arm, reference: _Arm, *, estimate: bool) -> None:
     """Tokens that one arm counted and the other did not are not a basis for a ratio of costs."""
     sources = {arm.cost.tokens for arm in (candidate, reference)}
-    if "estimate" in sources and len(sources) > 1 and not options.estimate:
+    if "estimate" in sources and len(sources) > 1 and not estimate:
         guessed = candidate if candidate.cost.tokens == "estimate" else reference
         raise InputError(
             f"{guessed.name} has no usage on record and its tokenizer is not on this machine, while the other arm's "

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lm_eval_fr.analyses.value.costs import dollars_per_answer
+from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags, arm_prices
+from lm_eval_fr.analyses.value.value_section import number
 from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
 from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
-from lm_eval_fr.errors import UsageError
-from lm_eval_fr.logs import Run
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.plan import LEVEL, SEED
 from lm_eval_fr.stats import paired_difference, share_interval
 from lm_eval_fr.stats.distributions import binomial_mass
@@ -23,12 +26,12 @@ _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 
 @dataclass(frozen=True)
 class VoteOptions:
-    """cost_ratio: what one reference answer costs, in candidate answers; None: not known. allow: as `compare`'s.
-    margins: of single tasks, where not `margin`. cautions: what is known to be uncertain of the costs.
+    """cost_ratio: what one reference answer costs, in candidate answers; prices: from which it is computed else. Both
+    may be unknown. allow: as `compare`'s. margins: of single tasks, where not `margin`.
     """
 
     cost_ratio: float | None = None
-    cost_source: str | None = None
+    prices: PriceFlags = NO_PRICES
     margin: float | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
     level: float = LEVEL
@@ -36,7 +39,6 @@ class VoteOptions:
     tasks: Collection[str] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
     allow: Collection[str] = ()
-    cautions: tuple[str, ...] = ()
 
 
 def vote_runs(
@@ -57,16 +59,41 @@ def vote_runs(
     if unknown := sorted(set(options.metrics) - {mine.task for mine, _ in logs}):
         raise UsageError(f"no task {unknown[0]!r} with votes", remedy=f"{', '.join(mine.task for mine, _ in logs)}")
     called = names or (candidate.model, reference.model)
+    cost_ratio, source, cautions = _cost_ratio((candidate, reference), logs, options)
+    options = replace(options, cost_ratio=cost_ratio)
     paired = [pair_ballots(mine, other, options.metrics.get(mine.task), options.allow) for mine, other in logs]
     return VotingReport(
         tasks=tuple(_task(ballots, called, options) for ballots in paired),
         level=options.level,
         margin=options.margin,
-        cost_ratio=options.cost_ratio,
-        cost_source=options.cost_source,
+        cost_ratio=cost_ratio,
+        cost_source=source,
         seed=options.seed,
-        cautions=(*(one for ballots in paired for one in _cautions(ballots, called)), *options.cautions),
+        cautions=(*(one for ballots in paired for one in _cautions(ballots, called)), *cautions),
     )
+
+
+def _cost_ratio(
+    runs: tuple[Run, Run], logs: Sequence[tuple[TaskLog, TaskLog]], options: VoteOptions
+) -> tuple[float | None, str | None, list[str]]:
+    """What one reference answer costs in candidate answers, where that is from, and what is uncertain of it."""
+    if options.cost_ratio is not None:
+        return options.cost_ratio, "as given", []
+    if not options.prices.prices:
+        return None, None, []
+    prices = arm_prices(options.prices, 2)
+    costs = [
+        dollars_per_answer(run, [pair[side] for pair in logs], prices[side], run.model) for side, run in enumerate(runs)
+    ]
+    if "estimate" in {cost[1] for cost in costs} and costs[0][1] != costs[1][1] and not options.prices.estimate:
+        raise InputError(
+            "one arm's tokens were counted, the other's can only be estimated",
+            where=runs[costs[1][1] == "estimate"].path,
+            remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --cost-ratio X needs neither",
+        )
+    dollars = [1000 * cost[0] for cost in costs]
+    source = f"from the prices: ${number(dollars[0])} and ${number(dollars[1])} per thousand answers"
+    return dollars[1] / dollars[0], source, [caution for cost in costs for caution in cost[2]]
 
 
 def _task(ballots: PairedBallots, names: tuple[str, str], options: VoteOptions) -> VotedTask:
@@ -149,8 +176,8 @@ def _agreement(table: VoteTable, clusters: np.ndarray | None, level: float) -> t
     found = []
     bins = np.searchsorted([high for _, high in _BINS[:2]], table.agreement)
     bins[table.agreement >= 1.0] = 3
-    for number, (low, high) in enumerate(_BINS):
-        inside = bins == number
+    for place, (low, high) in enumerate(_BINS):
+        inside = bins == place
         scores = table.score[inside, -1]
         interval = share_interval(scores, clusters=None if clusters is None else clusters[inside], level=level)
         found.append(
