@@ -16,7 +16,7 @@ from lm_eval_fr.arms.cache import AnswerCache, context_of
 from lm_eval_fr.arms.checkpoint import Checkpoint
 from lm_eval_fr.arms.flags import ArmCall
 from lm_eval_fr.arms.manifest import read_manifest
-from lm_eval_fr.arms.server_manifest import ServedModel
+from lm_eval_fr.arms.server_dialects import ServedModel
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import atomic_file, write_atomic
 from lm_eval_fr.tasklib.definitions import task_names

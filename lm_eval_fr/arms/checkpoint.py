@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.clean import at, inner, rows_at
 
 DOWNLOAD = "finish the download: `hf download MODEL`, or copy the whole folder again"
 DAMAGE = "lm_eval_fr_damage"
@@ -111,20 +112,14 @@ def describe_quantization(config: Mapping[str, Any]) -> str:
         value = found.get(name)
         if isinstance(value, str) and value not in words:
             words.append(value)
-    bits = sorted({_bits(group) for group in _groups(found)})
+    groups = inner(found, "config_groups").values()
+    bits = sorted({_bits(group) for group in groups if isinstance(group, Mapping)})
     words += bits
     if not bits and isinstance(found.get("bits"), int):
         words.append(f"W{found['bits']}")
-    cache = found.get("kv_cache_scheme")
-    if isinstance(cache, Mapping) and cache.get("num_bits"):
-        words.append(f"KV{cache['num_bits']}")
+    if cache := at(found, "kv_cache_scheme", "num_bits"):
+        words.append(f"KV{cache}")
     return " ".join(words)
-
-
-def _groups(quantization: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    groups = quantization.get("config_groups")
-    if isinstance(groups, Mapping):
-        yield from (group for group in groups.values() if isinstance(group, Mapping))
 
 
 def _bits(group: Mapping[str, Any]) -> str:
@@ -207,8 +202,7 @@ def _check_fit(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _token_ids(tokenizer: Mapping[str, Any]) -> set[int]:
-    model = tokenizer.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    vocabulary = at(tokenizer, "model", "vocab")
     ids: set[int] = set()
     if isinstance(vocabulary, dict):
         ids |= set(vocabulary.values())
@@ -219,9 +213,8 @@ def _token_ids(tokenizer: Mapping[str, Any]) -> set[int]:
 
 def _text_config(config: Mapping[str, Any], name: str) -> Any:
     """A setting of the language model, which multimodal checkpoints keep one level down."""
-    inner = config.get("text_config")
     found = config.get(name)
-    return inner.get(name) if found is None and isinstance(inner, Mapping) else found
+    return at(config, "text_config", name) if found is None else found
 
 
 def _revision(folder: Path) -> str:
@@ -252,7 +245,7 @@ def _template_sha256(folder: Path) -> str | None:
     else:
         template = (_read_json(folder / "tokenizer_config.json") or {}).get("chat_template")
         if isinstance(template, list):
-            named = {str(entry.get("name")): entry.get("template") for entry in template if isinstance(entry, dict)}
+            named = {str(entry.get("name")): entry.get("template") for entry in rows_at(template)}
             template = named.get("default")
     return template_sha256(template)
 

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from lm_eval_fr.arms.flags import PATHS, ArmCall
-from lm_eval_fr.arms.server_dialects import rows_of
 from lm_eval_fr.arms.server_manifest import served_here
 from lm_eval_fr.errors import ArmError, UsageError, nearest
+from lm_eval_fr.io.clean import rows_at
 from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.replies import Problem
@@ -77,7 +77,7 @@ def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     problem = answer and answer.problem()
     if problem and problem.kind == "key":
         raise _refused(endpoint, problem)
-    names = _listed(answer.json) if answer and not problem else ()
+    names = [str(row["id"]) for row in rows_at(answer and answer.json, "data") if "id" in row] if not problem else []
     if not names or endpoint.model in names:
         return ()
     # Some servers take names that they do not list: one token of one answer tells.
@@ -99,7 +99,7 @@ def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
     if endpoint is None or not asked or {"max_length", "max_model_len"} & set(call.model_args):
         return
     answer = _ask(endpoint, endpoint.models_url)
-    listed = rows_of(answer.json, "data") if answer and not answer.problem() else []
+    listed = rows_at(answer.json, "data") if answer and not answer.problem() else []
     served = [row for row in listed if row.get("id") == endpoint.model]
     sizes = [row[key] for row in served for key in CONTEXT_KEYS if type(row.get(key)) is int]
     found = None if sizes else served_here(endpoint.server, endpoint.model)
@@ -121,10 +121,6 @@ def _refused(endpoint: Endpoint, problem: Problem) -> ArmError:
     state = "is refused" if os.environ.get(endpoint.key_env) else "is not set"
     remedy = f"the key is read from {endpoint.key_env}, which {state}"
     return ArmError(f"the server answers {problem}", where=endpoint.url, remedy=remedy)
-
-
-def _listed(content: Any) -> tuple[str, ...]:
-    return tuple(str(row["id"]) for row in rows_of(content, "data") if "id" in row)
 
 
 def _check_path(url: str, path: str) -> None:

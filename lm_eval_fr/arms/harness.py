@@ -40,7 +40,8 @@ from lm_eval_fr.arms.passes import (
 from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.arms.requested_tasks import TaskSource, check_shots, locate_tasks
 from lm_eval_fr.arms.score_table import score_table
-from lm_eval_fr.arms.server_manifest import ServedModel, hold_to_earlier, served_here
+from lm_eval_fr.arms.server_dialects import ServedModel
+from lm_eval_fr.arms.server_manifest import hold_to_earlier, served_here
 from lm_eval_fr.arms.shard import share_out
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.progress_bar import ProgressBar

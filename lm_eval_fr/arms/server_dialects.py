@@ -13,14 +13,16 @@ its reply; only the fields named here are kept.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from lm_eval_fr.arms.checkpoint import DAMAGE
+from lm_eval_fr.arms.checkpoint import DAMAGE, template_sha256
 from lm_eval_fr.arms.gguf_header import FILE_TYPES, WHOLE, stored_as
-from lm_eval_fr.io.clean import one_line
+from lm_eval_fr.io.clean import at, count_at, inner, one_line, rows_at
 
 MOST_TOKENS = 10**9
 Ask = Callable[..., Mapping[str, Any]]
@@ -28,49 +30,81 @@ Ask = Callable[..., Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What an engine says; None for what it does not. files: where its weights are, as it names them."""
+class AskedStart:
+    """What differs between two starts of the same server. asked: the paths that brought an answer.
 
-    engine: str
+    files: where its weights are, as it names them.
+    """
+
+    made: str = ""
+    base_url: str = ""
+    asked: tuple[str, ...] = ()
+    files: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """A running server's model, in the words of `manifest.Manifest`; None for what is not known.
+
+    model: as the engine names its weights. quantization: what the weights are stored as, "none" for whole ones.
+    engine_quantization: what the engine was told to round them to while it loaded. max_model_len: tokens a request may
+    hold as the server runs now.
+    """
+
+    engine: str | None = None
     engine_version: str | None = None
+    model: str | None = None
+    served_name: str = ""
+    revision: str | None = None
     quantization: str | None = None
     engine_quantization: str | None = None
     dtype: str | None = None
     kv_cache_dtype: str | None = None
     max_model_len: int | None = None
-    revision: str | None = None
-    chat_template: str | None = None
-    files: str | None = None
+    chat_template_sha256: str | None = None
+    start: AskedStart = AskedStart()
+
+    def fields(self) -> dict[str, Any]:
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        """One line: what is known, or that it is not."""
+        engine = " ".join(filter(None, (self.engine or "an unknown engine", self.engine_version)))
+        stored = {None: "precision not disclosed", "none": f"whole weights ({self.dtype or 'dtype not said'})"}
+        words = stored.get(self.quantization, str(self.quantization))
+        rounded = f", rounded to {self.engine_quantization} while loading" if self.engine_quantization else ""
+        context = f", context {self.max_model_len:,}" if self.max_model_len else ""
+        return f"{self.served_name} on {engine}: {words}{rounded}{context}"
 
 
-def llama_cpp(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+def llama_cpp(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
     props = ask("/props")
     if props.get("role") == "router":
         props = ask(f"/props?model={quote(name, safe='')}")
-    settings = _inner(props, "default_generation_settings")
+    settings = inner(props, "default_generation_settings")
     if not ("model_path" in props or "n_ctx" in settings):
         return None
-    quantization, dtype = _gguf_words(_text(props, "model_ftype") or _text(_inner(row, "meta"), "ftype"))
-    return Told(
+    quantization, dtype = _gguf_words(_text(props, "model_ftype") or _text(row, "meta", "ftype"))
+    return ServedModel(
         engine="llama.cpp",
         engine_version=_text(props, "build_info"),
         quantization=quantization,
         dtype=dtype,
         max_model_len=_tokens(settings, "n_ctx"),
-        chat_template=_text(props, "chat_template", most=None),
-        files=_text(props, "model_path", most=None),
+        chat_template_sha256=template_sha256(_text(props, "chat_template", most=None)),
+        model=_text(props, "model_path", most=None),
     )
 
 
-def sglang(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+def sglang(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
     info = ask("/server_info") or ask("/get_server_info")
-    arguments = _inner(info, "server_args") or info
+    arguments = inner(info, "server_args") or info
     path = _text(arguments, "model_path", most=None)
     if path is None:
         path = _text(ask("/model_info") or ask("/get_model_info"), "model_path", most=None)
     if path is None:
         return None
-    return Told(
+    return ServedModel(
         engine="sglang",
         engine_version=_text(info, "version"),
         engine_quantization=_text(arguments, "quantization"),
@@ -78,37 +112,37 @@ def sglang(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
         kv_cache_dtype=_text(arguments, "kv_cache_dtype"),
         max_model_len=_tokens(row, "max_model_len") or _tokens(arguments, "context_length"),
         revision=_text(arguments, "revision"),
-        files=path,
+        model=path,
     )
 
 
-def vllm(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+def vllm(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
     if row.get("owned_by") != "vllm":
         return None
-    return Told(
+    return ServedModel(
         engine="vllm",
         engine_version=_text(ask("/version"), "version"),
         max_model_len=_tokens(row, "max_model_len"),
-        files=_text(row, "root", most=None),
+        model=_text(row, "root", most=None),
     )
 
 
-def tensorrt_llm(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+def tensorrt_llm(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
     if row.get("owned_by") != "tensorrt_llm":
         return None
     version = _text(ask("/version"), "version")
-    return Told(engine="tensorrt-llm", engine_version=version, files=_text(row, "id", most=None))
+    return ServedModel(engine="tensorrt-llm", engine_version=version, model=_text(row, "id", most=None))
 
 
-def ollama(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+def ollama(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
     shown = ask("/api/show", {"model": name})
-    details, metadata = _inner(shown, "details"), _inner(shown, "model_info")
+    details, metadata = inner(shown, "details"), inner(shown, "model_info")
     if not details:
         return None
     quantization, dtype = _gguf_words(_text(details, "quantization_level"))
     if isinstance(damage := metadata.get(f"{DAMAGE}.description"), str):
         quantization, dtype = stored_as(metadata.get("general.file_type"), damage)
-    return Told(
+    return ServedModel(
         engine="ollama",
         engine_version=_text(ask("/api/version"), "version"),
         quantization=quantization,
@@ -116,33 +150,33 @@ def ollama(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
         # of what is loaded: the model's own length is not what Ollama gives it
         max_model_len=_tokens(_ollama_row(ask("/api/ps"), name), "context_length"),
         revision=_text(_ollama_row(ask("/api/tags"), name), "digest"),
-        chat_template=_text(shown, "template", most=None),
+        chat_template_sha256=template_sha256(_text(shown, "template", most=None)),
     )
 
 
 def _ollama_row(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    return next((row for row in rows_of(content, "models") if row.get("name") == full), {})
+    return next((row for row in rows_at(content, "models") if row.get("name") == full), {})
 
 
-def lm_studio(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
-    for model in rows_of(ask("/api/v1/models"), "models"):
-        loaded = {str(one.get("id")): _inner(one, "config") for one in rows_of(model, "loaded_instances")}
+def lm_studio(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
+    for model in rows_at(ask("/api/v1/models"), "models"):
+        loaded = {str(one.get("id")): inner(one, "config") for one in rows_at(model, "loaded_instances")}
         if name in loaded or name == model.get("key"):
             running = loaded.get(name) or next(iter(loaded.values()), {})
-            return _of_lm_studio(_text(_inner(model, "quantization"), "name"), _tokens(running, "context_length"))
-    for model in rows_of(ask("/api/v0/models"), "data"):
+            return _of_lm_studio(_text(model, "quantization", "name"), _tokens(running, "context_length"))
+    for model in rows_at(ask("/api/v0/models"), "data"):
         if name == model.get("id") and "quantization" in model:
             return _of_lm_studio(_text(model, "quantization"), _tokens(model, "loaded_context_length"))
     return None
 
 
-def _of_lm_studio(stored: str | None, context: int | None) -> Told:
+def _of_lm_studio(stored: str | None, context: int | None) -> ServedModel:
     quantization, dtype = _gguf_words(stored)
-    return Told(engine="lm-studio", quantization=quantization, dtype=dtype, max_model_len=context)
+    return ServedModel(engine="lm-studio", quantization=quantization, dtype=dtype, max_model_len=context)
 
 
-Dialect = Callable[[Ask, str, Mapping[str, Any]], Told | None]
+Dialect = Callable[[Ask, str, Mapping[str, Any]], ServedModel | None]
 # By what the list of models calls their owner; Ollama's and LM Studio's do not name their engine there.
 BY_OWNER: Mapping[str, Dialect] = {
     "llamacpp": llama_cpp,
@@ -154,17 +188,11 @@ BY_OWNER: Mapping[str, Dialect] = {
 }
 
 
-def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> Told | None:
+def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
     """The first engine that knows itself. row: the model's in the list of models, {} where there is none."""
     likely = BY_OWNER.get(str(row.get("owned_by")))
     order = (likely, *(dialect for dialect in BY_OWNER.values() if dialect is not likely))
     return next((told for dialect in order if dialect and (told := dialect(ask, name, row))), None)
-
-
-def rows_of(content: Any, name: str) -> list[Mapping[str, Any]]:
-    """The objects in the list `name` of a reply; [] if it has no such list."""
-    rows = content.get(name) if isinstance(content, dict) else None
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _gguf_words(stored: str | None) -> tuple[str | None, str | None]:
@@ -184,19 +212,13 @@ def _chosen(content: Mapping[str, Any], name: str) -> str | None:
     return None if value == "auto" else value
 
 
-def _inner(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = content.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(content: Mapping[str, Any], name: str, most: int | None = 200) -> str | None:
+def _text(content: Mapping[str, Any], *path: str, most: int | None = 200) -> str | None:
     """most: characters, of one printable line; None for a value that is not shown as it is."""
-    value = content.get(name)
+    value = at(content, *path)
     if not isinstance(value, str) or not value.strip():
         return None
     return value if most is None else one_line(value, most)
 
 
 def _tokens(content: Mapping[str, Any], name: str) -> int | None:
-    value = content.get(name)
-    return value if type(value) is int and 0 < value <= MOST_TOKENS else None
+    return count_at(content, name, most=MOST_TOKENS) or None

@@ -7,21 +7,20 @@ not: a name there means nothing here.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint, template_sha256
+from lm_eval_fr.arms.checkpoint import find_checkpoint, inspect_checkpoint
 from lm_eval_fr.arms.gguf_header import describe_gguf, is_gguf
 from lm_eval_fr.arms.manifest import START
-from lm_eval_fr.arms.server_dialects import Told, rows_of, told_by
+from lm_eval_fr.arms.server_dialects import AskedStart, ServedModel, told_by
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError, UsageError, nearest
-from lm_eval_fr.io.clean import one_line
+from lm_eval_fr.io.clean import one_line, rows_at
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.http import CallFailed, Server, api_address, ask, check_address, is_loopback, shown_address
 from lm_eval_fr.io.reading import read_json
@@ -31,50 +30,6 @@ from lm_eval_fr.report.destinations import Destinations, Show, deliver
 ASK_LIMIT = 5.0  # seconds a question
 MOST_REPLY = 4 << 20
 REMEDY = "give the address that answers /v1/models, e.g. http://127.0.0.1:8080/v1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskedStart:
-    """What differs between two starts of the same server. asked: the paths that brought an answer."""
-
-    made: str
-    base_url: str
-    asked: tuple[str, ...]
-    files: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """A running server's model, in the words of `manifest.Manifest`; None for what is not known.
-
-    quantization: what the weights are stored as, "none" for whole ones. engine_quantization: what the engine was told
-    to round them to while it loaded. max_model_len: tokens a request may hold as the server runs now.
-    """
-
-    engine: str | None
-    engine_version: str | None
-    model: str | None
-    served_name: str
-    revision: str | None
-    quantization: str | None
-    engine_quantization: str | None
-    dtype: str | None
-    kv_cache_dtype: str | None
-    max_model_len: int | None
-    chat_template_sha256: str | None
-    start: AskedStart
-
-    def fields(self) -> dict[str, Any]:
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
-
-    def __str__(self) -> str:
-        """One line: what is known, or that it is not."""
-        engine = " ".join(filter(None, (self.engine or "an unknown engine", self.engine_version)))
-        stored = {None: "precision not disclosed", "none": f"whole weights ({self.dtype or 'dtype not said'})"}
-        words = stored.get(self.quantization, str(self.quantization))
-        rounded = f", rounded to {self.engine_quantization} while loading" if self.engine_quantization else ""
-        context = f", context {self.max_model_len:,}" if self.max_model_len else ""
-        return f"{self.served_name} on {engine}: {words}{rounded}{context}"
 
 
 def manifest_command(
@@ -113,37 +68,26 @@ def served_here(server: Server, model: str) -> ServedModel | None:
 def ask_server(server: Server, model: str | None, *, key_env: str | None = None) -> ServedModel:
     """server: its address with the API's own path, or that of one of its endpoints. Raises ArmError, UsageError."""
     questions = _Questions(server, key_env)
-    rows = rows_of(questions.first(), "data")
+    rows = rows_at(questions.first(), "data")
     names = [one_line(row["id"], 200) for row in rows if isinstance(row.get("id"), str)]
     name = model or _only(names, questions.where)
     row = next((row for row in rows if row.get("id") == name), {})
-    told = told_by(questions.ask, name, row) or Told(engine="")
+    told = told_by(questions.ask, name, row) or ServedModel()
     if not (row or told.engine):
         if names:
             remedy = nearest(name, names) or f"it has: {', '.join(names[:6])}"
             raise ArmError(f"the server has no model {name!r}", where=questions.where, remedy=remedy)
         raise ArmError("not a model server: it lists no models", where=questions.where, remedy=REMEDY)
+    files = told.model
     asked = AskedStart(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         base_url=questions.where,
         asked=tuple(questions.answered),
-        files=None if told.files is None else one_line(told.files, 500),
+        files=None if files is None else one_line(files, 500),
     )
-    found = ServedModel(
-        engine=told.engine or None,
-        engine_version=told.engine_version,
-        model=None if told.files is None else one_line(Path(told.files).name if _is_path(told.files) else told.files),
-        served_name=name,
-        revision=told.revision,
-        quantization=told.quantization,
-        engine_quantization=told.engine_quantization,
-        dtype=told.dtype,
-        kv_cache_dtype=told.kv_cache_dtype,
-        max_model_len=told.max_model_len,
-        chat_template_sha256=template_sha256(told.chat_template),
-        start=asked,
-    )
-    return _with_files(found, told.files) if told.files and is_loopback(server.url) else found
+    short = None if files is None else one_line(Path(files).name if _is_path(files) else files)
+    found = replace(told, model=short, served_name=name, start=asked)
+    return _with_files(found, files) if files and is_loopback(server.url) else found
 
 
 class _Questions:

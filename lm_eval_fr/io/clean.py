@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from lm_eval_fr.errors import printable
 
-__all__ = ["BadJson", "one_line", "parse_untrusted", "printable", "whole_text"]
+__all__ = ["BadJson", "at", "count_at", "inner", "one_line", "parse_untrusted", "printable", "rows_at", "whole_text"]
 
 MOST_LEVELS = 64
 MOST_DIGITS = 18  # so that every whole number fits into 64 bits
@@ -39,6 +40,34 @@ def parse_untrusted(content: bytes | str) -> Any:
     except ValueError as error:
         raise BadJson(f"not JSON: {error}") from None
     return _bounded(value, MOST_LEVELS) if isinstance(value, (str, dict, list)) else value
+
+
+def at(value: Any, *path: str | int) -> Any:
+    """What stands at `path` (names and places) in a JSON value of whatever shape; None where nothing does."""
+    for step in path:
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+    return value
+
+
+def inner(value: Any, *path: str | int) -> Mapping[str, Any]:
+    """The object there; {} where there is none."""
+    found = at(value, *path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def rows_at(value: Any, *path: str | int) -> list[Mapping[str, Any]]:
+    """The objects in the list there; [] where there is none."""
+    found = at(value, *path)
+    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
+
+
+def count_at(value: Any, *path: str | int, most: float = math.inf) -> int | None:
+    """The whole number there, from 0 to `most`."""
+    found = at(value, *path)
+    return found if type(found) is int and 0 <= found <= most else None
 
 
 def whole_text(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
+from lm_eval_fr.io.clean import BadJson, at, one_line, parse_untrusted
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.retry import retry_after
 
@@ -205,13 +205,7 @@ def _has_error(content: Mapping[str, Any]) -> bool:
         return True
     # Gateways have names of their own for it; what holds nothing but such names holds no answer.
     alone = content.keys() <= _ERROR_FIELDS and any(content.get(name) for name in _WORD_FIELDS)
-    return alone or bool(_choice_error(content))
-
-
-def _choice_error(content: Mapping[str, Any]) -> Any:
-    choices = content.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first.get("error") if isinstance(first, dict) else None
+    return alone or bool(at(content, "choices", 0, "error"))
 
 
 def _details(content: Any, body: bytes) -> _Details:
@@ -219,16 +213,12 @@ def _details(content: Any, body: bytes) -> _Details:
         content = content[0]
     if not isinstance(content, dict):
         return _Details(str(content) if isinstance(content, (str, int)) else _page(body))
-    several = content.get("errors")
-    listed = several[0] if isinstance(several, list) and several else None
-    error = content.get("error") or _choice_error(content) or listed or content
+    error = content.get("error") or at(content, "choices", 0, "error") or at(content, "errors", 0) or content
     if not isinstance(error, dict):
         return _Details(str(error), _word(content.get("error_type") or content.get("code")))
     message, parameter = _message(error, content)
-    inner = error.get("innererror")
     code = _word(error.get("code") or error.get("type") or error.get("status") or content.get("type"))
-    if isinstance(inner, dict):
-        code = f"{code} {_word(inner.get('code'))}".strip()
+    code = f"{code} {_word(at(error, 'innererror', 'code'))}".strip()
     named = error.get("param")
     if isinstance(named, str) and _OPENAI_PARAM.match(named) and named not in ("prompt", "messages", "model", "input"):
         parameter = parameter or named
@@ -248,9 +238,7 @@ def _message(error: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str,
         places = [part.get("loc") for part in value if isinstance(part, dict)]
         parameter = next((str(place[-1]) for place in places if isinstance(place, list) and place), "")
         text = f"{parameter}: {value[0].get('msg') or value[0].get('message')}"
-    metadata = error.get("metadata")
-    if isinstance(metadata, dict):
-        text += "".join(f" ({metadata[name]})" for name in ("raw", "reasons") if metadata.get(name))
+    text += "".join(f" ({found})" for name in ("raw", "reasons") if (found := at(error, "metadata", name)))
     return text or _word(error.get("code") or error.get("type")) or str(dict(error)), parameter
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from lm_eval_fr.io.clean import one_line
+from lm_eval_fr.io.clean import at, count_at, one_line, rows_at
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.replies import Problem
@@ -58,16 +58,14 @@ def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
     if problem := answer.problem(redactor):
         return Reply.failed(problem, answer.seconds)
     content = answer.json
-    choices = content.get("choices") if isinstance(content, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
+    choice = at(content, "choices", 0)
     message = choice.get("message", choice) if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         said = one_line(answer.body[:400].decode("utf-8", "replace"), 80)
         problem = Problem("server", f"not a completion: {said}" if said else "an empty reply", answer.status)
         return Reply.failed(problem, answer.seconds)
     reply = _read_message(choice, message)
-    usage = content.get("usage") if isinstance(content, dict) else None
-    tokens = _usage(usage) if isinstance(usage, dict) else None
+    tokens = _usage(content["usage"]) if isinstance(at(content, "usage"), dict) else None
     spent = tokens["reasoning_tokens"] if tokens else None
     reasoning = reply.reasoning or (f"the reply cost {spent} reasoning tokens" if spent else None)
     return replace(reply, usage=tokens, reasoning=reasoning, seconds=answer.seconds)
@@ -75,7 +73,7 @@ def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
 
 def has_scores(content: Any, sent: Sequence[Any]) -> bool:
     """Whether a reply holds the log-probabilities of all that was sent. sent: prompts, as texts or as tokens."""
-    choices = content.get("choices") if isinstance(content, dict) else None
+    choices = at(content, "choices")
     if not isinstance(choices, list) or len(choices) != len(sent):
         return False
     fewest = [0 if isinstance(prompt, str) else len(prompt) for prompt in sent]
@@ -84,8 +82,7 @@ def has_scores(content: Any, sent: Sequence[Any]) -> bool:
 
 
 def _scores_all(choice: Mapping[str, Any], fewest: int) -> bool:
-    found = choice.get("logprobs")
-    own, best = (found.get("token_logprobs"), found.get("top_logprobs")) if isinstance(found, dict) else (None, None)
+    own, best = at(choice, "logprobs", "token_logprobs"), at(choice, "logprobs", "top_logprobs")
     if not (isinstance(own, list) and isinstance(best, list) and min(len(own), len(best)) >= max(fewest, 1)):
         return False
     listed = (value for top in best[1:-1] for value in (top.values() if isinstance(top, dict) and top else (None,)))
@@ -114,7 +111,7 @@ def _ended_itself(reason: str | None) -> bool:
 def _text(content: Any) -> str:
     """Mistral's reasoning models answer with a list of parts, of which the thinking is not the answer."""
     if isinstance(content, list):
-        parts = (part for part in content if isinstance(part, dict) and part.get("type", "text") == "text")
+        parts = (part for part in rows_at(content) if part.get("type", "text") == "text")
         return "".join(text for part in parts if isinstance(text := part.get("text"), str))
     return "" if content is None else str(content)
 
@@ -123,21 +120,14 @@ def _reasoning(message: Mapping[str, Any]) -> str | None:
     for name in ("reasoning_content", "reasoning"):
         if isinstance(text := message.get(name), str) and text.strip():
             return f"the reply has `{name}`"
-    content = message.get("content")
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    return "the reply has a `thinking` part" if any(part.get("type") == "thinking" for part in parts) else None
+    thought = any(part.get("type") == "thinking" for part in rows_at(message, "content"))
+    return "the reply has a `thinking` part" if thought else None
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:
-    sent, made = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return {
-        "prompt_tokens": _count(usage, "prompt_tokens"),
-        "completion_tokens": _count(usage, "completion_tokens"),
-        "cached_tokens": _count(sent, "cached_tokens"),
-        "reasoning_tokens": _count(made, "reasoning_tokens"),
+        "prompt_tokens": count_at(usage, "prompt_tokens"),
+        "completion_tokens": count_at(usage, "completion_tokens"),
+        "cached_tokens": count_at(usage, "prompt_tokens_details", "cached_tokens"),
+        "reasoning_tokens": count_at(usage, "completion_tokens_details", "reasoning_tokens"),
     }
-
-
-def _count(fields: Any, name: str) -> int | None:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return value if type(value) is int and value >= 0 else None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_fr.errors import InputError, nearest
-from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted, printable, whole_text
+from lm_eval_fr.io.clean import BadJson, at, count_at, inner, one_line, parse_untrusted, printable, rows_at, whole_text
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,13 @@ def test_an_error_is_one_printable_line() -> None:
 def test_nearest() -> None:
     assert nearest("piaf_rf", ["piaf_fr", "sib200_fr"]) == "did you mean 'piaf_fr'?"
     assert nearest("zzz", ["piaf_fr"]) == ""
+
+
+def test_a_path_into_json_of_another_shape_leads_nowhere() -> None:
+    reply = {"choices": [{"message": {"content": "oui"}}, "x"], "usage": {"n": 3, "far": 9, "yes": True}}
+    assert at(reply, "choices", 0, "message", "content") == "oui"
+    assert all(at(value, "choices", 0, "message") is None for value in (None, [], "choices", {"choices": {"0": 1}}))
+    assert at(reply, "choices", 7) is None and at(reply, "choices", 1, "message") is None
+    assert (inner(reply, "choices", 0, "message"), inner(reply, "choices")) == ({"content": "oui"}, {})
+    assert (len(rows_at(reply, "choices")), rows_at(reply, "usage")) == (1, [])
+    assert [count_at(reply, "usage", name, most=5) for name in ("n", "far", "yes", "no")] == [3, None, None, None]

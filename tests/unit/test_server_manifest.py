@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lm_eval_fr.arms.server_manifest import ServedModel, ask_server, hold_to_earlier
+from lm_eval_fr.arms.server_dialects import ServedModel
+from lm_eval_fr.arms.server_manifest import ask_server, hold_to_earlier
 from lm_eval_fr.cli import main
 from lm_eval_fr.errors import ArmError, UsageError
 from lm_eval_fr.io.http import Server

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.arms.server_dialects import rows_of
 from lm_eval_fr.errors import ArmError, UsageError
+from lm_eval_fr.io.clean import rows_at
 from lm_eval_fr.io.http import MEGABYTE, MOST_BYTES, Answer, CallFailed, Http, Server, api_address, ask, check_address
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.io.replies import Problem
@@ -79,7 +79,7 @@ def find_arm(role: Literal["candidate", "reference"], url: str, model: str | Non
 
 
 def _names(answer: Answer) -> list[str]:
-    return [str(row["id"]) for row in rows_of(answer.json, "data") if row.get("id")]
+    return [str(row["id"]) for row in rows_at(answer.json, "data") if row.get("id")]
 
 
 class Client:

@@ -4,13 +4,12 @@ some are hostile: whatever comes in, what goes out is bounded, printable and can
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
-from lm_eval_fr.io.clean import BadJson, parse_untrusted, whole_text
+from lm_eval_fr.io.clean import BadJson, at, count_at, parse_untrusted, rows_at, whole_text
 from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import Verdict
@@ -49,7 +48,6 @@ class Envelope:
     refusal: str = ""
     thought: bool = False  # the reasoning came in a separate field
     usage: CallUsage | None = None
-    model: str | None = None  # as the server names it
     problem: str = ""  # why there is no text to read
     error: Problem | None = None  # the body is an error, whatever its HTTP status said
 
@@ -74,23 +72,19 @@ def open_body(raw: bytes) -> Envelope:
         return Envelope(problem=f"the body is {str(bad).partition(':')[0]}")
     if not isinstance(body, dict):
         return Envelope(problem="the body is not a chat completion")
-    usage, model = _usage(body.get("usage")), body.get("model")
-    model = model if isinstance(model, str) else None
+    usage = _usage(body.get("usage"))
     if (b'"error"' in raw or "choices" not in body) and (error := find_problem(200, {}, raw)) is not None:
-        return Envelope(usage=usage, model=model, problem=str(error), error=error)
-    choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
-        return Envelope(usage=usage, model=model, problem="the body has no message")
-    finish, refusal = choice.get("finish_reason"), message.get("refusal")
+        return Envelope(usage=usage, problem=str(error), error=error)
+    message, finish = at(body, "choices", 0, "message"), at(body, "choices", 0, "finish_reason")
+    if not isinstance(message, dict):
+        return Envelope(usage=usage, problem="the body has no message")
+    refusal = message.get("refusal")
     return Envelope(
         text=_text(message.get("content")),
         finish=finish if isinstance(finish, str) else None,
         refusal=refusal if isinstance(refusal, str) else "",
         thought=any(message.get(name) for name in ("reasoning_content", "reasoning")),
         usage=usage,
-        model=model,
     )
 
 
@@ -138,24 +132,20 @@ def _text(content: Any) -> str:
     """A string, or the text parts of a list (reasoning models put their thinking in parts of another type)."""
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):
-        return ""
-    parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    parts = [part.get("text") for part in rows_at(content) if part.get("type") == "text"]
     return "".join(part for part in parts if isinstance(part, str))
 
 
 def _usage(usage: Any) -> CallUsage | None:
     """None where the server does not say what the call used, or says what cannot be."""
-    if not isinstance(usage, dict) or (sent := _count(usage, "prompt_tokens")) is None:
+
+    def count(*path: str) -> int | None:
+        return count_at(usage, *path, most=MOST_TOKENS)
+
+    if (sent := count("prompt_tokens")) is None:
         return None
-    details = usage.get("prompt_tokens_details")
-    details = details if isinstance(details, dict) else {}
     # Some servers leave the reasoning out of completion_tokens, and bill it: the total has it.
-    output = max(_count(usage, "completion_tokens") or 0, (_count(usage, "total_tokens") or 0) - sent)
-    cached = min(_count(details, "cached_tokens") or 0, sent)
-    return CallUsage(sent, cached, min(_count(details, "cache_write_tokens") or 0, sent - cached), output)
-
-
-def _count(tokens: Mapping[str, Any], name: str) -> int | None:
-    value = tokens.get(name)
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
+    output = max(count("completion_tokens") or 0, (count("total_tokens") or 0) - sent)
+    cached = min(count("prompt_tokens_details", "cached_tokens") or 0, sent)
+    written = min(count("prompt_tokens_details", "cache_write_tokens") or 0, sent - cached)
+    return CallUsage(sent, cached, written, output)

@@ -9,14 +9,14 @@ What a server says of a batch is read into bounded values; whatever else it says
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from lm_eval_fr.errors import Unfinished
-from lm_eval_fr.io.clean import one_line
+from lm_eval_fr.io.clean import at, inner, one_line, rows_at
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.batch.batch_http import BatchHttp
 
@@ -81,7 +81,7 @@ class OpenAIBatches:
             created = batch.get("created_at")
             if isinstance(created, (int, float)) and created < since - CLOCK_SKEW:
                 return None
-            if _mapping(batch.get("metadata")).get(TAG) == tag:
+            if at(batch, "metadata", TAG) == tag:
                 return self._read(batch)
         return None
 
@@ -95,22 +95,21 @@ class OpenAIBatches:
         self._http.download(f"/files/{quote(file_id, safe='')}/content", to)
 
     def _read(self, batch: Mapping[str, Any]) -> Remote:
-        counts = _mapping(batch.get("request_counts"))
-        errors = _mapping(batch.get("errors")).get("data")
+        counts = inner(batch, "request_counts")
         return _remote(
             batch,
             ended=("completed", "expired", "cancelled"),
             failed="failed",
             counts=(counts.get("total"), counts.get("completed"), counts.get("failed")),
             files=("output_file_id", "error_file_id"),
-            errors=errors,
+            errors=rows_at(batch, "errors", "data"),
         )
 
-    def _listed(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+    def _listed(self, path: str, **parameters: str) -> Iterator[Mapping[str, Any]]:
         after: dict[str, str] = {}
         for _ in range(MOST_PAGES):
             page = self._http.json(f"{path}?{urlencode({**parameters, 'limit': PAGE, **after})}")
-            rows = _rows(page)
+            rows = rows_at(page, "data")
             yield from rows
             if not rows or not page.get("has_more"):
                 return
@@ -136,12 +135,13 @@ class MistralBatches(OpenAIBatches):
         return self._read(self._http.json(self.jobs, job, once=True))
 
     def find(self, tag: str, since: float) -> Remote | None:
-        found = (job for job in self._listed(self.jobs) if _mapping(job.get("metadata")).get(TAG) == tag)
+        found = (job for job in self._listed(self.jobs) if at(job, "metadata", TAG) == tag)
         return next(map(self._read, found), None)
 
-    def _listed(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+    def _listed(self, path: str, **parameters: str) -> Iterator[Mapping[str, Any]]:
         for page in range(MOST_PAGES):
-            rows = _rows(self._http.json(f"{path}?{urlencode({**parameters, 'page': page, 'page_size': PAGE})}"))
+            found = self._http.json(f"{path}?{urlencode({**parameters, 'page': page, 'page_size': PAGE})}")
+            rows = rows_at(found, "data")
             yield from rows
             if len(rows) < PAGE:
                 return
@@ -153,7 +153,7 @@ class MistralBatches(OpenAIBatches):
             failed="FAILED",
             counts=(batch.get("total_requests"), batch.get("succeeded_requests"), batch.get("failed_requests")),
             files=("output_file", "error_file"),
-            errors=batch.get("errors"),
+            errors=rows_at(batch, "errors"),
         )
 
 
@@ -164,7 +164,7 @@ def _remote(
     failed: str,
     counts: tuple[Any, Any, Any],
     files: tuple[str, str],
-    errors: Any,
+    errors: Sequence[Mapping[str, Any]],
 ) -> Remote:
     """A batch has ended when its files are named too: servers say "completed" a minute before they name them."""
     status = _text(batch, "status")
@@ -177,8 +177,7 @@ def _remote(
         state = "done"
     elif status == failed:
         state = "done" if any(named) else "failed"  # one that failed as a whole may have finished, and billed, lines
-    found = [_mapping(error) for error in (errors if isinstance(errors, list) else ())[:3]]
-    said = "; ".join(f"{error.get('code') or ''} {error.get('message') or ''}".strip() for error in found)
+    said = "; ".join(f"{error.get('code') or ''} {error.get('message') or ''}".strip() for error in errors[:3])
     return Remote(
         id=_text(batch, "id"),
         state=state,
@@ -189,15 +188,6 @@ def _remote(
         files=tuple(name for name in named if name),
         message=one_line(said),
     )
-
-
-def _rows(page: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = page.get("data")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
