@@ -6,7 +6,7 @@ French text, or, once twenty replies are stored, at the rate that the judge itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles
-from lm_eval_fr.judge.verdicts.journal import QuestionRows
+from lm_eval_fr.judge.verdicts.journal import StoredReply
 from lm_eval_fr.judge.verdicts.journal_guard import JOURNAL, open_journal
 from lm_eval_fr.judge.verdicts.ledger import cost
 from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife, open_orders
@@ -167,7 +167,7 @@ def _add(item: Item, questioner: Questioner, lives: Lives | None, sums: _Sums, *
     for order, life in found.items():
         if life.state == "answered" and lives is not None:
             sums.stored += 1
-            _learn(lives.journal.rows(both[order].key), both[order], life, sums)
+            _learn(lives.journal.replies(both[order].key), both[order], life, sums)
     for place, order in enumerate(open_orders(found, lazy=lazy)):
         body = both[order].body
         size, shared = len(msgspec.json.encode(body)), shared_part(body["messages"])
@@ -193,12 +193,13 @@ def _begun(shared: str, beginnings: set[int]) -> int:
     return found
 
 
-def _learn(rows: QuestionRows, question: Question, life: QuestionLife, sums: _Sums) -> None:
+def _learn(replies: Sequence[StoredReply], question: Question, life: QuestionLife, sums: _Sums) -> None:
     """The judge's own rates, from the last reply to the question itself."""
-    usage = open_body([reply.raw for reply in rows.replies if reply.repeat == 0][-1]).usage
+    last = [reply for reply in replies if reply.repeat == 0][-1]
+    usage = open_body(last.raw).usage
     if usage is not None and usage.input:
         sums.replies += 1
-        sums.reply_bytes += rows.sent or len(msgspec.json.encode(question.body))
+        sums.reply_bytes += last.sent or len(msgspec.json.encode(question.body))
         sums.reply_input += usage.input
         sums.reply_output += usage.output
         sums.ties += life.judgement == "tie"

@@ -29,7 +29,7 @@ from lm_eval_fr.judge.batch import batch_file
 from lm_eval_fr.judge.batch.batch_collect import collect
 from lm_eval_fr.judge.batch.batch_record import Outbox
 from lm_eval_fr.judge.batch.batch_submit import submit
-from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, call_key
+from lm_eval_fr.judge.verdicts.journal import Journal, StoredReply, call_key
 from tests.conftest import ROOT
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import FakeOpenAI
@@ -101,8 +101,8 @@ def file_replies(folder: Path, url: str, say: Say) -> None:
                 continue
             sending = journal.announce(question.key, judge, 0.25).result(LIMIT)
             say(f"sending {name}")
-            reply = NewReply(question.key, judge, long(name).encode(), sending=sending, sent=10, output=5)
-            journal.store(reply).result(LIMIT)
+            reply = StoredReply(question.key, judge, long(name).encode(), sent=10, output=5)
+            journal.store(reply, sending).result(LIMIT)
             say(name)
 
 

@@ -18,7 +18,7 @@ from lm_eval_fr.judge.batch import batch_collect, batch_file, batch_http, batch_
 from lm_eval_fr.judge.batch.batch_api import MistralBatches, OpenAIBatches, connect
 from lm_eval_fr.judge.batch.batch_file import custom_id, question_id
 from lm_eval_fr.judge.batch.batch_record import Outbox
-from lm_eval_fr.judge.verdicts.journal import Journal, NewReply, call_key
+from lm_eval_fr.judge.verdicts.journal import Journal, StoredReply, call_key
 from tests.fakes.batch import FakeBatches
 from tests.fakes.server import Call, FakeOpenAI
 from tests.hostile import FENCES
@@ -273,7 +273,7 @@ def test_a_kill_while_collecting_files_nothing_twice(
         patch.setattr(batch_file, "CHUNK", 2)
         stored, taken = journal.store_all, []
 
-        def store_some(replies: Iterable[NewReply]) -> int:
+        def store_some(replies: Iterable[StoredReply]) -> int:
             if taken:
                 raise Killed
             taken.append(stored(replies))

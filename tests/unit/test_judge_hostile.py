@@ -107,7 +107,7 @@ def test_whatever_bytes_are_stored_a_life_can_be_read_and_written(tmp_path: Path
     assert (read.verdict is None) == (read.cause is not None)
     if read.usage is not None:
         assert 0 <= read.usage.cached <= read.usage.input and read.usage.output >= 0
-    life = question_life(QuestionRows((StoredReply(b"k", 0, 1, 1, "live", raw, 0.0),)))
+    life = question_life(QuestionRows((StoredReply(b"k", 1, raw),)))
     verdict = PairVerdict("t", 0, "h", "unjudged", reasons={"candidate_first": life.said})
     write_verdicts(tmp_path / "verdicts.jsonl", [verdict])
     assert read_verdicts(tmp_path) == [verdict]

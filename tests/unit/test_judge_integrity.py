@@ -175,11 +175,11 @@ KILLED = textwrap.dedent("""
     import os, sys, time
     from pathlib import Path
     from lm_eval_fr.judge.asking.protocol import Profile
-    from lm_eval_fr.judge.verdicts.journal import Journal, NewReply
+    from lm_eval_fr.judge.verdicts.journal import Journal, StoredReply
     with Journal.open(Path(sys.argv[1])) as journal:
         judge = journal.judge(Profile("p", "m"))
         for number in range(50):
-            journal.store(NewReply(os.urandom(32), judge, b"x" * 500)).result(10)
+            journal.store(StoredReply(os.urandom(32), judge, b"x" * 500)).result(10)
         print("stored", flush=True)
         time.sleep(60)
 """)

@@ -11,7 +11,7 @@ import pytest
 
 from lm_eval_fr.errors import JournalError
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, call_key
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, StoredReply, call_key
 from tests.waiting import LIMIT
 
 PROFILE = Profile("test", "fake-model", prices=Prices(2.0, 0.5, 8.0, 0.5))
@@ -23,7 +23,7 @@ def test_a_reply_is_on_disk_when_its_future_is_done(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "journal.sqlite"
     with Journal.open(path) as journal:
         judge = journal.judge(PROFILE)
-        journal.store(NewReply(KEY, judge, b'{"a": 1}')).result(5)
+        journal.store(StoredReply(KEY, judge, b'{"a": 1}')).result(5)
         other = sqlite3.connect(path)
         assert other.execute("SELECT raw FROM replies").fetchall() == [(b'{"a": 1}',)]
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -37,16 +37,16 @@ def test_attempts_and_repeats_are_numbered_and_bytes_stay_as_they_came(tmp_path:
         judge = journal.judge(PROFILE)
         journal.store_all(
             [
-                NewReply(KEY, judge, b"1"),
-                NewReply(KEY, judge, raw, source="batch"),
-                NewReply(KEY, judge, b"3", repeat=1),
-                NewReply(b"o" * 32, judge, b"4"),
+                StoredReply(KEY, judge, b"1"),
+                StoredReply(KEY, judge, raw, source="batch"),
+                StoredReply(KEY, judge, b"3", repeat=1),
+                StoredReply(b"o" * 32, judge, b"4"),
             ]
         )
     with Journal.open(tmp_path / "j") as journal:
         found = [(r.repeat, r.attempt, r.raw, r.source) for r in journal.replies(KEY)]
         assert found == [(0, 1, b"1", "live"), (0, 2, raw, "batch"), (1, 1, b"3", "live")]
-        assert [reply.raw for reply, _, _ in journal.all_replies()] == [b"1", raw, b"3", b"4"]
+        assert [reply.raw for reply in journal.all_replies()] == [b"1", raw, b"3", b"4"]
         assert journal.judges() == {judge: ("test", "fake-model", PROFILE.prices)}
         assert journal.judge(PROFILE) == judge
 
@@ -99,7 +99,7 @@ def test_a_call_that_was_announced_and_never_settled_may_have_cost_its_reserve(t
         lost = journal.announce(KEY, judge, 0.25).result(5)
         settled = journal.announce(KEY, judge, 0.5).result(5)
         assert lost != settled
-        journal.store(NewReply(KEY, judge, b"{}", sending=settled)).result(5)
+        journal.store(StoredReply(KEY, judge, b"{}"), settled).result(5)
     for _ in range(2):
         with Journal.open(tmp_path / "j") as journal:
             assert journal.failures() == [(judge, "lost", 0.25, 1)]
@@ -116,7 +116,7 @@ def test_notes(tmp_path: Path) -> None:
 def test_a_second_process_is_told_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal.open(path) as journal:
-        journal.store(NewReply(KEY, journal.judge(PROFILE), b"1")).result(5)
+        journal.store(StoredReply(KEY, journal.judge(PROFILE), b"1")).result(5)
         said = _child(path, "")
         assert said.returncode == 2
         assert f"{path}: in use by process {os.getpid()} (" in said.stdout
@@ -145,7 +145,7 @@ def test_a_full_disk_stops_cleanly_and_keeps_what_is_stored(tmp_path: Path) -> N
         stored = 0
         try:
             for number in range(1000):
-                journal.store(NewReply(number.to_bytes(32, "big"), judge, b"x" * 4000)).result(10)
+                journal.store(StoredReply(number.to_bytes(32, "big"), judge, b"x" * 4000)).result(10)
                 stored += 1
         finally:
             print("stored", stored, flush=True)
@@ -159,7 +159,7 @@ def test_a_full_disk_stops_cleanly_and_keeps_what_is_stored(tmp_path: Path) -> N
     assert "free space on that disk and rerun: what was stored is kept" in message
     with Journal.open(path) as journal:
         assert len(list(journal.all_replies())) == stored
-        journal.store(NewReply(KEY, 1, b"y")).result(5)
+        journal.store(StoredReply(KEY, 1, b"y")).result(5)
 
 
 def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
     with Journal.open(path) as journal:
         journal.close()
         with pytest.raises(JournalError, match="is closed"):
-            journal.store(NewReply(KEY, 1, b"")).result(5)
+            journal.store(StoredReply(KEY, 1, b"")).result(5)
     database = sqlite3.connect(path)
     database.execute("UPDATE meta SET value = '9' WHERE name = 'format'")
     database.commit()
@@ -193,7 +193,7 @@ def _child(
         import os, resource, signal, sys
         from pathlib import Path
         from lm_eval_fr.errors import LmEvalFrError
-        from lm_eval_fr.judge.verdicts.journal import Journal, NewReply
+        from lm_eval_fr.judge.verdicts.journal import Journal, StoredReply
         from lm_eval_fr.judge.asking.protocol import Profile
         path, code, folder, size = sys.argv[1:]
         if size:

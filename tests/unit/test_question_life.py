@@ -16,7 +16,7 @@ from lm_eval_fr.judge.asking.worklist import Questioner, worklist
 from lm_eval_fr.judge.batch.batch_session import judge_by_batch, open_questions
 from lm_eval_fr.judge.estimate import estimate_runs
 from lm_eval_fr.judge.session import lives_of
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, QuestionRows, StoredFailure, StoredReply
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, QuestionRows, StoredReply
 from lm_eval_fr.judge.verdicts.question_life import QuestionLife, open_orders, question_life
 from lm_eval_fr.pairing import Pairing
 from tests.fakes.batch import FakeBatches
@@ -42,9 +42,11 @@ def life(*events: object, waiting: bool = False, since: float = 0.0, repeat: int
     replies, failures = [], []
     for at, event in enumerate(events, 1):
         if isinstance(event, tuple):
-            failures.append(StoredFailure(1, *event, 0.0, float(at)))
+            failures.append(Failure(KEY, 1, *event, 0.0, float(at)))
         else:
-            replies.append(StoredReply(KEY, repeat, len(replies) + 1, 1, "live", json.dumps(event).encode(), float(at)))
+            replies.append(
+                StoredReply(KEY, 1, json.dumps(event).encode(), repeat=repeat, attempt=len(replies) + 1, at=float(at))
+            )
     rows = QuestionRows(tuple(replies), tuple(failures))
     return question_life(rows, repeat=repeat, waiting=waiting, since=since)
 
@@ -103,7 +105,7 @@ def test_what_held_no_verdict_is_forgiven_and_a_refusal_is_not() -> None:
 def test_each_asking_for_noise_has_a_life_of_its_own() -> None:
     assert life(PROSE, PROSE, repeat=1).judgement == "invalid"
     raw = json.dumps(PROSE).encode()
-    rows = QuestionRows(tuple(StoredReply(KEY, 1, n, 1, "live", raw, 1.0) for n in (1, 2)))
+    rows = QuestionRows(tuple(StoredReply(KEY, 1, raw, repeat=1, attempt=n, at=1.0) for n in (1, 2)))
     assert question_life(rows, repeat=0).state == "open"
 
 
@@ -193,7 +195,7 @@ def test_one_unreadable_reply_is_asked_once_more_by_whichever_comes_first(
         question, other = questioner.both(next(iter(worklist(pairing)))).values()
         for key in (question.key, other.key):
             journal._writer.execute("DELETE FROM replies WHERE key = ?", (key,))
-        journal.store(NewReply(question.key, 1, json.dumps(PROSE).encode())).result(5)
+        journal.store(StoredReply(question.key, 1, json.dumps(PROSE).encode())).result(5)
     (out / "judge.json").unlink()  # it rests on replies that are gone now
     (out / "journal.sqlite.count").unlink()
     assert counts(pairing, out, profile, server) == {"estimate": 2, "batch": 2, "live": 2}
@@ -209,9 +211,9 @@ def test_a_journal_of_the_first_release_is_read_and_its_errors_are_open_again(
         questioner = Questioner(load_profile(profile), load_rubric("analyses_fr"), journal.salt)
         first, second, third, fourth = (list(questioner.both(item).values()) for item in worklist(pairing))
         for _ in range(3):
-            journal.store(NewReply(first[0].key, number, json.dumps(BUSY).encode())).result(5)
-        journal.store(NewReply(second[0].key, number, json.dumps(PROSE).encode())).result(5)
-        journal.store(NewReply(second[0].key, number, json.dumps(PROSE).encode())).result(5)
+            journal.store(StoredReply(first[0].key, number, json.dumps(BUSY).encode())).result(5)
+        journal.store(StoredReply(second[0].key, number, json.dumps(PROSE).encode())).result(5)
+        journal.store(StoredReply(second[0].key, number, json.dumps(PROSE).encode())).result(5)
         journal.fail(Failure(third[0].key, number, "request", "HTTP 400: insufficient_quota: no money")).result(5)
         journal.fail(Failure(fourth[0].key, number, "connection", "reset by peer", 0.001)).result(5)
         journal._writer.execute("DROP TABLE sizes")

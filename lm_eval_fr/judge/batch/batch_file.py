@@ -21,7 +21,7 @@ from lm_eval_fr.io.http import MOST_BYTES
 from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.live.client import in_our_words
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, StoredReply
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED
 
 URL = "/v1/chat/completions"
@@ -101,7 +101,7 @@ def merge(path: Path, judging: Judging, known: Mapping[Asking, int] | None, seen
     has answered already; one more line about them counts for nothing.
     """
     total = Collection()
-    replies: list[NewReply] = []
+    replies: list[StoredReply] = []
     failures: list[Future[int]] = []
     for raw in lines(path):
         line = _read(raw)
@@ -118,7 +118,7 @@ def merge(path: Path, judging: Judging, known: Mapping[Asking, int] | None, seen
             total += Collection(already=1)
         else:
             sent, output = None if known is None else known[line.asking], judging.profile.max_output_tokens
-            replies.append(NewReply(key, judging.judge, line.body, "batch", repeat, sent=sent, output=output))
+            replies.append(StoredReply(key, judging.judge, line.body, "batch", repeat, sent, output))
             if len(replies) == CHUNK:
                 total += Collection(stored=judging.journal.store_all(replies))
                 replies = []

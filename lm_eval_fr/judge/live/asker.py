@@ -20,7 +20,7 @@ from lm_eval_fr.judge.asking.envelope import open_body, read_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.live.client import TOP_UP, blocked, in_our_words
 from lm_eval_fr.judge.live.hopeless import PROBES, Halt, Streak
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, NewReply, Source
+from lm_eval_fr.judge.verdicts.journal import Failure, Journal, Source, StoredReply
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, usage_at_most
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED, Lives, QuestionLife
 
@@ -145,8 +145,8 @@ class Asker:
 
     async def _keep(self, question: Question, raw: bytes, reserved: float, sending: int | None) -> None:
         sent, output = len(msgspec.json.encode(question.body)), self.profile.max_output_tokens
-        reply = NewReply(question.key, self.judge, raw, self.source, question.repeat, sending, sent, output)
-        await asyncio.wrap_future(self.journal.store(reply))
+        reply = StoredReply(question.key, self.judge, raw, self.source, question.repeat, sent, output)
+        await asyncio.wrap_future(self.journal.store(reply, sending))
         # Only now is it read: whatever happens here, the reply is kept.
         read = read_reply(raw)
         paid = price(read.usage, usage_at_most(sent, output), self.profile.prices, self.source)
@@ -157,8 +157,8 @@ class Asker:
         self, question: Question, problem: Problem, reserved: float, sending: int | None, body: bytes
     ) -> None:
         lost = self._lost(question, problem, reserved, body)
-        failure = Failure(question.key, self.judge, problem.kind, str(problem), lost, sending)
-        await asyncio.wrap_future(self.journal.fail(failure))
+        failure = Failure(question.key, self.judge, problem.kind, str(problem), lost)
+        await asyncio.wrap_future(self.journal.fail(failure, sending))
         self.ledger.failure(lost)
         self._settle(reserved, reserved if lost is None else lost)
 

@@ -17,7 +17,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -62,12 +62,16 @@ def call_key(dialect: Dialect, body: dict[str, Any]) -> bytes:
     return hashlib.sha256(content).digest()
 
 
+REPLY = "key, judge, raw, source, repeat, sent, output, attempt, at"
+FAILURE = "key, judge, kind, detail, dollars, at"
+
+
 @dataclass(frozen=True, slots=True)
-class NewReply:
-    """A reply to file. `raw` is the whole body of the HTTP response, as it came.
+class StoredReply:
+    """A reply to file, or as it is stored. `raw` is the whole body of the HTTP response, as it came.
 
     sent, output: bytes of the request and the limit of output tokens, from which its greatest cost follows; None is
-    unknown.
+    unknown. attempt, at (Unix time): given by the journal.
     """
 
     key: bytes
@@ -75,25 +79,10 @@ class NewReply:
     raw: bytes
     source: Source = "live"
     repeat: int = 0  # 0 for the question itself, 1.. for asking it again to measure the judge's noise
-    sending: int | None = None  # the reservation that this reply settles
     sent: int | None = None
     output: int | None = None
-
-
-REPLY = "key, repeat, attempt, judge, source, raw, at"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredReply:
-    """The columns of `REPLY`."""
-
-    key: bytes
-    repeat: int
-    attempt: int
-    judge: int
-    source: Source
-    raw: bytes
-    at: float
+    attempt: int = 0
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +94,7 @@ class Failure:
     kind: str
     detail: str = ""
     dollars: float | None = 0.0
-    sending: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFailure:
-    judge: int
-    kind: str
-    detail: str
-    dollars: float | None
-    at: float
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +102,17 @@ class QuestionRows:
     """All that the journal has of one question: replies by repeat and attempt, failures by time."""
 
     replies: tuple[StoredReply, ...] = ()
-    failures: tuple[StoredFailure, ...] = ()
-    sent: int | None = None  # bytes of the request
-    output: int | None = None  # the limit of output tokens
+    failures: tuple[Failure, ...] = ()
+
+
+Statement = tuple[str, tuple[Any, ...]]
 
 
 @dataclass(slots=True)
 class _Job:
-    statement: str
-    values: tuple[Any, ...]
-    settles: int | None = None
-    before: tuple[str, tuple[Any, ...]] | None = None  # a statement of the same transaction
+    """Statements of one transaction; `done` has the row of the first."""
+
+    statements: Sequence[Statement]
     done: Future[int] = field(default_factory=Future)
 
 
@@ -200,7 +180,7 @@ class Journal(AbstractContextManager["Journal"]):
     def judge(self, profile: Profile) -> int:
         """The number under which this profile's replies are filed, prices as of now."""
         values = (profile.name, profile.model, msgspec.json.encode(profile.prices).decode())
-        self._submit(_Job("INSERT OR IGNORE INTO judges (profile, model, prices) VALUES (?, ?, ?)", values)).result()
+        self._submit(("INSERT OR IGNORE INTO judges (profile, model, prices) VALUES (?, ?, ?)", values)).result()
         found = self._select("SELECT id FROM judges WHERE profile = ? AND model = ? AND prices = ?", values)
         return int(found[0][0])
 
@@ -209,29 +189,27 @@ class Journal(AbstractContextManager["Journal"]):
         rows = self._select("SELECT id, profile, model, prices FROM judges", ())
         return {row[0]: (row[1], row[2], msgspec.json.decode(row[3], type=Prices)) for row in rows}
 
-    def store(self, reply: NewReply) -> Future[int]:
-        """Files a reply; done when it is on disk. The result is its attempt number's row."""
-        statement = (
+    def store(self, reply: StoredReply, sending: int | None = None) -> Future[int]:
+        """Files a reply; done when it is on disk. sending: the reservation that it settles."""
+        insert = (
             "INSERT INTO replies SELECT ?, ?, 1 + coalesce(max(attempt), 0), ?, ?, ?, ? "
             "FROM replies WHERE key = ? AND repeat = ?"
         )
         values = (reply.key, reply.repeat, reply.judge, reply.source, reply.raw, time.time(), reply.key, reply.repeat)
-        size = None
-        if reply.sent is not None:
-            size = ("INSERT OR IGNORE INTO sizes VALUES (?, ?, ?)", (reply.key, reply.sent, reply.output))
-        return self._submit(_Job(statement, values, reply.sending, size))
+        size = ("INSERT OR IGNORE INTO sizes VALUES (?, ?, ?)", (reply.key, reply.sent, reply.output))
+        return self._submit((insert, values), *([size] if reply.sent is not None else []), *_settled(sending))
 
-    def store_all(self, replies: Iterable[NewReply]) -> int:
+    def store_all(self, replies: Iterable[StoredReply]) -> int:
         """Files many, and returns how many once they are on disk."""
         futures = [self.store(reply) for reply in replies]
         for future in futures:
             future.result()
         return len(futures)
 
-    def fail(self, failure: Failure) -> Future[int]:
-        statement = "INSERT INTO failures (key, judge, kind, detail, dollars, at) VALUES (?, ?, ?, ?, ?, ?)"
+    def fail(self, failure: Failure, sending: int | None = None) -> Future[int]:
+        """Files a failure. sending: the reservation that it settles."""
         values = (failure.key, failure.judge, failure.kind, failure.detail, failure.dollars, time.time())
-        return self._submit(_Job(statement, values, failure.sending))
+        return self._submit((f"INSERT INTO failures ({FAILURE}) VALUES (?, ?, ?, ?, ?, ?)", values), *_settled(sending))
 
     def announce(self, key: bytes, judge: int, dollars: float) -> Future[int]:
         """Reserves a call's greatest cost before it is sent, for the budget to survive a kill: see `open`.
@@ -239,34 +217,30 @@ class Journal(AbstractContextManager["Journal"]):
         The result goes into what settles it.
         """
         statement = "INSERT INTO sending (key, judge, dollars, at) VALUES (?, ?, ?, ?)"
-        return self._submit(_Job(statement, (key, judge, dollars, time.time())))
+        return self._submit((statement, (key, judge, dollars, time.time())))
 
     def rows(self, key: bytes) -> QuestionRows:
         """Everything that is known of a question."""
-        replies = self._select(f"SELECT {REPLY} FROM replies WHERE key = ? ORDER BY repeat, attempt", (key,))
-        failures = self._select(
-            "SELECT judge, kind, detail, dollars, at FROM failures WHERE key = ? ORDER BY id", (key,)
+        replies = self._select(
+            f"SELECT {REPLY} FROM replies LEFT JOIN sizes USING (key) WHERE key = ? ORDER BY repeat, attempt", (key,)
         )
-        size = self._select("SELECT sent, output FROM sizes WHERE key = ?", (key,)) if replies else []
-        sent, output = size[0] if size else (None, None)
-        return QuestionRows(
-            tuple(StoredReply(*row) for row in replies), tuple(StoredFailure(*row) for row in failures), sent, output
-        )
+        failures = self._select(f"SELECT {FAILURE} FROM failures WHERE key = ? ORDER BY id", (key,))
+        return QuestionRows(tuple(StoredReply(*row) for row in replies), tuple(Failure(*row) for row in failures))
 
     def replies(self, key: bytes) -> list[StoredReply]:
         """Every reply to a question, by repeat and attempt."""
         return list(self.rows(key).replies)
 
-    def all_replies(self) -> Iterator[tuple[StoredReply, int | None, int | None]]:
-        """Everything that was paid for, with the sizes that `QuestionRows` has, a block at a time."""
+    def all_replies(self) -> Iterator[StoredReply]:
+        """Everything that was paid for, a block at a time."""
         last = -1
         while rows := self._select(
-            f"SELECT replies.rowid, sent, output, {REPLY} FROM replies LEFT JOIN sizes USING (key) "
+            f"SELECT {REPLY}, replies.rowid FROM replies LEFT JOIN sizes USING (key) "
             "WHERE replies.rowid > ? ORDER BY replies.rowid LIMIT 2000",
             (last,),
         ):
-            yield from ((StoredReply(*row[3:]), row[1], row[2]) for row in rows)
-            last = rows[-1][0]
+            yield from (StoredReply(*row[:-1]) for row in rows)
+            last = rows[-1][-1]
 
     def count(self) -> int:
         """How many replies there are."""
@@ -290,7 +264,7 @@ class Journal(AbstractContextManager["Journal"]):
     def set_note(self, name: str, value: str) -> None:
         """Keeps a note (a batch's number, say); it is on disk when this returns."""
         statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        self._submit(_Job(statement, (f"note:{name}", value))).result()
+        self._submit((statement, (f"note:{name}", value))).result()
 
     def _select(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         try:
@@ -299,7 +273,8 @@ class Journal(AbstractContextManager["Journal"]):
         except sqlite3.Error as error:
             raise explain(error, self.path, JournalError) from error
 
-    def _submit(self, job: _Job) -> Future[int]:
+    def _submit(self, *statements: Statement) -> Future[int]:
+        job = _Job(statements)
         if self._closed:
             job.done.set_exception(JournalError("is closed", where=self.path))
         else:
@@ -333,11 +308,8 @@ class Journal(AbstractContextManager["Journal"]):
             self._writer.execute("BEGIN IMMEDIATE")
             rows = []
             for job in work:
-                if job.before is not None:
-                    self._writer.execute(*job.before)
-                rows.append(self._writer.execute(job.statement, job.values).lastrowid or 0)
-                if job.settles is not None:
-                    self._writer.execute("DELETE FROM sending WHERE id = ?", (job.settles,))
+                first, *_ = [self._writer.execute(*statement).lastrowid for statement in job.statements]
+                rows.append(first or 0)
             self._writer.execute("COMMIT")
             self._counter.write(stored_replies(self._writer))
         except sqlite3.Error as error:
@@ -347,6 +319,10 @@ class Journal(AbstractContextManager["Journal"]):
         for job, row in zip(work, rows, strict=True):
             job.done.set_result(row)
         return None
+
+
+def _settled(sending: int | None) -> list[Statement]:
+    return [] if sending is None else [("DELETE FROM sending WHERE id = ?", (sending,))]
 
 
 def _prepare(writer: sqlite3.Connection, path: Path) -> None:
@@ -359,7 +335,7 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
         )
     writer.execute("BEGIN IMMEDIATE")
     writer.execute(
-        "INSERT INTO failures (key, judge, kind, detail, dollars, at) "
+        f"INSERT INTO failures ({FAILURE}) "
         "SELECT key, judge, 'lost', 'the process that was waiting for it was killed', dollars, at FROM sending"
     )
     writer.execute("DELETE FROM sending")

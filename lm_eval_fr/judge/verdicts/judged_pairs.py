@@ -9,7 +9,7 @@ from lm_eval_fr.judge.asking.envelope import NOTHING, read_reply
 from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile
 from lm_eval_fr.judge.asking.worklist import Item
 from lm_eval_fr.judge.verdicts.journal import QuestionRows
-from lm_eval_fr.judge.verdicts.ledger import Ledger, price_stored, usage_at_most
+from lm_eval_fr.judge.verdicts.ledger import Ledger, price_stored
 from lm_eval_fr.judge.verdicts.outcome import Judgement, Outcome, PairVerdict, combine
 from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife
 from lm_eval_fr.stats.judging import PairUsage
@@ -105,13 +105,13 @@ class Harvest:
 
     def _count(self, rows: QuestionRows, *, first: bool) -> PairUsage:
         """What the pair shows; the ledger takes it once."""
-        most, total = usage_at_most(rows.sent, rows.output), PairUsage()
+        total = PairUsage()
         for reply in rows.replies:
             read = read_reply(reply.raw)
             if read.error is not None and read.usage is None:
                 continue  # as the first release stored an error: no server bills it
             if first:
-                paid = price_stored(reply, read.usage, most, self._judges, self.profile)
+                paid = price_stored(reply, read.usage, self._judges, self.profile)
                 self.ledger.reply(paid, reply.source, usable=read.verdict is not None)
             used = read.usage or NOTHING
             total += PairUsage(1, used.input, used.cached, used.output)

@@ -150,12 +150,10 @@ Judges = Mapping[int, tuple[str, str, Prices]]
 """As `Journal.judges` has them."""
 
 
-def price_stored(
-    reply: StoredReply, usage: CallUsage | None, most: CallUsage | None, judges: Judges, profile: Profile
-) -> Paid:
+def price_stored(reply: StoredReply, usage: CallUsage | None, judges: Judges, profile: Profile) -> Paid:
     """Of a reply in the journal, at the prices of then; at today's where that model's were not known yet."""
     _, model, then = judges[reply.judge]
-    ours = model == profile.model
+    ours, most = model == profile.model, usage_at_most(reply.sent, reply.output)
     if most is None and ours:  # filed before sizes were: its model's context bounds what it can have read
         most = usage_at_most(profile.context, profile.max_output_tokens)
     return price(usage, most, profile.prices if then == Prices() and ours else then, reply.source)
@@ -187,12 +185,11 @@ class Budget:
 def spent_so_far(journal: Journal, profile: Profile) -> float | None:
     """Dollars of everything in the journal, calls that may have been billed without a reply included."""
     judges, total = journal.judges(), 0.0
-    for reply, sent, output in journal.all_replies():
+    for reply in journal.all_replies():
         found = open_body(reply.raw)
         if found.error is not None and found.usage is None:
             continue  # the first release stored errors as replies; no server bills what it says it did not do
-        most = usage_at_most(sent, output)
-        paid = price_stored(reply, found.usage, most, judges, profile)
+        paid = price_stored(reply, found.usage, judges, profile)
         if paid.dollars is None:
             return None
         total += paid.dollars

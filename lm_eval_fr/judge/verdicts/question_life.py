@@ -58,13 +58,13 @@ def question_life(rows: QuestionRows, *, repeat: int = 0, waiting: bool = False,
             continue
         read = read_reply(reply.raw)
         if read.verdict is not None:
-            return QuestionLife("answered", read.verdict, read.reason, cautions=_cautions(read.usage, rows.sent))
+            return QuestionLife("answered", read.verdict, read.reason, cautions=_cautions(read.usage, reply.sent))
         if read.error is not None:  # only the first release stored errors as replies
             failed.append((reply.at, read.error.kind, str(read.error)))
         elif read.cause == "refused":
             return QuestionLife("refused", "refused", read.problem, read.cause)
         elif reply.at >= since:
-            cautions = _cautions(read.usage, rows.sent)
+            cautions = _cautions(read.usage, reply.sent)
             unread.append(QuestionLife("unreadable", None, read.problem, read.cause, cautions))
     failed = sorted((at, _kind(kind, said), said) for at, kind, said in failed)
     refusals = [said for _, kind, said in failed if kind in TEXT_REFUSED]
