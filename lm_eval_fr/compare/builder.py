@@ -23,15 +23,16 @@ from lm_eval_fr.compare.losses import losses_of
 from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.mean_claim import mean_claim
 from lm_eval_fr.compare.noise_floor import noise_of
-from lm_eval_fr.compare.provenance import arms_of, data_of, settings_of, versions
+from lm_eval_fr.compare.provenance import arms_of, provenance_of, settings_of
 from lm_eval_fr.compare.ranking import rank, worst
 from lm_eval_fr.compare.sentence import conclude
-from lm_eval_fr.compare.strata import check_strata, with_strata_holm
-from lm_eval_fr.compare.task_rows import compare_rows, with_holm
+from lm_eval_fr.compare.strata import check_strata
+from lm_eval_fr.compare.task_rows import compare_tasks
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
 from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.report.arm_model import Arm
 from lm_eval_fr.report.judge_model import JudgeResult
-from lm_eval_fr.report.model import Arm, Extra, Provenance, Report
+from lm_eval_fr.report.model import Extra, Report
 
 GATE_CODES: Mapping[str | None, int] = {"non_inferior": 0, "inferior": 1}
 UNDECIDED = 3
@@ -46,12 +47,8 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel), mean=options.overall_mean)
     check_strata(options.strata, [*pairing.groups, *pairing.tasks])
     judged = None if options.judge_dir is None else read_judged(options.judge_dir, pairing)
-    compared = compare_rows(pairing, margins, options)
-    tasks = with_strata_holm(with_holm(compared))
-    claim = None
-    if judged is not None:
-        claim = judge_claim(judged, margins.judge, options.level, options.guarantee, forbidden=pairing.same_run)
-    judge = claim.result if claim else None
+    tasks = compare_tasks(pairing, margins, options)
+    judge = None if judged is None else judge_claim(judged, margins.judge, options, forbidden=pairing.same_run)
     answers = {task.task: answers_of(task, options) for task in pairing.tasks}
     instructions = {task.task: instructions_of(task) for task in pairing.tasks}
     tasks = tuple(
@@ -63,7 +60,6 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     noise = noise_of(pairing, tasks, judge, options)
     arms = arms_of(pairing)
     ranked = tuple(rank(pairing.tasks, judged.verdicts if judged else ()))
-    series = [*(one.series for one in compared), claim.series if claim else None]
     return Comparison(
         candidate=arms[0],
         reference=arms[1],
@@ -80,12 +76,11 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
             *longer_answers(answers),
         ),
         language_tax=tuple(language_taxes(pairing, options)),
-        cumulative=tuple(one for one in series if one),
         notes=(*options.notes, *pairing.notes),
         samples=tuple(worst(ranked)),
         losses=tuple(losses_of(ranked)),
         extras=tuple(_extras(pairing, judge, arms, options)),
-        provenance=_provenance(pairing, options),
+        provenance=provenance_of(pairing, options),
         pairing=pairing,
         ranked=ranked,
     )
@@ -120,14 +115,3 @@ def _extras(
         yield Extra(key="claims", data=held, section=claims_section(held))
     if options.fidelity is not None:
         yield Extra(key="fidelity", data=options.fidelity, section=fidelity_section(options.fidelity))
-
-
-def _provenance(pairing: Pairing, options: CompareOptions) -> Provenance:
-    return Provenance(
-        created=options.created,
-        command=options.command,
-        versions=versions(),
-        data=data_of(pairing.tasks),
-        plan=options.plan_text,
-        seed=options.seed,
-    )

@@ -14,7 +14,7 @@ from lm_eval_fr.plan import EarlierPlan
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.model import Caution, Noise
-from lm_eval_fr.report.task_model import Health, TaskResult
+from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.stats.guard import FEW_CLUSTERS
 
 UNHEALTHY = 0.01
@@ -141,8 +141,7 @@ def _noise(noise: Noise | None) -> Iterator[Caution]:
 
 def _health(results: Sequence[TaskResult]) -> Iterator[Caution]:
     for t in results:
-        arms: Mapping[str, Health | None] = {"candidate": t.candidate_health, "reference": t.reference_health}
-        for role, health in arms.items():
+        for role, health in (("candidate", t.candidate_health), ("reference", t.reference_health)):
             if health is None or not health.answers:
                 continue
             parts = (

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
 from lm_eval_fr.judge.verdicts.read_judged import Judged
 from lm_eval_fr.plan import Guarantee
 from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
-from lm_eval_fr.report.model import Series
 from lm_eval_fr.stats import (
     Assessment,
     Difference,
@@ -35,22 +35,9 @@ OFFLINE = "offline"
 STOPPED = "the judge stopped as soon as the margin was decided: this would hold only had it not looked before"
 
 
-@dataclass(frozen=True)
-class JudgedClaim:
-    result: JudgeResult
-    series: Series | None
-
-
-def judge_claim(
-    judged: Judged,
-    margin: float | None,
-    level: float,
-    guarantee: Guarantee = "default",
-    *,
-    forbidden: str | None = None,
-) -> JudgedClaim:
+def judge_claim(judged: Judged, margin: float | None, options: CompareOptions, forbidden: str | None) -> JudgeResult:
     """forbidden: the reason if nothing may be claimed, whatever the judge says."""
-    verdicts, summary = judged.verdicts, judged.summary
+    verdicts, summary, level, guarantee = judged.verdicts, judged.summary, options.level, options.guarantee
     counts = count(verdicts)
     scored = [verdict for verdict in verdicts if verdict.score is not None]
     scores, clusters = _scores(scored)
@@ -76,7 +63,7 @@ def judge_claim(
         if margin is not None and other is not None and summary.stopped is None:
             assessment = replace(assessment, other_verdict=decide_by_judge(other, margin, seen, order).verdict)
     worst, best = counts.net_win_bounds or (None, None)
-    result = JudgeResult(
+    return JudgeResult(
         preference=preference,
         interval=interval,
         assessment=assessment,
@@ -98,9 +85,9 @@ def judge_claim(
         stopped=_stopped_after(summary),
         offline=OFFLINE in summary.profile.split("+"),  # alone, or on a panel
         held_back=held_back,
+        series=cumulative(scores, clusters, name=NAME, margin=margin, level=level),
         reasons=_reasons(preference, interval, assessment, summary, claim) | _why(held_back),
     )
-    return JudgedClaim(result, cumulative(scores, clusters, name=NAME, margin=margin, level=level))
 
 
 def _claimed(assessment: Assessment, claim: JudgeClaim, preference: Preference) -> Assessment:

@@ -97,8 +97,7 @@ def _shown(one: Printed) -> str:
 
 def _ended_otherwise(task: PairedTask) -> Iterator[Caution]:
     for role, answers in zip(("candidate", "reference"), task.answers, strict=True):
-        health = answers.health
-        counts = {"filtered": health.filtered, "interrupted": health.interrupted}
+        counts = {"filtered": answers.filtered.sum(), "interrupted": answers.interrupted.sum()}
         said = [f"{count:,} {_ENDED[state]}" for state, count in counts.items() if count >= SHARE * task.n and count]
         if said:
             text = f"{task.task}: of the {role}'s {task.n:,} answers {' and '.join(said)}."

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lm_eval_fr import __version__
+from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.logs import Run
-from lm_eval_fr.pairing import ArmHealth, PairedTask, Pairing
-from lm_eval_fr.report.model import Arm, Setting
-from lm_eval_fr.report.task_model import Health
+from lm_eval_fr.pairing import PairedTask, Pairing
+from lm_eval_fr.report.arm_model import Arm, Health, Setting
+from lm_eval_fr.report.model import Provenance
 
 LIBRARIES = ("lm-eval", "numpy", "scipy")
 
@@ -32,7 +34,7 @@ def arms_of(pairing: Pairing) -> tuple[Arm, Arm]:
     return candidate, reference
 
 
-def _arm(run: Run, name: str, health: Sequence[ArmHealth]) -> Arm:
+def _arm(run: Run, name: str, health: Sequence[Health]) -> Arm:
     return Arm(
         name=name,
         model=run.model,
@@ -41,7 +43,7 @@ def _arm(run: Run, name: str, health: Sequence[ArmHealth]) -> Arm:
         date=datetime.fromtimestamp(run.date, UTC).isoformat(timespec="seconds") if run.date else None,
         seconds=run.seconds,
         health=Health(
-            answers=sum(h.n for h in health),
+            answers=sum(h.answers for h in health),
             empty=sum(h.empty for h in health),
             truncated=sum(h.truncated for h in health),
             failed=sum(h.failed for h in health),
@@ -50,15 +52,17 @@ def _arm(run: Run, name: str, health: Sequence[ArmHealth]) -> Arm:
 
 
 def settings_of(pairing: Pairing) -> tuple[Setting, ...]:
-    return tuple(
-        Setting(
-            name=s.name,
-            candidate=plain(s.candidate),
-            reference=plain(s.reference),
-            differs=s.differs,
-            expected=s.name in ("model", "source") or s.name.startswith("model_args."),
-        )
-        for s in pairing.settings
+    return tuple(replace(s, candidate=plain(s.candidate), reference=plain(s.reference)) for s in pairing.settings)
+
+
+def provenance_of(pairing: Pairing, options: CompareOptions) -> Provenance:
+    return Provenance(
+        created=options.created,
+        command=options.command,
+        versions=_versions(),
+        data=tuple(_data(pairing.tasks)),
+        plan=options.plan_text,
+        seed=options.seed,
     )
 
 
@@ -77,9 +81,9 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
+def _data(tasks: Sequence[PairedTask]) -> Iterator[Mapping[str, Any]]:
     """Source, revision, licence and citation of each task's data, as its definition states them."""
-    rows, redactor = [], Redactor.from_environment()
+    redactor = Redactor.from_environment()
     for task in tasks:
         log = task.sides[1].log
         stated = log.metadata
@@ -99,11 +103,10 @@ def data_of(tasks: Sequence[PairedTask]) -> tuple[Mapping[str, Any], ...]:
             row |= {"read from": own, "instead of": "; ".join(known) or None}
         else:
             row |= published
-        rows.append({key: plain(item) for key, item in redactor.value(row).items() if item is not None})
-    return tuple(rows)
+        yield {key: plain(item) for key, item in redactor.value(row).items() if item is not None}
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     found = {"lm-eval-fr": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:

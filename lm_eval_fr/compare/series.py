@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from lm_eval_fr.report.model import Series
+from lm_eval_fr.report.task_model import Series
 from lm_eval_fr.stats import confidence_sequence
 from lm_eval_fr.stats.arrays import cluster_codes
 

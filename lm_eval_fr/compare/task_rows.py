@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.series import cumulative
-from lm_eval_fr.compare.strata import strata_of
+from lm_eval_fr.compare.strata import strata_of, with_strata_holm
 from lm_eval_fr.compare.task_scores import Scored, scored
-from lm_eval_fr.pairing import ArmHealth, Paired, PairedGroup, PairedTask, Pairing, Printed
-from lm_eval_fr.report.model import Series
-from lm_eval_fr.report.task_model import Health, Secondary, TaskResult
+from lm_eval_fr.pairing import Paired, PairedGroup, PairedTask, Pairing
+from lm_eval_fr.report.task_model import Secondary, TaskResult
 from lm_eval_fr.stats import (
     Assessment,
     Difference,
@@ -37,13 +36,7 @@ NO_SCORES = "no score per document"
 NOTHING_SCORED = "no answer of either arm scores above 0, so their being equal says nothing"
 
 
-@dataclass(frozen=True)
-class ComparedTask:
-    result: TaskResult
-    series: Series | None
-
-
-def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> ComparedTask:
+def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> TaskResult:
     """The primary metric against its margin, and the others beside it."""
     metric, level, one = task.metrics[0], options.level, scored(task)
     higher, unit_scale, clusters = one.higher_is_better, one.on_unit_scale, task.clusters
@@ -73,29 +66,27 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Com
         weighted = task.candidate[metric], task.reference[metric]
         recovery = recovery_interval(*weighted, clusters=clusters, level=level, draws=DRAWS, seed=options.seed)
     without = NO_MARGIN if unit_scale else f"its scale has no ends: give --margin {task.task}=X"
-    result = TaskResult(
+    name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
+    series = None
+    if unit_scale and one.weights is None:  # the band needs bounded scores of equal weight
+        series = cumulative(one.better - one.worse, clusters, name=name, margin=margin, level=level)
+    return TaskResult(
         task=task.task,
         metric=metric,
         higher_is_better=higher,
         paired=paired,
         assessment=assessment,
         recovery=recovery,
-        guard_documents=paired.guard_documents,
-        assay=None if assessment is None else assessment.assay,
         identical=int((one.better == one.worse).sum()),
-        candidate_health=health(task.candidate_health),
-        reference_health=health(task.reference_health),
+        candidate_health=task.candidate_health,
+        reference_health=task.reference_health,
         secondary=tuple(_secondary(task, name) for name in task.metrics[1:]),
         strata=tuple(strata_of(task, one, level=level, margin=margin, preregistered=options.strata.get(task.task, ()))),
         repeats=None if task.each is None else variance_components(task.each[0][metric], task.each[1][metric]),
+        series=series,
         allowed=task.allowed,
         reasons=_reasons(paired, assessment, recovery, without) | ({} if stopped is None else {"verdict": stopped}),
     )
-    name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
-    band = None
-    if unit_scale and one.weights is None:  # the band needs bounded scores of equal weight
-        band = cumulative(one.better - one.worse, clusters, name=name, margin=margin, level=level)
-    return ComparedTask(result, band)
 
 
 def assay_for(task: Paired, one: Scored, margin: float, level: float) -> Assay:
@@ -173,43 +164,38 @@ def _secondary(task: Paired, name: str) -> Secondary:
     return Secondary(metric=name, candidate_mean=candidate, reference_mean=reference, difference=candidate - reference)
 
 
-def health(found: ArmHealth) -> Health:
-    return Health(answers=found.n, empty=found.empty, truncated=found.truncated, failed=found.failed)
-
-
-def compare_rows(pairing: Pairing, margins: Margins, options: CompareOptions) -> list[ComparedTask]:
-    """A group is one claim; the rows of its subtasks only show where it comes from."""
+def compare_tasks(pairing: Pairing, margins: Margins, options: CompareOptions) -> tuple[TaskResult, ...]:
+    """A group is one claim; the rows of its subtasks only show where it comes from. Verdicts are those after Holm."""
     of_group = {name: group.task for group in pairing.groups for name in group.subtasks}
     subtasks = Margins({name: margin for name, margin in margins.given.items() if name in of_group})
     rows = {task.task: task for task in pairing.tasks if not task.judged and task.n}
 
-    def compared(task: PairedTask) -> ComparedTask:
+    def compared(task: PairedTask) -> TaskResult:
         theirs = subtasks if task.task in of_group else margins
         row = compare_task(task, theirs, options) if task.scored else _unscored(task, theirs, options)
-        return replace(row, result=replace(row.result, group=of_group.get(task.task)))
+        return replace(row, group=of_group.get(task.task))
 
     found = []
     for group in pairing.groups:
-        row = compare_task(group, margins, options)
-        found.append(replace(row, result=replace(row.result, subtasks=group.subtasks)))
+        found.append(replace(compare_task(group, margins, options), subtasks=group.subtasks))
         found += [compared(rows.pop(name)) for name in group.subtasks if name in rows]
-    return found + [compared(task) for task in rows.values()]
+    return with_strata_holm(_with_holm(found + [compared(task) for task in rows.values()]))
 
 
-def with_holm(compared: Sequence[ComparedTask]) -> tuple[TaskResult, ...]:
+def _with_holm(results: Sequence[TaskResult]) -> Sequence[TaskResult]:
     """Several tasks are several claims: p-values after Holm are shown beside the plain ones."""
-    results = [one.result for one in compared]
     claims = {t.task: t.assessment.p_non_inferior for t in results if t.assessment and not t.group}
     if len(claims) < 2:
-        return tuple(results)
+        return results
     adjusted = dict(zip(claims, holm([*claims.values()]), strict=True))
-    return tuple(replace(t, p_holm=adjusted.get(t.task)) for t in results)
+    return [replace(t, p_holm=adjusted.get(t.task)) for t in results]
 
 
-def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> ComparedTask:
+def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> TaskResult:
     """What lm-eval printed, without an interval: where a margin was given, the claim has no verdict."""
     reason = task.no_verdict or "its samples hold no metric"
-    printed = next(_of_both(task.printed), None)
+    both = (one for one in task.printed if one.candidate is not None and one.reference is not None)
+    printed = next(both, None)
     higher = printed is None or printed.higher_is_better is not False
     means = (None, None) if printed is None else (printed.candidate, printed.reference)
     better, worse = means if higher else means[::-1]
@@ -221,23 +207,16 @@ def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> Co
     assessment = None
     if margin is not None:
         assessment = Assessment("no_verdict", margin, interval, None, None, None, NO_SCORES, None, None)
-    return ComparedTask(
-        TaskResult(
-            task=task.task,
-            metric=printed.metric if printed else "none",
-            higher_is_better=higher,
-            paired=paired,
-            assessment=assessment,
-            recovery=None,
-            identical=int(task.identical.sum()),
-            candidate_health=health(task.candidate_health),
-            reference_health=health(task.reference_health),
-            allowed=task.allowed,
-            reasons={"verdict": reason, "ci_low": NO_SCORES, "recovery": NO_SCORES},
-        ),
-        None,
+    return TaskResult(
+        task=task.task,
+        metric=printed.metric if printed else "none",
+        higher_is_better=higher,
+        paired=paired,
+        assessment=assessment,
+        recovery=None,
+        identical=int(task.identical.sum()),
+        candidate_health=task.candidate_health,
+        reference_health=task.reference_health,
+        allowed=task.allowed,
+        reasons={"verdict": reason, "ci_low": NO_SCORES, "recovery": NO_SCORES},
     )
-
-
-def _of_both(printed: Sequence[Printed]) -> Iterator[Printed]:
-    return (one for one in printed if one.candidate is not None and one.reference is not None)

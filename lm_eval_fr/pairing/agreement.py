@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.models.presets import LENGTHS
+from lm_eval_fr.report.arm_model import Setting
 
 # How a server is told to do what another does by default: shown, not refused. An API needs reasoning switched off by a
 # field that makes vLLM fail, and names its seed its own way.
@@ -20,19 +20,6 @@ DIALECT = frozenset(
 )
 LENGTH = LENGTHS[0]
 _OF_CLIENTS = ("max_tokens", LENGTH, "max_completion_tokens", "max_new_tokens")  # the order of lm-eval's API clients
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of both arms; None where an arm has none on record."""
-
-    name: str
-    candidate: Any
-    reference: Any
-
-    @property
-    def differs(self) -> bool:
-        return bool(self.candidate != self.reference)
 
 
 def generation_settings(logged: bytes | Mapping[str, Any], *, api: bool = False) -> dict[str, Any]:

@@ -14,35 +14,20 @@ import numpy.typing as npt
 from lm_eval_fr.logs.columns import Columns
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.joining import HexColumn
+from lm_eval_fr.report.arm_model import Health
 
 Flags = npt.NDArray[np.bool_]
 State = Literal["failed", "empty", "truncated", "filtered", "reasoning", "interrupted"]
 STATES: tuple[State, ...] = ("failed", "empty", "truncated", "filtered", "reasoning", "interrupted")
 
 
-@dataclass(frozen=True)
-class ArmHealth:
-    """What an arm's answers look like, over the paired documents.
-
-    failed: no answer was obtained. empty: nothing but white space. truncated: by the server's own word (finish_reason),
-    or else by a heuristic: as long as max_gen_toks allows (two characters a token), and ends inside a sentence.
-    filtered: refused or cut by a content filter. reasoning: a reasoning part is in the answer, or its tokens in the
-    bill. interrupted: ended for another reason that the server names.
-    """
-
-    n: int
-    empty: int
-    truncated: int
-    failed: int
-    truncated_by: Literal["finish_reason", "heuristic"] = "heuristic"
-    filtered: int = 0
-    reasoning: int = 0
-    interrupted: int = 0
-
-
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """One arm's answers, a flag a document for each state."""
+    """One arm's answers, a flag a document for each state.
+
+    failed, empty, truncated: see Health. filtered: refused or cut by a content filter. reasoning: a reasoning part is
+    in the answer, or its tokens in the bill. interrupted: ended for another reason that the server names.
+    """
 
     failed: Flags
     empty: Flags
@@ -50,19 +35,18 @@ class Answers:
     filtered: Flags
     reasoning: Flags
     interrupted: Flags
-    truncated_by: Literal["finish_reason", "heuristic"]
 
     def of(self, state: State) -> Flags:
         flags: Flags = getattr(self, state)
         return flags
 
     @property
-    def health(self) -> ArmHealth:
-        counts = {state: int(self.of(state).sum()) for state in STATES}
-        return ArmHealth(n=len(self.failed), truncated_by=self.truncated_by, **counts)
+    def health(self) -> Health:
+        empty, truncated, failed = (int(flags.sum()) for flags in (self.empty, self.truncated, self.failed))
+        return Health(answers=len(self.failed), empty=empty, truncated=truncated, failed=failed)
 
     def rows(self, rows: Flags | npt.NDArray[np.intp]) -> Answers:
-        return Answers(**{state: self.of(state)[rows] for state in STATES}, truncated_by=self.truncated_by)
+        return Answers(**{state: self.of(state)[rows] for state in STATES})
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,7 @@ def read_answers(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> 
     reasoning = columns.reasoning[rows].copy()
     if not log.replies:
         none = np.zeros(len(rows), dtype=bool)
-        return Answers(failed, empty & ~failed, columns.cut_looking[rows], none, reasoning, none, "heuristic")
+        return Answers(failed, empty & ~failed, columns.cut_looking[rows], none, reasoning, none)
     known = [log.replies.get(name) for name in HexColumn(columns.doc_hash[rows])]
     filtered, truncated, interrupted = (
         np.array([one is not None and one.end == end for one in known], dtype=bool)
@@ -97,7 +81,6 @@ def read_answers(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> 
         filtered=filtered,
         reasoning=reasoning & ~failed,
         interrupted=interrupted & ~failed,
-        truncated_by="finish_reason",
     )
 
 

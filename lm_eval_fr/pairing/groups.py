@@ -151,9 +151,7 @@ def _each(
 
 
 def _joined(answers: Sequence[Answers]) -> Answers:
-    flags = {state: np.concatenate([one.of(state) for one in answers]) for state in STATES}
-    told = all(one.truncated_by == "finish_reason" for one in answers)
-    return Answers(**flags, truncated_by="finish_reason" if told else "heuristic")
+    return Answers(**{state: np.concatenate([one.of(state) for one in answers]) for state in STATES})
 
 
 def _parts(log: GroupLog, tasks: Sequence[PairedTask]) -> Iterator[Strata]:

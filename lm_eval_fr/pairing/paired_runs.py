@@ -12,11 +12,12 @@ from lm_eval_fr.logs.columns import Columns, Request
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.parallel import read_many
 from lm_eval_fr.logs.task_log import without_groups
-from lm_eval_fr.pairing.agreement import Setting, arm_settings, generation_table
+from lm_eval_fr.pairing.agreement import arm_settings, generation_table
 from lm_eval_fr.pairing.groups import PairedGroup, pair_groups
 from lm_eval_fr.pairing.pairs import PairedTask
 from lm_eval_fr.pairing.reruns import Rerun, Role, average, check_rerun
 from lm_eval_fr.pairing.same_work import KINDS, TaskDraft
+from lm_eval_fr.report.arm_model import Setting
 
 
 @dataclass(frozen=True)

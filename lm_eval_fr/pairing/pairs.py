@@ -13,8 +13,9 @@ import numpy as np
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.samples import OpenFiles, Sample, parse_sample, read_line
 from lm_eval_fr.logs.task_log import TaskLog
-from lm_eval_fr.pairing.answers import Answers, ArmHealth
+from lm_eval_fr.pairing.answers import Answers
 from lm_eval_fr.pairing.chance import UNKNOWN, Chance
+from lm_eval_fr.report.arm_model import Health
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,11 @@ class Paired:
     each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
 
     @property
-    def candidate_health(self) -> ArmHealth:
+    def candidate_health(self) -> Health:
         return self.answers[0].health
 
     @property
-    def reference_health(self) -> ArmHealth:
+    def reference_health(self) -> Health:
         return self.answers[1].health
 
 

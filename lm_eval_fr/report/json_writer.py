@@ -14,9 +14,9 @@ import msgspec
 
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.method_sections import method_of
-from lm_eval_fr.report.model import SCHEMA_VERSION, Noise, Report, Series
+from lm_eval_fr.report.model import SCHEMA_VERSION, Noise, Report
 from lm_eval_fr.report.several_model import ManyReport, Recovered
-from lm_eval_fr.report.task_model import Answers, Bounds, MeanClaim, Measured, TaskResult, ends, verdict_of
+from lm_eval_fr.report.task_model import Answers, Bounds, MeanClaim, Measured, Series, TaskResult, ends, verdict_of
 from lm_eval_fr.stats import Assessment, Difference, Proportion
 from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import JudgeControls, PositionReport
@@ -24,14 +24,15 @@ from lm_eval_fr.stats.judging import JudgeControls, PositionReport
 Content = dict[str, Any]
 UNITS = {"document": "documents", "cluster": "clusters"}
 
-REPORT = "candidate reference plan_hash settings"
+REPORT = "candidate reference plan_hash"
+SETTING = "name candidate reference differs expected"
 OVERALL = "verdict sentence advice ruled_out not_claimed coverage"
 END = "level warnings"
 MEASURED = "n clusters=paired.clusters candidate_mean reference_mean difference ci_low ci_high"
 VERDICT = "margin verdict degradation_detected p_value=paired.p_value recovery=recovery.estimate recovery_ci"
 EVIDENCE = """higher_is_better p_non_inferior=assessment.p_non_inferior p_holm identical icc=paired.icc
-    design_effect=paired.design_effect sd=paired.sd guard_documents candidate_health reference_health secondary group
-    subtasks"""
+    design_effect=paired.design_effect sd=paired.sd guard_documents=paired.guard_documents candidate_health
+    reference_health secondary group subtasks"""
 COST = "candidate reference ratio=ratio.estimate ci_low=ratio.low ci_high=ratio.high source"
 HEADLINE = """n wins=preference.wins ties=preference.ties losses=preference.losses outcomes
     decided=preference.decided win_share=preference.win_share.share win_share_ci p_value net_win net_win_ci
@@ -55,7 +56,7 @@ REPEATS = """candidate=candidate_answers reference=reference_answers between wit
     unstable_documents reason"""
 MEAN = """tasks left_out n=paired.n clusters=paired.clusters difference ci_low ci_high margin verdict
     p_non_inferior=assessment.p_non_inferior p_inferior=assessment.p_inferior method=paired.interval.method
-    guard_documents=paired.guard_documents assay=assessment.assay reason=assessment.reason sentence"""
+    guard_documents=paired.guard_documents assay reason=assessment.reason sentence"""
 LOST = "task lost read kinds confusions"
 PLACE = """place candidate difference=against_reference.interval.estimate ci_low=against_reference.interval.low
     ci_high=against_reference.interval.high n=against_reference.n behind p_holm told_apart"""
@@ -77,6 +78,7 @@ def to_dict(report: Report) -> Content:
     return {
         "schema_version": SCHEMA_VERSION,
         **_keys(report, REPORT),
+        "settings": [_keys(one, SETTING) for one in report.settings],
         "tasks": [_task(task) for task in report.tasks],
         "judge": None if report.judge is None else _judge(report.judge),
         "noise": None if report.noise is None else _noise(report.noise),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lm_eval_fr.report.task_model import Answers, Bounds, Claimed, ends
+from lm_eval_fr.report.task_model import Answers, Bounds, Claimed, Series, ends
 from lm_eval_fr.stats import Assessment, Interval, Preference
 from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import JudgeControls, PanelReport, PositionReport, Usage
@@ -73,6 +73,7 @@ class JudgeResult(Claimed):
     stopped: str | None = None
     offline: bool = False
     held_back: str | None = None
+    series: Series | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property

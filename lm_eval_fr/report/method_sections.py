@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import shorten
-from lm_eval_fr.report.model import Noise, Report, Series
+from lm_eval_fr.report.model import Noise, Report
 from lm_eval_fr.report.sections import (
     Chart,
     Code,
@@ -21,7 +21,7 @@ from lm_eval_fr.report.sections import (
     Table,
     section,
 )
-from lm_eval_fr.report.task_model import Health, TaskResult
+from lm_eval_fr.report.task_model import Series, TaskResult
 from lm_eval_fr.report.verdict_section import health_of
 from lm_eval_fr.stats import Components
 
@@ -80,7 +80,8 @@ def _method(t: TaskResult) -> str:
         holm = f", {w.p_equals(t.p_holm)} after Holm over tasks" if t.p_holm is not None else ""
         parts.append(f"for a loss of the margin {w.p_equals(t.assessment.p_non_inferior)}{holm}")
     parts += [f"no {names}: {reason}" for names, reason in w.unknowns(t.reasons)]
-    parts += [f"{who}: {health_of(h)}" for who, h in _healths(t) if h]
+    healths = ("candidate", t.candidate_health), ("reference", t.reference_health)
+    parts += [f"{who}: {health_of(h)}" for who, h in healths if h]
     parts += [
         f"beside the verdict, {s.metric} {w.plain(s.candidate_mean, t.scale)} against "
         f"{w.plain(s.reference_mean, t.scale)} ({w.signed(s.difference, t.scale)})"
@@ -99,10 +100,6 @@ def _repeats(found: Components) -> str:
         f"{several}: {w.percent(found.unstable)} of a single answer's variance is within documents, "
         f"{w.percent(found.unstable_documents)} of the documents do not always score the same"
     )
-
-
-def _healths(t: TaskResult) -> tuple[tuple[str, Health | None], ...]:
-    return ("candidate", t.candidate_health), ("reference", t.reference_health)
 
 
 def noise_section(noise: Noise | None) -> Section | None:

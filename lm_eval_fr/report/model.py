@@ -12,16 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lm_eval_fr.errors import UsageError
+from lm_eval_fr.report.arm_model import Arm, Setting
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.sections import Section
-from lm_eval_fr.report.task_model import Health, LanguageTax, MeanClaim, TaskResult
-from lm_eval_fr.stats import (
-    Cumulative,
-    Interval,
-    NoiseComparison,
-    Overall,
-    Verdict,
-)
+from lm_eval_fr.report.task_model import LanguageTax, MeanClaim, Series, TaskResult
+from lm_eval_fr.stats import Interval, NoiseComparison, Overall, Verdict
 
 SCHEMA_VERSION = 2
 
@@ -36,30 +31,6 @@ WORDS: Mapping[str | None, str] = {
 
 INVALIDATING = frozenset(("plan_changed", "same_run", "nothing_scored", "offline_judge", "mismatch", "unfinished"))
 """Kinds of cautions that invalidate a verdict; the others qualify it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One served model, as its run describes itself. `name` is short and unlike the other arm's."""
-
-    name: str
-    model: str
-    source: str
-    path: str
-    date: str | None = None
-    seconds: float | None = None
-    health: Health | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One setting of both arms. `expected`: this one is meant to differ (the arm's name, its address, its date)."""
-
-    name: str
-    candidate: Any
-    reference: Any
-    differs: bool
-    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +63,6 @@ class Noise:
     reruns: tuple[Rerun, ...] = ()
     floors: tuple[Floor, ...] = ()
     sentence: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """The estimate after the first documents of the plan's order, with a band that is valid at every look at once."""
-
-    name: str
-    margin: float | None
-    band: Cumulative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +157,6 @@ class Report:
     level: float
     overall_mean: MeanClaim | None = None
     warnings: tuple[Caution, ...] = ()
-    cumulative: tuple[Series, ...] = ()
     language_tax: tuple[LanguageTax, ...] = ()
     notes: tuple[str, ...] = ()
     samples: tuple[SampleRef, ...] = ()
@@ -206,6 +167,12 @@ class Report:
     @property
     def verdict(self) -> Verdict | None:
         return self.overall.verdict
+
+    @property
+    def cumulative(self) -> tuple[Series, ...]:
+        """How each estimate developed, in the plan's order."""
+        found = [*(task.series for task in self.tasks), self.judge.series if self.judge else None]
+        return tuple(series for series in found if series is not None)
 
     def task(self, name: str) -> TaskResult:
         """Raises UsageError for a task that was not compared."""

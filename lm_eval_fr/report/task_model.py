@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lm_eval_fr.stats import Assay, Assessment, Components, Difference, Interval, Verdict
+from lm_eval_fr.report.arm_model import Health
+from lm_eval_fr.stats import Assay, Assessment, Components, Cumulative, Difference, Interval, Verdict
 
 Bounds = tuple[float, float]
 
@@ -36,19 +37,22 @@ class Claimed:
         return verdict_of(self.assessment)
 
     @property
+    def assay(self) -> Assay | None:
+        return None if self.assessment is None else self.assessment.assay
+
+    @property
     def documents_needed(self) -> int | None:
         found = None if self.assessment is None else self.assessment.documents_needed
         return None if found is None else found.documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """How many of an arm's answers are not real answers: counted, never dropped."""
+class Series:
+    """The estimate after the first documents of the plan's order, with a band that is valid at every look at once."""
 
-    answers: int
-    empty: int
-    truncated: int
-    failed: int
+    name: str
+    margin: float | None
+    band: Cumulative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +170,8 @@ class Answers:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult(Measured, Claimed):
     """One gold task, or a group of subtasks. assessment: None where there is no margin. recovery: None where lower is
-    better. guard_documents: how many unseen losses the interval allows for. repeats: where the scores' variance comes
-    from, None where each arm answered once. subtasks: those of a group; each of them names it in `group` and makes no
-    claim of its own.
+    better. repeats: where the scores' variance comes from, None where each arm answered once. series: None where the
+    scores allow no band. subtasks: those of a group; each of them names it in `group` and makes no claim of its own.
     """
 
     task: str
@@ -184,10 +187,9 @@ class TaskResult(Measured, Claimed):
     instructions: tuple[InstructionKind, ...] = ()
     subtasks: tuple[str, ...] = ()
     group: str | None = None
-    guard_documents: float | None = None
-    assay: Assay | None = None
     answers: Answers | None = None
     repeats: Components | None = None
+    series: Series | None = None
     allowed: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 

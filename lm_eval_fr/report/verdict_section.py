@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.arm_model import Arm, Health
 from lm_eval_fr.report.judge_model import JudgeResult
-from lm_eval_fr.report.model import Arm, Report
+from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import Claim, Facts, Fold, Forest, Items, Part, Section, Span, Table, Word, section
-from lm_eval_fr.report.task_model import Bounds, Health, MeanClaim, Measured, Stratum, TaskResult
+from lm_eval_fr.report.task_model import Bounds, MeanClaim, Measured, Stratum, TaskResult
 from lm_eval_fr.stats import (
     ASSUMPTIONS,
     ONE_MAY_LOSE_MORE,

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from lm_eval_fr.report.arm_model import Arm, Health, Setting
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
 from lm_eval_fr.report.model import (
-    Arm,
     Caution,
     Conclusion,
     Confusion,
@@ -21,12 +21,10 @@ from lm_eval_fr.report.model import (
     Report,
     Rerun,
     SampleRef,
-    Series,
-    Setting,
     TaskLosses,
 )
 from lm_eval_fr.report.several_model import CandidateClaim, ManyReport, Recovered
-from lm_eval_fr.report.task_model import Answers, Cost, Health, LanguageTax, MeanClaim, Secondary, Stratum, TaskResult
+from lm_eval_fr.report.task_model import Answers, Cost, LanguageTax, MeanClaim, Secondary, Series, Stratum, TaskResult
 from lm_eval_fr.stats import (
     Assay,
     Assessment,
@@ -138,7 +136,7 @@ def the_tasks() -> tuple[TaskResult, ...]:
         (13.92, 14.31), (-0.8, 0.02), kind="unbounded", n=40, method="paired t", flips=None, p_value=0.06
     )
     return (
-        a_task(),
+        a_task(series=a_series("piaf_fr f1", -0.0052, 0.02)),
         a_task(
             "massive_scenario_fr",
             "exact_match",
@@ -199,6 +197,7 @@ def a_judge(**changes: Any) -> JudgeResult:
         tasks=(JudgedTask(task="analysis_fr", n=150, wins=50, ties=60, losses=40, net_win=1 / 15),),
         profile=JudgeProfile(name="gpt-4.1", model="gpt-4.1-2025-04-14", shutdown="2027-01-14"),
         rubric=JudgeRubric(name="analyses_fr", sha256="5f" * 32, text="Compare les deux analyses.\n- fidélité\n"),
+        series=a_series("judge: net win", 1 / 15, 0.10),
     )
     return replace(judge, **changes)
 
@@ -271,9 +270,9 @@ def a_report(**changes: Any) -> Report:
         ),
         plan_hash="ab" * 32,
         settings=(
-            Setting(name="lm_eval_version", candidate="0.4.13", reference="0.4.13", differs=False),
-            Setting(name="apply_chat_template", candidate=True, reference=False, differs=True),
-            Setting(name="model", candidate="vllm", reference="hosted-chat", differs=True, expected=True),
+            Setting(name="lm_eval_version", candidate="0.4.13", reference="0.4.13"),
+            Setting(name="apply_chat_template", candidate=True, reference=False),
+            Setting(name="model", candidate="vllm", reference="hosted-chat"),
         ),
         tasks=the_tasks(),
         judge=a_judge(),
@@ -285,7 +284,6 @@ def a_report(**changes: Any) -> Report:
             Caution(kind="precision", text="The precision of the hosted reference mistral-small-2603 is undisclosed."),
             Caution(kind="noise_floor", text="Only one arm was run twice: the candidate's own noise is unknown."),
         ),
-        cumulative=(a_series("piaf_fr f1", -0.0052, 0.02), a_series("judge: net win", 1 / 15, 0.10)),
         notes=("piaf_fr: the newest of 2 runs was read.",),
         samples=(
             SampleRef(task="piaf_fr", doc_id=17, doc_hash="c0" * 32, difference=-1.0),
@@ -314,15 +312,21 @@ def a_full_report() -> Report:
     """With what only some studies have: a group, strata, costs of answers, a language tax."""
     cost = Cost(candidate=120.0, reference=92.0, ratio=an_interval(1.31, (1.22, 1.41)))
     by_default = a_difference(
-        clusters=190, icc=0.04, design_effect=1.17, sd=0.121, other_guarantee=an_interval(-0.0052, (-0.0214, 0.0071))
+        clusters=190,
+        icc=0.04,
+        design_effect=1.17,
+        sd=0.121,
+        guard_documents=7.5,
+        other_guarantee=an_interval(-0.0052, (-0.0214, 0.0071)),
     )
+    seen = Assay(chance=0.0, reference_above_chance=0.70, holds=True)
     whole = a_task(
         paired=by_default,
+        assessment=replace(an_assessment(by_default, 0.02, "non_inferior", needed=444, p=0.0004), assay=seen),
+        series=a_series("piaf_fr f1", -0.0052, 0.02),
         repeats=Components(3, 2, 1000, 0.011, 0.004, 0.002, 0.35, 0.08),
         strata=tuple(Stratum(name=f"length: {k}", paired=a_difference(n=500)) for k in ("4k", "128k")),
         answers=Answers(tokens=cost, seconds=cost, truncated=Cost(candidate=0.01, reference=0.0)),
-        assay=Assay(chance=0.0, reference_above_chance=0.70, holds=True),
-        guard_documents=7.5,
     )
     parts = [a_task(f"mmlu_{name}", "acc", None, secondary=False, group="mmlu", p=None) for name in ("law", "physics")]
     group = a_task("mmlu", "acc", secondary=False, subtasks=tuple(part.task for part in parts))

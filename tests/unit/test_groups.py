@@ -48,7 +48,7 @@ def test_the_groups_mean_is_the_printed_one_however_it_is_weighted(
     assert group.subtasks == ("m_a", "m_b", "m_c")
     assert group.candidate["acc"].mean() == pytest.approx(printed)
     assert (group.printed[0].candidate, group.printed[0].reference) == (printed, printed)
-    assert group.candidate_health.n == 9 and group.clusters is None
+    assert group.candidate_health.answers == 9 and group.clusters is None
 
 
 def test_clusters_of_the_tasks_stay_apart(tmp_path: Path) -> None:

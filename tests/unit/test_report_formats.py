@@ -91,7 +91,7 @@ def reports() -> list[Report]:
     empty = a_judge(preference=nothing, interval=an_interval(None, None, reason="no pair was judged"))
     return [
         a_report(),
-        a_report(tasks=(), noise=None, cumulative=(), warnings=(), notes=()),
+        a_report(tasks=(), noise=None, warnings=(), notes=()),
         a_report(judge=None, plan_hash=None),
         a_report(judge=empty),
         a_report(tasks=(a_task(long_name, paired=unknown, recovery=(None, None)),)),
