@@ -28,7 +28,7 @@ from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.protocol import Profile, Rubric
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
-from lm_eval_fr.judge.batch.batch_record import in_flight, reserved_dollars
+from lm_eval_fr.judge.batch.batch_record import committed_dollars, in_flight
 from lm_eval_fr.judge.live.asker import Asker, Send
 from lm_eval_fr.judge.live.client import ChatClient, account_headers, server_of
 from lm_eval_fr.judge.live.hopeless import Halt, Streak
@@ -40,7 +40,7 @@ from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
-from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most, spent_so_far
+from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most
 from lm_eval_fr.judge.verdicts.people import read_labels
 from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife
 
@@ -291,16 +291,7 @@ class Session:
     def _budget(self) -> Budget | None:
         if self.options.max_usd is None:
             return None
-        where, journal = f"profile {self.profile.name}", self.lives.journal
-        check_prices(self.profile)
-        spent, reserved = spent_so_far(journal, self.profile), reserved_dollars(journal)
-        if spent is None or reserved is None:
-            raise UsageError(
-                "--max-usd cannot be kept: what was spent in this folder is unknown",
-                where=where,
-                remedy="give another --out, or leave --max-usd out",
-            )
-        return Budget(self.options.max_usd, spent + reserved)
+        return Budget(self.options.max_usd, committed_dollars(self.lives.journal, self.profile))
 
     def _watch(self) -> Anytime | None:
         if self.options.stop == "never" or self.options.margin is None:

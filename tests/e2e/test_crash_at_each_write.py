@@ -272,7 +272,7 @@ def test_a_reply_whose_future_was_done_is_in_the_journal(crashes: Crashes, how: 
             assert [row[1:] for row in journal.failures()] == [("lost", 0.25, 1)] * len(lost)
         file_replies(folder, crashes.url, lambda word: None)
         with Journal.open(folder / "journal.sqlite") as journal:
-            assert sorted(reply.raw for reply, _, _ in journal.all_replies()) == [long(name).encode() for name in asked]
+            assert sorted(reply.raw for reply in journal.all_replies()) == [long(name).encode() for name in asked]
         stored.add(len(there))
     assert len(stored) >= ITEMS
 

@@ -12,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from lm_eval_fr.errors import Unfinished
-from lm_eval_fr.io.clean import at, inner, one_line, rows_at
+from lm_eval_fr.io.batch_lines import ENDPOINT, request_line
+from lm_eval_fr.io.clean import at, count_at, one_line, rows_at
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.batch.batch_http import BatchHttp
 
 State = Literal["running", "done", "failed"]
-ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 TAG = "lm_eval_fr"
 PAGE, MOST_PAGES = 100, 1000
 CLOCK_SKEW = 86_400  # seconds: batches created this long before ours are not looked at in a search
@@ -52,13 +54,19 @@ class OpenAIBatches:
     most_requests = 50_000
     most_bytes = 200_000_000
     jobs = "/batches"
+    # Where a batch says what, and how it says that it has ended.
+    ended: ClassVar[Sequence[str]] = ("completed", "expired", "cancelled")
+    failed = "failed"
+    counts: ClassVar[Sequence[Sequence[str]]] = tuple(("request_counts", n) for n in ("total", "completed", "failed"))
+    files: ClassVar[Sequence[str]] = ("output_file_id", "error_file_id")
+    errors: ClassVar[Sequence[str]] = ("errors", "data")
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self._http = BatchHttp(profile)
 
-    def line(self, custom_id: str, body: dict[str, Any]) -> dict[str, Any]:
-        return {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
+    def line(self, custom_id: str, body: dict[str, Any]) -> bytes:
+        return request_line(custom_id, body)
 
     def upload(self, path: Path) -> str:
         return _text(self._http.upload("/files", path), "id")
@@ -68,13 +76,11 @@ class OpenAIBatches:
         return next((_text(file, "id") for file in found), None)
 
     def create(self, file_id: str, tag: str) -> Remote:
-        job = {
-            "input_file_id": file_id,
-            "endpoint": ENDPOINT,
-            "completion_window": "24h",
-            "metadata": {TAG: tag},
-        }
+        job = {**self._job(file_id), "endpoint": ENDPOINT, "metadata": {TAG: tag}}
         return self._read(self._http.json(self.jobs, job, once=True))
+
+    def _job(self, file_id: str) -> dict[str, Any]:
+        return {"input_file_id": file_id, "completion_window": "24h"}
 
     def find(self, tag: str, since: float) -> Remote | None:
         for batch in self._listed(self.jobs):  # the newest first
@@ -95,14 +101,28 @@ class OpenAIBatches:
         self._http.download(f"/files/{quote(file_id, safe='')}/content", to)
 
     def _read(self, batch: Mapping[str, Any]) -> Remote:
-        counts = inner(batch, "request_counts")
-        return _remote(
-            batch,
-            ended=("completed", "expired", "cancelled"),
-            failed="failed",
-            counts=(counts.get("total"), counts.get("completed"), counts.get("failed")),
-            files=("output_file_id", "error_file_id"),
-            errors=rows_at(batch, "errors", "data"),
+        """A batch has ended when its files are named too: servers say "completed" a minute before they name them."""
+        status = _text(batch, "status")
+        named = [batch.get(name) if isinstance(batch.get(name), str) else None for name in self.files]
+        total, completed, not_done = (count_at(batch, *path) or 0 for path in self.counts)
+        answered = named[0] is not None or not completed
+        nothing_to_come = any(named) or (status != self.ended[0] and not completed)
+        state: State = "running"
+        if status in self.ended and answered and nothing_to_come:
+            state = "done"
+        elif status == self.failed:  # as a whole: it may have finished, and billed, lines
+            state = "done" if any(named) else "failed"
+        errors = rows_at(batch, *self.errors)[:3]
+        said = "; ".join(f"{error.get('code') or ''} {error.get('message') or ''}".strip() for error in errors)
+        return Remote(
+            id=_text(batch, "id"),
+            state=state,
+            status=one_line(status, 40),
+            total=total,
+            completed=completed,
+            failed=not_done,
+            files=tuple(name for name in named if name),
+            message=one_line(said),
         )
 
     def _listed(self, path: str, **parameters: str) -> Iterator[Mapping[str, Any]]:
@@ -120,19 +140,18 @@ class MistralBatches(OpenAIBatches):
     """Mistral's jobs: the same files, other names, and pages by number."""
 
     jobs = "/batch/jobs"
+    ended = ("SUCCESS", "TIMEOUT_EXCEEDED", "CANCELLED")
+    failed = "FAILED"
+    counts = (("total_requests",), ("succeeded_requests",), ("failed_requests",))
+    files = ("output_file", "error_file")
+    errors = ("errors",)
 
-    def line(self, custom_id: str, body: dict[str, Any]) -> dict[str, Any]:
-        return {"custom_id": custom_id, "body": {name: value for name, value in body.items() if name != "model"}}
+    def line(self, custom_id: str, body: dict[str, Any]) -> bytes:
+        kept = {name: value for name, value in body.items() if name != "model"}
+        return msgspec.json.encode({"custom_id": custom_id, "body": kept}) + b"\n"
 
-    def create(self, file_id: str, tag: str) -> Remote:
-        job = {
-            "input_files": [file_id],
-            "endpoint": ENDPOINT,
-            "model": self.profile.model,
-            "timeout_hours": 24,
-            "metadata": {TAG: tag},
-        }
-        return self._read(self._http.json(self.jobs, job, once=True))
+    def _job(self, file_id: str) -> dict[str, Any]:
+        return {"input_files": [file_id], "model": self.profile.model, "timeout_hours": 24}
 
     def find(self, tag: str, since: float) -> Remote | None:
         found = (job for job in self._listed(self.jobs) if at(job, "metadata", TAG) == tag)
@@ -145,49 +164,6 @@ class MistralBatches(OpenAIBatches):
             yield from rows
             if len(rows) < PAGE:
                 return
-
-    def _read(self, batch: Mapping[str, Any]) -> Remote:
-        return _remote(
-            batch,
-            ended=("SUCCESS", "TIMEOUT_EXCEEDED", "CANCELLED"),
-            failed="FAILED",
-            counts=(batch.get("total_requests"), batch.get("succeeded_requests"), batch.get("failed_requests")),
-            files=("output_file", "error_file"),
-            errors=rows_at(batch, "errors"),
-        )
-
-
-def _remote(
-    batch: Mapping[str, Any],
-    *,
-    ended: tuple[str, ...],
-    failed: str,
-    counts: tuple[Any, Any, Any],
-    files: tuple[str, str],
-    errors: Sequence[Mapping[str, Any]],
-) -> Remote:
-    """A batch has ended when its files are named too: servers say "completed" a minute before they name them."""
-    status = _text(batch, "status")
-    named = [batch.get(name) if isinstance(batch.get(name), str) else None for name in files]
-    total, completed, not_done = (count if isinstance(count, int) else 0 for count in counts)
-    answered = named[0] is not None or not completed
-    nothing_to_come = any(named) or (status != ended[0] and not completed)
-    state: State = "running"
-    if status in ended and answered and nothing_to_come:
-        state = "done"
-    elif status == failed:
-        state = "done" if any(named) else "failed"  # one that failed as a whole may have finished, and billed, lines
-    said = "; ".join(f"{error.get('code') or ''} {error.get('message') or ''}".strip() for error in errors[:3])
-    return Remote(
-        id=_text(batch, "id"),
-        state=state,
-        status=one_line(status, 40),
-        total=total,
-        completed=completed,
-        failed=not_done,
-        files=tuple(name for name in named if name),
-        message=one_line(said),
-    )
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from lm_eval_fr.errors import LmEvalFrError, UsageError
 from lm_eval_fr.judge.batch.batch_api import OpenAIBatches, Remote
-from lm_eval_fr.judge.batch.batch_file import Asking, Collection, Judging, asked_in, merge
+from lm_eval_fr.judge.batch.batch_file import Collection, Filing, asked_in
 from lm_eval_fr.judge.batch.batch_http import Gone, Refused
 from lm_eval_fr.judge.batch.batch_record import TOKEN_LIMIT, Batch, Outbox, Step, all_batches
 from lm_eval_fr.judge.verdicts.journal import Failure
@@ -28,10 +28,13 @@ def _look(server: OpenAIBatches, batch: Batch) -> Remote | str:
 
 def collect(outbox: Outbox) -> Collection:
     """Files what finished batches brought, of expired and cancelled ones too; the rest is open again for `submit`."""
-    total = Collection()
+    got = Collection()
     for batch in outbox.flying:
-        total += _collect(outbox, batch) if batch.step == "submitted" else Collection(pending=1)
-    return total
+        if batch.step == "submitted":
+            _collect(outbox, batch, got)
+        else:
+            got.pending += 1
+    return got
 
 
 def abandon(outbox: Outbox, name: str | None = None) -> tuple[tuple[Batch, str], ...]:
@@ -79,39 +82,38 @@ def _give_up(outbox: Outbox, batch: Batch) -> Batch:
     return outbox.close(batch, "abandoned", message="given up")
 
 
-def _collect(outbox: Outbox, batch: Batch) -> Collection:
+def _collect(outbox: Outbox, batch: Batch, got: Collection) -> None:
     remote = _look(outbox.server, batch)
     if isinstance(remote, str):
-        return _not_there(batch, remote)
+        _not_there(batch, remote, got)
+        return
     if remote.state == "running":
-        return Collection(pending=1)
-    path = outbox.path(batch)
-    known = asked_in(path) if path.is_file() else None
-    judging = Judging(outbox.journal, batch.judge, outbox.profile)
-    got, seen = Collection(), set[Asking]()
+        got.pending += 1
+        return
+    path, before = outbox.path(batch), got.stored + got.already
+    filing = Filing(outbox.journal, batch.judge, outbox.profile, asked_in(path) if path.is_file() else None, got)
     for number, file_id in enumerate(remote.files):
         results = outbox.folder / f"batch-{batch.tag}.{number}.out"
         try:
             outbox.server.fetch(file_id, results)
         except Gone as gone:
-            return _not_there(batch, f"its file of results is not there ({gone})")
-        got += merge(results, judging, known, seen)
-    if left := batch.questions - got.stored - got.already:
+            _not_there(batch, f"its file of results is not there ({gone})", got)
+            return
+        filing.add(results)
+    stored = got.stored + got.already - before
+    if left := batch.questions - stored:
         said = f"batch {batch.id} {remote.status}" + (f": {remote.message}" if remote.message else "")
-        got += Collection(messages=(f"{said}; {left} of {batch.questions} questions have no reply",))
+        got.messages.append(f"{said}; {left} of {batch.questions} questions have no reply")
     if remote.state == "failed" and TOKEN_LIMIT.search(remote.message):
         outbox.learn_limit(batch, remote.message)
-        got += Collection(too_large=True)
+        got.too_large = True
     step: Step = "failed" if remote.state == "failed" else "collected"
-    outbox.close(batch, step, stored=got.stored + got.already, message=remote.message)
-    return got
+    outbox.close(batch, step, stored=stored, message=remote.message)
 
 
-def _not_there(batch: Batch, said: str) -> Collection:
-    return Collection(
-        pending=1,
-        messages=(
-            f"batch {batch.name}: {said}: collect again later, set the key or OPENAI_PROJECT_ID of the project that "
-            f"submitted it, or give it up: --batch abandon {batch.name}",
-        ),
+def _not_there(batch: Batch, said: str, got: Collection) -> None:
+    got.pending += 1
+    got.messages.append(
+        f"batch {batch.name}: {said}: collect again later, set the key or OPENAI_PROJECT_ID of the project that "
+        f"submitted it, or give it up: --batch abandon {batch.name}"
     )

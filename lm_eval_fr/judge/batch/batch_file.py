@@ -1,4 +1,4 @@
-"""The lines of a batch: questions out, replies in. One shape for OpenAI, for Mistral and for `vllm run-batch`.
+"""A judge's batch: questions out, replies in.
 
 Each line bears a `custom_id` in which the question's key can be read, so that replies need no list to be matched with.
 """
@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lm_eval_fr.errors import InputError
+from lm_eval_fr.io.batch_lines import decode_reply, numbered_lines, request_line
 from lm_eval_fr.io.files import atomic_file
-from lm_eval_fr.io.http import MOST_BYTES
-from lm_eval_fr.io.replies import Problem, find_problem
+from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.live.client import in_our_words
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, StoredReply
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED
 
-URL = "/v1/chat/completions"
 CHUNK = 1_000  # replies filed at once
 CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_options")
 Asking = tuple[bytes, int]
@@ -32,7 +31,7 @@ Asking = tuple[bytes, int]
 _OUR_ID = re.compile(rb'"custom_id"\s*:\s*"([\w-]{45,64})"')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Collection:
     """What came in. `pending`: batches that the server has not finished, or whose results are not there."""
 
@@ -41,30 +40,9 @@ class Collection:
     failed: int = 0
     strange: int = 0  # lines that answer no question of ours, or one that another line has answered
     pending: int = 0
-    messages: tuple[str, ...] = ()
+    messages: list[str] = field(default_factory=list)
     blocked: Problem | None = None  # what every further question would meet: nothing is submitted again
     too_large: bool = False  # the server took no batch of that many tokens
-
-    def __add__(self, other: Collection) -> Collection:
-        return Collection(
-            self.stored + other.stored,
-            self.already + other.already,
-            self.failed + other.failed,
-            self.strange + other.strange,
-            self.pending + other.pending,
-            self.messages + other.messages,
-            self.blocked or other.blocked,
-            self.too_large or other.too_large,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """Whose replies are filed: the journal, the judge's number in it, and its profile."""
-
-    journal: Journal
-    judge: int
-    profile: Profile
 
 
 def write(path: Path, questions: Iterable[Question]) -> int:
@@ -74,17 +52,17 @@ def write(path: Path, questions: Iterable[Question]) -> int:
         for question in questions:
             if (name := custom_id(question)) in written:
                 continue
-            line = {"custom_id": name, "method": "POST", "url": URL, "body": plain(question.body)}
-            out.write(msgspec.json.encode(line) + b"\n")
+            out.write(request_line(name, plain(question.body)))
             written.add(name)
     return len(written)
 
 
 def read(path: Path, journal: Journal, profile: Profile, known: Mapping[Asking, int]) -> Collection:
-    """Files the replies that `vllm run-batch -o FILE` wrote. known: see `merge`."""
+    """Files the replies that `vllm run-batch -o FILE` wrote. known: see `Filing`."""
     if not path.is_file():
         raise InputError("no such file", where=path, remedy="give what `vllm run-batch -o` wrote")
-    got = merge(path, Judging(journal, journal.judge(profile), profile), known, set())
+    got = Collection()
+    Filing(journal, journal.judge(profile), profile, known, got).add(path)
     if got.strange and not got.stored + got.already + got.failed:
         raise InputError(
             f"none of its {got.strange} lines answers a question of this judge",
@@ -94,37 +72,48 @@ def read(path: Path, journal: Journal, profile: Profile, known: Mapping[Asking, 
     return got
 
 
-def merge(path: Path, judging: Judging, known: Mapping[Asking, int] | None, seen: set[Asking]) -> Collection:
-    """Files every reply of an output or error file that is not filed yet; memory does not grow with the file.
+@dataclass(slots=True)
+class Filing:
+    """Files the replies to one judge's batch, each once, and counts in `got`.
 
-    known: the questions that were asked, and the bytes of each; None where the list is lost. seen: those that a line
-    has answered already; one more line about them counts for nothing.
+    judge: its number in the journal. known: the questions that were asked, and the bytes of each; None where the list
+    is lost. One more line about a question that a line has answered already counts for nothing.
     """
-    total = Collection()
-    replies: list[StoredReply] = []
-    failures: list[Future[int]] = []
-    for raw in lines(path):
-        line = _read(raw)
-        if line is None or line.asking in seen or (known is not None and line.asking not in known):
-            total += Collection(strange=1)
-            continue
-        seen.add(line.asking)
-        key, repeat = line.asking
-        if line.problem is not None:
-            problem = in_our_words(line.problem, judging.profile)
-            failures.append(judging.journal.fail(Failure(key, judging.judge, problem.kind, str(problem), 0.0)))
-            total += Collection(failed=1, blocked=problem if problem.kind in BLOCKED else None)
-        elif any(stored.raw == line.body for stored in judging.journal.replies(key)):
-            total += Collection(already=1)
-        else:
-            sent, output = None if known is None else known[line.asking], judging.profile.max_output_tokens
-            replies.append(StoredReply(key, judging.judge, line.body, "batch", repeat, sent, output))
-            if len(replies) == CHUNK:
-                total += Collection(stored=judging.journal.store_all(replies))
-                replies = []
-    for failure in failures:
-        failure.result()
-    return total + Collection(stored=judging.journal.store_all(replies))
+
+    journal: Journal
+    judge: int
+    profile: Profile
+    known: Mapping[Asking, int] | None
+    got: Collection
+    _seen: set[Asking] = field(default_factory=set)
+
+    def add(self, path: Path) -> None:
+        """Files every reply of an output or error file that is not filed yet; memory does not grow with the file."""
+        replies: list[StoredReply] = []
+        failures: list[Future[int]] = []
+        for _, raw in numbered_lines(path):
+            line = _read(raw)
+            if line is None or line.asking in self._seen or (self.known is not None and line.asking not in self.known):
+                self.got.strange += 1
+                continue
+            self._seen.add(line.asking)
+            key, repeat = line.asking
+            if line.problem is not None:
+                problem = in_our_words(line.problem, self.profile)
+                failures.append(self.journal.fail(Failure(key, self.judge, problem.kind, str(problem), 0.0)))
+                self.got.failed += 1
+                self.got.blocked = self.got.blocked or (problem if problem.kind in BLOCKED else None)
+            elif any(stored.raw == line.body for stored in self.journal.replies(key)):
+                self.got.already += 1
+            else:
+                sent, output = None if self.known is None else self.known[line.asking], self.profile.max_output_tokens
+                replies.append(StoredReply(key, self.judge, line.body, "batch", repeat, sent, output))
+                if len(replies) == CHUNK:
+                    self.got.stored += self.journal.store_all(replies)
+                    replies = []
+        for failure in failures:
+            failure.result()
+        self.got.stored += self.journal.store_all(replies)
 
 
 def custom_id(question: Question) -> str:
@@ -143,15 +132,7 @@ def question_id(custom_id: str) -> Asking:
 
 def asked_in(path: Path) -> dict[Asking, int]:
     """Every question in a file of ours, with the bytes of its line."""
-    return {question_id(_decode(line).custom_id): len(line) for line in lines(path)}
-
-
-def lines(path: Path) -> Iterator[bytes]:
-    """Those that hold something; one without an end is cut, so that memory is not the file's to decide."""
-    with path.open("rb") as content:
-        while line := content.readline(MOST_BYTES):
-            if line.strip():
-                yield line
+    return {question_id(decode_reply(line).custom_id): len(line) for _, line in numbered_lines(path)}
 
 
 def plain(body: dict[str, Any]) -> dict[str, Any]:
@@ -167,40 +148,22 @@ def _text(content: str | list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line's answer to one question. `problem`: why there is no reply; servers do not bill such a line."""
+    """One line's answer to one question. `problem`: why there is no reply."""
 
     asking: Asking
     body: bytes
     problem: Problem | None = None
 
 
-class _Response(msgspec.Struct):
-    status_code: int = 0
-    body: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Written(msgspec.Struct):
-    custom_id: str
-    response: _Response | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decode = msgspec.json.Decoder(_Written).decode
-
-
 def _read(raw: bytes) -> _Line | None:
     """None for a line that is not about a question of ours."""
     try:
-        line = _decode(raw)
+        line = decode_reply(raw)
         asking = question_id(line.custom_id)
     except (ValueError, RecursionError, msgspec.DecodeError):
         return _unreadable(raw)
-    if line.response is None:
-        error = bytes(line.error)
-        said = b'{"error": "no response in the line"}' if error == b"null" else b'{"error": ' + error + b"}"
-        return _Line(asking, b"", find_problem(200, {}, said) or Problem("server", "no response in the line"))
-    body, status = bytes(line.response.body), line.response.status_code
-    return _Line(asking, body, find_problem(status, {}, body))
+    answer = line.answer
+    return _Line(asking, answer.body, answer.problem())
 
 
 def _unreadable(raw: bytes) -> _Line | None:

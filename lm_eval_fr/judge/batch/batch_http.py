@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 from aiohttp import FormData
 
 from lm_eval_fr.errors import Unfinished
 from lm_eval_fr.io.clean import BadJson, parse_untrusted
-from lm_eval_fr.io.http import CallFailed, Http
+from lm_eval_fr.io.http import Answer, CallFailed, Http
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.io.retry import RetryPolicy
@@ -50,15 +51,30 @@ class BatchHttp:
 
         Raises Gone, Refused.
         """
-        return self._object(self._call(path, body, once=once))
+        data = None if body is None else msgspec.json.encode(body)
+        return self._object(
+            self._call(lambda http: http.call(path, data, headers=self._headers), self.profile.timeout, once=once)
+        )
 
     def upload(self, path: str, file: Path) -> dict[str, Any]:
-        return self._object(self._call(path, upload=file))
+        async def send(http: Http) -> Answer:
+            with file.open("rb") as content:
+                form = FormData({"purpose": "batch"})
+                form.add_field("file", content, filename=file.name, content_type="application/jsonl")
+                payload = form()  # never whole in memory
+                headers = {**self._headers, "Content-Type": str(payload.content_type)}
+                return await http.call(path, payload, headers=headers)
+
+        return self._object(self._call(send, FILE_LIMIT))
 
     def download(self, path: str, to: Path) -> None:
         """Raises Gone."""
-        with to.open("wb") as out:
-            self._call(path, to=out)
+
+        async def fetch(http: Http) -> Answer:
+            with to.open("wb") as out:
+                return await http.call(path, headers=self._headers, to=out, most_bytes=MOST_FILE)
+
+        self._call(fetch, FILE_LIMIT)
 
     def _object(self, content: bytes) -> dict[str, Any]:
         try:
@@ -69,16 +85,9 @@ class BatchHttp:
             raise Unfinished("the reply is not an object", where=self._where, remedy="rerun later")
         return value
 
-    def _call(
-        self,
-        path: str,
-        body: dict[str, Any] | None = None,
-        *,
-        upload: Path | None = None,
-        to: BinaryIO | None = None,
-        once: bool = False,
-    ) -> bytes:
-        found = run_async(self._tries(path, body, upload, to, 1 if once else 1 + RETRIES))
+    def _call(self, send: Callable[[Http], Awaitable[Answer]], limit: float, *, once: bool = False) -> bytes:
+        """limit: seconds of one try."""
+        found = run_async(self._tries(send, limit, 1 if once else 1 + RETRIES))
         if isinstance(found, bytes):
             return found
         if found.passing:
@@ -89,36 +98,18 @@ class BatchHttp:
             raise Refused(found)
         raise blocked(found, self.profile)
 
-    async def _tries(
-        self, path: str, body: dict[str, Any] | None, upload: Path | None, to: BinaryIO | None, tries: int
-    ) -> bytes | Problem:
+    async def _tries(self, send: Callable[[Http], Awaitable[Answer]], limit: float, tries: int) -> bytes | Problem:
         waits = RetryPolicy().waits()
-        limit = FILE_LIMIT if upload is not None or to is not None else self.profile.timeout
         async with Http(self._server, timeout=limit) as http:
-            for left in reversed(range(tries)):
-                found = await self._try(http, path, body, upload, to)
-                if isinstance(found, bytes) or not found.passing or not left:
-                    return found
-                await asyncio.sleep(waits.next(found.wait))
-        raise AssertionError("at least one try")
-
-    async def _try(
-        self, http: Http, path: str, body: dict[str, Any] | None, upload: Path | None, to: BinaryIO | None
-    ) -> bytes | Problem:
-        if to is not None:
-            to.seek(0)
-            to.truncate()
-        try:
-            if upload is not None:
-                with upload.open("rb") as content:
-                    form = FormData({"purpose": "batch"})
-                    form.add_field("file", content, filename=upload.name, content_type="application/jsonl")
-                    payload = form()  # never whole in memory
-                    headers = {**self._headers, "Content-Type": str(payload.content_type)}
-                    answer = await http.call(path, payload, headers=headers)
-            else:
-                data = None if body is None else msgspec.json.encode(body)
-                answer = await http.call(path, data, headers=self._headers, to=to, most_bytes=MOST_FILE if to else None)
-        except CallFailed as failed:
-            return failed.problem
-        return answer.problem() or answer.body
+            while True:
+                try:
+                    answer = await send(http)
+                    problem = answer.problem()
+                except CallFailed as failed:
+                    problem = failed.problem
+                if problem is None:
+                    return answer.body
+                tries -= 1
+                if not problem.passing or not tries:
+                    return problem
+                await asyncio.sleep(waits.next(problem.wait))

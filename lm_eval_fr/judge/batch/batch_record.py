@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lm_eval_fr.errors import JudgeError
+from lm_eval_fr.errors import JudgeError, UsageError
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.batch.batch_file import Asking, asked_in
 from lm_eval_fr.judge.verdicts.journal import Journal
+from lm_eval_fr.judge.verdicts.ledger import spent_so_far
 
 if TYPE_CHECKING:
     from lm_eval_fr.judge.batch.batch_api import OpenAIBatches
@@ -76,6 +77,18 @@ def reserved_dollars(journal: Journal) -> float | None:
     """What the batches in flight may still cost at most, for a live budget to leave free; None is unknown."""
     waiting = [batch.dollars for batch in all_batches(journal) if batch.in_flight]
     return None if None in waiting else sum(dollars for dollars in waiting if dollars is not None)
+
+
+def committed_dollars(journal: Journal, profile: Profile) -> float:
+    """What a budget has no more: spent in this folder, or reserved for its batches. Raises UsageError if unknown."""
+    spent, reserved = spent_so_far(journal, profile), reserved_dollars(journal)
+    if spent is None or reserved is None:
+        raise UsageError(
+            "--max-usd cannot be kept: what was spent in this folder is unknown",
+            where=f"profile {profile.name}",
+            remedy="give another --out, or leave --max-usd out",
+        )
+    return spent + reserved
 
 
 def all_batches(journal: Journal) -> tuple[Batch, ...]:

@@ -22,11 +22,11 @@ from lm_eval_fr.judge.batch.batch_record import (
     Batch,
     Outbox,
     all_batches,
+    committed_dollars,
     in_flight,
-    reserved_dollars,
 )
 from lm_eval_fr.judge.live.client import blocked
-from lm_eval_fr.judge.verdicts.ledger import cost_at_most, spent_so_far
+from lm_eval_fr.judge.verdicts.ledger import cost_at_most
 
 BYTES_PER_TOKEN = 3.0  # on the safe side for French
 
@@ -132,14 +132,13 @@ def _allowance(outbox: Outbox, max_usd: float | None) -> float | None:
     if max_usd is None:
         return None
     profile = outbox.profile
-    spent, reserved = spent_so_far(outbox.journal, profile), reserved_dollars(outbox.journal)
-    if spent is None or reserved is None or profile.prices.batch is None:
+    if profile.prices.batch is None:
         raise JudgeError(
             "a budget needs to know every price, the batch price too",
             where=f"profile {profile.name}",
             remedy="fill in `prices` in a copy of the profile, or leave --max-usd out",
         )
-    return max_usd - spent - reserved
+    return max_usd - committed_dollars(outbox.journal, profile)
 
 
 def _write_files(outbox: Outbox, chosen: Iterator[_Chosen]) -> Iterator[Batch]:
@@ -154,7 +153,7 @@ def _write_files(outbox: Outbox, chosen: Iterator[_Chosen]) -> Iterator[Batch]:
         with outbox.path(batch).open("wb") as out:
             while carried is not None:
                 question = carried.question
-                line = msgspec.json.encode(server.line(custom_id(question), plain(question.body))) + b"\n"
+                line = server.line(custom_id(question), plain(question.body))
                 if count and (count == server.most_requests or size + len(line) > server.most_bytes):
                     break
                 out.write(line)
