@@ -19,6 +19,7 @@ NOT_CLAIMED = (
     "those compared."
 )
 FIX_A_MARGIN = "fix the largest loss you would accept before you look further: --margin 2% accepts two points."
+TOO_NEAR = "the margin is more than half of what the reference has above chance: a loss could not have shown"
 MOST = 3  # claims that the sentence names
 
 
@@ -210,14 +211,15 @@ def _inferior(worse: Sequence[Stated], undecided: Sequence[Stated]) -> str:
 
 
 def _inconclusive(undecided: Sequence[Stated]) -> str:
-    parts = [f"nothing is decided {claim.where} ({claim.reason})" for claim in undecided if claim.reason]
     alone = [claim for claim in undecided if claim.assessment.verdict == "inferior"]
-    parts += (
+    parts = (
         [f"{_named(alone)} alone lose more than the margin, but not after Holm's correction over all"] if alone else []
     )
     rest = [claim for claim in undecided if not claim.reason and claim not in alone]
     if rest:
         parts.append(f"a larger loss than the margin cannot be ruled out {_on(rest)}; {_at_worst(rest)}")
+    without = [claim for claim in undecided if claim.reason]
+    parts += [f"nothing is decided {_on(alike)} ({why})" for why, alike in _by_reason(without)]
     detected = [claim for claim in undecided if claim.assessment.degradation_detected]
     seen = "This is not evidence that nothing was lost, nor that something was."
     if detected:
@@ -227,7 +229,14 @@ def _inconclusive(undecided: Sequence[Stated]) -> str:
 
 def _no_verdict(undecided: Sequence[Stated]) -> str:
     unknown = [c for c in undecided if c.assessment.verdict == "no_verdict"]
+    return f"nothing can be claimed of {_listed([f'{_named(alike)} ({why})' for why, alike in _by_reason(unknown)])}."
+
+
+def _by_reason(claims: Sequence[Stated]) -> Iterable[tuple[str, list[Stated]]]:
+    """Claims that have one reason in common together; that several are too near chance is one, whatever the numbers."""
+    near = [claim for claim in claims if claim.assessment.assay and claim.reason == claim.assessment.assay.reason]
     of_reason: dict[str, list[Stated]] = {}
-    for claim in unknown:
-        of_reason.setdefault(claim.reason, []).append(claim)
-    return f"nothing can be claimed of {_listed([f'{_named(alike)} ({why})' for why, alike in of_reason.items()])}."
+    for claim in claims:
+        why = TOO_NEAR if len(near) > 1 and claim in near else claim.reason
+        of_reason.setdefault(why, []).append(claim)
+    return of_reason.items()

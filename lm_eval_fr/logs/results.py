@@ -237,7 +237,7 @@ def metrics_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def settings_of(results: Results) -> dict[str, Any]:
     """Everything on record that could explain a difference, flat."""
     body, config = results.body, results.body["config"]
-    named = ("batch_size", "device", "limit", "gen_kwargs", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
+    named = ("batch_size", "limit", "gen_kwargs", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
     model = ("model_num_parameters", "model_dtype", "model_revision", "model_sha")
     whole = (
         "lm_eval_version",
@@ -248,6 +248,8 @@ def settings_of(results: Results) -> dict[str, Any]:
     )
     settings = {name: config.get(name) for name in named}
     settings |= {name: config[name] for name in model if name in config}
+    if "model_num_parameters" in config:  # else lm-eval loaded no model, and the flag's default says nothing
+        settings["device asked for"] = config.get("device")
     settings |= {name: body.get(name) for name in whole}
     settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}
     settings["chat_template_applied"] = body.get("chat_template") is not None

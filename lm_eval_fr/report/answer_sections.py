@@ -92,7 +92,7 @@ def _losses(one: TaskLosses) -> Iterator[Part]:
     examples = Examples(keys, shown, one.lost)
     if one.confusions:
         rows = tuple((c.gold, c.answer, w.count(c.count)) for c in one.confusions)
-        header = ("right answer", "the candidate's answer", "times")
+        header = ("right answer", "answered", "times")
         yield Columns((Table(header, rows, left=(0, 1), names=(0, 1)), examples))
     else:
         yield examples
@@ -102,5 +102,5 @@ def _kinds(one: TaskLosses) -> str:
     """How they went wrong, where there is more to say than that another answer was given."""
     if [kind for kind, _ in one.kinds] == [ANOTHER]:
         return ""
-    kinds = ", ".join(f"{number:,} {kind}" for kind, number in one.kinds)
+    kinds = ", ".join(f"{kind} ({number:,})" for kind, number in one.kinds)
     return f": {kinds}" if one.read == one.lost else f"; of the worst {one.read:,}: {kinds}"

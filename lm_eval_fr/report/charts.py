@@ -15,8 +15,10 @@ from lm_eval_fr.stats import Verdict
 PLOT = (52.0, 14.0, 408.0, 176.0)
 """left, top, right, bottom of the plot inside a view box of 420 x 216."""
 
+Anchor = Literal["start", "middle", "end"]
 FARTHEST = 20.0  # margins to either side; what lies beyond is an arrow
 NARROW = 0.1  # of the width
+PARTS = 1.5  # times as far as its claims reaches a forest for the sake of their parts
 LEAST = 1.5  # margins that are shown to either side
 
 
@@ -41,7 +43,7 @@ class DrawnForest:
     claims: tuple[DrawnClaim, ...]
     margin: float | None
     zero: float
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str, Anchor], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,15 @@ class ForestScale:
     in_margins: bool
 
     @classmethod
-    def of(cls, forest: Forest) -> ForestScale:
-        spans = [claim.span for claim in forest.claims if claim.span]
-        low, high = min([0.0, *(span.low for span in spans)]), max([0.0, *(span.high for span in spans)])
+    def of(cls, forest: Forest, *, parts: bool = False) -> ForestScale:
+        """parts: whether those of the claims are drawn as well."""
+        low, high = _reach(forest.claims)
         if forest.in_margins:
-            return cls(max(-FARTHEST, min(low, -LEAST) * 1.06), min(FARTHEST, max(high, LEAST) * 1.06), True)
+            low, high = min(low, -LEAST), max(high, LEAST)
+        inner_low, inner_high = _reach([part for claim in forest.claims for part in claim.strata if parts])
+        low, high = min(low, max(inner_low, PARTS * low)), max(high, min(inner_high, PARTS * high))
+        if forest.in_margins:
+            return cls(max(-FARTHEST, low * 1.06), min(FARTHEST, high * 1.06), True)
         room = 0.06 * (high - low) or 0.01
         return cls(low - room, high + room, False)
 
@@ -66,15 +72,21 @@ class ForestScale:
         return max(0.0, min(1.0, (value - self.low) / (self.high - self.low)))
 
     @property
-    def ticks(self) -> list[tuple[float, str]]:
+    def ticks(self) -> list[tuple[float, str, Anchor]]:
+        if self.in_margins and 1 / (self.high - self.low) < NARROW:  # too narrow for three labels
+            return [(-1.0, "−margin", "end"), (0.0, "0", "middle")]
         if self.in_margins:
-            wide = 1 / (self.high - self.low) < NARROW  # too narrow for three labels
-            return [(-1.0, "−margin"), *([] if wide else [(0.0, "0"), (1.0, "+margin")])]
-        return [(value, w.signed(value)) for value in _ticks(self.low, self.high, 6)]
+            return [(-1.0, "−margin", "middle"), (0.0, "0", "middle"), (1.0, "+margin", "middle")]
+        return [(value, w.signed(value), "middle") for value in _ticks(self.low, self.high, 6)]
+
+
+def _reach(claims: Sequence[Claim]) -> tuple[float, float]:
+    spans = [claim.span for claim in claims if claim.span]
+    return min([0.0, *(span.low for span in spans)]), max([0.0, *(span.high for span in spans)])
 
 
 def draw_forest(forest: Forest) -> DrawnForest:
-    scale = ForestScale.of(forest)
+    scale = ForestScale.of(forest, parts=True)
 
     def x(value: float) -> float:
         return round(100 * scale.share(value), 2)
@@ -88,7 +100,7 @@ def draw_forest(forest: Forest) -> DrawnForest:
         cut_low, cut_high = span.low < scale.low, span.high > scale.high
         return DrawnClaim(claim, at, x(span.low), x(span.high), cut_low, cut_high, floor, strata)
 
-    places = tuple((x(value), label) for value, label in scale.ticks)
+    places = tuple((x(value), label, anchor) for value, label, anchor in scale.ticks)
     return DrawnForest(tuple(map(drawn, forest.claims)), x(-1.0) if forest.in_margins else None, x(0.0), places)
 
 
@@ -137,7 +149,7 @@ class DrawnPoint:
     high: float | None
     label_x: float
     label_y: float
-    anchor: Literal["start", "end"]
+    anchor: Anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +170,7 @@ class _Scale:
         values = [value for line in chart.lines for value in line.x] + [point.x for point in chart.points]
         self.x_low, self.x_high = (-0.5, len(chart.x_names) - 0.5) if chart.x_names else _range(values)
         self.y_low, self.y_high = chart.y_range or _range(_heights(chart), room=0.06)
+        self.named = bool(chart.x_names)
         self.far = (self.y_high - self.y_low) if chart.y_range else math.inf
 
     def x(self, value: float) -> float:
@@ -181,6 +194,8 @@ class _Scale:
         """valley: lines rise from it to both sides, so that its name is better off below."""
         x, y = self.x(point.x), self.y(point.y)
         low, high = (None if end is None else self.y(end) for end in (point.low, point.high))
+        if self.named:  # over its interval, where no line passes
+            return DrawnPoint(point.label, x, y, low, high, x, (y if high is None else high) - 8, "middle")
         late = x > (PLOT[0] + PLOT[2]) / 2  # its name would leave the plot on the right
         label = (x + (-8 if late else 8), y + (15 if valley else -6))
         return DrawnPoint(point.label, x, y, low, high, *label, "end" if late else "start")

@@ -110,8 +110,8 @@ def _pairs(samples: Samples, report: Report) -> str:
 
 
 def _typeset(text: object) -> str:
-    """With a real minus sign and a dash for the unknown: a browser has the letters that a terminal may lack."""
-    return "–" if text == w.UNKNOWN else _MINUS.sub("−", str(text))
+    """With a real minus sign, a dash for the unknown and no line break before a percent sign."""
+    return "–" if text == w.UNKNOWN else _PERCENT.sub("\u00a0%", _MINUS.sub("−", str(text)))
 
 
 def _about(claim: Claim) -> str:
@@ -124,6 +124,7 @@ def _about(claim: Claim) -> str:
 
 
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
+_PERCENT = re.compile(r"(?<=\d) %")
 
 
 def _policy(style: str, script: str | None) -> str:

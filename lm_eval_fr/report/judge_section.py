@@ -42,6 +42,7 @@ ORDERS = {
     "both": "Each pair was shown in both orders, without names.",
     "lazy": "Each pair was shown without names; the second order was asked only where the first was not a tie.",
 }
+SIZES = ("word", "sentence", "passage", "gross")  # of planted damage, the smallest first
 OUTCOMES = (
     ("win", "candidate preferred", "in both orders"),
     ("tie", "tie, agreed", "a tie in both orders"),
@@ -148,7 +149,7 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
         ("planted faults", least, f"above {LEAST_NET_WIN:.2f}"),
         ("margin that it can establish", left, f"at most {w.plain(judge.margin)} points"),
         (
-            "decided by the order: of decided, of all",
+            "order-decided: of decided pairs, of all",
             f"at most {of_decided}, {of_all}",
             f"below {w.percent(MOST_OF_DECIDED, 0)}, or {w.percent(MOST_OF_ALL, 0)}",
         ),
@@ -173,7 +174,7 @@ def _by_damage(seen: AssaySensitivity) -> Table | None:
 def _curve(seen: AssaySensitivity, level: float) -> Chart:
     """Won controls by the size of the damage, smallest first."""
     sizes: dict[str, list[int]] = {}
-    for one in seen.grades:
+    for one in sorted(seen.grades, key=lambda one: SIZES.index(one.grade) if one.grade in SIZES else -1):
         counted = sizes.setdefault(one.grade, [0, 0])
         counted[0] += one.won
         counted[1] += one.n
@@ -191,7 +192,7 @@ def _curve(seen: AssaySensitivity, level: float) -> Chart:
         (line,),
         tuple(points),
         percent=True,
-        y_range=(0.0, 1.08),
+        y_range=(0.0, 1.14),
         x_names=tuple(sizes),
     )
 

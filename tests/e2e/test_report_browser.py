@@ -162,9 +162,16 @@ def test_the_summary_shows_what_was_lost(visit: Open) -> None:
     example = shown.page.locator(".example").first
     example.wait_for()
     assert example.locator(".answers .text").count() == 2
+    assert example.locator(".asked").inner_text() == "Question 0 : quelle est la ville ?", "without the shared text"
     example.locator(".ask a").click()
     shown.page.locator("#sample-title:visible").wait_for()
     shown.check_quiet()
+
+
+def test_the_search_field_has_room_for_what_it_says(ordinary_page: Visit) -> None:
+    boxes = [ordinary_page.page.locator(f"#{name}").bounding_box() for name in ("query", "task", "sort")]
+    assert boxes[0]["width"] > 400
+    assert len({(box["y"], box["height"]) for box in boxes}) == 1
 
 
 def test_filters_have_counts_and_combine(ordinary_page: Visit) -> None:
@@ -310,6 +317,40 @@ def test_hostile_texts_stay_texts(visit: Open) -> None:
     shown.page.get_by_label("Search").fill("{{ 7 * 7 }}")
     shown.wait_for("#status", "2 of")
     shown.check_quiet()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_of_any_length_leave_the_page_its_width(visit: Open, width: int) -> None:
+    name = "organisation/" + "modele-" * 40
+    report = a_full_report()
+    tasks = tuple(
+        replace(task, task=f"leaderboard_mmlu_pro_{'computer_science_' * 3}{task.task}") for task in report.tasks
+    )
+    report = replace(report, tasks=tasks, candidate=replace(report.candidate, name=name))
+    shown = visit(hostile(), report=report, viewport={"width": width, "height": 844})
+    for tab in ("samples", "summary"):
+        shown.page.goto(f"{shown.page.url.split('#')[0]}#{tab}")
+        shown.page.locator(f"[data-tab={tab}]").wait_for()
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= width, tab
+    links = [shown.page.locator("nav a").nth(i).bounding_box() for i in range(4)]
+    assert len({box["y"] for box in links}) == 1 and all(box["height"] < 50 for box in links)
+    drawing, named = (shown.page.locator(f".claim {one}").first.bounding_box() for one in ("td.drawing", ".name"))
+    assert width < 900 or named["x"] + named["width"] <= drawing["x"]
+
+
+def test_both_answers_begin_at_the_same_height(visit: Open) -> None:
+    report = a_report(candidate=replace(a_report().candidate, name="a name of two lines " * 5))
+    shown = visit(ordinary(), report=report, fragment="#samples", viewport={"width": 1280, "height": 800})
+    boxes = [shown.page.locator("#sample .answers .text").nth(i).bounding_box() for i in range(2)]
+    assert boxes[0]["y"] == boxes[1]["y"]
+
+
+def test_a_folded_prompt_says_what_was_asked(ordinary_page: Visit) -> None:
+    folded = ordinary_page.page.locator("#sample details")
+    assert folded.locator(".asked").inner_text() == "Question 0 : quelle est la ville ?"
+    assert not folded.locator(".text").is_visible()
+    folded.locator("summary").click()
+    assert "Texte : " in folded.locator(".text").inner_text()
 
 
 def test_characters_that_turn_text_around_are_shown(visit: Open) -> None:

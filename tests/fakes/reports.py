@@ -204,7 +204,7 @@ def a_judge(**changes: Any) -> JudgeResult:
 
 def a_seeing_judge() -> JudgeResult:
     """With controls: 28 gross questions of which one was missed, and 40 graded pairs."""
-    counts = (("gross", 14, 13, 0), ("large", 14, 13, 0), ("medium", 13, 10, 1), ("small", 13, 6, 2))
+    counts = (("gross", 14, 13, 0), ("passage", 14, 13, 0), ("sentence", 13, 10, 1), ("word", 13, 6, 2))
     grades = tuple(ControlCounts("a figure", g, n, w, x, n - w - x, 0, 0) for g, n, w, x in counts)
     net = a_judge().interval
     seen = AssaySensitivity(40, 40, 29, 3, 8, 0.65, 0.43, LEVEL, "t or Tango score, the wider", 28, 1, grades, 0.05)

@@ -113,6 +113,14 @@ def test_more_documents_are_not_asked_for_where_no_loss_could_show(tmp_path: Pat
     assert "documents of quiz_fr" not in report.overall.advice and "does well" in report.overall.advice
 
 
+def test_several_tasks_too_near_chance_share_one_reason(tmp_path: Path) -> None:
+    tasks = [plain_task(name, {"exact_match": right(share)}) for name, share in (("quiz_fr", 0.04), ("other_fr", 0.03))]
+    runs = [find_run(make_run(tmp_path / arm, *tasks, model=arm)) for arm in ("candidate", "reference")]
+    said = compare(pair_runs(*runs), CompareOptions(margins={"gold": 0.05})).overall.sentence
+    assert "nothing can be claimed of other_fr and quiz_fr (the margin is more than half of" in said
+    assert said.count("a loss could not have shown") == 1
+
+
 def test_a_reference_that_few_documents_leave_uncertain_is_not_hopeless() -> None:
     """At 20 % of 20 documents the lower end is too near 0 for five points; 20 % of 400 are not."""
     few, many = (assay_of(right(0.2)[:: N // n], 0.05, 0.0) for n in (20, N))

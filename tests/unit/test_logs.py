@@ -50,6 +50,14 @@ def test_a_run_carries_what_lm_eval_wrote(tmp_path: Path) -> None:
     assert run.notes == ()
 
 
+def test_the_device_flag_counts_where_lm_eval_loaded_a_model(tmp_path: Path) -> None:
+    path = next(make_run(tmp_path, QA).rglob("results_*"))
+    content = json.loads(path.read_text())
+    for more, known in (({}, False), ({"model_num_parameters": 1000}, True)):
+        path.write_text(json.dumps({**content, "config": {**content["config"], "device": "cuda:0", **more}}))
+        assert ("cuda:0" in find_run(tmp_path).settings.values()) is known
+
+
 def test_a_sample_is_read_in_full(tmp_path: Path) -> None:
     folder = make_run(tmp_path, QA, form="chat", system_instruction="Tu es précis.")
     first = next(read_samples(find_run(folder).tasks["piaf_fr"]))

@@ -13,11 +13,22 @@ from lm_eval_fr.report import html_writer
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report import words as w
+from lm_eval_fr.report.charts import draw_forest
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.layout import width
 from lm_eval_fr.report.model import Caution, Report
 from lm_eval_fr.report.report_sections import sections_of, sections_of_many
-from tests.fakes.reports import a_difference, a_judge, a_report, a_share, a_task, an_interval, many_reports
+from lm_eval_fr.report.verdict_section import forest_of
+from tests.fakes.reports import (
+    a_difference,
+    a_full_report,
+    a_judge,
+    a_report,
+    a_share,
+    a_task,
+    an_interval,
+    many_reports,
+)
 
 KEYS = ["schema_version", "candidate", "reference", "plan_hash", "settings", "tasks", "judge", "noise", "overall"]
 TASK_KEYS = [
@@ -192,3 +203,25 @@ def test_a_report_without_cautions_has_no_empty_strip() -> None:
     quiet = a_report(warnings=())
     assert not {"alarms", "warnings"} & {one.key for one in sections_of(quiet)}
     assert 'class="alarm"' not in html_writer.render(quiet) and "READ THIS FIRST" not in shown_as_text(quiet)
+
+
+@pytest.mark.parametrize(("low", "cut"), [(-0.04, False), (-0.4, True)])
+def test_parts_widen_the_forest_up_to_a_limit(low: float, cut: bool) -> None:
+    """A part of twice the margin is drawn whole; one of twenty ends in an arrow, and its claim stays legible."""
+    report = a_full_report()
+    wide = replace(report.tasks[0].strata[0], paired=a_difference(ci=(low, 0.0)))
+    (claim, *_) = draw_forest(forest_of(replace(report, tasks=(replace(report.tasks[0], strata=(wide,)),)))).claims
+    assert claim.strata[0].cut_low is cut and not claim.cut_low
+    assert claim.high is not None and claim.low is not None and claim.high - claim.low > 10
+
+
+def test_what_a_judge_sees_is_drawn_from_the_smallest_damage_up() -> None:
+    page = html_writer.render(a_full_report())
+    places = [page.index(f">{size}</text>") for size in ("word", "sentence", "passage", "gross")]
+    assert places == sorted(places)
+
+
+def test_no_verdict_has_a_mark_of_its_own() -> None:
+    kept = a_report(tasks=(a_task(), a_task("blind_fr", verdict="no_verdict")))
+    assert "its row says why" in html_writer.render(kept)
+    assert "its row says why" not in html_writer.render(a_report(tasks=(a_task(),)))

@@ -2,7 +2,7 @@
 // Tabs, and the browser of pairs. Every text of a run reaches the page through textContent, never as markup.
 (() => {
   const byId = (id) => document.getElementById(id);
-  const PAGE = 150, LONGEST_TABLE = 12_000_000, EXCERPT = 700;
+  const PAGE = 150, LONGEST_TABLE = 12_000_000, EXCERPT = 700, ASKED = 220;
   const holder = byId("samples-data");
   const names = holder ? { candidate: holder.dataset.candidate, reference: holder.dataset.reference } : {};
   const tabs = [...document.querySelectorAll("[data-tab]")];
@@ -166,8 +166,8 @@
     const right = make("span", [shift(card), flag && words[flag].replace(/^judge:? /, "")].filter(Boolean).join(" · "));
     if (has(card.d) && card.d !== 0) right.className = card.d < 0 ? "drop" : "rise";
     first.append(right);
-    if (card.g) line.append(make("span", oneLine(card.g, 60), "soft"), " → ");
-    line.append(oneLine(answer(card, "candidate"), 120));
+    if (card.g) line.append(make("span", oneLine(card.g, 60), "soft"), "→");
+    line.append(make("span", oneLine(answer(card, "candidate"), 120)));
     link.append(first, line);
     item.append(link);
     return item;
@@ -194,6 +194,33 @@
   function changed() {
     refresh(null);
     history.replaceState(null, "", address(""));
+  }
+
+  // --- what was asked: the end of what a prompt has of its own, in whole lines
+
+  const common = new Map(); // by task: how many characters all its prompts begin and end with
+  function sharedBy(task) {
+    const prompts = new Set(data.cards.filter((card) => card.t === task).map((card) => data.prompts[card.p]));
+    const [first] = prompts;
+    let start = prompts.size > 1 ? first.length : 0, end = start;
+    for (const text of prompts) {
+      let same = 0;
+      while (same < start && text[same] === first[same]) same += 1;
+      start = same;
+      same = 0;
+      while (same < end && text[text.length - 1 - same] === first[first.length - 1 - same]) same += 1;
+      end = same;
+    }
+    return [start, end];
+  }
+  function asked(card) {
+    if (!common.has(card.t)) common.set(card.t, sharedBy(card.t));
+    const [start, end] = common.get(card.t), text = data.prompts[card.p];
+    const from = text.lastIndexOf("\n", start - 1) + 1, to = text.indexOf("\n", Math.max(from, text.length - end));
+    const lines = text.slice(from, to < 0 ? text.length : to).split("\n").map((line) => line.trim()).filter(Boolean);
+    let said = lines.pop() || "";
+    while (lines.length && said.length + lines.at(-1).length < ASKED) said = `${lines.pop()} ${said}`;
+    return said.length > ASKED ? `${said.slice(0, ASKED)} […]` : said;
   }
 
   // --- what differs between two texts
@@ -307,8 +334,9 @@
 
   function column(arm, card, both, label) {
     const place = make("div"), who = make(label ? "p" : "h4", null, "who");
-    who.append(make("span", `${arm === "candidate" ? "Candidate" : "Reference"}: ${names[arm]}`));
-    who.append(make("span", scores(card, arm), "soft"));
+    const name = make("span", arm === "candidate" ? "Candidate" : "Reference");
+    name.append(make("span", `: ${names[arm]}`, "whose"));
+    who.append(name, make("span", scores(card, arm), "soft"));
     place.append(who, answerBox(arm, card, both, label));
     return place;
   }
@@ -352,9 +380,15 @@
     const prompt = make("details"), back = make("a", "↑ Back to the list", "back");
     back.href = "#list";
     back.addEventListener("click", (event) => { event.preventDefault(); byId("browser").scrollIntoView(); });
-    prompt.append(make("summary", "What both arms were asked"), textBox(data.prompts[card.p], "Prompt"));
+    const fold = make("summary", "What both arms were asked");
+    fold.append(make("span", asked(card), "asked"));
+    prompt.append(fold, textBox(data.prompts[card.p], "Prompt"));
     place.replaceChildren(back, head, make("p", facts.filter(Boolean).join(" · "), "soft"));
-    if (card.g) place.append(make("h4", "Right answer"), textBox(card.g, "Right answer"));
+    if (card.g) {
+      const right = make("div", null, "right");
+      right.append(make("h4", "Right answer"), textBox(card.g, "Right answer"));
+      place.append(right);
+    }
     place.append(answers);
     if (card.v) place.append(judgeTable(card));
     place.append(prompt);
@@ -384,7 +418,7 @@
   }
   function headings() {
     const row = make("div", null, "headings");
-    for (const words of ["right answer", "the reference's", "the candidate's"]) row.append(make("span", words));
+    for (const words of ["document and right answer", "reference", "candidate"]) row.append(make("span", words));
     return row;
   }
   function fillExamples() {
@@ -397,8 +431,9 @@
         link.href = `#samples?${new URLSearchParams({ task, doc: keyOf(card) })}`;
         ask.append(link, card.g ? ": " : "");
         if (card.g) ask.append(make("span", oneLine(card.g, 200), "gold"));
+        ask.append(make("span", asked(card), "asked"));
         const reason = Object.values(card.w || {})[0];
-        if (reason) ask.append(` · the judge: ${oneLine(reason, 300)}`);
+        if (reason) ask.append(`The judge: ${oneLine(reason, 300)}`);
         const answers = make("div", null, "answers"), label = `, ${task} ${card.i}`;
         const both = differs(short);
         answers.append(column("reference", short, both, label), column("candidate", short, both, label));
