@@ -36,6 +36,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
+def check_options(function: str, given: Iterable[str], options: type) -> None:
+    """UsageError for a keyword of `function` that names no field of the dataclass `options`."""
+    import dataclasses
+
+    known = [field.name for field in dataclasses.fields(options)]
+    if unknown := next((name for name in given if name not in known), None):
+        raise UsageError(f"{function} has no option {unknown!r}", remedy=nearest(unknown, known))
+
+
 class LmEvalFrError(Exception):
     """A failure that the user can fix.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lm_eval_fr.errors import InputError, UsageError, nearest
+from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.plan import LEVEL, as_guarantee, as_share
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
     pilot: two runs that show the spread; judge: with it, the judge's folder. asked: the fields of `Question`, named as
     the flags of `lm-eval-fr power`: power(margins="2%", sd=[0.25]). Raises UsageError.
     """
-    known = [field.name for field in dataclasses.fields(Question)]
-    if unknown := next((name for name in asked if name not in known), None):
-        raise UsageError(f"power has no option {unknown!r}", remedy=nearest(unknown, known))
+    check_options("power", asked, Question)
     if judge is not None and pilot is None:
         raise UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
     spreads = pilot_spreads(Path(pilot[0]), Path(pilot[1]), None if judge is None else Path(judge)) if pilot else ()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.errors import InputError, UsageError, nearest
+from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
@@ -40,9 +39,7 @@ def judge(
     `finished` of the summary is False where the budget or the server ended it: call it again to resume.
     Raises UsageError, InputError, JudgeError, JournalError.
     """
-    known = {field.name for field in fields(JudgeOptions)}
-    if unknown := next((name for name in options if name not in known), None):
-        raise UsageError(f"judge has no option {unknown!r}", remedy=nearest(unknown, known))
+    check_options("judge", options, JudgeOptions)
     if isinstance(options.get("profile"), (str, Path)):
         options["profile"] = (str(options["profile"]),)
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}

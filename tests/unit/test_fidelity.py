@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     Compared,
     compare_text,
     excess,
+    numbered,
     summarise,
     worst_passages,
 )
 from lm_eval_fr.analyses.fidelity.logprob_request import NoLogprobs, body_of, path_of, read_reply
 from lm_eval_fr.analyses.fidelity.reply_store import Store
-from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, decode, encode, from_rows
+from lm_eval_fr.analyses.fidelity.scored import MISSING, KeyKind, Scored, decode, encode, from_flat
 from lm_eval_fr.analyses.fidelity.texts import Passage
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.logged_prompts import Turn
@@ -29,6 +31,23 @@ from tests.fakes.logprobs import PseudoModel, cut
 from tests.fakes.server import Call
 
 TEXT = "L’été dernier, à Paris, la préfecture a mesuré 41,5 °C ; les écoles ont fermé plus tôt que prévu."
+
+
+def from_rows(
+    kind: KeyKind,
+    tokens: Sequence[str],
+    ids: Sequence[int],
+    rows: Sequence[Mapping[int, float]],
+    own: Sequence[float],
+    names: Mapping[int, str],
+) -> Scored:
+    """From one mapping of keys to log-probabilities a position."""
+    keys, values = ([item for row in rows for item in part(row)] for part in (dict.keys, dict.values))
+    return from_flat(kind, tokens, ids, [*map(len, rows)], keys, values, own, names)
+
+
+def compared(document: str, cluster: str, candidate: Scored, reference: Scored) -> Compared:
+    return compare_text(document, cluster, candidate, reference, numbered(candidate, reference))
 
 
 def whole(distributions: list[list[float]], own: int = 0) -> Scored:
@@ -156,12 +175,12 @@ def reply(model: PseudoModel, dialect: str, top: int = 20) -> bytes:
 
 
 def test_both_dialects_say_the_same() -> None:
-    numbered = read_reply(reply(PseudoModel(), "prompt_logprobs"), "prompt_logprobs")
+    by_ids = read_reply(reply(PseudoModel(), "prompt_logprobs"), "prompt_logprobs")
     echoed = read_reply(reply(PseudoModel(), "echo"), "echo")
-    assert numbered.tokens == echoed.tokens == tuple(cut(TEXT))
+    assert by_ids.tokens == echoed.tokens == tuple(cut(TEXT))
     damaged = read_reply(reply(PseudoModel(damage=0.3), "prompt_logprobs"), "prompt_logprobs")
-    by_number = compare_text("1", "1", damaged, numbered).positions
-    by_text = compare_text("1", "1", damaged, echoed).positions
+    by_number = compared("1", "1", damaged, by_ids).positions
+    by_text = compared("1", "1", damaged, echoed).positions
     assert by_text.divergence == pytest.approx(by_number.divergence, abs=1e-9)
     assert (by_text.agree == by_number.agree).all() and by_number.divergence.mean() > 0.01
 
@@ -169,7 +188,7 @@ def test_both_dialects_say_the_same() -> None:
 def test_the_top_list_of_a_server_bounds_its_whole_distribution() -> None:
     models = PseudoModel(damage=0.3), PseudoModel()
     few, many = (
-        compare_text(
+        compared(
             "1", "1", *(read_reply(reply(model, "prompt_logprobs", k), "prompt_logprobs") for model in models)
         ).positions
         for k in (5, 20)
@@ -267,7 +286,7 @@ def test_clusters_widen_the_interval_and_the_worst_passage_is_the_damaged_one() 
     texts = []
     for number in range(40):
         candidate, reference = random_pair(number, n=40, damage=float(source.uniform(0.05, 0.6)))
-        texts.append(compare_text(str(number), str(number // 2), candidate, reference))
+        texts.append(compared(str(number), str(number // 2), candidate, reference))
     found = summarise(texts, level=0.95)
     assert found.tokens == 1600 and found.documents == 40 and found.clusters == 20
     assert found.divergence.low is not None and found.divergence.high is not None
@@ -281,8 +300,8 @@ def test_clusters_widen_the_interval_and_the_worst_passage_is_the_damaged_one() 
 
 def test_the_excess_over_the_floor_is_paired() -> None:
     pairs = [random_pair(number, n=40) for number in range(30)]
-    texts = [compare_text(str(i), str(i), one, two) for i, (one, two) in enumerate(pairs)]
-    still = [compare_text(str(i), str(i), two, two) for i, (one, two) in enumerate(pairs)]
+    texts = [compared(str(i), str(i), one, two) for i, (one, two) in enumerate(pairs)]
+    still = [compared(str(i), str(i), two, two) for i, (one, two) in enumerate(pairs)]
     beyond = excess(texts, still, level=0.95)
     assert beyond.low is not None and beyond.low > 0
     nothing = excess(texts, texts, level=0.95)
@@ -325,10 +344,10 @@ def test_what_is_no_log_probability_is_counted_and_in_no_mean() -> None:
     odd = with_values(candidate, {3: -9999.0, 5: math.nan, 7: math.inf, 9: 0.5, 11: -math.inf})
     assert odd.no_probability.nonzero()[0].tolist() == [3, 11]
     assert odd.not_a_number.nonzero()[0].tolist() == [5, 7, 9]
-    one = compare_text("1", "1", odd, reference)
+    one = compared("1", "1", odd, reference)
     kept = [place for place in range(20) if place not in (3, 5, 7, 9, 11)]
-    assert one.places.tolist() == kept and one.length == 20
-    clean = compare_text("1", "1", candidate, reference)
+    assert one.places.tolist() == kept and len(one.tokens) == 20
+    clean = compared("1", "1", candidate, reference)
     assert one.positions.divergence == pytest.approx(clean.positions.divergence[kept])
     found = summarise([one], level=0.95)
     assert found.tokens == 15 and math.isfinite(found.perplexity)
@@ -339,7 +358,7 @@ def test_what_is_no_log_probability_is_counted_and_in_no_mean() -> None:
 def test_a_listed_token_without_probability_joins_the_rest() -> None:
     reference = from_rows("id", ["x"], [1], [{1: math.log(0.6), 2: math.log(0.3)}], [math.log(0.6)], {1: "x"})
     candidate = from_rows("id", ["x"], [1], [{1: math.log(0.5), 2: -9999.0}], [math.log(0.5)], {1: "x"})
-    found = compare_text("1", "1", candidate, reference).positions
+    found = compared("1", "1", candidate, reference).positions
     assert found.divergence[0] == pytest.approx(0.6 * math.log(0.6 / 0.5) + 0.4 * math.log(0.4 / 0.5))
     assert found.covered[0] == pytest.approx(0.6)
 
@@ -348,7 +367,7 @@ def steps(agree: list[bool], first: float = 0.6) -> Compared:
     """A text whose first choices agree where told; at the others the candidate's are exchanged."""
     reference = whole([[first, 1 - first]] * len(agree))
     candidate = whole([[first, 1 - first] if same else [1 - first, first] for same in agree])
-    return compare_text("t", str(id(agree)), candidate, reference)
+    return compared("t", str(id(agree)), candidate, reference)
 
 
 def test_distances_are_told_by_tenths_of_the_text() -> None:
@@ -370,7 +389,7 @@ def test_distances_are_told_by_how_sure_the_reference_is() -> None:
     assert bands[0].high == pytest.approx(-0.99 * math.log(0.99) - 0.01 * math.log(0.01))
     assert bands[0].agreement == 1 and bands[1].agreement == 0
     assert bands[0].agreement_at_least is not None and 0 < bands[0].agreement_at_least < 1
-    source = [compare_text(str(i), str(i), *random_pair(i, n=50)) for i in range(8)]
+    source = [compared(str(i), str(i), *random_pair(i, n=50)) for i in range(8)]
     fifths = by_entropy(source, level=0.95)
     assert [band.tokens for band in fifths] == [80] * 5
     assert all(one.high <= other.low for one, other in itertools.pairwise(fifths))
@@ -393,7 +412,7 @@ def test_the_first_divergence_is_the_first_token_whose_first_choices_differ() ->
 
 
 def test_agreement_is_bounded_from_below_only() -> None:
-    source = [compare_text(str(i), str(i), *random_pair(i, n=40)) for i in range(30)]
+    source = [compared(str(i), str(i), *random_pair(i, n=40)) for i in range(30)]
     found = summarise(source, level=0.95)
     assert found.agreement.low is not None and found.agreement_at_least is not None
     assert found.agreement.low < found.agreement_at_least < found.agreement.value  # type: ignore[operator]

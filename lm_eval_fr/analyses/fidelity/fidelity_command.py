@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
 )
 from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
 from lm_eval_fr.analyses.fidelity.reply_store import Store
-from lm_eval_fr.analyses.fidelity.scored import Mask, Scored
+from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
-from lm_eval_fr.errors import InputError, UsageError, nearest
+from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.locks import Lock
 from lm_eval_fr.io.loops import run_async
@@ -75,9 +75,7 @@ def fidelity(
     `FidelityOptions`, named as the flags of `lm-eval-fr fidelity`. Raises UsageError, InputError, ArmError,
     MismatchError.
     """
-    known = {field.name for field in fields(FidelityOptions)}
-    if unknown := next((name for name in options if name not in known), None):
-        raise UsageError(f"fidelity has no option {unknown!r}", remedy=nearest(unknown, known))
+    check_options("fidelity", options, FidelityOptions)
     asked = FidelityOptions(texts=Path(texts), out=Path(out), quiet=True, **options)
     return fidelity_command(candidate, reference, asked, show=lambda _: None, say=lambda _: None)
 
@@ -124,44 +122,38 @@ def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: Fideli
 
 
 @dataclass
-class _Counts:
-    """Tokens without a log-probability. arms: role -> how many impossible ones, how many that are not a number."""
-
-    arms: dict[str, tuple[int, int]] = field(default_factory=dict)
-    tokens: int = 0
-
-    def add(self, replies: Mapping[str, Scored]) -> Mask:
-        """Counts one text, and returns which of its tokens every reply scored."""
-        for role, reply in replies.items():
-            none, bad = self.arms.get(role, (0, 0))
-            self.arms[role] = none + int(reply.no_probability.sum()), bad + int(reply.not_a_number.sum())
-        scored = numbered(*replies.values())
-        self.tokens += int((~scored).sum())
-        return scored
-
-
-@dataclass
 class _Compared:
     """All texts, token by token: the candidate with the reference, and the reference with its rerun (floor).
 
     unaligned, without: ids of the texts whose answer was not found among the tokens, or that have no log-probability.
+    unscored: by role; unscored_tokens: those that some reply did not score.
     """
 
     texts: list[Compared] = field(default_factory=list)
     floor: list[Compared] = field(default_factory=list)
     unaligned: list[str] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
-    counts: _Counts = field(default_factory=_Counts)
+    unscored: dict[str, Unscored] = field(default_factory=dict)
+    unscored_tokens: int = 0
 
     def add(self, passage: Passage, replies: Mapping[str, Scored]) -> None:
         """Raises MismatchError where the arms' tokenizers differ."""
-        check_tokens(replies["candidate"], replies["reference"], passage)
-        start = _start(passage, replies["reference"])
-        if start is None or start >= replies["reference"].n:
+        reference = replies["reference"]
+        check_tokens(replies["candidate"], reference, passage)
+        whole = not passage.prompt and not passage.turns  # else the answer alone is compared
+        start = 0 if whole else answer_start(reference.tokens, passage.scored)
+        if start is None or start >= reference.n:
             self.unaligned.append(passage.id)
             return
         parts = {role: reply.part(start) for role, reply in replies.items()}
-        scored = self.counts.add(parts)
+        for role, part in parts.items():
+            before = self.unscored.get(role, Unscored(no_probability=0, not_a_number=0))
+            self.unscored[role] = Unscored(
+                no_probability=before.no_probability + int(part.no_probability.sum()),
+                not_a_number=before.not_a_number + int(part.not_a_number.sum()),
+            )
+        scored = numbered(*parts.values())
+        self.unscored_tokens += int((~scored).sum())
         if not scored.any():
             self.without.append(passage.id)
             return
@@ -180,7 +172,7 @@ def measure(
         replies = {role: reply for role, reply in stored.items() if reply is not None}
         if {"candidate", "reference"} <= replies.keys():  # else refused, and counted
             found.add(passage, replies)
-    compared, counts, level = found.texts, found.counts, options.level
+    compared, level = found.texts, options.level
     if not compared:
         without = NO_NUMBERS if found.without else "no answer was found among its tokens"
         why = next(iter(obtained.refused.values()), without)
@@ -207,19 +199,12 @@ def measure(
         by_position=by_position(compared, level=level),
         by_entropy=by_entropy(compared, level=level),
         first_divergence=first_divergence(compared, answers=texts.answers),
-        unscored={role: Unscored(no_probability=none, not_a_number=bad) for role, (none, bad) in counts.arms.items()},
-        unscored_tokens=counts.tokens,
+        unscored=found.unscored,
+        unscored_tokens=found.unscored_tokens,
         notes=_notes(texts, obtained, found),
         command=options.command or None,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
-
-
-def _start(passage: Passage, reference: Scored) -> int | None:
-    """All of a bare text is compared; of a prompt and an answer, the answer."""
-    if not passage.prompt and not passage.turns:
-        return 0
-    return answer_start(reference.tokens, passage.scored)
 
 
 def _notes(texts: Texts, obtained: Obtained, found: _Compared) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ REACHED = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
 def by_position(texts: Sequence[Compared], *, level: float) -> tuple[Band, ...]:
     """By tenths of the text that is compared; a token that was left out keeps its place."""
-    place = np.concatenate([one.places / one.length for one in texts])
+    place = np.concatenate([one.places / len(one.tokens) for one in texts])
     codes = np.minimum((place * DECILES + 1e-9).astype(np.int64), DECILES - 1)
     return _bands(texts, codes, [(i / DECILES, (i + 1) / DECILES) for i in range(DECILES)], level)
 
@@ -61,7 +61,7 @@ def first_divergence(texts: Sequence[Compared], *, answers: bool) -> FirstDiverg
     first choices never part says only that they do not part before its end.
     """
     firsts = [one.first_divergence for one in texts]
-    seen = np.array([first if first is not None else one.length for first, one in zip(firsts, texts, strict=True)])
+    seen = np.array([first if first is not None else len(one.tokens) for first, one in zip(firsts, texts, strict=True)])
     parted = np.array([first is not None for first in firsts])
     return FirstDivergence(
         basis="answers" if answers else "first_choices",

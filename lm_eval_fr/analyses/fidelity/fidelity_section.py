@@ -88,8 +88,8 @@ def fidelity_section(found: Fidelity) -> Section:
         f"this text: {d.perplexity:.4g} against {d.reference_perplexity:.4g}, {perplexity_change(d.log_ratio)}.",
         *_unscored(found),
         *_first(found.first_divergence),
-        *_bands("part of the text", found.by_position, level, _tenth, POSITION),
-        *_bands("entropy", found.by_entropy, level, _nats_between, ENTROPY),
+        *_bands("part of the text", found.by_position, level, lambda end: f"{100 * end:.0f}", " %", POSITION),
+        *_bands("entropy", found.by_entropy, level, lambda end: f"{end:.2f}", "", ENTROPY),
         *(_worst(number, one) for number, one in enumerate(found.worst, 1)),
         truncation(found),
         *found.notes,
@@ -143,14 +143,14 @@ def _first(found: FirstDivergence | None) -> tuple[str, ...]:
 
 
 def _bands(
-    name: str, bands: tuple[Band, ...], level: str, ends: Callable[[Band], str], caption: str
+    name: str, bands: tuple[Band, ...], level: str, end: Callable[[float], str], unit: str, caption: str
 ) -> tuple[Table, ...]:
     if not bands:
         return ()
     header = (name, "tokens", "KL mean", level, "reverse", "same first", "at least")
     rows = tuple(
         (
-            ends(band),
+            f"{end(band.low)}-{end(band.high)}{unit}",
             f"{band.tokens:,}",
             nats(band.divergence.value),
             bounds(band.divergence),
@@ -161,14 +161,6 @@ def _bands(
         for band in bands
     )
     return (Table(header, rows, caption=caption),)
-
-
-def _tenth(band: Band) -> str:
-    return f"{100 * band.low:.0f}-{100 * band.high:.0f} %"
-
-
-def _nats_between(band: Band) -> str:
-    return f"{band.low:.2f}-{band.high:.2f}"
 
 
 def _worst(number: int, one: Worst) -> str:

@@ -33,24 +33,18 @@ class Compared:
     positions: Positions
 
     @property
-    def length(self) -> int:
-        return len(self.tokens)
-
-    @property
     def first_divergence(self) -> int | None:
         """The number of the first token, from 1, at which the arms' first choices differ."""
         apart = np.flatnonzero(~self.positions.agree)
         return int(self.places[apart[0]]) + 1 if apart.size else None
 
 
-def compare_text(
-    document: str, cluster: str, candidate: Scored, reference: Scored, scored: Mask | None = None
-) -> Compared:
-    """Both of the same tokens. By token number where both arms give one, by the token's text otherwise.
+def compare_text(document: str, cluster: str, candidate: Scored, reference: Scored, scored: Mask) -> Compared:
+    """Both of the same tokens, at those that are `scored`.
 
-    scored: the tokens to compare, where other replies than these two have a say in it.
+    By token number where both arms give one, by the token's text otherwise.
     """
-    places = np.flatnonzero(numbered(candidate, reference) if scored is None else scored)
+    places = np.flatnonzero(scored)
     one, other = candidate.at(places), reference.at(places)
     if one.kind != other.kind:
         one, other = one.by_text(), other.by_text()

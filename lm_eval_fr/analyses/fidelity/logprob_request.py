@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, from_rows, text_key
+from lm_eval_fr.analyses.fidelity.scored import MISSING, Scored, from_flat, text_key
 from lm_eval_fr.analyses.fidelity.texts import Passage
 from lm_eval_fr.io.clean import MOST_VALUES, BadJson, one_line, parse_untrusted
 
@@ -159,6 +159,8 @@ def _echoed(given: _Echoed | None, generated: int) -> Scored:
         own.append(_number(logprob))
     if own and np.isnan(own).all():
         raise NoLogprobs("the reply holds none of the prompt")
-    _check_shape([*map(len, rows)])
-    tokens = given.tokens[1:end]
-    return from_rows("text", tokens, [text_key(token) for token in tokens], rows, own, names)
+    tokens, sizes = given.tokens[1:end], [*map(len, rows)]
+    _check_shape(sizes)
+    values = [value for row in rows for value in row.values()]
+    keys = [*chain.from_iterable(rows)]
+    return from_flat("text", tokens, [text_key(token) for token in tokens], sizes, keys, values, own, names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -100,19 +99,6 @@ def text_key(text: str) -> int:
         return MISSING
     number = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
     return number >> 1  # positive, as MISSING is not
-
-
-def from_rows(
-    kind: KeyKind,
-    tokens: Sequence[str],
-    ids: Sequence[int],
-    rows: Sequence[Mapping[int, float]],
-    own: Sequence[float],
-    names: Mapping[int, str],
-) -> Scored:
-    """From one mapping of keys to log-probabilities a position."""
-    logprobs = [logprob for row in rows for logprob in row.values()]
-    return from_flat(kind, tokens, ids, [*map(len, rows)], [*chain.from_iterable(rows)], logprobs, own, names)
 
 
 def from_flat(
