@@ -21,7 +21,7 @@ from lm_eval_fr.arms.planned import arm_flags, data_files, planned_arms
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.streams import say_on_stderr
-from lm_eval_fr.plan import ArmPlan, Plan, StudyFolder, load_plan, plan_home, was_run
+from lm_eval_fr.plan import ArmPlan, Plan, PlanFile, StudyFolder, plan_home, read_plan, was_run
 
 if TYPE_CHECKING:
     from lm_eval_fr.compare import Comparison
@@ -58,14 +58,12 @@ def run_study(
     what the plan can decide is said first.
     Raises PlanError, ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
     """
-    plan_file = Path(plan_file)
-    plan = load_plan(plan_file)
-    folder = plan_home(plan_file)
-    text = plan_file.read_text(encoding="utf-8")
+    plan, file = read_plan(plan_file)
+    folder = plan_home(file.path)
     study = _Study(plan, folder, Path(out or plan.name).resolve(), say, command, quiet, full)
     files = data_files(plan, folder)
-    study.look_ahead(plan_file, text, files, forecast)
-    with StudyFolder(study.out, plan, text, files, folder) as kept:
+    study.look_ahead(file, files, forecast)
+    with StudyFolder(study.out, plan, file.text, files, folder) as kept:
         for number, (name, arm) in enumerate(study.arms, 1):
             study.run_arm_once(kept, number, name, arm)
         from lm_eval_fr.compare.builder import compare
@@ -111,12 +109,12 @@ class _Study:
     def step(self, number: int, what: str) -> None:
         self.say(f"step {number} of {self.steps}: {what}")
 
-    def look_ahead(self, plan_file: Path, text: str, files: Mapping[str, str], forecast: bool) -> None:
+    def look_ahead(self, file: PlanFile, files: Mapping[str, str], forecast: bool) -> None:
         """What a later stage would refuse is refused before hours of generation; what cannot be decided is said."""
         from lm_eval_fr.check.before_study import before_study
 
         pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
-        prospects = before_study(self.plan, self.folder, plan_file, text, pending)
+        prospects = before_study(self.plan, self.folder, file, pending)
         for line in (prospects.headline, *prospects.lines()):
             if line and forecast:
                 self.say(line)

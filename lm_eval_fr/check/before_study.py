@@ -10,25 +10,25 @@ from lm_eval_fr.arms.preflight import checkpoint_of
 from lm_eval_fr.check.decision import Prospects, prospects_of
 from lm_eval_fr.check.planned_documents import TaskWork, load_work
 from lm_eval_fr.check.prepared_arms import check_engine, prepare_arm
-from lm_eval_fr.errors import PlanError, nearest
+from lm_eval_fr.errors import nearest
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import check_ready
 from lm_eval_fr.pairing import KINDS
-from lm_eval_fr.plan import ArmPlan, Plan, line_of
+from lm_eval_fr.plan import ArmPlan, Plan, PlanFile
 from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 
-def before_study(plan: Plan, folder: Path, plan_file: Path, plan_text: str, arms: Mapping[str, ArmPlan]) -> Prospects:
+def before_study(plan: Plan, folder: Path, file: PlanFile, arms: Mapping[str, ArmPlan]) -> Prospects:
     """Raises what is wrong with the plan, its arms, their documents or the judge; says what can be decided.
 
     folder: where the plan's paths start from. arms: those that are still to be run. No request is made.
     """
-    check_allowed(plan, plan_file, plan_text)
+    check_allowed(plan, file)
     tasks = tasks_behind(plan.tasks)
     if plan.judge is not None and (tasks is None or not judged_names().isdisjoint(tasks)):
         check_ready(JudgeOptions.from_plan(plan, plan.judge, folder))
     with contextlib.chdir(folder):
-        prepared = [prepare_arm(plan, name, arm, plan_file, plan_text) for name, arm in arms.items()]
+        prepared = [prepare_arm(plan, name, arm, file) for name, arm in arms.items()]
         for call, _ in prepared:
             check_engine(call)
             checkpoint_of(call)
@@ -36,25 +36,22 @@ def before_study(plan: Plan, folder: Path, plan_file: Path, plan_text: str, arms
         if ours is None:
             return Prospects()
         work = load_work(ours)
-        check_strata_of(plan, work, plan_file, plan_text)
+        check_strata_of(plan, work, file)
         return prospects_of(plan, work)
 
 
-def check_strata_of(plan: Plan, work: Sequence[TaskWork], plan_file: Path, plan_text: str) -> None:
+def check_strata_of(plan: Plan, work: Sequence[TaskWork], file: PlanFile) -> None:
     """PlanError for a stratum that none of the task's documents has."""
     for task in work:
         known = [known for name, labels in task.strata.items() for known in (name, *sorted(set(labels)))]
         for wanted in plan.strata.get(task.name, ()):
             if wanted not in known and task.kinds_known:
                 remedy = nearest(wanted, known) or (f"it has {', '.join(known)}" if known else "it has none")
-                what = f"{task.name} has no stratum {wanted!r}"
-                raise PlanError(what, where=plan_file, line=line_of("strata", plan_text), remedy=remedy)
+                raise file.error("strata", f"{task.name} has no stratum {wanted!r}", remedy)
 
 
-def check_allowed(plan: Plan, plan_file: Path, plan_text: str) -> None:
+def check_allowed(plan: Plan, file: PlanFile) -> None:
     """PlanError for a word of `allow` that names no mismatch."""
     if unknown := next((word for word in plan.allow if word not in KINDS), None):
         remedy = nearest(unknown, KINDS) or f"allow takes {', '.join(KINDS)}"
-        raise PlanError(
-            f"no mismatch is called {unknown!r}", where=plan_file, line=line_of("allow", plan_text), remedy=remedy
-        )
+        raise file.error("allow", f"no mismatch is called {unknown!r}", remedy)

@@ -23,7 +23,7 @@ from lm_eval_fr.judge.estimate import Estimate
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import by_client
-from lm_eval_fr.plan import ArmPlan, Plan, load_plan, plan_home
+from lm_eval_fr.plan import ArmPlan, Plan, PlanFile, plan_home, read_plan
 
 CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
 # Dollars a million tokens, as secondary sources gave them in November 2026.
@@ -36,18 +36,17 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
 
     What is wrong becomes a finding. Raises PlanError for a plan that cannot be read.
     """
-    plan_file = Path(plan_file)
-    plan, plan_text = load_plan(plan_file), plan_file.read_text(encoding="utf-8")
+    plan, file = read_plan(plan_file)
     arms = {"candidate": plan.candidate, "reference": plan.reference}
-    findings: list[Finding] = list(_plan(plan, plan_file, plan_text))
+    findings: list[Finding] = list(_plan(plan, file))
     calls: dict[str, ArmCall] = {}
     checks: dict[str, ArmCheck] = {}
     works: dict[str, Sequence[TaskWork]] = {}
-    folder = plan_home(plan_file)
+    folder = plan_home(file.path)
     with contextlib.chdir(folder):
         for name, arm in arms.items():
             try:
-                calls[name], _ = prepare_arm(plan, name, arm, plan_file, plan_text)
+                calls[name], _ = prepare_arm(plan, name, arm, file)
                 say(f"{name}: reading the documents")
                 works[name] = load_work(calls[name])
             except LmEvalFrError as error:
@@ -55,7 +54,7 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
         if works:
             first = next(iter(works.values()))
             findings += _documents(first)
-            findings += _refused(lambda: check_strata_of(plan, first, plan_file, plan_text))
+            findings += _refused(lambda: check_strata_of(plan, first, file))
         for name, work in works.items():
             say(f"{name}: asking {calls[name].model} one question")
             checks[name] = check_arm(name, calls[name], work)
@@ -69,8 +68,8 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
     return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge, prospects)
 
 
-def _plan(plan: Plan, plan_file: Path, plan_text: str) -> Iterator[Finding]:
-    yield from _refused(lambda: check_allowed(plan, plan_file, plan_text))
+def _plan(plan: Plan, file: PlanFile) -> Iterator[Finding]:
+    yield from _refused(lambda: check_allowed(plan, file))
     if not plan.margins:
         what = "the plan has no margins: differences will be shown without a verdict"
         yield Finding(

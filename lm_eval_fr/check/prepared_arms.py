@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from pathlib import Path
 
 from lm_eval_fr.arms.endpoint import endpoint_of
 from lm_eval_fr.arms.flags import OUR_MODELS, PATHS, ArmCall, parse_call
@@ -14,7 +13,7 @@ from lm_eval_fr.arms.planned import arm_flags
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
 from lm_eval_fr.errors import ArmError, LmEvalFrError, PlanError, UsageError
 from lm_eval_fr.io.redaction import Redactor
-from lm_eval_fr.plan import ArmPlan, Plan, line_of
+from lm_eval_fr.plan import ArmPlan, Plan, PlanFile, line_of
 
 _ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
 _EXTRAS = {"vllm": "vllm", "transformers": "hf"}
@@ -22,7 +21,7 @@ _FLAG = re.compile(r"--([\w-]+)")
 _OF_THE_PLAN = {"tasks": "tasks", "data-dir": "data_dir", "samples": "limit", "limit": "limit", "metadata": "metadata"}
 
 
-def prepare_arm(plan: Plan, name: str, arm: ArmPlan, plan_file: Path, plan_text: str) -> tuple[ArmCall, TaskSource]:
+def prepare_arm(plan: Plan, name: str, arm: ArmPlan, file: PlanFile) -> tuple[ArmCall, TaskSource]:
     """The arm's call, checked as far as it can be without a request; run it in the plan's folder.
 
     Raises PlanError with the line that is wrong, ArmError for a key that is not there.
@@ -35,7 +34,7 @@ def prepare_arm(plan: Plan, name: str, arm: ArmPlan, plan_file: Path, plan_text:
             register_models()
             check_arguments(call.model, call.model_args)
     except UsageError as error:
-        raise _located(error, name, plan_file, plan_text) from None
+        raise _located(error, name, file) from None
     return call, source
 
 
@@ -48,12 +47,14 @@ def check_engine(call: ArmCall) -> None:
         raise ArmError(f"--model {call.model} needs {engine}, which is not installed here", remedy=remedy)
 
 
-def _located(error: LmEvalFrError, arm: str, plan_file: Path, plan_text: str) -> PlanError:
+def _located(error: LmEvalFrError, arm: str, file: PlanFile) -> PlanError:
     flag = _FLAG.search(f"{error.where or ''} {error.what}")
-    key = None if flag is None else _OF_THE_PLAN.get(flag[1])
-    line = line_of(key, plan_text) if key else _line_in(arm, flag[1] if flag else "", plan_text)
     place = f"{error.where}: " if error.where else ""
-    return PlanError(f"{arm}: {place}{error.what}", where=plan_file, line=line, remedy=error.remedy)
+    what, key = f"{arm}: {place}{error.what}", None if flag is None else _OF_THE_PLAN.get(flag[1])
+    if key:
+        return file.error(key, what, error.remedy)
+    line = _line_in(arm, flag[1] if flag else "", file.text)
+    return PlanError(what, where=file.path, line=line, remedy=error.remedy)
 
 
 def _line_in(arm: str, key: str, text: str) -> int | None:

@@ -1,6 +1,15 @@
 """The study's plan: what it holds, how it is read from YAML, and what its folder remembers."""
 
-from lm_eval_fr.plan.plan_reader import as_guarantee, as_share, line_of, load_plan, parse_plan, parse_share
+from lm_eval_fr.plan.plan_reader import (
+    PlanFile,
+    as_guarantee,
+    as_share,
+    line_of,
+    load_plan,
+    parse_plan,
+    parse_share,
+    read_plan,
+)
 from lm_eval_fr.plan.study_folder import PLAN, StudyFolder, earlier_plans, is_study, plan_home, was_run
 from lm_eval_fr.plan.study_plan import (
     LEVEL,
@@ -23,6 +32,7 @@ __all__ = [
     "Guarantee",
     "JudgePlan",
     "Plan",
+    "PlanFile",
     "StudyFolder",
     "as_guarantee",
     "as_share",
@@ -33,5 +43,6 @@ __all__ = [
     "parse_plan",
     "parse_share",
     "plan_home",
+    "read_plan",
     "was_run",
 ]

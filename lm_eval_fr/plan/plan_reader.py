@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -63,8 +64,25 @@ def as_guarantee(value: str) -> Guarantee:
     return cast(Guarantee, value)
 
 
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A plan's text, and the file that names it in errors."""
+
+    path: Path
+    text: str
+
+    def error(self, key: str | None, what: str, remedy: str) -> PlanError:
+        """With the line of the key, where there is one."""
+        return PlanError(what, where=self.path, line=line_of(key, self.text) if key else None, remedy=remedy)
+
+
 def load_plan(path: str | Path) -> Plan:
     """Reads a plan from YAML. Raises PlanError, with the line where it is known."""
+    return read_plan(path)[0]
+
+
+def read_plan(path: str | Path) -> tuple[Plan, PlanFile]:
+    """The plan with its file, for errors that are found later. Raises PlanError."""
     path = Path(path)
     if path.is_dir():
         inside = path / PLAN
@@ -72,21 +90,21 @@ def load_plan(path: str | Path) -> Plan:
         remedy = remedy if inside.is_file() else "give the path of a YAML file"
         raise PlanError("a folder, not a plan", where=path, remedy=remedy)
     text = read_text(path, remedy="give the path of a YAML file", error=PlanError)
-    return parse_plan(text, where=path)
+    return parse_plan(text, where=path), PlanFile(path, text)
 
 
 def parse_plan(text: str, *, where: Path) -> Plan:
     """The plan in `text`; `where` names it in errors. Raises PlanError."""
-    content = parse_yaml(text, where=where, remedy=REMEDY, error=PlanError)
+    content, file = parse_yaml(text, where=where, remedy=REMEDY, error=PlanError), PlanFile(where, text)
     if not isinstance(content, Mapping):
         raise PlanError("a plan is a mapping of names to values", where=where, line=1, remedy=REMEDY)
-    _read_shares(content, text, where)
+    _read_shares(content, file)
     try:
         plan = msgspec.convert(content, Plan)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), content, text, where) from None
-    for key, what, remedy in _mistakes(plan):
-        raise PlanError(what, where=where, line=line_of(key, text), remedy=remedy)
+        raise _explain(str(error), content, file) from None
+    if found := next(_mistakes(plan), None):
+        raise file.error(*found)
     return plan
 
 
@@ -96,7 +114,7 @@ def line_of(key: str, text: str) -> int | None:
     return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.search(line)), None)
 
 
-def _read_shares(content: Any, text: str, where: Path) -> None:
+def _read_shares(content: Any, file: PlanFile) -> None:
     """Numbers of `2%`, where a share may stand."""
     margins = content.get("margins")
     for place in (content, margins) if isinstance(margins, dict) else (content,):
@@ -105,18 +123,14 @@ def _read_shares(content: Any, text: str, where: Path) -> None:
                 try:
                     place[key] = parse_share(value)
                 except ValueError as error:
-                    what, line = f"{key}: {value!r} is not a number", line_of(str(key), text)
-                    raise PlanError(what, where=where, line=line, remedy=str(error)) from None
+                    raise file.error(str(key), f"{key}: {value!r} is not a number", str(error)) from None
 
 
 def _mistakes(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """(key, what is wrong, remedy) of what no type can hold."""
     if not plan.name or len(plan.name) > LONGEST_NAME or _UNSAFE.search(plan.name):
-        yield (
-            "name",
-            f"{plan.name[:LONGEST_NAME]!r} is not a folder's name",
-            "letters, digits, - and _, without / or a leading dot",
-        )
+        what = f"{plan.name[:LONGEST_NAME]!r} is not a folder's name"
+        yield "name", what, "letters, digits, - and _, without / or a leading dot"
     if not plan.tasks:
         yield "tasks", "no tasks", "name at least one, e.g. [fr_gold]"
     if isinstance(plan.limit, dict) and (strangers := sorted(set(plan.limit) - set(plan.tasks))):
@@ -176,32 +190,26 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
             yield name, f"{part} names {name!r}, which is not a scored task of this plan", remedy
 
 
-def _explain(message: str, content: Any, text: str, where: Path) -> PlanError:
+def _explain(message: str, content: Any, file: PlanFile) -> PlanError:
     """msgspec's message, with the line of the key that it names and the nearest known key."""
     if unknown := re.search(r"unknown field `(\w+)`(?: - at `\$?\.?([\w.\[\]]*)`)?", message):
         key, place = unknown[1], unknown[2] or ""
-        known = _fields_at(place)
-        inside = f" in {place!r}" if place else ""
-        return PlanError(
-            f"unknown key {key!r}{inside}",
-            where=where,
-            line=line_of(key, text),
-            remedy=nearest(key, known) or f"known keys: {', '.join(known)}",
-        )
+        known, inside = _fields_at(place), f" in {place!r}" if place else ""
+        remedy = nearest(key, known) or f"known keys: {', '.join(known)}"
+        return file.error(key, f"unknown key {key!r}{inside}", remedy)
     if missing := re.search(r"missing required field `(\w+)`", message):
         found = re.search(r"at `\$\.(\w+)", message)
-        line = line_of(found[1], text) if found else 1
-        return PlanError(f"{missing[1]!r} is missing", where=where, line=line, remedy=REMEDY)
+        line = line_of(found[1], file.text) if found else 1
+        return PlanError(f"{missing[1]!r} is missing", where=file.path, line=line, remedy=REMEDY)
     named = re.search(r"at `\$\.([\w.]+)", message)
     key = named[1].rsplit(".", 1)[-1] if named else ""
-    line = line_of(key, text) if named else None
     if named and (types := re.match(r"Expected `([\w |]+)`, got `(\w+)`", message)):
         wanted, got = (
             " or ".join(_TYPES[one] for one in part.split(" | ") if one in _TYPES) for part in types.groups()
         )
         remedy = _as_it_should_be(key, content.get(key), types[1]) if key == named[1] else REMEDY
-        return PlanError(f"{named[1]} must be {wanted}, not {got}", where=where, line=line, remedy=remedy)
-    return PlanError(message.replace("`$.", "`"), where=where, line=line, remedy=REMEDY)
+        return file.error(key, f"{named[1]} must be {wanted}, not {got}", remedy)
+    return file.error(key, message.replace("`$.", "`"), REMEDY)
 
 
 def _as_it_should_be(key: str, value: Any, wanted: str) -> str:
