@@ -23,7 +23,6 @@ from lm_eval_fr.stats import (
     assess,
     betting_difference,
     decide,
-    degradation_detected,
     documents_needed,
     net_win_rate,
 )
@@ -134,9 +133,6 @@ def _stopped(found: Difference, margin: float) -> Assessment:
         verdict=decide(found.interval, margin),
         margin=margin,
         interval=found.interval,
-        degradation_detected=degradation_detected(found.interval),
-        documents_needed=None,
-        mde=None,
         mde_reason=STOPPED,
         p_non_inferior=found.p_non_inferior,
         p_inferior=found.p_inferior,

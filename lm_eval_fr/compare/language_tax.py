@@ -14,7 +14,7 @@ from lm_eval_fr.errors import InputError, UsageError, nearest
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.grouping import merged
 from lm_eval_fr.report.task_model import LanguageTax
-from lm_eval_fr.stats import difference_of_differences, without_verdict
+from lm_eval_fr.stats import assess, difference_of_differences, without_verdict
 
 KEYS = ("id", "line", "key")  # of a document: the same question has the same in both languages
 
@@ -52,7 +52,7 @@ def _tax(first: _Losses, second: _Losses, options: CompareOptions) -> LanguageTa
     margin = options.margins.get(TAX, Margins(options.margins).of(name, unit_scale=bounded))
     ours = np.array([*first.rows.values()])
     theirs = np.array([second.rows[key] for key in first.rows])
-    paired, assessment = difference_of_differences(
+    paired = difference_of_differences(
         first.values[ours],
         second.values[theirs],
         clusters=_clusters(first.task, ours, second.task, theirs),
@@ -60,6 +60,7 @@ def _tax(first: _Losses, second: _Losses, options: CompareOptions) -> LanguageTa
         margin=margin,
         bounded=bounded,
     )
+    assessment = None if margin is None else assess(paired, margin)
     stopped = first.task.no_verdict or second.task.no_verdict
     if assessment is not None and stopped is not None:
         assessment = without_verdict(assessment, stopped)

@@ -201,12 +201,11 @@ def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> Ta
     better, worse = means if higher else means[::-1]
     estimate = None if better is None or worse is None else better - worse
     interval = Interval(estimate, None, None, options.level, "none", task.n, reason=NO_SCORES)
-    nothing = (None, None, None, None, None)
-    paired = Difference(interval, "unbounded", task.n, None, better, worse, *nothing, "none", None)
+    paired = Difference(interval, "unbounded", task.n, None, better, worse)
     margin = margins.of(task.task, unit_scale=True)
     assessment = None
     if margin is not None:
-        assessment = Assessment("no_verdict", margin, interval, None, None, None, NO_SCORES, None, None)
+        assessment = Assessment("no_verdict", margin, interval, mde_reason=NO_SCORES)
     return TaskResult(
         task=task.task,
         metric=printed.metric if printed else "none",

@@ -195,7 +195,7 @@ class TaskResult(Measured, Claimed):
 
     @property
     def degradation_detected(self) -> bool | None:
-        return None if self.paired.interval.high is None else self.paired.interval.high < 0
+        return self.paired.interval.degradation_detected
 
     @property
     def recovery_ci(self) -> Bounds | None:

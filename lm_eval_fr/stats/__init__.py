@@ -44,7 +44,7 @@ from lm_eval_fr.stats.settle import documents_needed
 from lm_eval_fr.stats.shares import share_interval
 from lm_eval_fr.stats.spreads import exact_match_spread, judge_pilot_spread, judge_spread, pilot_spread, score_spread
 from lm_eval_fr.stats.value_ratio import success_rate_per_cost, value_ratio
-from lm_eval_fr.stats.verdict import assess, decide, degradation_detected, holm, overall, without_verdict
+from lm_eval_fr.stats.verdict import assess, decide, holm, overall, without_verdict
 
 __all__ = [
     "ASSUMPTIONS",
@@ -72,7 +72,6 @@ __all__ = [
     "binomial_share",
     "confidence_sequence",
     "decide",
-    "degradation_detected",
     "difference_of_differences",
     "documents_for_margin",
     "documents_needed",

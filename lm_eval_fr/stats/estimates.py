@@ -36,6 +36,11 @@ class Interval:
     def defined(self) -> bool:
         return self.low is not None and self.high is not None
 
+    @property
+    def degradation_detected(self) -> bool | None:
+        """Whether the candidate is worse at all, however little; None where that is undefined."""
+        return None if self.high is None else self.high < 0
+
 
 @dataclass(frozen=True, slots=True)
 class Flips:
@@ -134,16 +139,19 @@ class Assessment:
     verdict: Verdict
     margin: float
     interval: Interval
-    degradation_detected: bool | None
-    documents_needed: DocumentsNeeded | None
-    mde: float | None
-    mde_reason: str | None
-    p_non_inferior: float | None
-    p_inferior: float | None
+    documents_needed: DocumentsNeeded | None = None
+    mde: float | None = None
+    mde_reason: str | None = None
+    p_non_inferior: float | None = None
+    p_inferior: float | None = None
     reason: str | None = None
     assay: Assay | None = None
     guarantee: Guarantee = "default"
     other_verdict: Verdict | None = None
+
+    @property
+    def degradation_detected(self) -> bool | None:
+        return self.interval.degradation_detected
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,6 @@ from lm_eval_fr.stats.arrays import Array, unusable
 from lm_eval_fr.stats.estimates import Components
 
 
-def mean_scores(answers: npt.ArrayLike) -> Array:
-    """The score of every document: the mean over its answers. answers: one row an answer, one column a document."""
-    return np.asarray(answers_of(answers, "answers").mean(axis=0), dtype=np.float64)
-
-
 def variance_components(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> Components:
     """Where the variance of the paired differences comes from: the documents, or the answers to one document.
 

@@ -8,15 +8,15 @@ import numpy.typing as npt
 
 from lm_eval_fr.stats.differences import paired_difference
 from lm_eval_fr.stats.estimates import Interval, NoiseComparison
-from lm_eval_fr.stats.repeats import answers_of, mean_scores
+from lm_eval_fr.stats.repeats import answers_of
 
 
 def noise_floor(
     run: npt.ArrayLike, reruns: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95
 ) -> Interval:
     """An arm against its own reruns, one or several, aligned: how far their mean lies from the first run."""
-    first, again = answers_of(run, "run")[0], answers_of(reruns, "reruns")
-    return paired_difference(mean_scores(again), first, clusters=clusters, level=level).interval
+    again = answers_of(reruns, "reruns").mean(axis=0)
+    return paired_difference(again, run, clusters=clusters, level=level).interval
 
 
 def exceeds_noise(interval: Interval, movements: Sequence[Interval]) -> NoiseComparison:

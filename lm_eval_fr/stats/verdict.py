@@ -24,11 +24,6 @@ def decide(interval: Interval, margin: float) -> Verdict:
     return "inferior" if interval.high < -margin else "inconclusive"
 
 
-def degradation_detected(interval: Interval) -> bool | None:
-    """Whether the candidate is worse at all, however little; None where the interval is undefined."""
-    return None if interval.high is None else interval.high < 0
-
-
 def assess(
     difference: Difference,
     margin: float,
@@ -48,19 +43,19 @@ def assess(
     interval, other = difference.interval, difference.other_guarantee
     verdict, reason = decide(interval, margin), None if interval.defined else interval.reason
     effect, mde_reason = mde(difference, power=power, reach=reach)
-    same = difference.margin == margin
     needed = None
-    detected = degradation_detected(interval)
     blind = assay is not None and assay.holds is False
-    if verdict == "inconclusive" and (detected or not blind or (assay is not None and assay.short_of_documents)):
-        needed = documents_needed(difference, margin, power=power, available=available)
-    if verdict == "non_inferior" and blind:
-        verdict, reason = "no_verdict", assay.reason if assay else None
+    if verdict == "inconclusive":
+        for_good = assay is not None and blind and not assay.short_of_documents
+        if interval.degradation_detected or not for_good:
+            needed = documents_needed(difference, margin, power=power, available=available)
+    elif verdict == "non_inferior" and assay is not None and blind:
+        verdict, reason = "no_verdict", assay.reason
+    same = difference.margin == margin
     return Assessment(
         verdict=verdict,
         margin=margin,
         interval=interval,
-        degradation_detected=detected,
         documents_needed=needed,
         mde=effect,
         mde_reason=mde_reason,

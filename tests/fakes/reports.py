@@ -88,9 +88,7 @@ def an_assessment(
     found: Difference, margin: float, verdict: Verdict, *, needed: int | None = None, p: float | None = None
 ) -> Assessment:
     documents = None if needed is None else DocumentsNeeded(needed, "non_inferior", -0.02, 0.8)
-    high = found.interval.high
-    detected = None if high is None else high < 0
-    return Assessment(verdict, margin, found.interval, detected, documents, 0.032, None, p, None)
+    return Assessment(verdict, margin, found.interval, documents, 0.032, p_non_inferior=p)
 
 
 def a_task(

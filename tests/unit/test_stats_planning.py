@@ -24,7 +24,6 @@ from lm_eval_fr.stats import (
     verdict_power,
 )
 from lm_eval_fr.stats.planning import attained
-from lm_eval_fr.stats.repeats import mean_scores
 from lm_eval_fr.stats.typical import counted_power
 from tests.properties import worlds as w
 
@@ -163,7 +162,7 @@ def test_variance_components() -> None:
     assert found.within_reference == pytest.approx(0.01, rel=0.05)
     assert found.unstable == pytest.approx(5 / 6, abs=0.02)
     assert found.unstable_documents == 1.0
-    means = mean_scores(candidate) - mean_scores(reference)
+    means = candidate.mean(axis=0) - reference.mean(axis=0)
     assert means.var(ddof=1) == pytest.approx(found.between + 0.04 / 3 + 0.01 / 2, rel=0.05)
 
 
@@ -175,8 +174,8 @@ def test_variance_components_that_cannot_be_told() -> None:
     assert (still.between, still.unstable, still.unstable_documents) == (0, None, 0)
     with pytest.raises(UsageError, match="30 candidate documents cannot be paired with 29"):
         variance_components(RNG.random((2, 30)), RNG.random((2, 29)))
-    with pytest.raises(UsageError, match="answers has no row of scores for each answer"):
-        mean_scores(RNG.random((2, 3, 4)))
+    with pytest.raises(UsageError, match="reference has no row of scores for each answer"):
+        variance_components(RNG.random((2, 30)), RNG.random((2, 3, 4)))
 
 
 def test_without_a_flip_tango_still_needs_documents() -> None:

@@ -14,7 +14,6 @@ from lm_eval_fr.stats import (
     assay_of,
     assess,
     decide,
-    degradation_detected,
     mean_over_tasks,
     overall,
     paired_difference,
@@ -31,7 +30,7 @@ def interval(low: float, high: float) -> Interval:
 def assessment(low: float, high: float, margin: float = 0.02, p_inferior: float | None = None) -> Assessment:
     bounds = interval(low, high)
     verdict = decide(bounds, margin)
-    return Assessment(verdict, margin, bounds, degradation_detected(bounds), None, None, None, None, p_inferior)
+    return Assessment(verdict, margin, bounds, p_inferior=p_inferior)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def assessment(low: float, high: float, margin: float = 0.02, p_inferior: float 
 )
 def test_rule(low: float, high: float, verdict: str, worse: bool) -> None:
     assert decide(interval(low, high), 0.02) == verdict
-    assert degradation_detected(interval(low, high)) is worse
+    assert interval(low, high).degradation_detected is worse
 
 
 def test_without_an_interval_there_is_no_verdict() -> None:
