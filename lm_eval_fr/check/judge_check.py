@@ -9,15 +9,15 @@ from typing import Any
 from lm_eval_fr.check.check_findings import Finding
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.errors import LmEvalFrError
-from lm_eval_fr.io.http import CallFailed
+from lm_eval_fr.io.http import CallFailed, Http
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.judge.asking.controls import Controls, controls_for, gross_items
-from lm_eval_fr.judge.asking.envelope import offline_body, read_reply
+from lm_eval_fr.judge.asking.envelope import read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric, shutdown_warning
 from lm_eval_fr.judge.asking.protocol import Profile
 from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner
 from lm_eval_fr.judge.estimate import Estimate, estimate_items
-from lm_eval_fr.judge.live.client import ChatClient, blocked, in_our_words
+from lm_eval_fr.judge.live.client import blocked, chat, in_our_words, server_of
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import profiles
 from lm_eval_fr.judge.verdicts.control_results import enough
@@ -62,7 +62,7 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
     if profile.dialect == "offline":
         from lm_eval_fr.judge.asking.offline import answer_offline
 
-        raw = offline_body(answer_offline(body["messages"]), profile.model)
+        raw = answer_offline(body)
     else:
         raw = run_async(_send(profile, body))
     read = read_reply(raw)
@@ -78,14 +78,12 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
 
 
 async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
-    client = ChatClient(profile)
     try:
-        answer = await client.send(body)
+        async with Http(server_of(profile), timeout=profile.timeout) as http:
+            answer = await chat(http, profile)(body)
         problem = answer.problem()
     except CallFailed as failed:
         problem = failed.problem
-    finally:
-        await client.close()
     if problem is not None:
         raise blocked(in_our_words(problem, profile), profile)
     return answer.body

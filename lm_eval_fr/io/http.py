@@ -141,23 +141,20 @@ class Http:
         path: str = "",
         body: bytes | Payload | None = None,
         *,
-        method: str | None = None,
         headers: Mapping[str, str] | None = None,
         to: BinaryIO | None = None,
         most_bytes: int | None = None,
-        timeout: float | None = None,
     ) -> Answer:
         """GET without a body, POST with one. path: below the server's address; "" is the address itself.
 
         to: takes the body of a 200 as it arrives. Raises CallFailed.
         """
-        limit = self.timeout if timeout is None else timeout
         started = time.monotonic()
         try:
             async with (
-                asyncio.timeout(limit),
+                asyncio.timeout(self.timeout),
                 self._session.request(
-                    method or ("GET" if body is None else "POST"),
+                    "GET" if body is None else "POST",
                     self.server.at(path) if path else self.server.url,
                     data=body,
                     headers=headers,
@@ -171,7 +168,7 @@ class Http:
                 found = {name.lower(): self.redactor.exact(value) for name, value in response.headers.items()}
                 return Answer(response.status, found, content, time.monotonic() - started)
         except TimeoutError:
-            raise CallFailed(Problem("transport", f"no reply within {limit:g} s", billed=True)) from None
+            raise CallFailed(Problem("transport", f"no reply within {self.timeout:g} s", billed=True)) from None
         except self._never_sent as error:
             raise self._failed(error, billed=False) from None
         except self._lost as error:

@@ -18,7 +18,7 @@ from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Work, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles
 from lm_eval_fr.judge.verdicts.journal import StoredReply
@@ -129,7 +129,7 @@ def estimate_runs(
 
 
 def estimate_items(
-    work: Worklist | PlannedItems,
+    work: Work,
     profile: Profile,
     options: JudgeOptions,
     lives: Lives | None = None,

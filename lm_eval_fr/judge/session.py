@@ -19,18 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import Unfinished, UsageError
-from lm_eval_fr.io.http import Answer
+from lm_eval_fr.io.http import Answer, Http
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.retry import STUCK_AFTER, Throttle
 from lm_eval_fr.judge.asking.controls import Controls, controls_for
-from lm_eval_fr.judge.asking.envelope import offline_body
 from lm_eval_fr.judge.asking.profile import load_profile, load_rubric, override, shutdown_warning
 from lm_eval_fr.judge.asking.protocol import Profile, Rubric
-from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Worklist, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Work, sample_of, worklist
 from lm_eval_fr.judge.batch.batch_record import committed_dollars, in_flight
-from lm_eval_fr.judge.live.asker import Asker, Send
-from lm_eval_fr.judge.live.client import ChatClient, account_headers, server_of
+from lm_eval_fr.judge.live.asker import Asker
+from lm_eval_fr.judge.live.client import Send, account_headers, chat, server_of
 from lm_eval_fr.judge.live.hopeless import Halt, Streak
 from lm_eval_fr.judge.live.schedule import Schedule, Watch
 from lm_eval_fr.judge.options import JudgeOptions
@@ -132,7 +131,7 @@ class Session:
     rubric: Rubric
     lives: Lives
     options: JudgeOptions
-    work: Worklist | PlannedItems
+    work: Work
     rerun: Pairing | None = None
     bar: ProgressBar | None = None
     say: Say = lambda message: None
@@ -178,11 +177,8 @@ class Session:
         """All the calls."""
         if self.options.reparse or self.profile.dialect == "offline":
             return await self._judge(self._asker(self._answer_here, budget), controls_only)
-        client = ChatClient(self.profile)
-        try:
-            return await self._judge(self._asker(client.send, budget), controls_only)
-        finally:
-            await client.close()
+        async with Http(server_of(self.profile), timeout=self.profile.timeout) as http:
+            return await self._judge(self._asker(chat(http, self.profile), budget), controls_only)
 
     async def _judge(self, asker: Asker, controls_only: bool) -> Results:
         questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)
@@ -286,7 +282,7 @@ class Session:
     async def _answer_here(self, body: dict[str, Any]) -> Answer:
         from lm_eval_fr.judge.asking.offline import answer_offline
 
-        return Answer(200, {}, offline_body(answer_offline(body["messages"]), self.profile.model), 0.0)
+        return Answer(200, {}, answer_offline(body), 0.0)
 
     def _budget(self) -> Budget | None:
         if self.options.max_usd is None:

@@ -22,7 +22,7 @@ import pytest
 from lm_eval_fr import cli
 from lm_eval_fr.arms import flags as arms_flags
 from lm_eval_fr.demo import plan_path
-from lm_eval_fr.judge.asking.offline import answer_offline
+from lm_eval_fr.judge.asking.offline import verdict_offline
 from tests.e2e import documented, stand_in
 from tests.fakes.batch import FakeBatches
 from tests.fakes.logprobs import PseudoModel
@@ -92,7 +92,7 @@ def or_scored(write: Callable[[Call], str], model: PseudoModel) -> Callable[[Cal
 
 
 def verdict(call: Call) -> str:
-    return answer_offline(call.messages)
+    return verdict_offline(call.messages)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from scipy.stats import binomtest
 
-from lm_eval_fr.judge.asking.offline import answer_offline
+from lm_eval_fr.judge.asking.offline import verdict_offline
 from tests.e2e import forked
 from tests.e2e.material import data_folder, piaf_questions, sib200_topics
 from tests.fakes.server import Call, FakeOpenAI
@@ -63,7 +63,7 @@ def judge_by_quality(call: Call) -> str:
     """Prefers the higher number; where they are one apart, whatever comes first. Controls, without one, by words."""
     found = QUALITY.findall(call.user)[-2:]
     if len(found) < 2:
-        return answer_offline(call.messages)
+        return verdict_offline(call.messages)
     first, second = (int(number) for number in found)
     verdict = "tie" if first == second else "A" if first - second >= -1 else "B"
     return json.dumps({"reason": f"{first} contre {second}", "verdict": verdict})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from lm_eval_fr.judge.asking.offline import answer_offline
+from lm_eval_fr.judge.asking.offline import verdict_offline
 from lm_eval_fr.judge.asking.prompt import read_back
 from tests import waiting
 from tests.e2e.material import data_folder
@@ -35,7 +35,7 @@ def judge_reply(call: Call) -> str:
     shown = read_back(call.messages)
     whole = [bool(re.fullmatch(r"L[ea] \w+ a lu \d+ signes\.", text)) for text in (shown.first, shown.second)]
     if not any(whole):
-        return answer_offline(call.messages)
+        return verdict_offline(call.messages)
     return verdict_json("tie" if all(whole) else "A" if whole[0] else "B")
 
 

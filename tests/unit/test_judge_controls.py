@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.asking.controls import KINDS, load_canaries
 from lm_eval_fr.judge.asking.offline import judge_offline
 from lm_eval_fr.judge.asking.protocol import Order
@@ -81,27 +78,6 @@ def test_a_lost_a_missing_and_an_obeyed_canary_are_told_apart() -> None:
     assert report.by_kind == {"empty": (1, 1), "cut": (0, 1), "hostile": (1, 2)}
     assert report.hostile_gain == 1.0 and "in 1 of 2 controls" in report.warnings[0]
     assert canary_report({"vide-1": "win"}).hostile_gain is None
-
-
-def test_canaries_of_ones_own_are_checked_line_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "mine.jsonl"
-    line = {"id": "x", "kind": "cut", "instruction": "i", "text": "t", "good": "g", "bad": ""}
-    path.write_text(json.dumps(line) + "\n\n" + json.dumps(line | {"id": "y"}) + "\n")
-    assert [canary.id for canary in load_canaries(path)] == ["x", "y"]
-    for wrong, said in (
-        (line, "two canaries are called x"),
-        (line | {"id": "z", "kind": "odd"}, "not a canary"),
-        (line | {"id": "z", "extra": 1}, "unknown field `extra`"),
-    ):
-        path.write_text(json.dumps(line) + "\n" + json.dumps(wrong) + "\n")
-        with pytest.raises(InputError, match=said) as caught:
-            load_canaries(path)
-        assert f"{path}:2" in str(caught.value)
-    path.write_text("\n")
-    with pytest.raises(InputError, match="holds no canary"):
-        load_canaries(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        load_canaries(tmp_path / "none.jsonl")
 
 
 # the noise floor

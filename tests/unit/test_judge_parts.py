@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.retry import RetryPolicy, Throttle, retry_after
-from lm_eval_fr.judge.asking.envelope import CallUsage, offline_body, open_body, read_reply
+from lm_eval_fr.judge.asking.envelope import CallUsage, open_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.protocol import Prices, Profile
 from lm_eval_fr.judge.asking.worklist import Questioner
@@ -213,11 +213,6 @@ def test_no_json_is_too_strange_to_read(body: object) -> None:
 )
 def test_usage_as_servers_write_it(usage: object, expected: CallUsage | None) -> None:
     assert open_body(json.dumps({"usage": usage}).encode()).usage == expected
-
-
-def test_an_offline_body_reads_like_any_other() -> None:
-    read = read_reply(offline_body('{"reason": "r", "verdict": "tie"}', "m"))
-    assert (read.verdict, read.usage) == ("tie", CallUsage(0, 0, 0, 0))
 
 
 def test_cost_by_hand() -> None:

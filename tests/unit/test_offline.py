@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm_eval_fr.judge.asking.offline import answer_offline, judge_offline
+from lm_eval_fr.judge.asking.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.asking.offline import answer_offline, judge_offline, verdict_offline
 from lm_eval_fr.judge.asking.prompt import parse_reply, render
 from lm_eval_fr.judge.asking.protocol import Rubric
 from tests.hostile import FENCES, HOSTILE, Hostile
@@ -64,14 +65,16 @@ def test_its_reply_is_read_as_a_served_judges_and_says_what_it_is() -> None:
     messages = render(
         RUBRIC, None, "Le phare fut bâti en 1834.", "Le phare fut bâti en 1834.", "", "candidate_first", FENCES
     )
-    text = answer_offline(messages)
+    text = verdict_offline(messages)
     parsed = parse_reply(text)
     assert parsed.verdict == "A" and "ne remplace pas un juge" in parsed.reason
-    assert answer_offline(messages) == text
+    assert verdict_offline(messages) == text
+    read = read_reply(answer_offline({"model": "offline", "messages": messages}))
+    assert (read.verdict, read.reason, read.usage) == ("A", parsed.reason, CallUsage(0, 0, 0, 0))
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda h: h.name)
 def test_no_answer_makes_it_fail(hostile: Hostile) -> None:
     for first, second in ((hostile.text, "Une réponse."), (hostile.text, hostile.text)):
         messages = render(RUBRIC, "Réponds.", "Un texte.", first, second, "candidate_first", FENCES)
-        assert parse_reply(answer_offline(messages)).verdict in ("A", "B", "tie")
+        assert parse_reply(verdict_offline(messages)).verdict in ("A", "B", "tie")

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 
-from lm_eval_fr.errors import InputError
-from lm_eval_fr.io.reading import convert, read_jsonl
 from lm_eval_fr.judge.asking.graded_controls import GradedControls, graded_controls
-from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Documents, Item
+from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Item, Work
 from lm_eval_fr.plan import SEED
 
 Kind = Literal["empty", "cut", "wrong_language", "off_topic", "constant", "hostile"]
@@ -55,7 +54,7 @@ class Controls:
         return len(self.gross) + len(self.graded.items)
 
 
-def controls_for(work: Documents, graded: int) -> Controls:
+def controls_for(work: Work, graded: int) -> Controls:
     """What the judge is asked before the pairs of `work`; nothing where `graded` is 0."""
     return Controls(gross_items(), graded_controls(work, graded, SEED)) if graded else Controls()
 
@@ -67,15 +66,7 @@ def gross_items() -> tuple[Item, ...]:
     )
 
 
-def load_canaries(path: Path = CANARIES) -> tuple[Canary, ...]:
-    """The shipped canaries, or the user's: one JSON object a line."""
-    found: dict[str, Canary] = {}
-    remedy = f"each line has {', '.join(Canary.__struct_fields__)}"
-    for number, value in read_jsonl(path, remedy=remedy):
-        canary = convert(value, Canary, what="a canary", where=path, line=number, remedy=remedy)
-        if canary.id in found:
-            raise InputError(f"two canaries are called {canary.id}", where=path, line=number, remedy="rename one")
-        found[canary.id] = canary
-    if not found:
-        raise InputError("holds no canary", where=path)
-    return tuple(found.values())
+@cache
+def load_canaries() -> tuple[Canary, ...]:
+    """The shipped ones."""
+    return tuple(msgspec.json.Decoder(Canary).decode_lines(CANARIES.read_bytes()))

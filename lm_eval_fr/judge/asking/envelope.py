@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgspec
-
 from lm_eval_fr.io.clean import BadJson, at, count_at, parse_untrusted, rows_at, whole_text
 from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.prompt import parse_reply
@@ -115,13 +113,6 @@ def read_reply(raw: bytes) -> Read:
     if not envelope.text.strip():
         return without("empty", "empty reply")
     return without("prose", parsed.problem or "no verdict in it", parsed.reason)
-
-
-def offline_body(text: str, model: str) -> bytes:
-    """The body in which a judge of this process answers: a completion that used nothing."""
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    return msgspec.json.encode({"object": "chat.completion", "model": model, "choices": [choice], "usage": usage})
 
 
 def _kept(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from lm_eval_fr.judge.asking.planted_faults import IN_TURN, Kind, Length, plant
-from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Documents, Item
+from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Work
 
 MOST_READ = 20  # documents for every control that is wanted: answers without a sentence would be read to the end
 
@@ -23,7 +23,7 @@ class GradedControls:
     shortage: str | None = None
 
 
-def graded_controls(work: Documents, wanted: int, seed: int) -> GradedControls:
+def graded_controls(work: Work, wanted: int, seed: int) -> GradedControls:
     """At most `wanted` controls, one per document, and one per article while there are enough articles.
 
     Half of the damaged twins are longer than the good answer, half shorter. The same seed, documents and reference
@@ -79,7 +79,7 @@ def _control(
     return None
 
 
-def _spread(work: Documents, seed: int) -> Iterator[Item]:
+def _spread(work: Work, seed: int) -> Iterator[Item]:
     """The documents in a seeded order in which every article comes once before any comes twice."""
     rounds: Counter[str] = Counter()
     order = []

@@ -14,6 +14,9 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from lm_eval_fr.judge.asking.prompt import read_back
 from lm_eval_fr.judge.asking.protocol import Message, Verdict
@@ -46,7 +49,16 @@ class Score:
     invented: float
 
 
-def answer_offline(messages: list[Message]) -> str:
+def answer_offline(request: dict[str, Any]) -> bytes:
+    """The body of the reply to a request's, as a served judge would send it: a completion that used nothing."""
+    message = {"role": "assistant", "content": verdict_offline(request["messages"])}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    reply = {"object": "chat.completion", "model": request["model"], "choices": [choice], "usage": usage}
+    return msgspec.json.encode(reply)
+
+
+def verdict_offline(messages: list[Message]) -> str:
     """The reply to a rendered prompt, in the JSON that a served judge writes."""
     shown = read_back(messages)
     verdict, first, second = judge_offline(shown.task, shown.first, shown.second)

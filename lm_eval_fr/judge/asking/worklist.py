@@ -6,7 +6,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.judge.asking.prompt import cache_key, renderer, request_body
@@ -57,23 +57,13 @@ class Item:
         return self.task, self.doc_hash
 
 
-class Documents(Protocol):
-    """What graded controls are made of."""
-
-    def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
-        """Of every document its place, its article, and where `item` has its texts."""
-        ...
-
-    def item(self, task: int, document: int) -> Item: ...
-
-
 @dataclass(frozen=True)
 class PlannedItems:
     """Pairs of no run: their texts are at hand, or a guess at what is still to come."""
 
     items: Sequence[Item]
-    tasks: tuple[PairedTask, ...] = ()
-    unit_sizes: tuple[int, ...] = ()
+    tasks: ClassVar[tuple[PairedTask, ...]] = ()
+    unit_sizes: ClassVar[tuple[int, ...]] = ()
 
     @property
     def n(self) -> int:
@@ -111,6 +101,7 @@ class Worklist:
         return ((task.task, doc_hash) for task in self.tasks for doc_hash in task.doc_hashes)
 
     def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
+        """Of every document its place, its article, and where `item` has its texts."""
         for number, task in enumerate(self.tasks):
             for document, doc_hash in enumerate(task.doc_hashes):
                 article = doc_hash if task.clusters is None else task.cluster_names[task.clusters[document]]
@@ -124,6 +115,9 @@ class Worklist:
             return
         for number, document, unit in self.order:
             yield _item(self.tasks[number].pair(document), unit)
+
+
+Work = Worklist | PlannedItems
 
 
 def worklist(pairing: Pairing, *, by_unit: bool = False) -> Worklist:

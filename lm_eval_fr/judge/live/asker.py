@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -18,13 +16,12 @@ from lm_eval_fr.io.replies import Problem, find_page
 from lm_eval_fr.io.retry import Backoff, RetryPolicy, Throttle
 from lm_eval_fr.judge.asking.envelope import open_body, read_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.live.client import TOP_UP, blocked, in_our_words
+from lm_eval_fr.judge.live.client import TOP_UP, Send, blocked, in_our_words
 from lm_eval_fr.judge.live.hopeless import PROBES, Halt, Streak
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, Source, StoredReply
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, usage_at_most
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED, Lives, QuestionLife
 
-Send = Callable[[dict[str, Any]], Awaitable[Answer]]
 HANGS = 2  # time-outs of one question in one run: each takes as long as all its other tries together
 
 

@@ -6,6 +6,7 @@ The key is read from the environment and goes to that server only. No retry is m
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,19 +23,14 @@ ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PRO
 TOP_UP = "top up the account, then rerun to resume"
 
 
-class ChatClient:
-    """Sends bodies to `profile`'s server. Make it inside a running event loop, and `close` it there."""
+Send = Callable[[dict[str, Any]], Awaitable[Answer]]
+"""Sends a body to the judge. Raises CallFailed where no answer could be read to its end."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._http = Http(server_of(profile), timeout=profile.timeout)
-        self._headers = account_headers(profile)
 
-    async def send(self, body: dict[str, Any]) -> Answer:
-        """Raises CallFailed where no answer could be read to its end."""
-        return await self._http.call("/chat/completions", msgspec.json.encode(body), headers=self._headers)
-
-    async def close(self) -> None:
-        await self._http.close()
+def chat(http: Http, profile: Profile) -> Send:
+    """http: to the profile's own server, see `server_of`."""
+    headers = account_headers(profile)
+    return lambda body: http.call("/chat/completions", msgspec.json.encode(body), headers=headers)
 
 
 def server_of(profile: Profile) -> Server:

@@ -12,7 +12,7 @@ from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.judge.asking.controls import Controls
 from lm_eval_fr.judge.asking.judge_instructions import PROMPT_VERSION
 from lm_eval_fr.judge.asking.protocol import Rubric
-from lm_eval_fr.judge.asking.worklist import GROSS_TASK, PlannedItems, Worklist
+from lm_eval_fr.judge.asking.worklist import GROSS_TASK, Work
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.control_results import (
@@ -61,7 +61,7 @@ def write_findings(
     harvest: Harvest,
     rubric: Rubric,
     options: JudgeOptions,
-    work: Worklist | PlannedItems,
+    work: Work,
     seconds: float,
 ) -> JudgeSummary:
     """Writes verdicts.jsonl and judge.json."""
@@ -71,7 +71,7 @@ def write_findings(
     bare: list[PairVerdict] = []  # the figures below need every pair, and no text
 
     def verdicts() -> Iterator[PairVerdict]:
-        for verdict in harvest.verdicts(results.pairs):
+        for verdict in map(harvest.verdict, results.pairs):
             bare.append(replace(verdict, reasons={}, usage=PairUsage()))
             # A key that was split over two parts of a reply is complete only in the joined text.
             yield replace(verdict, reasons={order: redactor.exact(said) for order, said in verdict.reasons.items()})
@@ -158,12 +158,12 @@ def _controls(
 ) -> JudgeControls:
     canaries, noise, said = None, None, None
     if results.asked:
-        write_verdicts(out / "control_verdicts.jsonl", harvest.verdicts(results.asked))
+        write_verdicts(out / "control_verdicts.jsonl", map(harvest.verdict, results.asked))
         canaries = canary_report(
             {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
         )
     if results.rerun:
-        rerun = list(harvest.verdicts(results.rerun))
+        rerun = [harvest.verdict(pair) for pair in results.rerun]
         write_verdicts(out / "rerun_verdicts.jsonl", rerun)
         noise = judge_noise(rerun, options.level)
     if options.labels is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lm_eval_fr.judge.asking.envelope import NOTHING, read_reply
@@ -68,10 +67,6 @@ class Harvest:
         self.ledger = Ledger()
         self._judges = lives.journal.judges()
         self._counted: set[bytes] = set()  # two pairs of the same words share their replies
-
-    def verdicts(self, pairs: Iterable[Judged]) -> Iterator[PairVerdict]:
-        for pair in pairs:
-            yield self.verdict(pair)
 
     def verdict(self, pair: Judged) -> PairVerdict:
         found: dict[Order, _OrderRead] = {}

@@ -6,8 +6,9 @@ answers exchanges its verdict; every flip is a pair that the place decided, or t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import combinations, zip_longest
 from statistics import fmean
 
 import numpy as np
@@ -65,14 +66,10 @@ def _length(judged: Sequence[PairVerdict], level: float) -> Length | None:
     longer = sum((score == 1) == candidate_longer for score, candidate_longer in unequal)
     # An empty reference makes any candidate endlessly longer; two empty ones are of one length.
     ratios = [c / r if r else (1.0 if c == r else float("inf")) for _, c, r in measured]
-    edges: list[float | None] = [*LENGTH_RATIOS, None]
+    place = [bisect_right(LENGTH_RATIOS, ratio) - 1 for ratio in ratios]
     bins = []
-    for low, high in zip(LENGTH_RATIOS, edges[1:], strict=True):
-        scores = [
-            m[0].score for m, ratio in zip(measured, ratios, strict=True) if low <= ratio < (high or float("inf"))
-        ]
-        if high is None:
-            scores += [m[0].score for m, ratio in zip(measured, ratios, strict=True) if ratio == float("inf")]
+    for number, (low, high) in enumerate(zip_longest(LENGTH_RATIOS, LENGTH_RATIOS[1:])):
+        scores = [v.score for (v, _, _), found in zip(measured, place, strict=True) if found == number]
         wins, losses = scores.count(1), scores.count(-1)
         share = binomial_share(wins, wins + losses, level)
         bins.append(LengthBin(low, high, len(scores), wins, len(scores) - wins - losses, losses, share))
