@@ -19,6 +19,7 @@ from lm_eval_fr.arms.manifest import read_manifest
 from lm_eval_fr.arms.server_dialects import ServedModel
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.files import atomic_file, write_atomic
+from lm_eval_fr.logs.results import line_count
 from lm_eval_fr.tasklib.definitions import task_names
 
 TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
@@ -53,7 +54,7 @@ def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
     samples = {}
     for task, counts in content["n-samples"].items():
         path = results.with_name(f"samples_{task}_{stamp_of(results)}.jsonl")
-        lines = _count_lines(path)
+        lines = line_count(path) if path.is_file() else 0
         if lines < counts["effective"]:
             what = f"lm-eval wrote {lines} of {counts['effective']} samples of {task}"
             raise ArmError(what, where=path, remedy=remedy)
@@ -124,13 +125,6 @@ def _sent(outcome: RunOutcome, cache: AnswerCache) -> dict[str, Any]:
         task: {**(asdict(sent) if sent else {}), "repeats": repeats, "num_fewshot": shots.get(task)}
         for task, (sent, repeats) in cache.sent.items()
     }
-
-
-def _count_lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
 
 
 def stamp_of(results: Path) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.arms.engine_notes import Record, note_generations
+from lm_eval_fr.arms.engine_notes import note_generations
 from lm_eval_fr.arms.passes import FirstAnswers
 from lm_eval_fr.arms.sent import Sent, cut_at, refuse_one_seed, sent_by
 from lm_eval_fr.errors import ArmError
@@ -56,7 +56,7 @@ class Progress:
 
 
 class AnswerCache:
-    """Wraps an lm-eval model. `path` is created; two runs at once on one file are refused.
+    """Wraps an lm-eval model, and is its cache hook. `path` is created; two runs at once on one file are refused.
 
     slice_size: how many requests the model gets at once; None: all. Answers of a slice are safe when it is done.
     clean: what every answer passes through. model_args: the arm's. first: the arm's first answers, where each document
@@ -87,7 +87,8 @@ class AnswerCache:
         self._waiting: dict[str, deque[str]] = {}
         self._stored: dict[str, int] = defaultdict(int)
         self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
-        lm.set_cache_hook(AnswerHook(self, note_generations(lm)))
+        self._notes = note_generations(lm)
+        lm.set_cache_hook(self)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.lm, name)
@@ -103,6 +104,15 @@ class AnswerCache:
         if self._progress:
             self._progress.close()
         self._db.close()
+
+    def add_partial(self, method: str, arguments: Iterable[Any], answer: Any) -> None:
+        """What lm-eval's models call with each answer as it arrives."""
+        self.add_answer(method, arguments, answer, self._notes.popleft() if self._notes else None)
+
+    def add_answer(self, method: str, arguments: Iterable[Any], answer: Any, record: Mapping[str, Any] | None) -> None:
+        """An answer with what is known of it: finish reason, usage, error."""
+        arguments = list(arguments)
+        self.store(self.key_of(method, arguments), context_of(arguments), answer, record)
 
     def store(self, key: str, context: str, answer: Any, record: Mapping[str, Any] | None = None) -> None:
         """Adds an answer under its request. A failure is not kept, nor an empty text without a record of its reply."""
@@ -214,21 +224,6 @@ class AnswerCache:
                 value = json.loads(answer)
                 found[key].append((tuple(value) if isinstance(value, list) else value, record and json.loads(record)))
         return found
-
-
-class AnswerHook:
-    """What lm-eval's models call with each answer as it arrives."""
-
-    def __init__(self, cache: AnswerCache, notes: deque[Record]) -> None:
-        self.cache, self._notes = cache, notes
-
-    def add_partial(self, method: str, arguments: Iterable[Any], answer: Any) -> None:
-        self.add_answer(method, arguments, answer, self._notes.popleft() if self._notes else None)
-
-    def add_answer(self, method: str, arguments: Iterable[Any], answer: Any, record: Mapping[str, Any] | None) -> None:
-        """An answer with what is known of it: finish reason, usage, error."""
-        arguments = list(arguments)
-        self.cache.store(self.cache.key_of(method, arguments), context_of(arguments), answer, record)
 
 
 def context_of(arguments: Sequence[Any]) -> str:

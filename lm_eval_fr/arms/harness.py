@@ -119,7 +119,7 @@ class _Arm:
     ) -> RunOutcome:
         """One answer to each document, checked to be on disk. facts: what its record holds beside the usual."""
         started = time.time()
-        cache = _execute(call, self.source, self.say, self.redactor, first)
+        cache = self._execute(call, first)
         if int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0):
             sys.exit(0)  # one of several processes of a distributed run: the first writes the files
         for warning in empty_warnings(cache):
@@ -166,69 +166,59 @@ class _Arm:
             seconds=sum(one.seconds for one in outcomes),
         )
 
+    def _execute(self, call: ArmCall, first: FirstAnswers | None) -> AnswerCache:
+        """Hands over to lm-eval. Returns the cache that it filled."""
+        # The one bar is ours. Read when tqdm is imported; vLLM divides by its bar's seconds, 0 in a disabled one.
+        name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
+        os.environ.setdefault(name, value)
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        caches: list[AnswerCache] = []
+        watch = LogWatch()
+
+        def open_cache(lm: Any, path: str) -> AnswerCache:
+            caches.append(self._open_cache(call, lm, path, first))
+            return caches[-1]
+
+        try:
+            with _harness(call, self.source, open_cache, watch) as execute:
+                execute(call.flags)
+        except (KeyboardInterrupt, SameAnswers):
+            raise
+        except BaseException as error:
+            if isinstance(error, SystemExit) and not error.code:
+                raise
+            if logging.getLogger("lm_eval").isEnabledFor(logging.DEBUG):
+                self.say(self.redactor.message(traceback.format_exc()))
+            raise explain(error, call, watch, sum(cache.count() for cache in caches)) from None
+        finally:
+            for cache in caches:
+                cache.close()
+        return caches[-1]
+
+    def _open_cache(self, call: ArmCall, lm: Any, path: str, first: FirstAnswers | None) -> AnswerCache:
+        from lm_eval_fr.models.patient import Patient, make_patient
+
+        if call.model in PATHS and not isinstance(lm, Patient):
+            make_patient(lm)
+        # With data parallelism lm-eval reloads the model for every call: one slice only.
+        alone = int(call.model_args.get("data_parallel_size") or 1) == 1
+        return AnswerCache(
+            lm,
+            path,
+            slice_size=VLLM_SLICE if call.model == "vllm" and alone else None,
+            progress=Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr)),
+            say=self.say,
+            clean=self.redactor.exact,
+            model_args=call.model_args,
+            first=first,
+        )
+
 
 def _all_the_same(found: SameAnswers, call: ArmCall) -> str:
     return (
         f"the same answers again on {found.documents} of {found.documents} documents: this server does not vary, so "
         f"its one answer stands for all {call.repeats} and no more are asked for (a temperature above 0 in both arms' "
         "gen_kwargs makes answers vary)"
-    )
-
-
-def _execute(
-    call: ArmCall,
-    source: TaskSource,
-    say: Callable[[str], None],
-    redactor: Redactor,
-    first: FirstAnswers | None,
-) -> AnswerCache:
-    """Hands over to lm-eval. Returns the cache that it filled."""
-    # The one bar is ours. Read when tqdm is imported; vLLM divides by its bar's seconds, which are 0 in a disabled one.
-    name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
-    os.environ.setdefault(name, value)
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    caches: list[AnswerCache] = []
-    watch = LogWatch()
-
-    def open_cache(lm: Any, path: str) -> AnswerCache:
-        caches.append(_open_cache(call, lm, path, say, redactor, first))
-        return caches[-1]
-
-    try:
-        with _harness(call, source, open_cache, watch) as execute:
-            execute(call.flags)
-    except (KeyboardInterrupt, SameAnswers):
-        raise
-    except BaseException as error:
-        if isinstance(error, SystemExit) and not error.code:
-            raise
-        if logging.getLogger("lm_eval").isEnabledFor(logging.DEBUG):
-            say(redactor.message(traceback.format_exc()))
-        raise explain(error, call, watch, sum(cache.count() for cache in caches)) from None
-    finally:
-        for cache in caches:
-            cache.close()
-    return caches[-1]
-
-
-def _open_cache(
-    call: ArmCall, lm: Any, path: str, say: Callable[[str], None], redactor: Redactor, first: FirstAnswers | None
-) -> AnswerCache:
-    from lm_eval_fr.models.patient import Patient, make_patient
-
-    if call.model in PATHS and not isinstance(lm, Patient):
-        make_patient(lm)
-    # With data parallelism lm-eval reloads the model for every call: one slice only.
-    alone = int(call.model_args.get("data_parallel_size") or 1) == 1
-    return AnswerCache(
-        lm,
-        path,
-        slice_size=VLLM_SLICE if call.model == "vllm" and alone else None,
-        progress=Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr)),
-        say=say,
-        clean=redactor.exact,
-        model_args=call.model_args,
-        first=first,
     )
 
 

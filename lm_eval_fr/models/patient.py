@@ -26,7 +26,7 @@ from lm_eval_fr.io.replies import Kind
 from lm_eval_fr.io.retry import RetryPolicy, Waiting
 from lm_eval_fr.models.chat_replies import Reply, has_scores
 from lm_eval_fr.models.presets import REMEDIES
-from lm_eval_fr.models.sender import Done, Sender, Sending
+from lm_eval_fr.models.sender import Done, Sender
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -99,7 +99,7 @@ class Patient:
     async def _scored(self: Any, http: Http, messages: Any, waiting: Waiting) -> Any:
         """The reply to one request for log-probabilities. Raises ArmError: a document without them has no score."""
         payload = self._create_payload(self.create_message(messages), generate=False, seed=self._seed)
-        policy = self.sending().policy
+        policy = self.sender().policy
         waits, body, left = policy.waits(), msgspec.json.encode(payload), policy.attempts
         most = min(MOST_SCORES, MOST_BYTES + len(body) * SCORE_BYTES)
         while True:
@@ -138,11 +138,11 @@ class Patient:
         return bodies
 
     def _send(self: Any, bodies: Sequence[bytes], done: Done) -> None:
-        Sender(self.sending()).send(bodies, done)
+        self.sender().send(bodies, done)
 
-    def sending(self: Any) -> Sending:
+    def sender(self: Any) -> Sender:
         wait, attempts = float(self.max_wait), max(1, int(self.max_retries))
-        return Sending(
+        return Sender(
             server=self._server(),
             concurrent=max(1, int(self._concurrent), int(self._batch_size)),
             timeout=float(self.timeout),
@@ -154,7 +154,7 @@ class Patient:
             ),
             remedies=self._remedies(),
             # Answers from an earlier run with the same arguments are in the cache.
-            proven=bool(getattr(getattr(self.cache_hook, "cache", None), "kept", 0)),
+            proven=bool(getattr(self.cache_hook, "kept", 0)),
         )
 
     def _server(self: Any) -> Server:

@@ -12,7 +12,6 @@ from lm_eval_fr.io.http import CallFailed, Http, Server, shown_address
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Kind, Problem
 from lm_eval_fr.io.retry import STUCK_AFTER, RetryPolicy, Throttle, Waiting
-from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 
 FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
@@ -25,9 +24,9 @@ STUCK_SHARE = 100  # of the time-out: hanging calls must give their places away 
 Done = Callable[[int, Reply], None]
 
 
-@dataclass(frozen=True)
-class Sending:
-    """How an endpoint is asked. concurrent: calls at once. timeout: of one call, in seconds.
+@dataclass
+class Sender:
+    """For one `send`. concurrent: calls at once. timeout: of one call, in seconds.
 
     remedies: what to do about a problem that every further call would have, by its kind.
     proven: whether an earlier run got answers in the same way: what is refused now is then the document.
@@ -39,18 +38,16 @@ class Sending:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     remedies: Mapping[Kind, str] = field(default_factory=dict)
     proven: bool = False
-    say: Callable[[str], None] = say_on_stderr
+    _answered: int = 0
+    _refused: int = 0
+    _lost_in_a_row: int = 0
+    _limited_in_a_row: int = 0
+    _last_lost: Problem | None = None
+    _over: LmEvalFrError | None = None
 
-
-class Sender:
-    """For one `send`."""
-
-    def __init__(self, sending: Sending) -> None:
-        self._sending, self._policy = sending, sending.policy
-        self._answered = self._refused = self._lost_in_a_row = self._limited_in_a_row = 0
-        self._last_lost: Problem | None = None
-        self._over: LmEvalFrError | None = None
-        self._waiting = Waiting(self._where, sending.say)
+    def __post_init__(self) -> None:
+        self._where = shown_address(self.server.url)
+        self._waiting = Waiting(self._where)
 
     def send(self, bodies: Sequence[bytes], done: Done) -> None:
         """Calls `done(index, reply)` for each body as its answer or its final failure arrives.
@@ -61,28 +58,23 @@ class Sender:
             run_async(self._send(bodies, done))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        if bodies and not self._answered and not self._sending.proven:
+        if bodies and not self._answered and not self.proven:
             raise ArmError("the server answered none of the requests", where=self._where, remedy="see its log")
         if self._last_lost is not None and self._lost_in_a_row >= OUTAGE:
             what = f"the last {self._lost_in_a_row} documents got no answer: {self._last_lost}"
             raise Unfinished(what, where=self._where, remedy="the answers are kept, the same command resumes")
 
-    @property
-    def _where(self) -> str:
-        return shown_address(self._sending.server.url)
-
     async def _send(self, bodies: Sequence[bytes], done: Done) -> None:
-        asked, policy = self._sending, self._policy
         jobs = iter(enumerate(bodies))
-        async with Http(asked.server, timeout=asked.timeout) as http, asyncio.TaskGroup() as group:
+        async with Http(self.server, timeout=self.timeout) as http, asyncio.TaskGroup() as group:
             throttle = Throttle(
-                asked.concurrent,
-                policy,
-                stuck_after=min(STUCK_AFTER, asked.timeout / STUCK_SHARE),
+                self.concurrent,
+                self.policy,
+                stuck_after=min(STUCK_AFTER, self.timeout / STUCK_SHARE),
                 when_aside=lambda: group.create_task(self._work(http, throttle, jobs, done)),
             )
             asyncio.get_running_loop().call_later(FIRST_ALONE, self._open, throttle)
-            for _ in range(min(asked.concurrent + 1, len(bodies))):  # one waits, so that a hanging call is noticed
+            for _ in range(min(self.concurrent + 1, len(bodies))):  # one waits, so that a hanging call is noticed
                 group.create_task(self._work(http, throttle, jobs, done))
 
     def _open(self, throttle: Throttle) -> None:
@@ -99,7 +91,7 @@ class Sender:
 
     async def _ask(self, http: Http, throttle: Throttle, body: bytes, index: int) -> Reply:
         """The answer, or the last failure after all attempts."""
-        waits, lost, limited = self._policy.waits(index), 0, 0
+        waits, lost, limited = self.policy.waits(index), 0, 0
         while True:
             reply = await self._call(http, throttle, body)
             problem = reply.problem
@@ -111,7 +103,7 @@ class Sender:
             else:
                 lost += 1
                 self._check_reached(problem, lost)
-            if lost >= self._policy.attempts or limited >= self._policy.rate_limited:
+            if lost >= self.policy.attempts or limited >= self.policy.rate_limited:
                 return reply
             self._waiting.tell(throttle.pause, problem)
             await asyncio.sleep(waits.next(problem.wait))
@@ -140,7 +132,7 @@ class Sender:
 
     def _judge(self, problem: Problem) -> None:
         """Raises when what went wrong with this document will go wrong with all."""
-        new = not self._answered and not self._sending.proven
+        new = not self._answered and not self.proven
         if problem.kind in ("key", "address") or (new and problem.kind in ("model", "parameter")):
             raise self._error(f"the server answers {problem}", problem)
         if problem.kind == "quota":
@@ -152,13 +144,13 @@ class Sender:
     def _count_lost(self, problem: Problem) -> None:
         self._lost_in_a_row += 1
         self._last_lost = problem
-        if self._lost_in_a_row >= self._policy.failures_in_a_row:
+        if self._lost_in_a_row >= self.policy.failures_in_a_row:
             what = f"{self._lost_in_a_row} documents in a row got no answer, the last one: {problem}"
             raise self._error(what, problem, Unfinished, "the same command resumes when the server is back")
 
     def _count_limited(self, problem: Problem) -> None:
         self._limited_in_a_row += 1
-        most = self._policy.failures_in_a_row if self._answered else min(AT_FIRST, self._policy.failures_in_a_row)
+        most = self.policy.failures_in_a_row if self._answered else min(AT_FIRST, self.policy.failures_in_a_row)
         if self._limited_in_a_row >= most:
             what = f"{self._limited_in_a_row} calls in a row were refused for their rate: {problem}"
             raise self._error(what, problem, Unfinished, "the same command resumes; or lower num_concurrent=")
@@ -170,6 +162,6 @@ class Sender:
     def _error(
         self, what: str, problem: Problem, kind: type[LmEvalFrError] = ArmError, remedy: str = ""
     ) -> LmEvalFrError:
-        advice = remedy or problem.remedy or self._sending.remedies.get(problem.kind, "")
+        advice = remedy or problem.remedy or self.remedies.get(problem.kind, "")
         self._over = kind(what, where=self._where, remedy=advice)
         return self._over

@@ -18,7 +18,7 @@ from lm_eval_fr.errors import ArmError, Unfinished, UsageError
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.retry import retry_after
 from lm_eval_fr.models.chat_replies import read_reply
-from lm_eval_fr.models.sender import Sending
+from lm_eval_fr.models.sender import Sender
 from tests.fakes.server import Call, FakeOpenAI, Reply
 
 pytest.importorskip("lm_eval")
@@ -45,9 +45,9 @@ def model(server: FakeOpenAI, **arguments: Any) -> Any:
     from lm_eval_fr.models.hosted import HostedChat
 
     class Quick(HostedChat):
-        def sending(self) -> Sending:
-            sending = super().sending()
-            return replace(sending, policy=replace(sending.policy, first_wait=0.01))
+        def sender(self) -> Sender:
+            sender = super().sender()
+            return replace(sender, policy=replace(sender.policy, first_wait=0.01))
 
     made = Quick(model="fake-model", base_url=f"{server.url}/chat/completions", **arguments)
     made.set_cache_hook(Hook())
