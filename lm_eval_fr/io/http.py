@@ -16,7 +16,7 @@ import ssl
 import time
 import urllib.request
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from lm_eval_fr.io.clean import BadJson, one_line, parse_untrusted
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.redaction import Redactor, has_credentials, is_secret, passwords
 from lm_eval_fr.io.replies import Kind, Problem, find_problem
+from lm_eval_fr.io.retry import RetryPolicy, Waiting
 from lm_eval_fr.io.secret_forms import MASK, MaskedBody, Secrets
 
 if TYPE_CHECKING:
@@ -173,6 +174,27 @@ class Http:
             raise self._failed(error, billed=False) from None
         except self._lost as error:
             raise self._failed(error, billed=True) from None
+
+    async def persist(
+        self, send: Callable[[], Awaitable[Answer]], policy: RetryPolicy, waiting: Waiting | None = None
+    ) -> Answer:
+        """What `send` gets in the end, after as many tries as `policy` has attempts. Raises CallFailed."""
+        waits, left = policy.waits(), policy.attempts
+        while True:
+            try:
+                answer = await send()
+                problem = answer.problem(self.redactor)
+            except CallFailed as failed:
+                problem = failed.problem
+            if problem is None:
+                return answer
+            left -= 1
+            if not left or not problem.passing:
+                raise CallFailed(problem)
+            pause = waits.next(problem.wait)
+            if waiting is not None:
+                waiting.tell(pause, problem)
+            await asyncio.sleep(pause)
 
     async def close(self) -> None:
         await self._session.close()

@@ -99,28 +99,18 @@ class Patient:
     async def _scored(self: Any, http: Http, messages: Any, waiting: Waiting) -> Any:
         """The reply to one request for log-probabilities. Raises ArmError: a document without them has no score."""
         payload = self._create_payload(self.create_message(messages), generate=False, seed=self._seed)
-        policy = self.sender().policy
-        waits, body, left = policy.waits(), msgspec.json.encode(payload), policy.attempts
+        body = msgspec.json.encode(payload)
         most = min(MOST_SCORES, MOST_BYTES + len(body) * SCORE_BYTES)
-        while True:
-            try:
-                answer = await http.call("", body, most_bytes=most)
-                problem = answer.problem(http.redactor)
-                if problem is None:
-                    content = answer.json
-                    if not has_scores(content, messages):
-                        said = "the reply does not hold the log-probabilities of what was sent"
-                        raise ArmError(said, where=waiting.where, remedy="vLLM's and llama.cpp's completions give them")
-                    return content
-            except CallFailed as failed:
-                problem = failed.problem
-            left -= 1
-            if not left or not problem.passing:
-                remedy = problem.remedy or self._remedies().get(problem.kind, "")
-                raise ArmError(f"the server answers {problem}", where=waiting.where, remedy=remedy)
-            pause = waits.next(problem.wait)
-            waiting.tell(pause, problem)
-            await asyncio.sleep(pause)
+        try:
+            answer = await http.persist(lambda: http.call("", body, most_bytes=most), self.sender().policy, waiting)
+        except CallFailed as failed:
+            remedy = failed.problem.remedy or self._remedies().get(failed.problem.kind, "")
+            raise ArmError(f"the server answers {failed.problem}", where=waiting.where, remedy=remedy) from None
+        content = answer.json
+        if not has_scores(content, messages):
+            said = "the reply does not hold the log-probabilities of what was sent"
+            raise ArmError(said, where=waiting.where, remedy="vLLM's and llama.cpp's completions give them")
+        return content
 
     def _bodies(self: Any, requests: Sequence[Instance]) -> list[bytes]:
         contexts = [request.args[0] for request in requests]

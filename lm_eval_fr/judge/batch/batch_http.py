@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -87,9 +86,15 @@ class BatchHttp:
 
     def _call(self, send: Callable[[Http], Awaitable[Answer]], limit: float, *, once: bool = False) -> bytes:
         """limit: seconds of one try."""
-        found = run_async(self._tries(send, limit, 1 if once else 1 + RETRIES))
-        if isinstance(found, bytes):
-            return found
+
+        async def call() -> Answer:
+            async with Http(self._server, timeout=limit) as http:
+                return await http.persist(lambda: send(http), RetryPolicy(attempts=1 if once else 1 + RETRIES))
+
+        try:
+            return run_async(call()).body
+        except CallFailed as failed:
+            found = failed.problem
         if found.passing:
             raise Unfinished(str(found), where=self._where, remedy="rerun: nothing is sent twice")
         if found.status in (404, 410) and not once:
@@ -97,19 +102,3 @@ class BatchHttp:
         if once or found.of_this_text:
             raise Refused(found)
         raise blocked(found, self.profile)
-
-    async def _tries(self, send: Callable[[Http], Awaitable[Answer]], limit: float, tries: int) -> bytes | Problem:
-        waits = RetryPolicy().waits()
-        async with Http(self._server, timeout=limit) as http:
-            while True:
-                try:
-                    answer = await send(http)
-                    problem = answer.problem()
-                except CallFailed as failed:
-                    problem = failed.problem
-                if problem is None:
-                    return answer.body
-                tries -= 1
-                if not problem.passing or not tries:
-                    return problem
-                await asyncio.sleep(waits.next(problem.wait))
