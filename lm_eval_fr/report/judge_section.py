@@ -71,10 +71,15 @@ def judge_section(report: Report) -> Section | None:
         _controls(judge, report.level),
         Facts(tuple(_facts(judge))),
         _tables(judge),
-        Facts(tuple(("unknown", f"{names}: {reason}") for names, reason in w.unknowns(judge.reasons))),
+        Facts(tuple(("unknown", f"{names}: {reason}") for names, reason in w.unknowns(_left(judge)))),
         _background(judge, rubric),
     )
     return section("judge", f"Judge {w.printable(judge.model)}", parts, "judge")
+
+
+def _left(judge: JudgeResult) -> dict[str, str]:
+    """Reasons that do not stand in the judge's row of the forest."""
+    return {key: reason for key, reason in judge.reasons.items() if key not in ("verdict", "decision")}
 
 
 def _tables(judge: JudgeResult) -> Columns | None:

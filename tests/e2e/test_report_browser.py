@@ -182,8 +182,8 @@ def test_filters_have_counts_and_combine(ordinary_page: Visit) -> None:
     assert ordinary_page.status() == "8 of 60 pairs"
     page.get_by_label("Task").select_option("analysis_fr")
     assert ordinary_page.status() == "0 of 60 pairs: nothing matches, remove a filter"
-    page.get_by_role("button", name="score dropped 5").click()
-    page.get_by_role("button", name="score rose 3").click()
+    page.get_by_role("button", name="score dropped 0").click()
+    page.get_by_role("button", name="score rose 0").click()
     assert ordinary_page.status() == "24 of 60 pairs"
     assert ordinary_page.title().startswith("analysis_fr"), "the pair shown is one of those listed"
     assert page.url.endswith("#samples?task=analysis_fr")
@@ -194,7 +194,7 @@ def test_filters_and_search_come_back_with_the_address(visit: Open) -> None:
     shown = visit(ordinary(), fragment="#samples?show=lost&q=question+3&sort=plan")
     assert shown.titles() == ["piaf_fr 3"]
     assert shown.page.get_by_label("Search").input_value() == "question 3"
-    assert shown.page.get_by_role("button", name="score dropped 5").get_attribute("aria-pressed") == "true"
+    assert shown.page.get_by_role("button", name="score dropped 1").get_attribute("aria-pressed") == "true"
     assert shown.page.get_by_label("Order", exact=True).input_value() == "plan"
 
 

@@ -122,11 +122,15 @@
 
   function refresh(wanted) {
     const terms = fold(state.q).split(/\s+/).filter(Boolean);
-    shown = data.cards.filter((card) =>
-      (!state.show.size || (card.f || []).some((flag) => state.show.has(flag))) &&
+    const found = data.cards.filter((card) =>
       (!state.task || data.tasks[card.t] === state.task) &&
       (!state.part || (card.a || []).some((part) => data.parts[part] === state.part)) &&
       terms.every((term) => haystack(card).includes(term)));
+    const flags = count(found.flatMap((card) => card.f || []));
+    for (const chip of byId("chips").querySelectorAll("button")) {
+      chip.querySelector(".n").textContent = number(flags.get(chip.dataset.flag) || 0);
+    }
+    shown = found.filter((card) => !state.show.size || (card.f || []).some((flag) => state.show.has(flag)));
     sortShown();
     byId("list").replaceChildren();
     drawn = 0;
@@ -433,7 +437,7 @@
         if (card.g) ask.append(make("span", oneLine(card.g, 200), "gold"));
         ask.append(make("span", asked(card), "asked"));
         const reason = Object.values(card.w || {})[0];
-        if (reason) ask.append(`The judge: ${oneLine(reason, 300)}`);
+        if (reason) ask.append(make("span", `The judge: ${oneLine(reason, 300)}`, "reason"));
         const answers = make("div", null, "answers"), label = `, ${task} ${card.i}`;
         const both = differs(short);
         answers.append(column("reference", short, both, label), column("candidate", short, both, label));
@@ -482,7 +486,7 @@
       });
       chip.dataset.flag = flag;
       chip.setAttribute("aria-pressed", "false");
-      chip.append(make("span", number(flags.get(flag)), "n"));
+      chip.append(make("span", "", "n"));
       byId("chips").append(chip);
     }
     byId("task").append(new Option(`all (${number(data.cards.length)})`, ""));
@@ -491,6 +495,7 @@
     byId("part").append(new Option("all", ""));
     data.parts.forEach((part, a) => byId("part").append(new Option(`${part} (${number(parts.get(a))})`, part)));
     byId("part").parentElement.hidden = !data.parts.length;
+    byId("chips").hidden = !byId("chips").querySelector("button");
     let waiting = 0;
     byId("query").addEventListener("input", () => {
       clearTimeout(waiting);
