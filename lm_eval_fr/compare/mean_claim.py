@@ -11,7 +11,7 @@ from lm_eval_fr.compare.task_scores import scored
 from lm_eval_fr.pairing import Paired, Pairing
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.task_model import MeanClaim, TaskResult, verdict_of
-from lm_eval_fr.stats import Assay, Assessment, assess, mean_over_tasks, without_verdict
+from lm_eval_fr.stats import ONE_MAY_LOSE_MORE, Assay, Assessment, assess, mean_over_tasks, without_verdict
 from lm_eval_fr.stats.assay import MOST, NO_CHANCE
 from lm_eval_fr.stats.over_tasks import OverTasks
 
@@ -78,5 +78,5 @@ def _sentence(found: OverTasks, assessment: Assessment, level: float) -> str:
     return (
         f"Mean over {len(found.tasks)} tasks, as the plan fixed beforehand: {w.word(verdict)}{because}, "
         f"{w.signed(interval.estimate)} points {w.interval(interval.low, interval.high, limit=-margin)} at "
-        f"{w.level_text(level)}, margin {w.plain(margin)}. {found.says}{left}"
+        f"{w.level_text(level)}, margin {w.plain(margin)}. {ONE_MAY_LOSE_MORE}{left}"
     )

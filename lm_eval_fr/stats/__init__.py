@@ -7,8 +7,7 @@ overall({"piaf_fr": assessment, "judge": assess(net_win_rate(outcomes, margin=0.
 
 from lm_eval_fr.stats.assay import assay_of
 from lm_eval_fr.stats.betting import Planned
-from lm_eval_fr.stats.differences import paired_difference
-from lm_eval_fr.stats.double_difference import difference_of_differences
+from lm_eval_fr.stats.differences import difference_of_differences, paired_difference
 from lm_eval_fr.stats.estimates import (
     Assay,
     Assessment,
@@ -37,8 +36,7 @@ from lm_eval_fr.stats.planning import (
 )
 from lm_eval_fr.stats.proportions import binomial_share
 from lm_eval_fr.stats.ratios import mean_interval, recovered_share, recovery_interval
-from lm_eval_fr.stats.repeats import variance_components
-from lm_eval_fr.stats.rerun_noise import exceeds_noise, noise_floor
+from lm_eval_fr.stats.repeats import exceeds_noise, noise_floor, variance_components
 from lm_eval_fr.stats.sequential import EProcess, betting_difference, confidence_sequence
 from lm_eval_fr.stats.settle import documents_needed
 from lm_eval_fr.stats.shares import share_interval

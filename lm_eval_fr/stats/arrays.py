@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,11 @@ class Units:
     @property
     def mean(self) -> float:
         return float(self.sums.sum() / self.sizes.sum())
+
+    @property
+    def mirrored(self) -> Units:
+        """The same documents seen from the other arm."""
+        return replace(self, sums=-self.sums)
 
 
 def vector(values: npt.ArrayLike, name: str) -> Array:
@@ -102,16 +107,11 @@ def grouped(clusters: npt.ArrayLike | None, *arrays: Array) -> Grouped:
 
 def units_of(values: Array, codes: npt.NDArray[np.int64] | None, weights: Array | None = None) -> Units:
     """weights: how many documents each one counts as, None where all count as one."""
-    if weights is None:
-        weights = np.ones(values.size)
-        if codes is None:
-            return Units(values, weights, clustered=False)
-    if codes is None:
-        return Units(values * weights, weights, clustered=True, heaviest=float(weights.max()))
-    sizes = np.asarray(np.bincount(codes, weights=weights), dtype=np.float64)
-    return Units(
-        np.asarray(np.bincount(codes, weights=values * weights), dtype=np.float64), sizes, True, float(weights.max())
-    )
+    sizes = np.ones(values.size) if weights is None else weights
+    sums, heaviest = values * sizes, float(sizes.max(initial=1.0))
+    if codes is not None:
+        sums, sizes = (np.bincount(codes, weights=each).astype(np.float64) for each in (sums, sizes))
+    return Units(sums, sizes, codes is not None or weights is not None, heaviest)
 
 
 def checked_weights(weights: npt.ArrayLike | None, n: int) -> Array | None:

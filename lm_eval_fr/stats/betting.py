@@ -109,31 +109,22 @@ class Betting:
         return "betting bound on cluster sums" if self.units.clustered else "betting bound"
 
     def p_above(self, c: float) -> float:
-        if c <= -1:
-            return 0.0
-        stake = stakes(self.units, self.alpha, self.planned)
-        return self._p(stake, c)
+        return _p_above(stakes(self.units, self.alpha, self.planned), c)
 
     def p_below(self, c: float) -> float:
-        if c >= 1:
-            return 0.0
-        return self._p(self._mirrored(), -c)
+        return _p_above(stakes(self.units.mirrored, self.alpha, self.planned), -c)
 
     def interval(self, level: float) -> tuple[float, float]:
         alpha, mean = (1 - level) / 2, self.units.mean
-        up, down = stakes(self.units, self.alpha, self.planned), self._mirrored()
-        low = lower_limit(lambda c: self._p(up, c) if c > -1 else 0.0, alpha, -1.0, mean)
-        high = upper_limit(lambda c: self._p(down, -c) if c < 1 else 0.0, alpha, mean, 1.0)
-        return low, high
+        up, down = (stakes(units, self.alpha, self.planned) for units in (self.units, self.units.mirrored))
+        low = lower_limit(lambda c: _p_above(up, c), alpha, -1.0, mean)
+        return low, upper_limit(lambda c: _p_above(down, -c), alpha, mean, 1.0)
 
-    def _mirrored(self) -> Stakes:
-        units = Units(-self.units.sums, self.units.sizes, self.units.clustered)
-        return stakes(units, self.alpha, self.planned)
 
-    @staticmethod
-    def _p(stake: Stakes, c: float) -> float:
-        best = log_capital(stake.values, stake.bets, c, stake.weights, stake.heaviest).max(initial=0.0)
-        return math.exp(-float(best))
+def _p_above(stake: Stakes, c: float) -> float:
+    if c <= -1:
+        return 0.0
+    return math.exp(-float(log_capital(stake.values, stake.bets, c, stake.weights, stake.heaviest).max(initial=0.0)))
 
 
 def first_crossings(stake: Stakes, candidates: Array, alpha: float) -> npt.NDArray[np.int64]:

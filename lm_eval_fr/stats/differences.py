@@ -72,6 +72,52 @@ def paired_difference(
     return summarise(first - second, kind, means, flips, clusters, level, margin, guarantee, reason, shares)
 
 
+def difference_of_differences(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    margin: float | None = None,
+    bounded: bool = True,
+) -> Difference:
+    """Mean of first - second over documents, each of them a candidate - reference.
+
+    bounded: both are differences of scores in [0, 1]. Then (first + 1) / 2 and (second + 1) / 2 are in [0, 1], their
+    mean difference is half of the one required, and the method for such scores applies to it: all of its
+    quantities are doubled. The means in the result are those of `first` and `second`.
+    """
+    one, other = paired(first, second)
+    if not bounded:
+        return paired_difference(one, other, clusters=clusters, level=level, margin=margin, kind="unbounded")
+    if margin is not None:
+        check_margin(margin, largest=1.0)
+    # Differences of scores that are 0 or 1 are halves here, which no method for 0 or 1 may be given.
+    half = None if margin is None else margin / 2
+    found = paired_difference(
+        (one + 1) / 2, (other + 1) / 2, clusters=clusters, level=level, margin=half, kind="bounded"
+    )
+    interval = found.interval
+    return replace(
+        found,
+        interval=replace(
+            interval, estimate=_twice(interval.estimate), low=_twice(interval.low), high=_twice(interval.high)
+        ),
+        candidate_mean=None if interval.estimate is None else float(one.mean()),
+        reference_mean=None if interval.estimate is None else float(other.mean()),
+        sd=_twice(found.sd),
+        standard_error=_twice(found.standard_error),
+        margin=margin,
+        flips=None,  # a move by half of the halved scale is none of a document's own
+        other_guarantee=None,
+        units=None,
+    )
+
+
+def _twice(value: float | None) -> float | None:
+    return None if value is None else 2 * value
+
+
 def checked_kind(candidate: Array, reference: Array, kind: Kind | None) -> Kind:
     scores = np.concatenate([candidate, reference])
     inside = bool((scores >= 0).all() and (scores <= 1).all())
@@ -140,9 +186,13 @@ def difference_of(
     clusters: None where each document is a unit, also where they count differently.
     """
     bound, note = choose(units, kind, guarantee)
-    other = choose(units, kind, "default" if guarantee == "worst-case" else "worst-case")
-    guarded = isinstance(bound, Dirichlet)
     p_value, p_method = two_sided(bound, kind, flips, units.clustered)
+    guard_documents, other = None, None
+    if isinstance(bound, Dirichlet):
+        guard_documents = bound.lost
+        if clusters:
+            chosen = choose(units, kind, "default" if guarantee == "worst-case" else "worst-case")
+            other = interval_of(units, *chosen, level, n, clusters)
     return Difference(
         interval=interval_of(units, bound, note, level, n, clusters),
         kind=kind,
@@ -158,8 +208,8 @@ def difference_of(
         p_non_inferior=None if margin is None or bound is None else bound.p_above(-margin),
         p_inferior=None if margin is None or bound is None else bound.p_below(-margin),
         guarantee=guarantee,
-        guard_documents=bound.lost if isinstance(bound, Dirichlet) else None,
-        other_guarantee=interval_of(units, *other, level, n, clusters) if guarded and clusters else None,
+        guard_documents=guard_documents,
+        other_guarantee=other,
         units=units,
     )
 

@@ -22,7 +22,6 @@ class OverTasks:
     difference: Difference
     tasks: tuple[str, ...]
     left_out: Mapping[str, str]
-    says: str = ONE_MAY_LOSE_MORE
 
 
 def mean_over_tasks(

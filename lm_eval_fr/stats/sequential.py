@@ -105,9 +105,8 @@ def without_ends(values: Array) -> str | None:
 
 
 def band(units: Units, alpha: float, planned: Planned) -> tuple[Array, Array]:
-    mirror = Units(-units.sums, units.sizes, units.clustered)
     low = lower_band(stakes(units, alpha, planned), alpha)
-    return low, -lower_band(stakes(mirror, alpha, planned), alpha)
+    return low, -lower_band(stakes(units.mirrored, alpha, planned), alpha)
 
 
 def lower_band(stake: Stakes, alpha: float) -> Array:
