@@ -29,8 +29,6 @@ from lm_eval_fr.io.script import run_script, script_parser
 from lm_eval_fr.tasklib.definitions import tasks_dir
 from lm_eval_fr.tasklib.records import read_json
 
-SHOTS = "a base model, with two solved examples from other articles in the prompt"
-
 
 @dataclass(frozen=True)
 class Page:
@@ -99,9 +97,9 @@ class Module:
         elif isinstance(node, ast.ImportFrom):
             self.imports |= {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
         else:
-            for name in _bound(node):
-                self.definitions[name] = node
-                self.starts[name] = self._first_line(node)
+            names = _bound(node)
+            self.definitions |= dict.fromkeys(names, node)
+            self.starts |= dict.fromkeys(names, self._first_line(node))
 
     def _first_line(self, node: ast.stmt) -> int:
         decorators = getattr(node, "decorator_list", [])
@@ -132,21 +130,15 @@ def _bound(node: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _annotations(node: ast.AST) -> Iterator[ast.AST]:
+def _names(node: ast.AST) -> dict[str, bool]:
+    """The names in use, and whether each is needed when the code runs, not by annotations alone."""
+    annotations = [getattr(inner, kind, None) for inner in ast.walk(node) for kind in ("annotation", "returns")]
+    typing_only = {id(inner) for one in annotations if one is not None for inner in ast.walk(one)}
+    found: dict[str, bool] = {}
     for inner in ast.walk(node):
-        if isinstance(inner, ast.arg | ast.AnnAssign) and inner.annotation is not None:
-            yield inner.annotation
-        elif isinstance(inner, ast.FunctionDef) and inner.returns is not None:
-            yield inner.returns
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-
-
-def _runtime_names(node: ast.AST) -> set[str]:
-    typing_only = {id(inner) for annotation in _annotations(node) for inner in ast.walk(annotation)}
-    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and id(inner) not in typing_only}
+        if isinstance(inner, ast.Name):
+            found[inner.id] = found.get(inner.id, False) or id(inner) not in typing_only
+    return found
 
 
 class Bundle:
@@ -167,11 +159,9 @@ class Bundle:
             raise InputError(f"no function {name}", where=module.path)
         elif (where, name) not in self.wanted:
             self.wanted[where, name] = None
-            node = module.definitions[name]
-            runtime = _runtime_names(node)
-            for used in sorted(_names(node)):
+            for used, runtime in sorted(_names(module.definitions[name]).items()):
                 if used in module.imports:
-                    self._import(module.imports[used], runtime=used in runtime)
+                    self._import(module.imports[used], runtime=runtime)
                 elif used in module.definitions:
                     self._want(where, used)
 
@@ -223,7 +213,7 @@ def _import_lines(targets: set[tuple[str, str]]) -> Iterator[str]:
 
 def upstream_yaml(text: str) -> tuple[str, list[str]]:
     """The task's YAML with lm-eval's own loading, and the functions that it names."""
-    hub = _config(text)["metadata"]["dataset"]
+    hub = yaml.load(text, Loader=_Loader)["metadata"]["dataset"]
     loading = [f"dataset_path: {hub['path']}"]
     loading += [f"dataset_name: {hub['name']}"] if hub["name"] else []
     loading += [f"dataset_kwargs:\n  revision: {hub['revision']}"] if hub["revision"] else []
@@ -235,16 +225,11 @@ def upstream_yaml(text: str) -> tuple[str, list[str]]:
     return text, re.findall(r"!function utils\.(\w+)", text)
 
 
-def _config(text: str) -> dict[str, Any]:
-    return dict(yaml.load(text, Loader=_loader()))
+class _Loader(yaml.SafeLoader):
+    """Of a task's YAML, whose functions are read as their names."""
 
 
-def _loader() -> type[yaml.SafeLoader]:
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.add_constructor("!function", lambda loader, node: node.value)
-    return Loader
+_Loader.add_constructor("!function", lambda loader, node: node.value)
 
 
 def upstream_readme(task: str, page: Page, ours: str, results: str) -> str:
@@ -311,13 +296,9 @@ def with_row(index: str, task: str, page: Page) -> str:
     if ruler is None:
         raise InputError("no table of tasks in lm_eval/tasks/README.md")
     place = ruler + 1
-    while place < len(lines) and lines[place].startswith("|") and _family(lines[place]) < task:
+    while place < len(lines) and (name := re.match(r"\|\s*\[?([^]|]*)", lines[place])) and name[1].lower() < task:
         place += 1
     return "\n".join([*lines[:place], row, *lines[place:]])
-
-
-def _family(row: str) -> str:
-    return row.split("|")[1].strip().lstrip("[").split("]")[0].lower()
 
 
 def results_table(path: Path, tasks: list[str], model: str | None = None) -> dict[str, str]:
@@ -327,31 +308,32 @@ def results_table(path: Path, tasks: list[str], model: str | None = None) -> dic
     holds no scores of a task.
     """
     body = read_json(path)
-    if not isinstance(body, dict):
-        body = {}
     found = {}
     for task in tasks:
-        name = next((name for name in (task, f"{task}_shots") if isinstance(_block(body, "results", name), dict)), None)
+        name = next((name for name in (task, f"{task}_shots") if _block(body, "results", name)), None)
         if name is None:
             raise InputError(f"no results of {task}", where=path, remedy="give a results_*.json that lm-eval wrote")
         numbers = {key.split(",")[0]: value for key, value in _block(body, "results", name).items() if ",none" in key}
         rows = [f"| {key} | {value:.4f} |" for key, value in numbers.items() if isinstance(value, float)]
         table = "\n".join(["| metric | value |", "|---|---|", *(row for row in rows if "_stderr" not in row)])
-        how = "zero-shot" if name == task else SHOTS
+        shots = "a base model, with two solved examples from other articles in the prompt"
+        how = "zero-shot" if name == task else shots
         who = model or f"`{body.get('model_name')}`"
         found[task] = f"### Results\n\n{who}, {how}{_counted(body, name)}:\n\n{table}\n\n"
     return found
 
 
-def _block(body: dict[str, Any], block: str, task: str) -> Any:
-    found = body.get(block)
-    return found.get(task) if isinstance(found, dict) else None
+def _block(body: Any, *path: str) -> dict[str, Any]:
+    """The object below these keys, empty where there is none."""
+    for key in path:
+        body = body.get(key) if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else {}
 
 
-def _counted(body: dict[str, Any], task: str) -> str:
+def _counted(body: Any, task: str) -> str:
     """How many of the task's documents were answered, where it was not all."""
     counts = _block(body, "n-samples", task)
-    if not isinstance(counts, dict) or counts.get("effective") == counts.get("original"):
+    if counts.get("effective") == counts.get("original"):
         return ""
     return f", {counts['effective']:,} of {counts['original']:,} documents"
 

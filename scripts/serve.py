@@ -27,7 +27,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from lm_eval_fr.arms.checkpoint import Checkpoint, find_checkpoint, inspect_checkpoint
 from lm_eval_fr.arms.manifest import Canary, Manifest, Start, read_engine_log, write_manifest
@@ -177,15 +176,12 @@ def serve(launch: Launch, *, log: Path, manifest: Path, limit: float, once: bool
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Ends the server and the processes that it started."""
-    for number, patience in ((signal.SIGTERM, STOP_LIMIT), (signal.SIGKILL, STOP_LIMIT)):
-        try:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-            process.wait(timeout=patience)
-        except (ProcessLookupError, PermissionError):
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait(timeout=STOP_LIMIT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=STOP_LIMIT)
+            return
 
 
 def describe(launch: Launch, log: Path) -> Manifest:
@@ -197,10 +193,9 @@ def describe(launch: Launch, log: Path) -> Manifest:
     encoded = _check_encoding(server, launch, messages)
     engine = read_engine_log(log.read_text(encoding="utf-8", errors="replace").splitlines())
     checkpoint = launch.checkpoint or _inspect(launch.model, engine.revision, [])
-    version = _version(server)
     return Manifest(
         engine="vllm",
-        engine_version=version.get("version") if isinstance(version, dict) else engine.engine_version,
+        engine_version=_version(server) or engine.engine_version,
         model=launch.model,
         served_name=launch.served_name,
         revision=checkpoint.revision if checkpoint else engine.revision,
@@ -221,14 +216,13 @@ def describe(launch: Launch, log: Path) -> Manifest:
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             base_url=f"http://127.0.0.1:{launch.port}/v1",
             log=str(log),
-            canary=_canary(reply),
+            canary=Canary(
+                question=QUESTION,
+                answer=reply.text,
+                finish_reason=reply.finish_reason,
+                prompt_tokens=reply.prompt_tokens,
+            ),
         ),
-    )
-
-
-def _canary(reply: Reply) -> Canary:
-    return Canary(
-        question=QUESTION, answer=reply.text, finish_reason=reply.finish_reason, prompt_tokens=reply.prompt_tokens
     )
 
 
@@ -356,9 +350,10 @@ def _check_port(host: str, port: int) -> None:
         raise UsageError(f"cannot listen on {host}:{port}: {reason}", remedy=f"--port {free} is free") from None
 
 
-def _version(server: Server) -> Any:
+def _version(server: Server) -> str | None:
     with contextlib.suppress(CallFailed):
-        return ask(server.root, "/version", timeout=10).json
+        found = ask(server.root, "/version", timeout=10).json
+        return found.get("version") if isinstance(found, dict) else None
     return None
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm_eval_fr.analyses.fidelity.align import answer_start
 from lm_eval_fr.analyses.fidelity.divergence import diverge, first_difference
 from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
 from lm_eval_fr.analyses.fidelity.fidelity_summary import (
@@ -24,7 +23,7 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
 from lm_eval_fr.analyses.fidelity.logprob_request import NoLogprobs, body_of, path_of, read_reply
 from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import MISSING, KeyKind, Scored, decode, encode, from_flat
-from lm_eval_fr.analyses.fidelity.texts import Passage
+from lm_eval_fr.analyses.fidelity.texts import Passage, answer_start
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.logged_prompts import Turn
 from tests.fakes.logprobs import PseudoModel, cut

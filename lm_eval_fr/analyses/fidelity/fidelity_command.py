@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from tqdm import tqdm
 
-from lm_eval_fr.analyses.fidelity.align import answer_start
 from lm_eval_fr.analyses.fidelity.fidelity_model import SCHEMA_VERSION, Fidelity, FidelityArm, Unscored
 from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
@@ -29,7 +28,7 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
 from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
 from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import Scored
-from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, read_texts
+from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, answer_start, read_texts
 from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.locks import Lock

@@ -114,11 +114,8 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
     run = (pairing.candidate, pairing.reference)[side]
     cost = arm_cost(run, side, [task for task, _ in wanted], price, name)
     if not sum(float(task.dollars.sum()) for task in cost.tasks) > 0:
-        raise InputError(
-            f"{name} used no tokens on these documents, so they cost nothing",
-            where=run.path,
-            remedy=NO_TOKEN,
-        )
+        what = f"{name} used no tokens on these documents, so they cost nothing"
+        raise InputError(what, where=run.path, remedy=NO_TOKEN)
     rows = [
         _Row(task.task, str(rule), task.clusters, rule.of((task.candidate, task.reference)[side][rule.metric]), paid)
         for (task, rule), paid in zip(wanted, cost.tasks, strict=True)
@@ -257,13 +254,9 @@ def _failure_cost(rates: Sequence[float], costs: Sequence[float]) -> float | Non
 
 def _together(tasks: Sequence[TaskCost]) -> TaskCost:
     seconds = [task.seconds for task in tasks if task.seconds is not None]
-    return TaskCost(
-        dollars=np.concatenate([task.dollars for task in tasks]),
-        input=np.concatenate([task.input for task in tasks]),
-        output=np.concatenate([task.output for task in tasks]),
-        cached=np.concatenate([task.cached for task in tasks]),
-        seconds=np.concatenate(seconds) if len(seconds) == len(tasks) else None,
-    )
+    names = ("dollars", "input", "output", "cached")
+    arrays = {name: np.concatenate([getattr(task, name) for task in tasks]) for name in names}
+    return TaskCost(**arrays, seconds=np.concatenate(seconds) if len(seconds) == len(tasks) else None)
 
 
 def _inverse(value: float | None) -> float | None:

@@ -168,17 +168,9 @@ def number(value: float | None) -> str:
     if value is None:
         return w.UNKNOWN
     size = abs(value)
-    if size >= 1000:
-        return f"{value:,.0f}"
-    return (
-        f"{value:.0f}"
-        if size >= 100
-        else f"{value:.1f}"
-        if size >= 10
-        else f"{value:.2f}"
-        if size >= 1
-        else f"{value:#.3g}"
-    )
+    if size < 1:
+        return f"{value:#.3g}"
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 
 
 def ends(low: float | None, high: float | None) -> str:

@@ -13,18 +13,13 @@ from lm_eval_fr.logs import Run, Sample, TaskLog, read_samples
 from lm_eval_fr.logs.logged_prompts import prompt_difference, read_prompt
 from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import as_sent
+from lm_eval_fr.stats.arrays import cluster_codes
 from lm_eval_fr.tasklib.metrics import parse_json_array
 from lm_eval_fr.tasklib.votes import KINDS, PRIMARY, Ballot, ItemBallot, item_ballot, label_ballot, span_ballot
 
 SUFFIX = "_vote"
-FREE = (
-    "temperature",
-    "do_sample",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repeats",
-)  # how votes are drawn may differ from one greedy answer
+# How votes are drawn may differ from one greedy answer.
+FREE = ("temperature", "do_sample", "top_p", "top_k", "min_p", "repeats")
 
 Ballots = Sequence[Ballot] | Sequence[ItemBallot]
 
@@ -57,11 +52,8 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
         log = candidate.tasks[name]
         if repeats_of(log) < 2:
             if tasks:
-                raise InputError(
-                    f"{name} has one response per document; voting needs several",
-                    where=log.paths[0],
-                    remedy=_remedy(name),
-                )
+                what = f"{name} has one response per document; voting needs several"
+                raise InputError(what, where=log.paths[0], remedy=_remedy(name))
             continue
         other = reference.tasks.get(name) or reference.tasks.get(name.removesuffix(SUFFIX))
         if other is None:
@@ -69,12 +61,8 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
             raise MismatchError("tasks", f"only the candidate ran {name}", where=reference.path, remedy=remedy)
         found.append((log, other))
     if not found:
-        name = next(iter(candidate.tasks))
-        raise InputError(
-            "the candidate has one response per document in every task; voting needs several",
-            where=candidate.path,
-            remedy=_remedy(name),
-        )
+        what = "the candidate has one response per document in every task; voting needs several"
+        raise InputError(what, where=candidate.path, remedy=_remedy(next(iter(candidate.tasks))))
     return found
 
 
@@ -151,10 +139,8 @@ def _check(
     """The same prompt, and the same generation but for how votes are drawn."""
     for mine, other in pairs:
         if mine.prompt_hash != other.prompt_hash and "prompts" not in allow:
-            difference = prompt_difference(
-                read_prompt(mine.prompt, mine.rendering), read_prompt(other.prompt, other.rendering)
-            )
-            if difference is not None:
+            prompts = (read_prompt(sample.prompt, sample.rendering) for sample in (mine, other))
+            if (difference := prompt_difference(*prompts)) is not None:
                 what = f"document {mine.doc_id} ({mine.doc_hash[:12]}) of {mine.task}: the prompt is {difference}"
                 raise MismatchError("prompts", what, where=mine.path, line=mine.line)
     settings = [as_sent(sample.generation, log) for sample, log in zip(pairs[0], logs, strict=True)]
@@ -219,9 +205,6 @@ def _clusters(samples: Sequence[Sample], field: str | None) -> np.ndarray | None
     """Cluster numbers; a document without a cluster's name is one of its own."""
     if field is None:
         return None
-    names: dict[str, int] = {}
-    codes = []
-    for i, sample in enumerate(samples):
-        name = sample.doc.get(field)
-        codes.append(names.setdefault(f"document {i}" if name is None else f"cluster {name}", len(names)))
-    return None if len(names) == len(codes) else np.array(codes)
+    names = [sample.doc.get(field) for sample in samples]
+    labels = [f"document {i}" if name is None else f"cluster {name}" for i, name in enumerate(names)]
+    return cluster_codes(labels, len(labels))
