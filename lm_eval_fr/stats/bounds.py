@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lm_eval_fr.stats.arrays import Units
-from lm_eval_fr.stats.distributions import root, t_point, t_tail
+from lm_eval_fr.stats.distributions import normal_point, root, t_point, t_tail
 
 
 class Bound(Protocol):
@@ -135,10 +135,15 @@ def lower_limit(p_above: Callable[[float], float], alpha: float, low: float, mea
     """The smallest c that is not rejected as too small."""
     if mean <= low or p_above(mean) <= alpha:
         return mean
-    return root(lambda c: p_above(c) - alpha, low, mean)
+    return root(lambda c: beyond(p_above(c), alpha), low, mean)
 
 
 def upper_limit(p_below: Callable[[float], float], alpha: float, mean: float, high: float) -> float:
     if mean >= high or p_below(mean) <= alpha:
         return mean
-    return root(lambda c: p_below(c) - alpha, mean, high)
+    return root(lambda c: beyond(p_below(c), alpha), mean, high)
+
+
+def beyond(p: float, alpha: float) -> float:
+    """How far a p-value is above alpha, in standard deviations: nearly straight in c, so a root takes few steps."""
+    return normal_point(alpha) - normal_point(min(max(p, 1e-300), 1 - 1e-16))

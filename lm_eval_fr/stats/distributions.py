@@ -58,27 +58,34 @@ def clopper_pearson(count: int, of: int, level: float) -> tuple[float, float]:
 
 
 def root(f: Callable[[float], float], low: float, high: float, tolerance: float = 1e-10) -> float:
-    """Where f changes sign between low and high: regula falsi in the Illinois form (Dowell and Jarratt 1971)."""
-    at_low, at_high = f(low), f(high)
-    if at_low == 0:
+    """Where f changes sign between low and high.
+
+    Inverse quadratic steps where they can be trusted, halving elsewhere (Chandrupatla 1997, Adv. Eng. Softw. 28:145).
+    """
+    newest, other = high, low
+    at_newest, at_other = f(high), f(low)
+    if at_other == 0:
         return low
-    if at_high == 0:
-        return high
-    if (at_low > 0) == (at_high > 0):
+    if (at_newest > 0) == (at_other > 0) and at_newest != 0:
         raise ValueError(f"no change of sign between {low} and {high}")
-    kept = 0
-    for step in range(200):
-        # Every fourth step halves, so that a flat side cannot hold it up.
-        x = (low + high) / 2 if step % 4 == 3 else (low * at_high - high * at_low) / (at_high - at_low)
+    part = at_newest / (at_newest - at_other)  # of the way from the newest point to the other: a secant to begin with
+    for _ in range(200):
+        width = abs(other - newest)
+        best, at_best = (newest, at_newest) if abs(at_newest) < abs(at_other) else (other, at_other)
+        if at_best == 0 or width < tolerance:
+            return best
+        least = tolerance / 2 / width
+        x = newest + min(max(part, least), 1 - least) * (other - newest)
         y = f(x)
-        if y == 0 or high - low < tolerance:
-            return x
-        if (y > 0) == (at_low > 0):
-            low, at_low = x, y
-            at_high = at_high / 2 if kept == 1 else at_high
-            kept = 1
+        if (y > 0) == (at_newest > 0):
+            third, at_third = newest, at_newest
         else:
-            high, at_high = x, y
-            at_low = at_low / 2 if kept == -1 else at_low
-            kept = -1
-    return (low + high) / 2
+            third, at_third, other, at_other = other, at_other, newest, at_newest
+        newest, at_newest = x, y
+        way, rise = (newest - other) / (third - other), (at_newest - at_other) / (at_third - at_other)
+        part = 0.5
+        if rise * rise < way and (1 - rise) ** 2 < 1 - way:
+            to_other, to_third = at_newest / (at_newest - at_other), at_newest / (at_newest - at_third)
+            away = (third - newest) / (other - newest)
+            part = to_other * at_third / (at_third - at_other) - away * to_third * at_other / (at_third - at_other)
+    return best

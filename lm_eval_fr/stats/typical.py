@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm_eval_fr.stats.arrays import Array, Units, gathered
-from lm_eval_fr.stats.bounds import standard_error
+from lm_eval_fr.stats.bounds import beyond, standard_error
 from lm_eval_fr.stats.dirichlet import tail
 from lm_eval_fr.stats.distributions import binomial_mass, normal_point, normal_tail, root, t_point
 from lm_eval_fr.stats.estimates import Difference, Guarantee, Spread
@@ -66,7 +66,7 @@ class Typical:
         """The smallest sample mean that rules c out."""
         if self.p_above(1.0, c, documents) > alpha:
             return math.inf
-        return root(lambda mean: self.p_above(mean, c, documents) - alpha, c, 1.0, 1e-7)
+        return root(lambda mean: beyond(self.p_above(mean, c, documents), alpha), c, 1.0, 1e-7)
 
     @property
     def mirrored(self) -> Typical:

@@ -15,11 +15,13 @@ from scipy import special, stats
 
 from lm_eval_fr.stats.arrays import Units
 from lm_eval_fr.stats.betting import log_capital, variance_so_far
-from lm_eval_fr.stats.dirichlet import saddlepoint, tail
+from lm_eval_fr.stats.dirichlet import tail
+from lm_eval_fr.stats.distributions import binomial_mass
 from lm_eval_fr.stats.estimates import Guarantee
 from lm_eval_fr.stats.guard import guard_of
 
 ALPHA = 0.025
+IN_CACHE = 16_384  # values looked at together: arrays that fit the processor's cache are several times faster
 Draw = Callable[[np.random.Generator, int, int, float], np.ndarray]
 
 
@@ -93,8 +95,8 @@ def tails(z: np.ndarray) -> np.ndarray:
     top, bottom = z.max(axis=1), z.min(axis=1)
     p = np.where(top <= 0, 1.0, 0.0)
     mixed = (top > 0) & (bottom < 0)
-    if mixed.any():
-        p[mixed] = lugannani_rice(z[mixed])
+    for rows in np.array_split(np.flatnonzero(mixed), z.size // IN_CACHE + 1):
+        p[rows] = lugannani_rice(z[rows])
     one = np.ones(z.shape[1])
     for row in np.flatnonzero((p > 0.8 * ALPHA) & (p < 1.25 * ALPHA)):
         p[row] = tail(z[row], one)
@@ -103,7 +105,7 @@ def tails(z: np.ndarray) -> np.ndarray:
 
 def lugannani_rice(z: np.ndarray) -> np.ndarray:
     """For rows with values of both signs; cumulant function K(s) = -sum log(1 - s z_i)."""
-    s = saddlepoint(z, 1.0)
+    s = saddlepoint(z)
     ratio = z / (1 - s * z)
     k0, k2 = -np.log1p(-s * z).sum(axis=1), (ratio * ratio).sum(axis=1)
     s = s[:, 0]
@@ -114,6 +116,24 @@ def lugannani_rice(z: np.ndarray) -> np.ndarray:
     term = np.where(near, -skewness / 6, 1 / safe_u - 1 / safe_w)
     above = special.ndtr(-w) + np.exp(-0.5 * w * w) / math.sqrt(2 * math.pi) * term
     return np.clip(1 - above, 0.0, 1.0)
+
+
+def saddlepoint(z: np.ndarray) -> np.ndarray:
+    """s with sum z_i / (1 - s z_i) = 0 in each row, by Newton steps on the sum times the distances to its poles."""
+    below, above = 1 / z.min(axis=1, keepdims=True), 1 / z.max(axis=1, keepdims=True)
+    low, high, s = below, above, np.zeros_like(below)
+    for _ in range(100):
+        ratio = z / (1 - s * z)
+        value, slope = ratio.sum(axis=1, keepdims=True), np.einsum("ij,ij->i", ratio, ratio)[:, None]
+        low, high = np.where(value < 0, s, low), np.where(value > 0, s, high)
+        room = (s - below) * (above - s)
+        turn = slope * room + value * (below + above - 2 * s)
+        step = -value * room / np.where(turn > 0, turn, np.nan)
+        step = np.where(np.isnan(step) | (s + step <= low) | (s + step >= high), (low + high) / 2 - s, step)
+        s = s + step
+        if np.all(np.abs(step) < 1e-3 * slope**-0.5):
+            break
+    return s
 
 
 def betting_p(d: np.ndarray, c: float, sizes: np.ndarray | None = None) -> np.ndarray:
@@ -296,12 +316,6 @@ def ignoring_clusters_p(stack: Stack, c: float) -> np.ndarray:
 
 def exact_rate(n: int, down: float, up: float, decide: Callable[[int, int], bool]) -> float:
     """P(decide(downs, ups)) for a trinomial sample, summed over all outcomes that matter: no simulation error."""
-    total = 0.0
-    downs = np.arange(int(stats.binom.ppf(1e-9, n, down)), int(stats.binom.isf(1e-9, n, down)) + 1)
-    for k in downs:
-        rest = n - int(k)
-        chance = up / (1 - down)
-        ups = np.arange(int(stats.binom.ppf(1e-9, rest, chance)), int(stats.binom.isf(1e-9, rest, chance)) + 1)
-        hits = np.array([decide(int(k), int(j)) for j in ups])
-        total += float(stats.binom.pmf(k, n, down)) * float(stats.binom.pmf(ups, rest, chance)[hits].sum())
-    return total
+    downs, ups = np.arange(n + 1)[:, None], np.arange(n + 1)[None, :]
+    chance = binomial_mass(downs, n, down) * binomial_mass(ups, n - downs, up / (1 - down))
+    return sum(float(chance[k, j]) for k, j in np.argwhere(chance > 1e-8) if decide(int(k), int(j)))

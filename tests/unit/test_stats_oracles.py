@@ -127,11 +127,13 @@ def test_dirichlet_is_clopper_pearson_for_two_values(ones: int, n: int) -> None:
     assert low == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.parametrize("share", [0.2, 4.0])
 @pytest.mark.parametrize("n", [1, 2, 10, 100, 3000])
-def test_dirichlet_tail_is_exact_for_equal_units(n: int) -> None:
-    """P(0.2 x Gamma(n) <= 1 x exponential) = 1.2^-n."""
-    found = tail(np.array([0.2, -1.0]), np.array([float(n), 1.0]))
-    assert found == pytest.approx(1.2**-n, rel=1e-9, abs=1e-15)
+def test_dirichlet_tail_is_exact_for_equal_units(n: int, share: float) -> None:
+    """P(z x Gamma(n) <= 1 x exponential) = (1 + z)^-n; 4 / n is about where a limit lies."""
+    z = share if share < 1 else share / n
+    found = tail(np.array([z, -1.0]), np.array([float(n), 1.0]))
+    assert found == pytest.approx((1 + z) ** -n, rel=1e-8, abs=1e-15)
 
 
 @pytest.mark.parametrize("seed", range(4))
