@@ -13,7 +13,7 @@ from lm_eval_fr.arms.flags import PATHS, ArmCall
 from lm_eval_fr.arms.server_manifest import served_here
 from lm_eval_fr.errors import ArmError, UsageError, nearest
 from lm_eval_fr.io.clean import rows_at
-from lm_eval_fr.io.http import Answer, CallFailed, Server, ask, check_address, tls_context
+from lm_eval_fr.io.http import CallFailed, Server, ask, check_address, tls_context
 from lm_eval_fr.io.redaction import key_from
 from lm_eval_fr.io.replies import Problem
 from lm_eval_fr.models.presets import DEFAULT_PRESET, PRESETS
@@ -73,20 +73,14 @@ def endpoint_of(call: ArmCall) -> Endpoint | None:
 
 def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     """Notes on a server that answers. Raises ArmError when it is not there, refuses the key or lacks the model."""
-    answer = _ask(endpoint, endpoint.models_url)
-    problem = answer and answer.problem()
-    if problem and problem.kind == "key":
-        raise _refused(endpoint, problem)
-    names = [str(row["id"]) for row in rows_at(answer and answer.json, "data") if "id" in row] if not problem else []
+    listed, problem = _ask(endpoint, endpoint.models_url)
+    names = [] if problem else [str(row["id"]) for row in rows_at(listed, "data") if "id" in row]
     if not names or endpoint.model in names:
         return ()
     # Some servers take names that they do not list: one token of one answer tells.
     message = [{"role": "user", "content": "Bonjour"}]
     prompt: dict[str, Any] = {"messages": message} if endpoint.path.startswith("/chat") else {"prompt": "Bonjour"}
-    answer = _ask(endpoint, endpoint.url, {"model": endpoint.model, "max_tokens": 1, **prompt})
-    problem = answer and answer.problem()
-    if problem and problem.kind == "key":
-        raise _refused(endpoint, problem)
+    _, problem = _ask(endpoint, endpoint.url, {"model": endpoint.model, "max_tokens": 1, **prompt})
     if problem and problem.status in (400, 404, 422):
         remedy = nearest(endpoint.model, names) or f"it has: {', '.join(names[:6])}"
         raise ArmError(f"the server has no model {endpoint.model!r}", where=endpoint.url, remedy=remedy)
@@ -98,29 +92,30 @@ def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
     asked = LONG_TASK in (tasks_behind(call.tasks) or call.tasks)
     if endpoint is None or not asked or {"max_length", "max_model_len"} & set(call.model_args):
         return
-    answer = _ask(endpoint, endpoint.models_url)
-    listed = rows_at(answer.json, "data") if answer and not answer.problem() else []
-    served = [row for row in listed if row.get("id") == endpoint.model]
+    listed, problem = _ask(endpoint, endpoint.models_url)
+    served = [] if problem else [row for row in rows_at(listed, "data") if row.get("id") == endpoint.model]
     sizes = [row[key] for row in served for key in CONTEXT_KEYS if type(row.get(key)) is int]
     found = None if sizes else served_here(endpoint.server, endpoint.model)
     if size := sizes[0] if sizes else found and found.max_model_len:
         call.flags.metadata = {**call.flags.metadata, "max_model_len": size}
 
 
-def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> Answer | None:
-    """None for a server that is there but says nothing in time. Raises ArmError when there is none."""
+def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> tuple[Any, Problem | None]:
+    """The reply's JSON, and what it says if it is an error; nothing from a server that is there but is silent.
+
+    Raises ArmError when there is no server, or it refuses the key.
+    """
     try:
-        return ask(replace(endpoint.server, url=url), "", body, timeout=CONNECT_LIMIT * (1 if body is None else 6))
+        answer = ask(replace(endpoint.server, url=url), "", body, timeout=CONNECT_LIMIT * (1 if body is None else 6))
     except CallFailed as failed:
         if failed.problem.billed and failed.problem.kind == "transport":
-            return None
+            return None, None
         raise failed.error(ArmError, endpoint.url, "start the server, or correct base_url") from None
-
-
-def _refused(endpoint: Endpoint, problem: Problem) -> ArmError:
-    state = "is refused" if os.environ.get(endpoint.key_env) else "is not set"
-    remedy = f"the key is read from {endpoint.key_env}, which {state}"
-    return ArmError(f"the server answers {problem}", where=endpoint.url, remedy=remedy)
+    if (problem := answer.problem()) and problem.kind == "key":
+        state = "is refused" if os.environ.get(endpoint.key_env) else "is not set"
+        remedy = f"the key is read from {endpoint.key_env}, which {state}"
+        raise ArmError(f"the server answers {problem}", where=endpoint.url, remedy=remedy)
+    return answer.json, problem
 
 
 def _check_path(url: str, path: str) -> None:

@@ -6,10 +6,11 @@ French text, or, once twenty replies are stored, at the rate that the judge itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.prompt import shared_part
 from lm_eval_fr.judge.asking.protocol import Profile, Question
-from lm_eval_fr.judge.asking.worklist import Item, PlannedItems, Questioner, Work, sample_of, worklist
+from lm_eval_fr.judge.asking.worklist import Item, Place, PlannedItems, Questioner, Work, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles
 from lm_eval_fr.judge.verdicts.journal import StoredReply
@@ -88,28 +89,78 @@ class Estimate:
 
 
 @dataclass
-class _Sums:
-    """Bytes and counts over the questions that are open."""
+class _Open:
+    """The questions that are open, by the bytes of each, and what stored replies teach of the judge's own rates."""
 
-    controls: int = 0
-    rerun: int = 0
-    pairs: int = 0
+    questioner: Questioner
+    lives: Lives | None
     identical: int = 0
     stored: int = 0
-    repeats: int = 0
-    repeat_bytes: int = 0
-    first_calls: int = 0
-    second_calls: int = 0
-    first_bytes: int = 0
-    second_bytes: int = 0
-    shared: list[int] = field(default_factory=list)  # bytes that a second order shares with a first one just asked
-    begun: list[int] = field(default_factory=list)  # bytes that a first order shares with an earlier document's
-    beginnings: set[int] = field(default_factory=set)
-    replies: int = 0
-    reply_bytes: int = 0
-    reply_input: int = 0
-    reply_output: int = 0
-    ties: int = 0
+    first: list[int] = field(default_factory=list)
+    second: list[int] = field(default_factory=list)
+    repeats: list[int] = field(default_factory=list)
+    shared: list[int] = field(default_factory=list)  # of it, what a second order shares with a first one just asked
+    begun: list[int] = field(default_factory=list)  # of it, what a first order shares with an earlier document's
+    learned: list[_Learned] = field(default_factory=list)
+    _beginnings: set[int] = field(default_factory=set)
+
+    def add(self, items: Iterable[Item], *, lazy: bool, sample: Container[Place] = (), repeats: int = 1) -> int:
+        """How many items these are."""
+        n = 0
+        for item in items:
+            n += 1
+            self.identical += item.identical
+            if not item.identical:
+                self._ask(item, lazy=lazy and not item.gross)
+                if item.place in sample:
+                    again = self.questioner.again(item, repeats)
+                    self.repeats += [_size(q) for q in again if self.lives is None or self.lives.of(q).open]
+        return n
+
+    def _ask(self, item: Item, *, lazy: bool) -> None:
+        both = self.questioner.both(item)
+        found = {order: QuestionLife() for order in both} if self.lives is None else self.lives.both(both)
+        for order, life in found.items():
+            if life.state == "answered" and self.lives is not None:
+                self.stored += 1
+                self._learn(self.lives.journal.replies(both[order].key), both[order], life)
+        for place, order in enumerate(open_orders(found, lazy=lazy)):
+            shared = shared_part(both[order].body["messages"]).encode("utf-8", "replace")
+            if place == 0:
+                self.first.append(_size(both[order]))
+                self.begun.append(self._begin(shared))
+            else:
+                self.second.append(_size(both[order]))
+                self.shared.append(len(shared))
+
+    def _begin(self, content: bytes) -> int:
+        """How many of its bytes an earlier document began with; its own beginnings are noted."""
+        found, step = 0, int(CACHE_STEP * BYTES_PER_TOKEN[EXPECTED])
+        for size in range(step, len(content) + 1, step):
+            mark = hash(content[:size])
+            if mark in self._beginnings:
+                found = size
+            self._beginnings.add(mark)
+        return found
+
+    def _learn(self, replies: Sequence[StoredReply], question: Question, life: QuestionLife) -> None:
+        """From the last reply to the question itself."""
+        last = [reply for reply in replies if reply.repeat == 0][-1]
+        usage = open_body(last.raw).usage
+        if usage is not None and usage.input:
+            sent = last.sent or _size(question)
+            self.learned.append(_Learned(sent, usage.input, usage.output, life.judgement == "tie"))
+
+
+class _Learned(NamedTuple):
+    sent: int  # bytes
+    input: int
+    output: int
+    tie: bool
+
+
+def _size(question: Question) -> int:
+    return len(msgspec.json.encode(question.body))
 
 
 def estimate_runs(
@@ -138,76 +189,19 @@ def estimate_items(
 ) -> Estimate:
     """What judging these pairs would still ask, with their controls, their repeats and the rerun's pairs."""
     salt = b"" if lives is None else lives.journal.salt
-    questioner = Questioner(profile, load_rubric(options.rubric), salt)
-    sample, sums, lazy = sample_of(work.places(), options, salt), _Sums(), options.orders == "lazy"
-    for item in controls:
-        _add(item, questioner, lives, sums, lazy=lazy and not item.gross)
-    sums.controls, sums.pairs, sums.identical = sums.pairs, 0, 0
-    for item in work:
-        _add(item, questioner, lives, sums, lazy=lazy)
-        if item.place in sample and not item.identical:
-            for question in questioner.again(item, options.repeats):
-                if lives is None or lives.of(question).open:
-                    sums.repeats += 1
-                    sums.repeat_bytes += len(msgspec.json.encode(question.body))
-    pairs = sums.pairs
-    for item in rerun:
-        _add(item, questioner, lives, sums, lazy=lazy)
-    sums.rerun, sums.pairs = sums.pairs - pairs, pairs
-    return _price(profile, options, sums)
+    open_ = _Open(Questioner(profile, load_rubric(options.rubric), salt), lives)
+    sample, lazy = sample_of(work.places(), options, salt), options.orders == "lazy"
+    counts = {
+        "controls": open_.add(controls, lazy=lazy),
+        "pairs": open_.add(work, lazy=lazy, sample=sample, repeats=options.repeats),
+        "rerun": open_.add(rerun, lazy=lazy),
+    }
+    return _price(profile, options, open_, counts)
 
 
-def _add(item: Item, questioner: Questioner, lives: Lives | None, sums: _Sums, *, lazy: bool) -> None:
-    sums.pairs += 1
-    if item.identical:
-        sums.identical += 1
-        return
-    both = questioner.both(item)
-    found = {order: QuestionLife() for order in both} if lives is None else lives.both(both)
-    for order, life in found.items():
-        if life.state == "answered" and lives is not None:
-            sums.stored += 1
-            _learn(lives.journal.replies(both[order].key), both[order], life, sums)
-    for place, order in enumerate(open_orders(found, lazy=lazy)):
-        body = both[order].body
-        size, shared = len(msgspec.json.encode(body)), shared_part(body["messages"])
-        if place == 0:
-            sums.first_calls += 1
-            sums.first_bytes += size
-            sums.begun.append(_begun(shared, sums.beginnings))
-        else:
-            sums.second_calls += 1
-            sums.second_bytes += size
-            sums.shared.append(len(shared.encode("utf-8", "replace")))
-
-
-def _begun(shared: str, beginnings: set[int]) -> int:
-    """How much of it an earlier document began with, in bytes; its own beginnings are noted."""
-    content, step = shared.encode("utf-8", "replace"), int(CACHE_STEP * BYTES_PER_TOKEN[EXPECTED])
-    found = 0
-    for size in range(step, len(content) + 1, step):
-        mark = hash(content[:size])
-        if mark in beginnings:
-            found = size
-        beginnings.add(mark)
-    return found
-
-
-def _learn(replies: Sequence[StoredReply], question: Question, life: QuestionLife, sums: _Sums) -> None:
-    """The judge's own rates, from the last reply to the question itself."""
-    last = [reply for reply in replies if reply.repeat == 0][-1]
-    usage = open_body(last.raw).usage
-    if usage is not None and usage.input:
-        sums.replies += 1
-        sums.reply_bytes += last.sent or len(msgspec.json.encode(question.body))
-        sums.reply_input += usage.input
-        sums.reply_output += usage.output
-        sums.ties += life.judgement == "tie"
-
-
-def _price(profile: Profile, options: JudgeOptions, sums: _Sums) -> Estimate:
-    measured = sums.replies >= ENOUGH and sums.reply_input > 0
-    cases = [_case(profile, options, sums, measured, case) for case in (LOW, EXPECTED, HIGH)]
+def _price(profile: Profile, options: JudgeOptions, found: _Open, counts: Mapping[str, int]) -> Estimate:
+    measured = len(found.learned) >= ENOUGH
+    cases = [_case(profile, options, found, measured, case) for case in (LOW, EXPECTED, HIGH)]
     calls = [case[0] for case in cases]
     used = [case[1] for case in cases]
     uncached = [CallUsage(usage.input, 0, 0, usage.output) for usage in used]
@@ -225,11 +219,9 @@ def _price(profile: Profile, options: JudgeOptions, sums: _Sums) -> Estimate:
     return Estimate(
         profile=profile.name,
         model=profile.model,
-        controls=sums.controls,
-        pairs=sums.pairs,
-        rerun=sums.rerun,
-        identical=sums.identical,
-        stored=sums.stored,
+        **counts,
+        identical=found.identical,
+        stored=found.stored,
         calls=Range(*calls),
         input_tokens=Range(*(usage.input for usage in used)),
         cached_tokens=Range(*(usage.cached for usage in used)),
@@ -241,24 +233,24 @@ def _price(profile: Profile, options: JudgeOptions, sums: _Sums) -> Estimate:
     )
 
 
-def _case(profile: Profile, options: JudgeOptions, sums: _Sums, measured: bool, case: int) -> tuple[int, CallUsage]:
+def _case(profile: Profile, options: JudgeOptions, found: _Open, measured: bool, case: int) -> tuple[int, CallUsage]:
     """Calls and tokens of the lowest, the expected or the highest case."""
     rate = BYTES_PER_TOKEN[case]
     if measured:
-        rate = sums.reply_bytes / sums.reply_input * (1.05, 1.0, 0.95)[case]
+        rate = sum(one.sent for one in found.learned) / sum(one.input for one in found.learned)
+        rate *= (1.05, 1.0, 0.95)[case]
     seconds = 1.0
     if options.orders == "lazy":
-        tie = sums.ties / sums.replies if measured else TIE_SHARE
+        tie = fmean(one.tie for one in found.learned) if measured else TIE_SHARE
         seconds = (0.0, 1 - tie, 1.0)[case]
-    calls = sums.first_calls + seconds * sums.second_calls + sums.repeats
-    sent = sums.first_bytes + seconds * sums.second_bytes + sums.repeat_bytes
-    shared, begun = (sum(_cacheable(size / rate) for size in sizes) for sizes in (sums.shared, sums.begun))
+    calls, sent = (of(found.first) + seconds * of(found.second) + of(found.repeats) for of in (len, sum))
+    shared, begun = (sum(_cacheable(size / rate) for size in sizes) for sizes in (found.shared, found.begun))
     hits = (1.0, CACHE_HITS, 0.0)[case] if profile.prices.cached is not None else 0.0
     written = max(0.0, shared - begun) if profile.cache_breakpoint else 0.0
     tokens = round(sent / rate)
     cached = min(round((shared * seconds + begun) * hits), tokens)
     return round(calls), CallUsage(
-        tokens, cached, min(round(written), tokens - cached), round(calls * _output(profile, sums, measured, case))
+        tokens, cached, min(round(written), tokens - cached), round(calls * _output(profile, found, measured, case))
     )
 
 
@@ -266,12 +258,12 @@ def _cacheable(tokens: float) -> int:
     return int(tokens) // CACHE_STEP * CACHE_STEP if tokens >= CACHE_LEAST else 0
 
 
-def _output(profile: Profile, sums: _Sums, measured: bool, case: int) -> float:
+def _output(profile: Profile, found: _Open, measured: bool, case: int) -> float:
     most = profile.max_output_tokens or UNLIMITED_OUTPUT
     if case == HIGH:
         return most
     if measured:
-        return min(most, sums.reply_output / sums.replies * (0.9, 1.0)[case])
+        return min(most, fmean(one.output for one in found.learned) * (0.9, 1.0)[case])
     reasons = profile.parameters.get("reasoning_effort", "none") != "none"
     return min(most, most / 2 if reasons and case == EXPECTED else OUTPUT_TOKENS[case])
 
