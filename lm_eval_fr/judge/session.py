@@ -152,18 +152,14 @@ class Session:
             time.monotonic() - started,
         )
 
-    def ask_controls(self) -> Results:
-        """The controls alone."""
-        return self._call(controls_only=True)
-
     @property
     def lazy(self) -> bool:
         return self.options.orders == "lazy"
 
-    def _call(self, *, controls_only: bool = False) -> Results:
+    def _call(self) -> Results:
         """Runs the loop. What is stored stays, however it ends."""
         try:
-            results = run_async(self._obtain(self._budget(), controls_only=controls_only))
+            results = run_async(self._obtain(self._budget()))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         if results.halt is not None and results.halt.error is not None:
@@ -173,19 +169,17 @@ class Session:
             raise KeyboardInterrupt(f"{done:,} of {self.work.n:,} pairs are judged")
         return results
 
-    async def _obtain(self, budget: Budget | None, *, controls_only: bool) -> Results:
-        """All the calls."""
+    async def _obtain(self, budget: Budget | None) -> Results:
         if self.options.reparse or self.profile.dialect == "offline":
-            return await self._judge(self._asker(self._answer_here, budget), controls_only)
+            return await self._judge(self._asker(self._answer_here, budget))
         async with Http(server_of(self.profile), timeout=self.profile.timeout) as http:
-            return await self._judge(self._asker(chat(http, self.profile), budget), controls_only)
+            return await self._judge(self._asker(chat(http, self.profile), budget))
 
-    async def _judge(self, asker: Asker, controls_only: bool) -> Results:
+    async def _judge(self, asker: Asker) -> Results:
         questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)
         results = Results()
         await self._ask_controls(asker, questioner, results)
-        if not controls_only:
-            asker = await self._judge_pairs(asker, questioner, results)
+        asker = await self._judge_pairs(asker, questioner, results)
         results.halt, results.spent, results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
         return results
 

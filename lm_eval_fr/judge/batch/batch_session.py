@@ -27,10 +27,11 @@ from lm_eval_fr.judge.batch.batch_submit import Submission
 from lm_eval_fr.judge.live.client import remedy
 from lm_eval_fr.judge.live.hopeless import Halt
 from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
-from lm_eval_fr.judge.session import BATCHES, Say, Session, check_ready, judge_runs, lives_of
+from lm_eval_fr.judge.session import BATCHES, Say, check_ready, judge_runs, lives_of
 from lm_eval_fr.judge.verdicts.control_results import after_controls
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, write_summary
+from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.question_life import Lives, open_orders
 
 if TYPE_CHECKING:
@@ -123,11 +124,7 @@ class _Step:
 
     def submit(self) -> Halt | None:
         """Returns why some questions were not submitted."""
-        if (halt := self._failed_controls()) is not None:
-            return halt
-        sent = batch_submit.submit(self.outbox, self._open(), max_usd=self.options.max_usd)
-        self._say_submitted(sent)
-        return self._held_back(sent)
+        return self._failed_controls() or self._submit()
 
     def collect(self) -> Halt | None:
         """Files what came, and submits what is open after it. Returns why some of that was not submitted."""
@@ -139,10 +136,7 @@ class _Step:
             return halt
         if not (got.stored + got.already or got.too_large):
             return None  # what brought nothing at all would come back the same
-        sent = batch_submit.submit(self.outbox, self._open(), max_usd=self.options.max_usd)
-        if sent.questions or sent.held_back or sent.later:
-            self._say_submitted(sent)
-        return self._held_back(sent)
+        return self._submit(quiet=True)
 
     def status(self) -> None:
         found = batch_collect.status(self.outbox)
@@ -179,29 +173,35 @@ class _Step:
         known: dict[Asking, int] = {(key, n): size for key, size in sizes.items() for n in range(self.options.repeats)}
         self._say_collected(batch_file.read(file, self.outbox.journal, self.outbox.profile, known))
 
+    def _submit(self, *, quiet: bool = False) -> Halt | None:
+        """quiet: nothing is said where nothing is submitted."""
+        sent = batch_submit.submit(self.outbox, self._open(), max_usd=self.options.max_usd)
+        if sent.questions or sent.held_back or sent.later or not quiet:
+            self._say_submitted(sent)
+        if not sent.held_back:
+            return None
+        what = f"{sent.held_back:,} questions do not fit --max-usd {self.options.max_usd:g} any more"
+        return Halt("budget", what, "raise --max-usd and submit again; what was submitted is kept")
+
     def _failed_controls(self) -> Halt | None:
         """What the controls that are answered say, once they all are."""
-        if self.options.trust_judge or not self.options.controls or self._controls_open():
-            return None
-        quiet = replace(self.options, reparse=True, retry_invalid=False)
-        results = Session(self.outbox.profile, self.rubric, self._lives(), quiet, self.work).ask_controls()
-        return after_controls(results.asked, results.controls)
+        judged = None if self.options.trust_judge else self._judged_controls()
+        return None if judged is None else after_controls(judged, self._controls())
 
-    def _controls_open(self) -> bool:
-        """Whether any control is left to ask, or waits for a batch."""
-        lives, questioner = self._lives(), self._questioner()
+    def _judged_controls(self) -> list[Judged] | None:
+        """None while any is left to ask, or waits for a batch."""
+        lives, questioner, judged = self._lives(), self._questioner(), []
         for item in self._controls():
             found = lives.both(questioner.both(item))
-            if open_orders(found, lazy=False):
-                return True
-            if any(life.state == "waiting" for life in found.values()):
-                return True
-        return False
+            if open_orders(found, lazy=False) or any(life.state == "waiting" for life in found.values()):
+                return None
+            judged.append(Judged.of(item, found))
+        return judged
 
     def _open(self) -> Iterator[Question]:
         """The controls, and the pairs after them: together only where the judge is trusted."""
         yield from self._open_controls()
-        if self.options.trust_judge or not self._controls_open():
+        if self.options.trust_judge or self._judged_controls() is not None:
             yield from self._open_pairs()
         else:
             self.say("the controls go first; the pairs follow at --batch collect")
@@ -234,12 +234,6 @@ class _Step:
 
     def say(self, message: str) -> None:
         self.tell(f"{self.outbox.profile.name}: {message}")
-
-    def _held_back(self, sent: Submission) -> Halt | None:
-        if not sent.held_back:
-            return None
-        what = f"{sent.held_back:,} questions do not fit --max-usd {self.options.max_usd:g} any more"
-        return Halt("budget", what, "raise --max-usd and submit again; what was submitted is kept")
 
     def _say_submitted(self, sent: Submission) -> None:
         costs = [known.dollars for known in sent.batches]

@@ -93,8 +93,7 @@ class Schedule:
             lives[left[0]] = await self.asker.ask(questions[left[0]])
             if lives[left[0]].judgement is None:
                 break  # the pair is undecided whatever the other order says: that call can wait for a resume
-        for order, life in lives.items():
-            pair.put(order, life.judgement)
+        pair.put(lives)
         return asked
 
     def _may_start(self, item: Item) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lm_eval_fr.judge.asking.envelope import NOTHING, read_reply
 from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile
@@ -31,16 +33,15 @@ class Judged:
     done: bool = False
 
     @classmethod
-    def of(cls, item: Item) -> Judged:
-        return cls(
-            item.task, item.doc_id, item.doc_hash, item.cluster, item.unit, len(item.candidate), len(item.reference)
-        )
+    def of(cls, item: Item, lives: Mapping[Order, QuestionLife] = MappingProxyType({})) -> Judged:
+        sizes = len(item.candidate), len(item.reference)
+        pair = cls(item.task, item.doc_id, item.doc_hash, item.cluster, item.unit, *sizes)
+        pair.put(lives)
+        return pair
 
-    def put(self, order: Order, judgement: Judgement) -> None:
-        if order == "candidate_first":
-            self.candidate_first = judgement
-        else:
-            self.reference_first = judgement
+    def put(self, lives: Mapping[Order, QuestionLife]) -> None:
+        for order, life in lives.items():
+            setattr(self, order, life.judgement)
 
     def outcome(self, lazy: bool) -> Outcome:
         if self.done and self.keys is None:
@@ -72,8 +73,7 @@ class Harvest:
         found: dict[Order, _OrderRead] = {}
         if pair.keys is not None:
             found = {order: self._read(key) for order, key in zip(ORDERS, pair.keys, strict=True)}
-        for order, read in found.items():
-            pair.put(order, read.life.judgement)
+        pair.put({order: read.life for order, read in found.items()})
         return PairVerdict(
             task=pair.task,
             doc_id=pair.doc_id,
