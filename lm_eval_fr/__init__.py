@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
     from lm_eval_fr.plan import Plan, load_plan
     from lm_eval_fr.report.judge_model import JudgeResult
-    from lm_eval_fr.report.model import Report
-    from lm_eval_fr.report.several_model import ManyReport
+    from lm_eval_fr.report.model import ManyReport, Report
     from lm_eval_fr.report.task_model import TaskResult
     from lm_eval_fr.study import StudyResult, run_study
 
@@ -98,8 +97,7 @@ _HOMES = {
     "judge.verdicts.judge_summary": ("JudgeSummary",),
     "plan": ("Plan", "load_plan"),
     "report.judge_model": ("JudgeResult",),
-    "report.model": ("Report",),
-    "report.several_model": ("ManyReport",),
+    "report.model": ("ManyReport", "Report"),
     "report.task_model": ("TaskResult",),
     "study": ("StudyResult", "run_study"),
 }

@@ -8,8 +8,7 @@ from itertools import combinations
 from lm_eval_fr.compare.task_scores import scored
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.pairing.reruns import common_rows
-from lm_eval_fr.report.model import Report
-from lm_eval_fr.report.several_model import Place
+from lm_eval_fr.report.model import Place, Report
 from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks, paired_difference
 
 Pair = tuple[int, int]

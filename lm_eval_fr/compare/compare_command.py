@@ -14,9 +14,8 @@ from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
 from lm_eval_fr.report.json_writer import to_json
-from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.report_sections import sections_of_many
-from lm_eval_fr.report.several_model import ManyReport
 
 GATE_REMEDY = "--margin 2% accepts a loss of two points"
 

@@ -19,7 +19,7 @@ from lm_eval_fr.compare.study_options import pair_study, study_options
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import pair_paths
 from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_guarantee, as_share, is_study, load_plan
-from lm_eval_fr.report.several_model import ManyReport
+from lm_eval_fr.report.model import ManyReport
 
 PathLike = str | Path
 Margins = Mapping[str, float | str] | float | str

@@ -13,8 +13,7 @@ from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.reruns import common_rows
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.model import Report
-from lm_eval_fr.report.several_model import CandidateClaim, ManyReport, Recovered
+from lm_eval_fr.report.model import CandidateClaim, ManyReport, Recovered, Report
 from lm_eval_fr.stats import Interval, holm, recovered_share
 
 

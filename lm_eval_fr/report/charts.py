@@ -154,7 +154,6 @@ class DrawnPoint:
 
 @dataclass(frozen=True, slots=True)
 class DrawnChart:
-    chart: Chart
     lines: tuple[DrawnLine, ...]
     points: tuple[DrawnPoint, ...]
     x_ticks: tuple[tuple[float, str], ...]
@@ -205,7 +204,6 @@ def draw_chart(chart: Chart) -> DrawnChart:
     scale = _Scale(chart)
     heights = _apart([scale.y(line.y[-1]) - 4 for line in chart.lines])
     return DrawnChart(
-        chart,
         tuple(scale.line(line, height) for line, height in zip(chart.lines, heights, strict=True)),
         tuple(scale.point(point, _is_valley(chart.points, i)) for i, point in enumerate(chart.points)),
         tuple((scale.x(x), name) for x, name in _x_ticks(chart, scale)),

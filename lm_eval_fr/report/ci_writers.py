@@ -61,13 +61,12 @@ def to_badge(report: Report) -> str:
 
 def _claims(report: Report) -> Iterator[_Claim]:
     for task in report.tasks:
-        bounds = None if task.ci_low is None or task.ci_high is None else (task.ci_low, task.ci_high)
-        yield _Claim(task.task, task.verdict, _said(task.metric, task.difference, bounds, task.margin, task.scale))
-    if (mean := report.overall_mean) is not None:
+        said = _said(task.metric, task.difference, task.ci, task.margin, task.scale)
+        yield _Claim(task.task, task.verdict, said)
+    if mean := report.overall_mean:
         said = _said(f"mean over {', '.join(mean.tasks)}", mean.difference, mean.ci, mean.margin, 100.0)
         yield _Claim("overall_mean", mean.verdict, said)
-    judge = report.judge
-    if judge is not None:
+    if judge := report.judge:
         said = _said("net win rate", judge.net_win, judge.net_win_ci, judge.margin, 100.0)
         yield _Claim("judge", judge.verdict, said)
 
@@ -75,7 +74,7 @@ def _claims(report: Report) -> Iterator[_Claim]:
 def _said(
     metric: str, difference: float | None, bounds: tuple[float, float] | None, margin: float | None, scale: float
 ) -> str:
-    interval = "no interval" if bounds is None else w.bounds(bounds, scale, sign=True, limit=margin and -margin)
+    interval = "no interval" if bounds is None else w.against(bounds, margin, scale)
     limit = "no margin" if margin is None else f"margin {w.plain(margin, scale)}"
     return f"{metric}: difference {w.signed(difference, scale)}, {interval}, {limit}"
 

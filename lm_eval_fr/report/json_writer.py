@@ -14,8 +14,7 @@ import msgspec
 
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.method_sections import method_of
-from lm_eval_fr.report.model import SCHEMA_VERSION, Noise, Report
-from lm_eval_fr.report.several_model import ManyReport, Recovered
+from lm_eval_fr.report.model import SCHEMA_VERSION, ManyReport, Noise, Recovered, Report
 from lm_eval_fr.report.task_model import Answers, Bounds, MeanClaim, Measured, Series, TaskResult, ends, verdict_of
 from lm_eval_fr.stats import Assessment, Difference, Proportion
 from lm_eval_fr.stats.judge_claim import JudgeClaim

@@ -110,12 +110,8 @@ def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]
     p, position, seen = judge.preference, judge.bias.position, judge.seen
     name = w.level_text(level)
     margin = f", margin {w.plain(judge.margin)}" if judge.margin is not None else ""
-    limit = None if judge.margin is None else -judge.margin
-    yield (
-        "net win rate",
-        f"{w.signed(judge.net_win)} points",
-        f"{name} {w.bounds(judge.net_win_ci, sign=True, limit=limit)}{margin}",
-    )
+    interval = w.against(judge.net_win_ci, judge.margin)
+    yield "net win rate", f"{w.signed(judge.net_win)} points", f"{name} {interval}{margin}"
     wins = f"{p.wins:,} of {p.decided:,}, {name} {w.bounds(judge.win_share_ci)}"
     yield "wins among decided", w.percent(p.win_share.share), f"{wins}, exact binomial {w.p_equals(judge.p_value)}"
     if position:

@@ -20,9 +20,7 @@ def shorten(text: str, columns: int) -> str:
     return f"{text[: columns - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), gap: str = "  "
-) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> list[str]:
     """Aligned columns: those in `left` to the left, numbers to the right; no trailing spaces."""
     widths = [max(width(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
@@ -31,7 +29,7 @@ def table(
         for i, cell in enumerate(row):
             space = " " * (widths[i] - width(cell))
             cells.append(cell + space if i in left else space + cell)
-        return gap.join(cells).rstrip()
+        return "  ".join(cells).rstrip()
 
     return [line(header), *(line(row) for row in rows)]
 

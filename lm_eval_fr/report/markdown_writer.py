@@ -74,23 +74,13 @@ def _part(part: s.Part) -> Iterator[str]:
 
 def _forest(forest: s.Forest) -> str:
     rows = []
-    for claim in forest.claims:
-        name = f"{escape(claim.name)} {escape(claim.metric)}"
+    for claim, is_part, cells, word in forest.rows:
+        name = f"↳ {escape(claim.name)}" if is_part else f"{escape(claim.name)} {escape(claim.metric)}"
         flips = " · ".join(escape(words) for words, _ in claim.counts)
-        cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
         note = f"<br>{escape(claim.note)}" if claim.note else ""
-        rows.append([name, *map(escape, cells), f"{_cell(s.Word(claim.verdict))}{note}", flips])
-        rows += [_inner(inner) for inner in claim.strata]
+        rows.append([name, *map(escape, cells), f"{_cell(word) if word else ''}{note}", flips])
     last = len(forest.header) - 1
     return table([*map(escape, forest.header), "lost and gained"], rows, left=(0, last, last + 1))
-
-
-def _inner(claim: s.Claim) -> list[str]:
-    """Indented; without a verdict it is not a claim."""
-    flips = " · ".join(escape(words) for words, _ in claim.counts)
-    cells = [claim.n, claim.values, claim.difference, claim.interval, claim.margin]
-    verdict = "" if claim.verdict is None else _cell(s.Word(claim.verdict))
-    return [f"↳ {escape(claim.name)}", *map(escape, cells), verdict, flips]
 
 
 def _cell(cell: s.Cell) -> str:

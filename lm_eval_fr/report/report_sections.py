@@ -15,10 +15,8 @@ from lm_eval_fr.report.method_sections import (
     provenance_section,
     settings_section,
 )
-from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.sections import Cell, Section, Table, Word, section
-from lm_eval_fr.report.several_model import ManyReport
-from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.report.verdict_section import alarms_section, tasks_section, verdict_section, warnings_section
 
 
@@ -117,20 +115,12 @@ def ranking_section(many: ManyReport) -> Section | None:
     return section("ranking", "Ranking", (Table(header, rows, left=(0, 1, 7), names=(1,)), legend) if rows else ())
 
 
-def _limits(t: TaskResult) -> str:
-    limit = None if t.margin is None else t.margin if not t.higher_is_better else -t.margin
-    return w.bounds(t.ci, t.scale, sign=True, limit=limit)
-
-
 def _rows(report: Report) -> Iterator[tuple[Cell, ...]]:
     for t in report.tasks:
-        numbers = (w.count(t.n), w.signed(t.difference, t.scale), _limits(t))
+        interval = w.against(t.ci, t.margin, t.scale, higher_is_better=t.higher_is_better)
+        numbers = (w.count(t.n), w.signed(t.difference, t.scale), interval)
         recovery = w.plain(t.recovery.estimate if t.recovery else None)
         yield (report.candidate.name, t.task, *numbers, recovery, w.plain(t.margin, t.scale), Word(t.verdict))
     if j := report.judge:
-        numbers = (
-            w.count(j.n),
-            w.signed(j.net_win),
-            w.bounds(j.net_win_ci, sign=True, limit=None if j.margin is None else -j.margin),
-        )
+        numbers = (w.count(j.n), w.signed(j.net_win), w.against(j.net_win_ci, j.margin))
         yield (report.candidate.name, "judge: net win", *numbers, w.UNKNOWN, w.plain(j.margin), Word(j.verdict))

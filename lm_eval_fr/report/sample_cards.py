@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -75,13 +74,6 @@ class Samples:
     note: str | None = None
     beside: str | None = None
     packed: Packed | None = None
-
-    def counts(self) -> dict[str, int]:
-        found = Counter(flag for card in self.cards for flag in card.flags)
-        return {flag: found[flag] for flag in FLAGS if found[flag]}
-
-    def tasks(self) -> dict[str, int]:
-        return dict(Counter(card.task for card in self.cards))
 
 
 def pack(cards: Sequence[Card], *, plain_limit: int = PLAIN_LIMIT) -> Packed:

@@ -164,6 +164,15 @@ class Forest:
     header: tuple[str, ...]
     in_margins: bool = True
 
+    @property
+    def rows(self) -> Iterator[tuple[Claim, bool, list[str], Word | None]]:
+        """For a text: each claim and each of its parts, whether it is a part, its cells under `header`, its verdict."""
+        for claim in self.claims:
+            for one in (claim, *claim.strata):
+                part = one is not claim
+                verdict = None if part and one.verdict is None else Word(one.verdict)
+                yield one, part, [one.n, one.values, one.difference, one.interval, one.margin], verdict
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

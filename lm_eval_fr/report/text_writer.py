@@ -79,17 +79,12 @@ def _table(table: s.Table, columns: int) -> Iterator[str]:
 
 
 def _forest(forest: s.Forest, columns: int) -> Iterator[str]:
-    rows = []
-    for claim in forest.claims:
-        word = w.word(claim.verdict)
-        rows.append([claim.name, claim.n, claim.values, claim.difference, claim.interval, claim.margin, word])
-        for inner in claim.strata:
-            verdict = "" if inner.verdict is None else w.word(inner.verdict)
-            cells = [inner.n, inner.values, inner.difference, inner.interval, inner.margin, verdict]
-            rows.append([f"  {inner.name}", *cells])
+    rows = [
+        [f"  {claim.name}" if is_part else claim.name, *map(w.printable, cells), text_of(word) if word else ""]
+        for claim, is_part, cells, word in forest.rows
+    ]
     last = len(forest.header) - 1
-    shown = [[w.printable(cell) if i else cell for i, cell in enumerate(row)] for row in rows]
-    yield from (f"  {line}" for line in fit(list(forest.header), shown, columns - 2, (0, last)))
+    yield from (f"  {line}" for line in fit(list(forest.header), rows, columns - 2, (0, last)))
     for claim in forest.claims:
         if claim.note:
             yield from wrap(w.printable(f"{claim.name}: {claim.note}"), columns, indent="    ", first="  ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from lm_eval_fr.report import words as w
@@ -10,7 +11,7 @@ from lm_eval_fr.report.arm_model import Arm, Health
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.sections import Claim, Facts, Fold, Forest, Items, Part, Section, Span, Table, Word, section
-from lm_eval_fr.report.task_model import Bounds, MeanClaim, Measured, Stratum, TaskResult
+from lm_eval_fr.report.task_model import Bounds, Claimed, MeanClaim, Measured, Stratum, TaskResult
 from lm_eval_fr.stats import (
     ASSUMPTIONS,
     ONE_MAY_LOSE_MORE,
@@ -72,8 +73,7 @@ def _others(report: Report) -> Iterator[tuple[str, Guarantee]]:
     for name, paired, assessment, verdict, bounds, scale in found:
         if bounds is None:
             continue
-        limit = None if assessment is None else -assessment.margin
-        said = f"{name} {w.bounds(bounds, scale, sign=True, limit=limit)}"
+        said = f"{name} {w.against(bounds, assessment.margin if assessment else None, scale)}"
         if assessment is not None and assessment.other_verdict is not None and verdict != "no_verdict":
             same = " still" if assessment.other_verdict == verdict else ""
             said += f",{same} {w.word(assessment.other_verdict)}"
@@ -177,29 +177,21 @@ def _claims(report: Report, in_margins: bool) -> Iterator[Claim]:
 
 
 def _mean(mean: MeanClaim, in_margins: bool) -> Claim:
-    return Claim(
-        f"mean over {len(mean.tasks)} tasks",
-        "each counts the same",
-        *_numbers(mean, mean.margin),
-        margin=w.plain(mean.margin),
-        verdict=mean.verdict,
-        note=ONE_MAY_LOSE_MORE,
-        span=_span(mean.paired.interval, mean.margin if in_margins else 1.0),
-    )
+    name, unit = f"mean over {len(mean.tasks)} tasks", mean.margin if in_margins else 1.0
+    return _claim(mean, mean, unit, name, "each counts the same", note=ONE_MAY_LOSE_MORE)
 
 
 def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]], in_margins: bool) -> Claim:
     notes = [] if t.higher_is_better else ["lower is better"]
     notes += [t.reasons[key] for key in ("verdict", "ci_low") if key in t.reasons]
     unit = t.margin if in_margins else None if t.paired.kind == "unbounded" else 1.0
-    return Claim(
+    return _claim(
+        t,
+        t,
+        unit,
         t.task,
         t.metric,
-        *_numbers(t, t.margin),
-        margin=w.plain(t.margin, t.scale),
-        verdict=t.verdict,
         note="; ".join(dict.fromkeys(notes)),
-        span=_span(t.paired.interval, unit),
         floor=_share(floor, unit),
         counts=_flips(t, t.task),
         strata=tuple(_part("" if t.subtasks else t.task, name, measured, unit) for name, measured in inner),
@@ -210,23 +202,28 @@ def _part(task: str, name: str, m: Measured, unit: float | None) -> Claim:
     """On the scale of the claim that it is a part of; with a verdict where the plan named it beforehand."""
     claim = m if isinstance(m, Stratum) and m.margin is not None else None
     counts = _flips(m, m.task) if isinstance(m, TaskResult) else _flips(m, task, name)
+    return _claim(m, claim, unit, name, counts=counts)
+
+
+def _claim(m: Measured, claimed: Claimed | None, unit: float | None, name: str, metric: str = "", **more: Any) -> Claim:
+    """claimed: None for a description. unit: what the drawing's scale has for 1."""
+    margin = claimed.margin if claimed else None
     return Claim(
         name,
-        "",
-        *_numbers(m, claim.margin if claim else None),
-        margin=w.plain(claim.margin, m.scale) if claim else "",
-        verdict=claim.verdict if claim else None,
+        metric,
+        _documents(m.n, m.paired.clusters),
+        f"{w.plain(m.candidate_mean, m.scale)} / {w.plain(m.reference_mean, m.scale)}",
+        w.signed(m.difference, m.scale),
+        w.against(m.ci, margin, m.scale, higher_is_better=m.higher_is_better),
+        margin=w.plain(margin, m.scale) if claimed else "",
+        verdict=claimed.verdict if claimed else None,
         span=_span(m.paired.interval, unit),
-        counts=counts,
+        **more,
     )
 
 
-def _numbers(m: Measured, margin: float | None) -> tuple[str, str, str, str]:
-    limit = None if margin is None else -margin if m.higher_is_better else margin
-    clusters = m.paired.clusters
-    n = w.count(m.n) + (f" in {clusters:,}" if clusters and clusters < m.n else "")
-    values = f"{w.plain(m.candidate_mean, m.scale)} / {w.plain(m.reference_mean, m.scale)}"
-    return n, values, w.signed(m.difference, m.scale), w.bounds(m.ci, m.scale, sign=True, limit=limit)
+def _documents(n: int, clusters: int | None) -> str:
+    return w.count(n) + (f" in {clusters:,}" if clusters and clusters < n else "")
 
 
 def _flips(m: Measured, task: str, part: str = "") -> tuple[tuple[str, str], ...]:
@@ -254,15 +251,15 @@ def _share(value: float | None, unit: float | None) -> float | None:
 
 
 def _judge(judge: JudgeResult, floor: float | None, in_margins: bool) -> Claim:
-    preference, clusters = judge.preference, judge.preference.net_win.clusters
+    preference = judge.preference
     unit = judge.margin if in_margins else 1.0
     return Claim(
         "judge",
         "net win rate",
-        f"{judge.n:,}" + (f" in {clusters:,}" if clusters and clusters < judge.n else ""),
+        _documents(judge.n, preference.net_win.clusters),
         f"{preference.wins:,} won / {preference.losses:,} lost",
         w.signed(judge.net_win),
-        w.bounds(judge.net_win_ci, sign=True, limit=None if judge.margin is None else -judge.margin),
+        w.against(judge.net_win_ci, judge.margin),
         margin=w.plain(judge.margin),
         verdict=judge.verdict,
         note="; ".join(dict.fromkeys(judge.reasons[key] for key in ("verdict", "decision") if key in judge.reasons)),

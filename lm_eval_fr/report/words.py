@@ -62,6 +62,12 @@ def bounds(pair: Bounds | None, scale: float = 100.0, *, sign: bool = False, lim
     return UNKNOWN if pair is None else interval(pair[0], pair[1], scale, sign=sign, limit=limit)
 
 
+def against(pair: Bounds | None, margin: float | None, scale: float = 100.0, *, higher_is_better: bool = True) -> str:
+    """An interval of differences, its ends with as many digits as tell them from the margin."""
+    limit = None if margin is None else -margin if higher_is_better else margin
+    return bounds(pair, scale, sign=True, limit=limit)
+
+
 def percent(share: float | None, decimals: int = 1) -> str:
     return UNKNOWN if share is None else f"{share * 100:.{decimals}f} %"
 

@@ -12,18 +12,20 @@ from lm_eval_fr.report.arm_model import Arm, Health, Setting
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
 from lm_eval_fr.report.model import (
+    CandidateClaim,
     Caution,
     Conclusion,
     Confusion,
     Floor,
+    ManyReport,
     Noise,
     Provenance,
+    Recovered,
     Report,
     Rerun,
     SampleRef,
     TaskLosses,
 )
-from lm_eval_fr.report.several_model import CandidateClaim, ManyReport, Recovered
 from lm_eval_fr.report.task_model import Answers, Cost, LanguageTax, MeanClaim, Secondary, Series, Stratum, TaskResult
 from lm_eval_fr.stats import (
     Assay,

@@ -17,8 +17,8 @@ from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
 from lm_eval_fr.report.json_writer import to_json
+from lm_eval_fr.report.model import ManyReport
 from lm_eval_fr.report.report_sections import sections_of_many
-from lm_eval_fr.report.several_model import ManyReport
 from lm_eval_fr.stats import paired_difference
 from tests.fakes.runs import make_run, plain_task
 
