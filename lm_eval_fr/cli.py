@@ -161,7 +161,7 @@ def judge(
     """
     from lm_eval_fr.judge.judge_command import judge_command
     from lm_eval_fr.judge.options import JudgeOptions
-    from lm_eval_fr.pairing import pair_paths
+    from lm_eval_fr.pairing import pair_runs
 
     chosen = o.pop_pairing(given)
     steps = {name: given.pop(name) for name in ("batch", "estimate", "quiet")}
@@ -172,10 +172,10 @@ def judge(
     if (level := given.pop("level")) is not None:
         given["alpha"] = (1 - level) / 2
     judge_command(
-        pair_paths(candidate, reference, **chosen),
+        pair_runs(candidate, reference, **chosen),
         out,
         JudgeOptions(command=_command_line(), **o.drop_unset(given)),
-        rerun=None if reference_rerun is None else pair_paths(reference_rerun, reference, **chosen),
+        rerun=None if reference_rerun is None else pair_runs(reference_rerun, reference, **chosen),
         file=file,
         show=click.echo,
         say=say,
@@ -340,9 +340,9 @@ def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **g
     lm-eval-fr export runs/nvfp4 runs/api --judge runs/judge --out exported
     """
     from lm_eval_fr.analyses.export import export_runs
-    from lm_eval_fr.pairing import pair_paths
+    from lm_eval_fr.pairing import pair_runs
 
-    done = export_runs(pair_paths(candidate, reference, **o.pop_pairing(given)), out, judge_dir=judged)
+    done = export_runs(pair_runs(candidate, reference, **o.pop_pairing(given)), out, judge_dir=judged)
     verdicts = "" if done.verdicts is None else f" and {done.verdicts:,} verdicts"
     click.echo(f"{done.scores:,} scores{verdicts}: {done.folder}")
 

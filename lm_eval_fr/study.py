@@ -153,12 +153,12 @@ class _Study:
             return None
         from lm_eval_fr.judge.options import JudgeOptions
         from lm_eval_fr.judge.session import judge_runs
-        from lm_eval_fr.pairing import pair_paths
+        from lm_eval_fr.pairing import pair_runs
 
         options = JudgeOptions.from_plan(plan, plan.judge, self.folder, self.command)
         rerun = None
         if plan.reference.rerun:
-            rerun = pair_paths(
+            rerun = pair_runs(
                 self.out / "reference-rerun", self.out / "reference", allow=plan.allow, filters=plan.filters
             )
         self.step(self.steps - 1, f"judge: {', '.join(plan.judge.profiles)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_fr.analyses.value.tokens import Used, usage_of
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, read_verdicts
 from lm_eval_fr.judge.verdicts.read_judged import read_judged
-from lm_eval_fr.pairing import PairedTask, Pairing, pair_paths
+from lm_eval_fr.pairing import PairedTask, Pairing, pair_runs
 
 if TYPE_CHECKING:
     import pandas
@@ -46,7 +46,7 @@ def pairs_frame(
     """
     import pandas
 
-    pairing = pair_paths(candidate, reference, tasks=tasks, allow=allow, metrics=metrics, filters=filters)
+    pairing = pair_runs(candidate, reference, tasks=tasks, allow=allow, metrics=metrics, filters=filters)
     return pandas.DataFrame(_pair_rows(pairing, _verdicts_by_pair(pairing, judge)), columns=list(PAIRS))
 
 

@@ -17,7 +17,7 @@ from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.margins import GOLD
 from lm_eval_fr.compare.study_options import pair_study, study_options
 from lm_eval_fr.errors import UsageError
-from lm_eval_fr.pairing import pair_paths
+from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_guarantee, as_share, is_study, load_plan
 from lm_eval_fr.report.model import ManyReport
 
@@ -78,7 +78,7 @@ def compare(
             **_settings(level, seed, command),
         )
         reruns = {"candidate_reruns": _paths(candidate_rerun), "reference_reruns": _paths(reference_rerun)}
-        pairing = pair_paths(candidate, reference, **chosen, **reruns)  # type: ignore[arg-type]
+        pairing = pair_runs(candidate, reference, **chosen, **reruns)  # type: ignore[arg-type]
     beside = replace(
         options,
         prices=prices if prices.prices else options.prices,
@@ -138,7 +138,7 @@ def compare_many(
     The others as `compare` has them.
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
-    pairings = [pair_paths(candidate, reference, **chosen) for candidate in candidates]  # type: ignore[arg-type]
+    pairings = [pair_runs(candidate, reference, **chosen) for candidate in candidates]  # type: ignore[arg-type]
     options = CompareOptions(margins=read_margins(margins), allow=allow, **_settings(level, seed, command))
     folders = [Path(judge) for judge in judges]
     return several.compare_many(pairings, options, judge_dirs=folders, recovered_from=recovered_from)

@@ -9,7 +9,7 @@ from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags
 from lm_eval_fr.arms.planned import rerun_folders
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.errors import PlanError
-from lm_eval_fr.pairing import Pairing, pair_paths
+from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.plan import ArmPlan, ArmPrices, Plan, earlier_plans
 
 
@@ -39,7 +39,7 @@ def study_options(plan: Plan, study: Path, pairing: Pairing, command: str) -> Co
 
 def pair_study(plan: Plan, study: Path) -> Pairing:
     """Both arms of a study with their reruns, without the folders that an earlier plan left."""
-    return pair_paths(
+    return pair_runs(
         study / "candidate",
         study / "reference",
         allow=plan.allow,

@@ -12,7 +12,7 @@ from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
 from lm_eval_fr.judge.verdicts.outcome import UNDECIDED, Outcome
-from lm_eval_fr.pairing import Pairing, pair_paths
+from lm_eval_fr.pairing import Pairing, pair_runs
 from lm_eval_fr.stats.judging import Tokens
 
 Show = Callable[[str], None]
@@ -43,8 +43,8 @@ def judge(
     if isinstance(options.get("profile"), (str, Path)):
         options["profile"] = (str(options["profile"]),)
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
-    pairing = pair_paths(candidate, reference, **chosen)  # type: ignore[arg-type]
-    rerun = None if reference_rerun is None else pair_paths(reference_rerun, reference, **chosen)  # type: ignore[arg-type]
+    pairing = pair_runs(candidate, reference, **chosen)  # type: ignore[arg-type]
+    rerun = None if reference_rerun is None else pair_runs(reference_rerun, reference, **chosen)  # type: ignore[arg-type]
     _check(pairing, None, None, False)
     from lm_eval_fr.judge.session import judge_runs
 

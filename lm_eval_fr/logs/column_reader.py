@@ -195,12 +195,13 @@ class _Reader:
         pile, flags, log = self.pile, np.frombuffer(self.pile.flags, dtype=np.uint8), self.request.log
         rows = len(pile.doc_id)
         held = dict(zip(self.metrics, self.held, strict=True))
-        parts = [(start, stop) for start, stop in itertools.pairwise([*self.starts, rows])]
-        scores = task_scores(self.request, held, parts, place=lambda row: "{}:{}".format(*self._place(row)))
+        parts = list(itertools.pairwise([*self.starts, rows]))
+        scores, unscored, kinds = task_scores(
+            self.request, held, parts, place=lambda row: "{}:{}".format(*self._place(row))
+        )
         doc_hash, prompt_hash, target_hash = np.frombuffer(pile.hashes, dtype="S32").reshape(-1, 3).T.copy()
         return Columns(
             task=log.task,
-            filter=self.request.filter,
             paths=log.paths,
             doc_id=np.array(pile.doc_id, dtype=np.int64),
             doc_hash=doc_hash,
@@ -209,9 +210,9 @@ class _Reader:
             file=np.array(pile.file, dtype=np.int16),
             line=np.array(pile.line, dtype=np.int64),
             offset=np.array(pile.offset, dtype=np.int64),
-            scores=scores.scores,
-            unscored=scores.unscored,
-            kinds=scores.kinds,
+            scores=scores,
+            unscored=unscored,
+            kinds=kinds,
             generation=np.array(pile.generation if log.generates else np.zeros(rows), dtype=np.int32),
             generations=tuple(self.generations) or (b"null",),
             fields={name: found.labels() for name, found in zip(self.request.fields, self.names, strict=True)},

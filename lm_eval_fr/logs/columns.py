@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,6 @@ class Columns:
     """One task of one arm under one filter, in file order."""
 
     task: str
-    filter: str
     paths: tuple[Path, ...]
     doc_id: np.ndarray  # int64
     doc_hash: np.ndarray  # S32, the bytes of the SHA-256; so are the other two
@@ -58,6 +56,17 @@ class Columns:
         """(file, line) of a sample."""
         return self.paths[self.file[row]], int(self.line[row])
 
+    def where(self, row: int) -> str:
+        return "{}:{}".format(*self.place(row))
+
+    def named(self, row: int) -> str:
+        """The document of a sample, as a message names it."""
+        return f"document {self.doc_id[row]} ({hex_of(self.doc_hash[row])[:12]}) of {self.task}"
+
+
+def hex_of(digest: bytes) -> str:
+    return bytes(digest).ljust(32, b"\0").hex()  # numpy drops trailing zero bytes of an S32
+
 
 @dataclass(frozen=True)
 class Request:
@@ -73,44 +82,18 @@ class Request:
         return sum(path.stat().st_size for path in self.log.paths)
 
 
-def read_logged_prompts(columns: Columns, rows: np.ndarray) -> Iterator[Any]:
-    """The prompts of these samples as logged, read from the files again."""
-    decoder = msgspec.json.Decoder(_Prompted)
-    for line, place in _lines(columns, rows):
-        try:
-            yield decoder.decode(line).arguments.gen_args_0.arg_0
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield parse_line(line, *place)["arguments"]["gen_args_0"].get("arg_0")
+class _Asked(msgspec.Struct):
+    arguments: dict[str, dict[str, Any]]
 
 
-def read_requests(columns: Columns, rows: np.ndarray) -> Iterator[bytes]:
-    """Everything that a model was asked for these samples (a prompt, or each of its choices), as logged."""
+def read_arguments(columns: Columns, rows: np.ndarray) -> Iterator[Mapping[str, Any]]:
+    """What a model was asked for these samples (a prompt, or each of its choices), as logged, read again."""
     decoder = msgspec.json.Decoder(_Asked)
-    for line, place in _lines(columns, rows):
-        try:
-            yield bytes(decoder.decode(line).arguments)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield json.dumps(parse_line(line, *place)["arguments"]).encode()
-
-
-def _lines(columns: Columns, rows: np.ndarray) -> Iterator[tuple[bytes, tuple[Path, int]]]:
     with OpenFiles() as files:
         for row in rows.tolist():
-            place = columns.place(row)
-            yield files.line(place[0], int(columns.offset[row])), place
-
-
-class _Asked(msgspec.Struct):
-    arguments: msgspec.Raw
-
-
-class _SentPrompt(msgspec.Struct):
-    arg_0: Any = None
-
-
-class _PromptArguments(msgspec.Struct):
-    gen_args_0: _SentPrompt
-
-
-class _Prompted(msgspec.Struct):
-    arguments: _PromptArguments
+            path, number = columns.place(row)
+            line = files.line(path, int(columns.offset[row]))
+            try:
+                yield decoder.decode(line).arguments
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                yield parse_line(line, path, number)["arguments"]

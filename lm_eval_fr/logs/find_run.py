@@ -14,7 +14,7 @@ from typing import Any
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.files import matching
 from lm_eval_fr.logs.read_task import read_task
-from lm_eval_fr.logs.results import Results, arguments_of, groups_of, results_in, settings_of
+from lm_eval_fr.logs.results import Results, groups_of, results_in, settings_of
 from lm_eval_fr.logs.task_log import GroupLog, TaskLog, without_groups
 
 REPEATS = "repeats"
@@ -60,7 +60,7 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
         results_path=newest.path,
         model=newest.model,
         source=newest.source,
-        model_args=arguments_of(newest.body["config"].get("model_args")),
+        model_args=newest.arguments,
         settings=settings_of(newest),
         date=newest.date,
         seconds=newest.seconds,
@@ -120,7 +120,7 @@ def _changed_arguments(found: Sequence[Results], logs: Mapping[str, TaskLog]) ->
     """A note if the runs that count were made with different model arguments."""
     read = {file.path for log in logs.values() for file in log.files}
     used = [results for results in found if any(results.samples(task) in read for task in logs)]
-    arguments = [arguments_of(results.body["config"].get("model_args")) for results in used]
+    arguments = [results.arguments for results in used]
     changed = {
         key for one in arguments for key in one.keys() | arguments[0].keys() if one.get(key) != arguments[0].get(key)
     }

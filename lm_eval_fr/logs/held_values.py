@@ -25,13 +25,6 @@ from lm_eval_fr.logs.columns import Labels, Request
 from lm_eval_fr.logs.task_log import Metric
 
 
-@dataclass(frozen=True)
-class TaskScores:
-    scores: Mapping[str, DocumentScores]
-    unscored: tuple[NoScores, ...]
-    kinds: Kinds | None
-
-
 def is_read(metric: Metric) -> bool:
     """Whether a document's score can come of what its sample holds: texts and corpus metrics are not even read."""
     return metric.aggregation not in CORPUS and metric.shape != "other"
@@ -43,8 +36,11 @@ def task_scores(
     parts: Sequence[tuple[int, int]],
     *,
     place: Callable[[int], str],
-) -> TaskScores:
-    """parts: the rows [start, stop) of each of the task's files. place: names the place of a row."""
+) -> tuple[dict[str, DocumentScores], tuple[NoScores, ...], Kinds | None]:
+    """Scores by name, metrics without any, metrics of which each document has one.
+
+    parts: the rows [start, stop) of each of the task's files. place: names the place of a row.
+    """
     found = []
     for metric in request.metrics:
         printed = [file.printed.get(f"{metric.name},{request.filter}") for file in request.log.files]
@@ -60,7 +56,7 @@ def task_scores(
     kinds = scores_by_kind(found)
     if kinds is not None:
         scores = {kinds.score.name: kinds.score, **scores}
-    return TaskScores(scores, tuple(one for one in found if isinstance(one, NoScores)), kinds)
+    return scores, tuple(one for one in found if isinstance(one, NoScores)), kinds
 
 
 @dataclass

@@ -137,31 +137,26 @@ def _squeezed(prompt: Prompt) -> list[str]:
 
 def _glued(known: Prompt, raw: Prompt) -> bool:
     """Whether the raw text is the turns in order, with nothing between them but lm-eval's delimiters."""
-    rest = raw.text
-    for content in known.contents:
-        content = content.strip()
-        at = rest.find(content)
-        if at < 0 or not _only_glue(rest[:at], raw.rendering):
-            return False
-        rest = rest[at + len(content) :]
-    return _only_glue(rest, raw.rendering)
-
-
-def _only_glue(text: str, rendering: Rendering) -> bool:
-    return not text.strip() or text in rendering.delimiters
+    added = _added(known, raw.text)
+    return added is not None and all(not text.strip() or text in raw.rendering.delimiters for text in added)
 
 
 def _inside(known: Prompt, rendered: Prompt) -> bool:
     """Whether the rendered text holds the known texts in order, and adds only what its template may add."""
-    rest, added = rendered.text, []
-    for content in known.contents:
-        content = content.strip()
-        at = rest.find(content)
+    added = _added(known, rendered.text)
+    return added is not None and _only_template("\n".join(added), rendered.rendering)
+
+
+def _added(known: Prompt, text: str) -> list[str] | None:
+    """What stands before, between and behind the known texts; None where they are not all there, in order."""
+    added, start = [], 0
+    for content in map(str.strip, known.contents):
+        at = text.find(content, start)
         if at < 0:
-            return False
-        added.append(rest[:at])
-        rest = rest[at + len(content) :]
-    return _only_template("\n".join([*added, rest]), rendered.rendering)
+            return None
+        added.append(text[start:at])
+        start = at + len(content)
+    return [*added, text[start:]]
 
 
 def _only_template(added: str, rendering: Rendering) -> bool:

@@ -19,7 +19,7 @@ from lm_eval_fr.logs.aggregates import (
 from lm_eval_fr.logs.ingredients import number_of
 from lm_eval_fr.logs.logged_prompts import Rendering
 from lm_eval_fr.logs.reply_records import COPY_AGAIN
-from lm_eval_fr.logs.results import RUN_AGAIN, Results, arguments_of, filters_of, line_count, metrics_of, token_of
+from lm_eval_fr.logs.results import RUN_AGAIN, Results, filters_of, line_count, listed, token_of
 from lm_eval_fr.logs.samples import parse_line
 from lm_eval_fr.logs.shards import shards_of
 from lm_eval_fr.logs.task_log import Metric, SampleFile, Shape, TaskLog
@@ -52,6 +52,7 @@ def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
     counts = [file.documents or line_count(file.path) // len(filters) for file in files]
     generation = config.get("generation_kwargs")
     generates = _generates(config, first[0])
+    scored = any(item.get("metric") != UNSCORED for item in listed(config, "metric_list"))
     return TaskLog(
         task=task,
         files=files,
@@ -61,12 +62,12 @@ def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
         filters=filters,
         metrics=metrics,
         generates=generates,
-        judged=generates and not metrics and _declares_no_metric(config),
+        judged=generates and not metrics and not scored,
         cluster_field=_cluster_field(task, config, first[0]["doc"], notes),
         strata_fields=tuple(_named_fields("strata", task, config, first[0]["doc"], notes)),
         n_logged=sum(counts),
         source=newest.source,
-        model_args=arguments_of(newest.body["config"].get("model_args")),
+        model_args=newest.arguments,
         sent=newest.sent(task),
         rendering=_rendering(newest, task, config),
         lm_eval_version=str(newest.body.get("lm_eval_version") or ""),
@@ -99,17 +100,13 @@ def _generates(config: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return kind == "generate_until" if kind else isinstance(row["arguments"]["gen_args_0"].get("arg_1"), dict)
 
 
-def _declares_no_metric(config: Mapping[str, Any]) -> bool:
-    return all(item.get("metric") == UNSCORED for item in metrics_of(config))
-
-
 def _metrics(results: Results, task: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """The metrics that the samples hold, those that the task declares first.
 
     A metric with a printed aggregate is one of them, even where the first documents do not have it.
     """
     config = results.of_task("configs", task)
-    declared = {_name_of(item): item for item in metrics_of(config)}
+    declared = {_name_of(item): item for item in listed(config, "metric_list")}
     usual = () if "metric_list" in config else DEFAULT_METRICS.get(str(config.get("output_type")), ())
     # Before 0.4.7 a line does not name its metrics: they are its keys that lm-eval printed an aggregate of.
     printed = dict.fromkeys(key.rpartition(",")[0] for key in results.printed(task))
@@ -198,7 +195,7 @@ def _rendering(results: Results, task: str, config: Mapping[str, Any]) -> Render
     apart = apart and not (instruction[-1].isspace() or description[:1].isspace())
     template = results.body.get("chat_template")
     shots = results.value("n-shot", task) if results.body.get("fewshot_as_multiturn") else 0
-    arguments = arguments_of(results.body["config"].get("model_args"))
+    arguments = results.arguments
     asked = arguments.get("chat_template_args")
     thinking = {"enable_thinking": arguments["enable_thinking"]} if "enable_thinking" in arguments else {}
     return Rendering(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,20 +62,20 @@ def _summed(rows: Sequence[Mapping[str, Any]], limit: object) -> Replied:
         replies=len(rows),
         end=min((_end_of(row, limit) for row in rows), key=_ENDS.index),
         failed=all(row.get("error") for row in rows),
-        input=_total(rows, lambda row: _usage(row, "prompt_tokens")),
-        output=_total(rows, lambda row: _usage(row, "completion_tokens")),
-        cached=_total(rows, lambda row: _usage(row, "cached_tokens")),
-        reasoning=_total(rows, lambda row: _usage(row, "reasoning_tokens")),
-        seconds=_total(rows, lambda row: row.get("seconds")),
+        input=_total(rows, "prompt_tokens"),
+        output=_total(rows, "completion_tokens"),
+        cached=_total(rows, "cached_tokens"),
+        reasoning=_total(rows, "reasoning_tokens"),
+        seconds=_total(rows, "seconds"),
     )
 
 
-def _total(rows: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], Any]) -> float | None:
+def _total(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
     total = 0.0
     for row in rows:
         if row.get("error") and not row.get("usage"):
             continue  # never obtained; a reply without an answer was still paid for
-        found = value(row)
+        found = row.get(name) if name == "seconds" else _usage(row, name)
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
             return None
         total += found

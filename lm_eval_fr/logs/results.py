@@ -73,6 +73,10 @@ class Results:
         return found if isinstance(found, dict) else {}
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        return arguments_of(self.body["config"].get("model_args"))
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.body["configs"])
 
@@ -189,10 +193,10 @@ def _load(path: Path) -> Results:
 
 def groups_of(results: Results) -> dict[str, GroupLog]:
     """The groups of which lm-eval printed a score."""
-    listed = results.body.get("group_subtasks")
+    groups = results.body.get("group_subtasks")
     children = {
         str(name): tuple(str(child) for child in found)
-        for name, found in (listed.items() if isinstance(listed, dict) else ())
+        for name, found in (groups.items() if isinstance(groups, dict) else ())
         if isinstance(found, list) and found
     }
     found = {}
@@ -220,18 +224,13 @@ def _leaves(name: str, children: Mapping[str, tuple[str, ...]]) -> tuple[str, ..
 
 
 def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
-    listed = config.get("filter_list")
-    names = (
-        [str(item["name"]) for item in listed if isinstance(item, dict) and "name" in item]
-        if isinstance(listed, list)
-        else []
-    )
-    return tuple(names) or ("none",)
+    return tuple(str(item["name"]) for item in listed(config, "filter_list") if "name" in item) or ("none",)
 
 
-def metrics_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    listed = config.get("metric_list")
-    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+def listed(config: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The objects in a list of the task's configuration."""
+    found = config.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def settings_of(results: Results) -> dict[str, Any]:
@@ -239,18 +238,12 @@ def settings_of(results: Results) -> dict[str, Any]:
     body, config = results.body, results.body["config"]
     named = ("batch_size", "limit", "gen_kwargs", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
     model = ("model_num_parameters", "model_dtype", "model_revision", "model_sha")
-    whole = (
-        "lm_eval_version",
-        "transformers_version",
-        "chat_template_sha",
-        "system_instruction",
-        "fewshot_as_multiturn",
-    )
+    versions = ("lm_eval_version", "transformers_version", "chat_template_sha")
     settings = {name: config.get(name) for name in named}
     settings |= {name: config[name] for name in model if name in config}
     if "model_num_parameters" in config:  # else lm-eval loaded no model, and the flag's default says nothing
         settings["device asked for"] = config.get("device")
-    settings |= {name: body.get(name) for name in whole}
+    settings |= {name: body.get(name) for name in (*versions, "system_instruction", "fewshot_as_multiturn")}
     settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}
     settings["chat_template_applied"] = body.get("chat_template") is not None
     for block, found in ((name, results.about.get(name)) for name in ("checkpoint", "manifest")):

@@ -81,7 +81,8 @@ class Sample:
 
 
 def read_samples(log: TaskLog, *, filter: str | None = None) -> Iterator[Sample]:
-    """The task's samples in file order, one for each document and filter (or of one filter)."""
+    """The task's samples under one of its filters, the first one unless another is named; in file order."""
+    wanted = filter or log.filters[0]
     for file in log.files:
         order = FilterOrder(log.filters)
         with file.path.open("rb") as lines:
@@ -90,17 +91,14 @@ def read_samples(log: TaskLog, *, filter: str | None = None) -> Iterator[Sample]
                     continue
                 row = parse_line(line, file.path, number)
                 name = row.get("filter") or order.of(row["doc_id"])
-                if filter is None or name == filter:
-                    yield _sample(row, log, file.path, number, name)
+                if name is None:
+                    raise too_many_lines(row["doc_id"], log.filters, file.path, number)
+                if name == wanted:
+                    yield as_sample(row, log, file.path, number, name)
 
 
-def parse_sample(line: bytes, log: TaskLog, path: Path, number: int, filter: str) -> Sample:
-    return _sample(parse_line(line, path, number), log, path, number, filter)
-
-
-def _sample(row: Mapping[str, Any], log: TaskLog, path: Path, number: int, filter: str | None) -> Sample:
-    if filter is None:
-        raise too_many_lines(row["doc_id"], log.filters, path, number)
+def as_sample(row: Mapping[str, Any], log: TaskLog, path: Path, number: int, filter: str) -> Sample:
+    """row: from `parse_line`."""
     sent = row["arguments"]["gen_args_0"]
     lists = {metric.name for metric in log.metrics if metric.shape == "list" and metric.aggregation is None}
     values = {
@@ -189,25 +187,20 @@ class OpenFiles:
             file.close()
 
 
-def decode_line(line: bytes, path: Path, number: int) -> Any:
-    """One line of JSON, or an InputError that names it."""
+def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """One sample as a dict whose keys and types are those that lm-eval writes."""
     try:
-        return parse_json(line, where=path, line=number, remedy=COPY_AGAIN, nan=True)
+        row: dict[str, Any] = parse_json(line, where=path, line=number, remedy=COPY_AGAIN, nan=True)
     except InputError:
         if line.endswith(b"\n"):
             raise
         raise InputError("the file ends inside this line", where=path, line=number, remedy=COPY_AGAIN) from None
-
-
-def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    """One sample as a dict whose keys and types are those that lm-eval writes."""
-    row: dict[str, Any] = decode_line(line, path, number)
     missing = [key for key in _OWN_KEYS if key not in row] if isinstance(row, dict) else ["doc_hash"]
     if not missing:
         arguments, names = row["arguments"], row.get("metrics")
         whole = isinstance(arguments, dict) and isinstance(arguments.get("gen_args_0"), dict)
         missing = [] if whole else ["arguments.gen_args_0"]
-        missing += [key for key in _HASHES if not is_hash(row[key])]
+        missing += [key for key in _HASHES if not (isinstance(row[key], str) and _HASH.fullmatch(row[key]))]
         missing += [] if type(row["doc_id"]) is int and 0 <= row["doc_id"] < 1 << 62 else ["doc_id"]
         missing += [] if isinstance(row.get("filter"), str | None) else ["filter"]
         named = names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
@@ -222,10 +215,6 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
             remedy="rerun the arm with lm-eval 0.4.13 and --log_samples",
         )
     return row
-
-
-def is_hash(value: Any) -> bool:
-    return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def flat(value: Any) -> tuple[str, ...]:

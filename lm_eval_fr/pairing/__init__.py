@@ -15,7 +15,7 @@ reruns      further runs of an arm, averaged into its scores
 from lm_eval_fr.logs import task_as_asked
 from lm_eval_fr.pairing.answers import Imbalance, imbalances
 from lm_eval_fr.pairing.groups import PairedGroup
-from lm_eval_fr.pairing.paired_runs import Pairing, pair_paths, pair_runs
+from lm_eval_fr.pairing.paired_runs import Pairing, pair_runs
 from lm_eval_fr.pairing.pairs import Pair, Paired, PairedTask, Printed, clusters_over
 from lm_eval_fr.pairing.same_work import KINDS
 
@@ -30,7 +30,6 @@ __all__ = [
     "Printed",
     "clusters_over",
     "imbalances",
-    "pair_paths",
     "pair_runs",
     "task_as_asked",
 ]

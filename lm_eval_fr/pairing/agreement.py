@@ -6,10 +6,11 @@ Pure functions of what the arms logged; lm_eval_fr.pairing decides what to do ab
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lm_eval_fr.io.redaction import Redactor
+from lm_eval_fr.logs.results import listed
 from lm_eval_fr.models.presets import LENGTHS
 from lm_eval_fr.report.arm_model import Setting
 
@@ -87,8 +88,7 @@ def scoring_changed(candidate: Mapping[str, Any], reference: Mapping[str, Any]) 
 
 
 def filter_definition(config: Mapping[str, Any], name: str) -> Any:
-    listed: Sequence[Any] = config.get("filter_list") or ()
-    return next((item.get("filter") for item in listed if isinstance(item, dict) and item.get("name") == name), None)
+    return next((item.get("filter") for item in listed(config, "filter_list") if item.get("name") == name), None)
 
 
 def _known_differ(one: Any, other: Any) -> bool:

@@ -188,10 +188,9 @@ def _keep_rows(name: str, found: _Both, aligned: Aligned, candidate: Arm, refere
     if len(only):
         _, columns, rows, _ = candidate if lacking[0][only[0]] else reference
         row = int(rows[only[0]])
-        place = "{}:{}".format(*columns.place(row))
         aligned.no_verdict = aligned.no_verdict or (
             f"{len(only)} documents have a {name} in one arm only, document {columns.doc_id[row]} the first (it is "
-            f"missing at {place}): those that are left are not a fair sample"
+            f"missing at {columns.where(row)}): those that are left are not a fair sample"
         )
     elif kept < len(aligned.keep):
         aligned.notes.append(f"{task}: {name} is about {kept} of {len(aligned.keep)} documents, and these count")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lm_eval_fr.logs.columns import Columns, Labels, read_requests
+from lm_eval_fr.logs.columns import Columns, Labels, read_arguments
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.pairs import Strata
 
@@ -58,8 +59,9 @@ def _same_requests(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -
         return codes
     repeated = np.flatnonzero(counts[codes] > 1)
     known: dict[bytes, int] = {}
-    for at, request in zip(repeated, read_requests(columns, rows[repeated]), strict=True):
-        codes[at] = len(counts) + known.setdefault(hashlib.sha256(request).digest(), len(known))
+    for at, asked in zip(repeated, read_arguments(columns, rows[repeated]), strict=True):
+        digest = hashlib.sha256(json.dumps(asked).encode()).digest()
+        codes[at] = len(counts) + known.setdefault(digest, len(known))
     _, found = np.unique(codes, return_inverse=True)
     return found
 

@@ -8,6 +8,8 @@ from typing import overload
 
 import numpy as np
 
+from lm_eval_fr.logs.columns import hex_of
+
 
 @dataclass(frozen=True)
 class Join:
@@ -95,7 +97,3 @@ class HexColumn(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         return (hex_of(digest) for digest in self._digests)
-
-
-def hex_of(digest: bytes) -> str:
-    return bytes(digest).ljust(32, b"\0").hex()  # numpy drops trailing zero bytes of an S32

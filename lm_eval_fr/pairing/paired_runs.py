@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
-from lm_eval_fr.logs.columns import Columns, Request
+from lm_eval_fr.logs.columns import Columns
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.parallel import read_many
 from lm_eval_fr.logs.task_log import without_groups
@@ -16,8 +16,10 @@ from lm_eval_fr.pairing.agreement import arm_settings, generation_table
 from lm_eval_fr.pairing.groups import PairedGroup, pair_groups
 from lm_eval_fr.pairing.pairs import PairedTask
 from lm_eval_fr.pairing.reruns import Rerun, Role, average, check_rerun
-from lm_eval_fr.pairing.same_work import KINDS, TaskDraft
+from lm_eval_fr.pairing.same_work import KINDS, Chosen, TaskDraft
 from lm_eval_fr.report.arm_model import Setting
+
+Kept = dict[tuple[Any, ...], Columns]
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,24 @@ class Pairing:
 
 
 def pair_runs(
-    candidate: Run,
-    reference: Run,
+    candidate: Run | str | Path,
+    reference: Run | str | Path,
     *,
     tasks: Collection[str] | None = None,
     allow: Collection[str] = (),
     metrics: Mapping[str, str] | None = None,
     filters: Mapping[str, str] | None = None,
-    candidate_reruns: Sequence[Run] = (),
-    reference_reruns: Sequence[Run] = (),
+    candidate_reruns: Sequence[Run | str | Path] = (),
+    reference_reruns: Sequence[Run | str | Path] = (),
 ) -> Pairing:
     """Pairs two runs, document by document. MismatchError for what is not the same work, unless `allow` has its kind.
 
-    metrics and filters choose one of a task's several, by task name. *_reruns: further runs of an arm; with its repeats
-    they are averaged into its scores. The numbers are read once, the texts on demand.
+    A path stands for the run that `find_run` finds there. metrics and filters choose one of a task's several, by task
+    name. *_reruns: further runs of an arm; with its repeats they are averaged into its scores. The numbers are read
+    once, the texts on demand.
     """
-    tasks, allow = _words(tasks), _words(allow) or ()
+    tasks, allow = _words(tasks) or None, _words(allow) or ()
+    candidate, reference = _found(candidate, tasks), _found(reference, tasks)
     if unknown := sorted(set(allow) - set(KINDS)):
         raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
     notes = [f"{name}: {note}" for name, run in _named(candidate, reference) for note in run.notes]
@@ -61,13 +65,15 @@ def pair_runs(
         if unknown := sorted(set(named) - set(names)):
             raise UsageError(f"no task {unknown[0]!r} in this comparison", remedy=f"its tasks are {', '.join(names)}")
     chosen = Chosen(metrics or {}, filters or {}, allow)
-    reader = _Reader()
-    drafts, paired = _pair_tasks(candidate, reference, names, chosen, reader)
+    kept: Kept = {}
+    drafts, paired = _pair_tasks(candidate, reference, names, chosen, kept)
     notes += [note for draft in drafts for note in draft.notes]
-    further: tuple[tuple[Role, Run, Sequence[Run]], ...]
-    further = (("candidate", candidate, candidate_reruns), ("reference", reference, reference_reruns))
+    further: tuple[tuple[Role, Run, Sequence[Run]], ...] = (
+        ("candidate", candidate, [_found(one) for one in candidate_reruns]),
+        ("reference", reference, [_found(one) for one in reference_reruns]),
+    )
     notes += [note for role, run, given in further for one in given if (note := check_rerun(role, run, one, allow))]
-    reruns = tuple(one for role, run, given in further for one in _reruns(role, run, given, names, chosen, reader))
+    reruns = tuple(one for role, run, given in further for one in _reruns(role, run, given, names, chosen, kept))
     paired = tuple(average(task, reruns) for task in paired)
     notes += _several_answers(paired)
     groups, of_groups = pair_groups(candidate.groups, reference.groups, paired)
@@ -79,56 +85,12 @@ def pair_runs(
     return Pairing(candidate, reference, paired, groups, settings, tuple(dict.fromkeys([*notes, *of_groups])), reruns)
 
 
-def pair_paths(
-    candidate: str | Path,
-    reference: str | Path,
-    *,
-    tasks: Collection[str] | None = None,
-    allow: Collection[str] = (),
-    metrics: Mapping[str, str] | None = None,
-    filters: Mapping[str, str] | None = None,
-    candidate_reruns: Sequence[str | Path] = (),
-    reference_reruns: Sequence[str | Path] = (),
-) -> Pairing:
-    """Pairs the runs in two folders, as `find_run` finds them: the newest run of each task."""
-    chosen = _words(tasks) or None
-    return pair_runs(
-        find_run(candidate, tasks=chosen),
-        find_run(reference, tasks=chosen),
-        tasks=chosen,
-        allow=allow,
-        metrics=metrics,
-        filters=filters,
-        candidate_reruns=[find_run(one) for one in candidate_reruns],
-        reference_reruns=[find_run(one) for one in reference_reruns],
-    )
+def _found(run: Run | str | Path, tasks: Collection[str] | None = None) -> Run:
+    return run if isinstance(run, Run) else find_run(run, tasks=tasks)
 
 
 def _words(given: str | Collection[str] | None) -> Collection[str] | None:
     return (given,) if isinstance(given, str) else given
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """metrics and filters of a task's several, by task name; kinds of mismatches to let through."""
-
-    metrics: Mapping[str, str]
-    filters: Mapping[str, str]
-    allow: Collection[str]
-
-
-class _Reader:
-    """Reads the columns of each pair, the second one's only once: all reruns of an arm are paired with its own run."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[Any, ...], Columns] = {}
-
-    def read(self, pairs: Sequence[tuple[Request, Request]]) -> list[tuple[Columns, Columns]]:
-        keys = [(*theirs.log.paths, theirs.filter, theirs.metrics, theirs.fields) for _, theirs in pairs]
-        new = [i for i, key in enumerate(keys) if key not in self._kept]
-        found = read_many([mine for mine, _ in pairs] + [pairs[i][1] for i in new])
-        self._kept |= dict(zip((keys[i] for i in new), found[len(pairs) :], strict=True))
-        return [(mine, self._kept[key]) for mine, key in zip(found[: len(pairs)], keys, strict=True)]
 
 
 def _same_run(candidate: Run, reference: Run) -> str | None:
@@ -140,29 +102,26 @@ def _same_run(candidate: Run, reference: Run) -> str | None:
 
 
 def _pair_tasks(
-    candidate: Run, reference: Run, names: Sequence[str], chosen: Chosen, reader: _Reader
+    candidate: Run, reference: Run, names: Sequence[str], chosen: Chosen, kept: Kept
 ) -> tuple[list[TaskDraft], tuple[PairedTask, ...]]:
-    drafts = [
-        TaskDraft(
-            candidate.tasks[name],
-            reference.tasks[name],
-            chosen.metrics.get(name),
-            chosen.filters.get(name),
-            chosen.allow,
-        )
-        for name in names
-    ]
-    columns = reader.read([draft.requests() for draft in drafts])
-    return drafts, tuple(draft.pair(*both) for draft, both in zip(drafts, columns, strict=True))
+    """kept: the reference's columns that are read already. All reruns of an arm are paired with its own run."""
+    drafts = [TaskDraft(candidate.tasks[name], reference.tasks[name], chosen) for name in names]
+    requests = [draft.requests() for draft in drafts]
+    keys = [(*theirs.log.paths, theirs.filter, theirs.metrics, theirs.fields) for _, theirs in requests]
+    new = [i for i, key in enumerate(keys) if key not in kept]
+    found = read_many([mine for mine, _ in requests] + [requests[i][1] for i in new])
+    kept |= zip((keys[i] for i in new), found[len(drafts) :], strict=True)
+    columns = zip(drafts, found[: len(drafts)], keys, strict=True)
+    return drafts, tuple(draft.pair(mine, kept[key]) for draft, mine, key in columns)
 
 
 def _reruns(
-    role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen, reader: _Reader
+    role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen, kept: Kept
 ) -> Iterator[Rerun]:
     """Further runs of an arm, its repeats first, paired with its own run. One of fewer documents is a rerun too."""
     for rerun in (*run.repeats, *given):
         common = [name for name in names if name in rerun.tasks]
-        _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}), reader)
+        _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}), kept)
         yield Rerun(role, {task.task: task for task in paired})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lm_eval_fr.errors import InputError
-from lm_eval_fr.logs.samples import OpenFiles, Sample, parse_sample, read_line
+from lm_eval_fr.logs.samples import OpenFiles, Sample, as_sample, parse_line, read_line
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.answers import Answers
 from lm_eval_fr.pairing.chance import UNKNOWN, Chance
@@ -63,7 +63,8 @@ class Side:
         """files: kept open by a caller that reads many samples."""
         path, offset = self.paths[self.file[i]], int(self.offset[i])
         line = files.line(path, offset) if files else read_line(path, offset)
-        return parse_sample(line, self.log, path, int(self.line[i]), self.filter)
+        number = int(self.line[i])
+        return as_sample(parse_line(line, path, number), self.log, path, number, self.filter)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lm_eval_fr.errors import InputError, MismatchError, UsageError
-from lm_eval_fr.logs.columns import Columns, Request, read_logged_prompts
+from lm_eval_fr.logs.columns import Columns, Request, hex_of, read_arguments
 from lm_eval_fr.logs.logged_prompts import Prompt, prompt_difference, read_prompt
 from lm_eval_fr.logs.task_log import Metric, TaskLog
 from lm_eval_fr.pairing.agreement import (
@@ -23,26 +24,33 @@ from lm_eval_fr.pairing.alignment import align_scores
 from lm_eval_fr.pairing.answers import read_answers
 from lm_eval_fr.pairing.chance import chance_of
 from lm_eval_fr.pairing.grouping import clusters_of, strata_of
-from lm_eval_fr.pairing.joining import HexColumn, Join, hex_of, join_rows, joint_keys
+from lm_eval_fr.pairing.joining import HexColumn, Join, join_rows, joint_keys
 from lm_eval_fr.pairing.pairs import PairedTask, Side
 from lm_eval_fr.pairing.sent_settings import as_sent, length_decided_by
 
 KINDS = ("tasks", "documents", "prompts", "targets", "versions", "generation", "filters", "reruns")  # --allow's words
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """metrics and filters of a task's several, by task name; kinds of mismatches to let through."""
+
+    metrics: Mapping[str, str]
+    filters: Mapping[str, str]
+    allow: Collection[str]
+
+
 class TaskDraft:
     """One task on its way to being paired."""
 
-    def __init__(
-        self, candidate: TaskLog, reference: TaskLog, metric: str | None, filter: str | None, allow: Collection[str]
-    ) -> None:
+    def __init__(self, candidate: TaskLog, reference: TaskLog, chosen: Chosen) -> None:
         self.task = reference.task
         self.candidate, self.reference = candidate, reference
-        self.allow = allow
+        self.allow = chosen.allow
         self.allowed: list[str] = []
         self.notes: list[str] = []
-        self.filter = self._choose_filter(filter)
-        self.metric = metric
+        self.filter = self._choose_filter(chosen.filters.get(self.task))
+        self.metric = chosen.metrics.get(self.task)
         self._check_metrics()
         self.generation: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
         if candidate.version != reference.version:
@@ -186,12 +194,12 @@ class TaskDraft:
         retargeted = alone[known & ~copied]
         row = int(retargeted[0] if len(retargeted) else alone[0])
         path, line = columns.place(row)
-        document = f"document {columns.doc_id[row]} ({hex_of(columns.doc_hash[row])[:12]}) of {self.task}"
+        document = columns.named(row)
         if len(retargeted):
             there = int(np.flatnonzero(others.doc_hash == columns.doc_hash[row])[0])
             targets = [hex_of(arm.target_hash[at])[:12] for arm, at in ((columns, row), (others, there))]
-            place = "{}:{}".format(*others.place(there))
-            what = f"{document} has the target {targets[0]} in the {name}, {targets[1]} in the {other} ({place})"
+            both = f"{targets[0]} in the {name}, {targets[1]} in the {other} ({others.where(there)})"
+            what = f"{document} has the target {both}"
             raise MismatchError("targets", what, where=path, line=line)
         lacking = "is listed more often than in the" if copied[0] else "is not in the"
         what = f"{document} {lacking} {other}, which lacks {len(alone)} of the {name}'s {len(columns)} documents"
@@ -222,9 +230,8 @@ class TaskDraft:
                 self.generation = both
             if difference := generation_difference(*both):
                 row = int(join.candidate[first])
-                document = f"document {mine.doc_id[row]} ({hex_of(mine.doc_hash[row])[:12]}) of {self.task}"
                 why = self._who_decided(difference, mine.generations[at[0]], theirs.generations[at[1]])
-                self._mismatch("generation", f"{document}: {difference}{why}", *mine.place(row))
+                self._mismatch("generation", f"{mine.named(row)}: {difference}{why}", *mine.place(row))
                 return
         self._note_unknown_lengths()
         self._note_seeds()
@@ -253,7 +260,7 @@ class TaskDraft:
         unequal = np.flatnonzero(mine.prompt_hash[join.candidate] != theirs.prompt_hash[join.reference])
         ours, others = join.candidate[unequal], join.reference[unequal]
         different = 0
-        logged = zip(read_logged_prompts(mine, ours), read_logged_prompts(theirs, others), ours, others, strict=True)
+        logged = zip(_prompts(mine, ours), _prompts(theirs, others), ours, others, strict=True)
         for one, other, row, there in logged:
             prompts = read_prompt(one, self.candidate.rendering), read_prompt(other, self.reference.rendering)
             difference = prompt_difference(*prompts)
@@ -262,9 +269,8 @@ class TaskDraft:
                 continue
             different += 1
             if different == 1:
-                place = "{}:{}".format(*theirs.place(there))
-                document = f"document {theirs.doc_id[there]} ({hex_of(theirs.doc_hash[there])[:12]}) of {self.task}"
-                self._mismatch("prompts", f"{document}: the prompt is {difference} ({place})", *mine.place(row))
+                what = f"{theirs.named(there)}: the prompt is {difference} ({theirs.where(there)})"
+                self._mismatch("prompts", what, *mine.place(row))
         if different > 1:
             self.allowed.append(f"prompts: so are those of {different - 1} other documents of {self.task}")
 
@@ -276,3 +282,7 @@ class TaskDraft:
                     "what else they hold cannot be told"
                 )
                 self.notes += [] if note in self.notes else [note]
+
+
+def _prompts(columns: Columns, rows: np.ndarray) -> Iterator[Any]:
+    return (arguments.get("gen_args_0", {}).get("arg_0") for arguments in read_arguments(columns, rows))

@@ -43,10 +43,22 @@ def sections_of(report: Report) -> list[Section]:
 
 def sections_of_many(many: ManyReport) -> list[Section]:
     """One table, the claims after Holm, the recovered shares, then each candidate's own verdict."""
-    level = w.level_text(many.level)
-    header = ("candidate", "task", "n", "difference", level, "recovery %", "margin", "verdict")
+    found = [_candidates(many), _claims(many), _ranking(many), _recovered(many)]
+    for report in many.reports:
+        found += [verdict_section(report), alarms_section(report), warnings_section(report)]
+    return [one for one in found if one is not None]
+
+
+def _candidates(many: ManyReport) -> Section | None:
+    header = ("candidate", "task", "n", "difference", w.level_text(many.level), "recovery %", "margin", "verdict")
     rows = tuple(row for report in many.reports for row in _rows(report))
-    claims = tuple(
+    title = f"Candidates against {w.printable(many.reports[0].reference.name)}"
+    return section("candidates", title, (Table(header, rows, left=(0, 1, 7), names=(0, 1)), "In points."))
+
+
+def _claims(many: ManyReport) -> Section | None:
+    header = ("candidate", "verdict", "p", "p after Holm", "claim")
+    rows = tuple(
         (
             c.candidate,
             Word(c.verdict),
@@ -56,7 +68,12 @@ def sections_of_many(many: ManyReport) -> list[Section]:
         )
         for c in many.claims
     )
-    shares = tuple(
+    title = f"Claims of non-inferiority on everything, Holm over {len(many.claims)}"
+    return section("claims", title, (Table(header, rows, left=(0, 1, 4), names=(0, 4)), *many.notes))
+
+
+def _recovered(many: ManyReport) -> Section | None:
+    rows = tuple(
         (
             f"{r.candidate} over {r.raw}",
             f"{r.task} {r.metric}",
@@ -65,33 +82,12 @@ def sections_of_many(many: ManyReport) -> list[Section]:
         )
         for r in many.recovered
     )
-    claim_header = ("candidate", "verdict", "p", "p after Holm", "claim")
-    share_header = ("candidate", "task", "share", level)
-    caption = "(candidate − raw) / (reference − raw)"
-    found = [
-        section(
-            "candidates",
-            f"Candidates against {w.printable(many.reports[0].reference.name)}",
-            (Table(header, rows, left=(0, 1, 7), names=(0, 1)), "In points."),
-        ),
-        section(
-            "claims",
-            f"Claims of non-inferiority on everything, Holm over {len(many.claims)}",
-            (Table(claim_header, claims, left=(0, 1, 4), names=(0, 4)), *many.notes),
-        ),
-        ranking_section(many),
-        section(
-            "recovered",
-            "Recovered share of what was lost",
-            (Table(share_header, shares, left=(0, 1, 2), caption=caption, names=(0, 2)),) if shares else (),
-        ),
-    ]
-    for report in many.reports:
-        found += [verdict_section(report), alarms_section(report), warnings_section(report)]
-    return [one for one in found if one is not None]
+    header, caption = ("candidate", "task", "share", w.level_text(many.level)), "(candidate − raw) / (reference − raw)"
+    table = Table(header, rows, left=(0, 1, 2), caption=caption, names=(0, 2))
+    return section("recovered", "Recovered share of what was lost", (table,) if rows else ())
 
 
-def ranking_section(many: ManyReport) -> Section | None:
+def _ranking(many: ManyReport) -> Section | None:
     level = w.level_text(many.level)
     header = ("", "candidate", "difference", level, "behind", level, "p, Holm", "the best is")
     rows = tuple(

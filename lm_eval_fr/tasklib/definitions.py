@@ -60,32 +60,23 @@ def claims_dir() -> Path:
 
 
 @cache
-def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    tasks: set[str] = set()
-    groups: set[str] = set()
-    for path in tasks_dir().glob("*/*.yaml"):
-        # A group's file has a `group:` name and, under `task:`, a list: the list's key has no name on its line.
-        for key, name in _NAME.findall(path.read_text(encoding="utf-8")):
-            (groups if key == "group" else tasks).add(name)
-    return tuple(sorted(tasks)), tuple(sorted(groups))
-
-
-@cache
-def _members() -> dict[str, tuple[str, ...]]:
-    """Per group, what its file lists."""
-    members = {}
+def _texts() -> tuple[dict[str, str], dict[str, str]]:
+    """The texts of the files that define each task and each group of ours, by name."""
+    tasks: dict[str, str] = {}
+    groups: dict[str, str] = {}
     for path in tasks_dir().glob("*/*.yaml"):
         text = path.read_text(encoding="utf-8")
-        if group := next((name for key, name in _NAME.findall(text) if key == "group"), None):
-            members[group] = tuple(_MEMBER.findall(text))
-    return members
+        # A group's file has a `group:` name and, under `task:`, a list: the list's key has no name on its line.
+        for key, name in _NAME.findall(text):
+            (groups if key == "group" else tasks)[name] = text
+    return tasks, groups
 
 
 def tasks_behind(names: Iterable[str]) -> tuple[str, ...] | None:
     """The tasks that these names of ours stand for; None when one of them is not ours, or is a pattern."""
     found: list[str] = []
     for name in names:
-        behind = (name,) if name in task_names() else tasks_behind(_members().get(name, ()))
+        behind = (name,) if name in task_names() else tasks_behind(_MEMBER.findall(_texts()[1].get(name, "")))
         if not behind:
             return None
         found += behind
@@ -95,26 +86,25 @@ def tasks_behind(names: Iterable[str]) -> tuple[str, ...] | None:
 @cache
 def judged_names() -> frozenset[str]:
     """Our tasks without a metric, which only a judge can tell apart."""
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in tasks_dir().glob("*/*.yaml")}
-    return frozenset(name for name in task_names() if _BYPASS.search(texts.get(name, "")))
+    return frozenset(name for name, text in _texts()[0].items() if _BYPASS.search(text))
 
 
 @cache
 def tasks_with_own_shots() -> frozenset[str]:
     """Our tasks whose YAML, or the one that it includes, sets `num_fewshot`: lm-eval takes no other number."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in tasks_dir().glob("*/*") if path.is_file()}
+    files = {path.name: path for path in tasks_dir().glob("*/*") if path.is_file()}
     found = set()
-    for text in texts.values():
+    for name, text in _texts()[0].items():
         included = _INCLUDE.search(text)
-        whole = f"{text}\n{texts.get(included[1], '') if included else ''}"
-        if _SHOTS.search(whole):
-            found |= {name for key, name in _NAME.findall(text) if key == "task"}
+        more = files[included[1]].read_text(encoding="utf-8") if included and included[1] in files else ""
+        if _SHOTS.search(f"{text}\n{more}"):
+            found.add(name)
     return frozenset(found)
 
 
 def task_names() -> tuple[str, ...]:
-    return _names()[0]
+    return tuple(sorted(_texts()[0]))
 
 
 def group_names() -> tuple[str, ...]:
-    return _names()[1]
+    return tuple(sorted(_texts()[1]))

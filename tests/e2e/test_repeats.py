@@ -17,7 +17,7 @@ from lm_eval_fr.arms.harness import run_arm
 from lm_eval_fr.compare.compare_paths import compare
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import find_run
-from lm_eval_fr.pairing import pair_paths
+from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.study import run_study
 from tests.fakes.server import Call, FakeOpenAI
 
@@ -59,7 +59,7 @@ def test_the_score_is_the_mean_over_all_answers(fake_server: Start, tmp_path: Pa
     for seed, arm in enumerate(("candidate", "reference")):
         run_arm(flags(fake_server(varied(seed)), tmp_path / arm, "--repeats", "3"))
     run_arm(flags(fake_server(varied(9)), tmp_path / "more"))
-    pairing = pair_paths(
+    pairing = pair_runs(
         tmp_path / "candidate", tmp_path / "reference", candidate_reruns=[tmp_path / "more"], allow=["reruns"]
     )
     (task,) = pairing.tasks

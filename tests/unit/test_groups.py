@@ -12,7 +12,7 @@ import pytest
 from lm_eval_fr.compare import compare
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.logs import find_run
-from lm_eval_fr.pairing import Pairing, pair_paths, pair_runs
+from lm_eval_fr.pairing import Pairing, pair_runs
 from tests.fakes.runs import FakeTask, make_run, plain_task
 
 SCORES = {"m_a": [1.0, 0.0, 1.0, 1.0], "m_b": [0.0, 1.0], "m_c": [1.0, 1.0, 0.0]}
@@ -163,9 +163,9 @@ def test_the_name_of_a_group_selects_its_tasks(tmp_path: Path) -> None:
     listed = {"m": ["stem", "m_c"], "stem": ["m_a", "m_b"]}
     for arm in "cr":
         make_run(tmp_path / arm, *tasks(), model=f"org/{arm}", results=blocks(BY_DOCUMENTS, **listed))
-    whole = pair_paths(tmp_path / "c", tmp_path / "r", tasks=["m"])
+    whole = pair_runs(tmp_path / "c", tmp_path / "r", tasks=["m"])
     assert [task.task for task in whole.tasks] == ["m_a", "m_b", "m_c"] and [one.task for one in whole.groups] == ["m"]
-    assert [task.task for task in pair_paths(tmp_path / "c", tmp_path / "r", tasks=["stem"]).tasks] == ["m_a", "m_b"]
+    assert [task.task for task in pair_runs(tmp_path / "c", tmp_path / "r", tasks=["stem"]).tasks] == ["m_a", "m_b"]
 
 
 def test_the_newest_run_says_which_tasks_a_group_has(tmp_path: Path) -> None:

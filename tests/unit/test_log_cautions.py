@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lm_eval_fr.compare.log_cautions import _imbalance, log_cautions
-from lm_eval_fr.pairing import pair_paths
+from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.pairing.answers import Imbalance, State
 from tests.fakes.runs import Form, make_run, plain_task
 
@@ -38,5 +38,5 @@ def test_a_chat_template_in_one_arm_only(tmp_path: Path, candidate: Form, refere
     task = plain_task("piaf_fr", {"f1": [0.0, 1.0]})
     forms = {"candidate": candidate, "reference": reference}
     paths = [make_run(tmp_path / name, task, form=form) for name, form in forms.items()]
-    found = [caution.text for caution in log_cautions(pair_paths(*paths)) if caution.kind == "template"]
+    found = [caution.text for caution in log_cautions(pair_runs(*paths)) if caution.kind == "template"]
     assert len(found) == (warned is not None) and all(text.startswith(str(warned)) for text in found)

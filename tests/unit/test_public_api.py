@@ -13,7 +13,7 @@ import pytest
 
 import lm_eval_fr as fr
 from lm_eval_fr.analyses.frames import PAIRS, VERDICTS
-from lm_eval_fr.pairing import pair_paths
+from lm_eval_fr.pairing import pair_runs
 from tests.fakes.judged import judge_folder, verdicts_on
 from tests.fakes.runs import FakeSample, FakeTask, make_run, plain_task
 from tests.waiting import LIMIT
@@ -158,7 +158,7 @@ def test_the_pairs_carry_their_strata(tmp_path: Path) -> None:
 
 
 def test_one_row_a_verdict_and_outcomes_beside_the_pairs(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    task = next(task for task in pair_paths(*runs).tasks if task.judged)
+    task = next(task for task in pair_runs(*runs).tasks if task.judged)
     folder = judge_folder(tmp_path / "judge", verdicts_on(task, ("win", "loss", "flip", "invalid")))
     verdicts = fr.verdicts_frame(str(folder))
     assert list(verdicts.columns) == list(VERDICTS)

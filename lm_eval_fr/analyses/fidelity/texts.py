@@ -69,7 +69,7 @@ def read_texts(path: Path, *, limit: int | None = None, tasks: Sequence[str] = (
 
 def _of_run(run: Run) -> Iterator[Passage]:
     for log in run.tasks.values():
-        for sample in read_samples(log, filter=log.filters[0] if log.filters else None):
+        for sample in read_samples(log):
             yield _of_sample(sample, log.cluster_field)
 
 

@@ -64,7 +64,7 @@ def usage_of(log: TaskLog) -> dict[str, Used] | None:
 
 def _counted(log: TaskLog, count: TokenCount) -> dict[str, Used]:
     found = {}
-    for sample in read_samples(log, filter=log.filters[0]):
+    for sample in read_samples(log):
         system, user = task_as_asked(sample)
         responses = max(len(sample.responses), 1)
         prompt = count(f"{system}\n\n{user}" if system else user) * responses

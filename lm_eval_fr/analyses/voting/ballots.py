@@ -124,7 +124,7 @@ def _metric(kind: str, wanted: str | None, task: str) -> str:
 
 
 def _first_filter(log: TaskLog) -> list[Sample]:
-    return list(read_samples(log, filter=log.filters[0]))
+    return list(read_samples(log))
 
 
 def _unpaired(sample: Sample, lacking: str) -> MismatchError:
