@@ -12,7 +12,8 @@ import click
 
 from lm_eval_fr import __version__
 from lm_eval_fr import cli_options as o
-from lm_eval_fr.console import Assignment, Percent, Program, RunCommand, RunWords, WithPlan, say
+from lm_eval_fr.console import Assignment, Percent, Program, RunCommand, RunWords, WithPlan
+from lm_eval_fr.io.streams import say_on_stderr as say
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,12 +36,6 @@ def _command_line() -> str:
     from lm_eval_fr.io.redaction import Redactor
 
     return Redactor.from_environment().message(shlex.join(["lm-eval-fr", *sys.argv[1:]]))
-
-
-def _colour() -> bool:
-    from lm_eval_fr.report.text_writer import wants_colour
-
-    return wants_colour(sys.stdout)
 
 
 @main.command()
@@ -74,7 +69,8 @@ def ab(plan: Path, out: Path | None, gate: bool, quiet: bool, full: bool) -> Non
 
 @main.command()
 @click.argument("plan", type=o.EXISTING)
-def check(plan: Path) -> None:
+@o.WHOLE
+def check(plan: Path, full: bool) -> None:
     """Check a plan before it runs: endpoints, documents, judge, cost, and what it can decide. Nothing is written.
 
     \b
@@ -82,9 +78,14 @@ def check(plan: Path) -> None:
     lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
     """
     from lm_eval_fr.check.plan_check import check_plan
+    from lm_eval_fr.io.terminal import columns_of, fold
 
     report = check_plan(plan, say=say)
-    click.echo(report.text())
+    if sys.stdout.isatty():
+        columns = columns_of(sys.stdout)
+        click.echo(fold(report.text(), columns) if full else report.brief(columns))
+    else:
+        click.echo(report.text())
     sys.exit(report.exit_code)
 
 
@@ -98,7 +99,8 @@ def _study(plan_file: Path, out: Path | None, *, gate: bool = False, quiet: bool
     if not quiet:
         page = result.out / "report.html"
         full = given.get("full", False)
-        click.echo(result.report.on_terminal(sys.stdout, full=full, rest=f"{page}, report.txt beside it, or --full"))
+        rest = f"{page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}, or --full"
+        click.echo(result.report.on_terminal(sys.stdout, full=full, rest=rest))
         if full or not sys.stdout.isatty():
             click.echo(f"report: {page}")
     if result.unfinished:
@@ -134,8 +136,13 @@ def tasks(path: bool) -> None:
     if path:
         click.echo(tasks_dir())
         return
-    click.echo("\n".join(task_names()))
-    click.echo("\n".join(f"{name}  (group)" for name in group_names()))
+    from lm_eval_fr.io.terminal import columns_of, in_columns
+
+    names, groups = task_names(), group_names()
+    if sys.stdout.isatty():
+        click.echo("\n".join([*in_columns(names, columns_of(sys.stdout)), f"groups: {', '.join(groups)}"]))
+    else:
+        click.echo("\n".join([*names, *(f"{name}  (group)" for name in groups)]))
 
 
 @main.command()
@@ -185,7 +192,7 @@ def judge(
 
 @main.command()
 @o.power_options
-def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) -> None:
+def power(pilot: tuple[Path, Path] | None, judged: Path | None, full: bool, **given: Any) -> None:
     """Say how many documents a margin needs, or what margin N documents can establish.
 
     \b
@@ -194,8 +201,9 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, **given: Any) ->
     lm-eval-fr power --documents 150 --pilot runs/nvfp4 runs/api --judge runs/judge
     """
     from lm_eval_fr.analyses.power import power as plan_documents
+    from lm_eval_fr.io.terminal import in_brief
 
-    click.echo(plan_documents(pilot=pilot, judge=judged, **o.drop_unset(given)))
+    click.echo(in_brief(plan_documents(pilot=pilot, judge=judged, **o.drop_unset(given)), sys.stdout, full=full))
 
 
 @main.command()
@@ -222,9 +230,8 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
         "seed": given.pop("seed"),
     }
     own = {name: given.pop(name) for name in ("judges", "margins", "recovered_from", "gate")}
-    full = given.pop("full")
     flags = CompareFlags(of_one={"prices": prices, **o.drop_unset(given)}, of_all=of_all, **own)
-    code = compare_command(runs, flags, to, show=click.echo, say=say, stdout=sys.stdout, full=full)
+    code = compare_command(runs, flags, to, show=click.echo, say=say, stdout=sys.stdout)
     if flags.gate:
         sys.exit(code)
 
@@ -260,20 +267,20 @@ def unregister() -> None:
 @click.option("--task", type=o.TASK, help="The task, where a run has several.")
 @click.option("--doc", help="doc_id, or the start of a doc_hash [the first].")
 @click.option("--filter", help="One of the task's filters, where it has several [the first].")
-def show(runs: tuple[Path, ...], task: str | None, doc: str | None, filter: str | None) -> None:
+@o.WHOLE
+def show(runs: tuple[Path, ...], full: bool, **asked: Any) -> None:
     """Show one document with the answers of one or two runs.
 
     \b
     lm-eval-fr show runs/study --task piaf_fr
     lm-eval-fr show runs/nvfp4 runs/api --task analysis_fr --doc 12
     """
-    import shutil
-
     from lm_eval_fr.analyses.show import show_sample
-    from lm_eval_fr.report.text_writer import WIDTH, asked_columns
+    from lm_eval_fr.io.terminal import LINES
+    from lm_eval_fr.report.text_writer import text_columns
 
-    columns = asked_columns(min(shutil.get_terminal_size().columns, WIDTH))
-    click.echo(show_sample(runs, task=task, doc=doc, filter=filter, columns=columns))
+    most = LINES if sys.stdout.isatty() and not full else None
+    click.echo(show_sample(runs, **asked, columns=text_columns(sys.stdout), most=most))
 
 
 @main.command()
@@ -362,7 +369,7 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
     from lm_eval_fr.analyses.value.value_command import value_command
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)
-    value_command(runs, prices, to=to, show=click.echo, say=say, colour=_colour(), **o.drop_unset(given))
+    value_command(runs, prices, to=to, show=click.echo, say=say, stdout=sys.stdout, **o.drop_unset(given))
 
 
 @main.command()
@@ -387,4 +394,4 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)
     options = VoteOptions(prices=prices, **o.drop_unset({**given, "metrics": dict(given["metrics"])}))
-    vote_command(candidate, reference, options, to=to, show=click.echo, say=say, colour=_colour())
+    vote_command(candidate, reference, options, to=to, show=click.echo, say=say, stdout=sys.stdout)

@@ -38,7 +38,7 @@ CLAIMS = Known("claims", claim_names)
 LEVEL = click.option("--level", type=Percent(), help="Confidence level of the intervals [0.95].")
 QUIET = click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
 NO_TABLE = click.option("--quiet", is_flag=True, help="Print no table.")
-WHOLE = click.option("--full", is_flag=True, help="Print all of the table on a terminal too.")
+WHOLE = click.option("--full", is_flag=True, help="Print the whole text on a terminal too.")
 FULL = click.option("--full", is_flag=True, help="Print all of report.txt, and lm-eval's own tables.")
 GATE = click.option("--gate", is_flag=True, help="Exit 1 when inferior, 3 when inconclusive or without a verdict.")
 ONLY_TASKS = click.option("--task", "tasks", multiple=True, type=TASK, help="Only this task; repeat for several.")
@@ -173,6 +173,7 @@ power_options = apply(
         "--unstable", type=Percent(), help="Part of the variance that repeats average out [the pilot's, or 0.5]."
     ),
     click.option("--guarantee", type=click.Choice(["default", "worst-case"]), default="default", help="As in a plan."),
+    WHOLE,
 )
 # What an answer costs: one value for all arms, or one per arm in order.
 price_options = apply(
@@ -257,10 +258,10 @@ fidelity_options = apply(
     click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Passages to show."),
     click.option("--key-env", metavar="NAME", help="The environment variable that holds the servers' key."),
     click.option("--out", type=FOLDER, default=Path("fidelity-out"), show_default=True, help="Replies; resumes."),
-    *(JSON, QUIET),
+    *(JSON, QUIET, WHOLE),
 )
 # Where to write a part of a report.
-format_options = apply(ONLY_TASKS, ALLOW, LEVEL, JSON, MARKDOWN, HTML, NO_TABLE)
+format_options = apply(ONLY_TASKS, ALLOW, LEVEL, JSON, MARKDOWN, HTML, NO_TABLE, WHOLE)
 
 
 def pop_pairing(given: dict[str, Any]) -> dict[str, Any]:
@@ -279,7 +280,7 @@ def pop_prices(given: dict[str, Any]) -> PriceFlags:
 def pop_destinations(given: dict[str, Any]) -> Destinations:
     from lm_eval_fr.report.destinations import Destinations
 
-    names = ("json_file", "markdown_file", "html_file", "junit_file", "badge_file", "quiet")
+    names = ("json_file", "markdown_file", "html_file", "junit_file", "badge_file", "quiet", "full")
     return Destinations(**{name: given.pop(name) for name in names if name in given})
 
 

@@ -101,11 +101,6 @@ class WithPlan(click.Command):
         formatter.write("".join(f"  {line}" for line in example_plan().read_text("utf-8").splitlines(keepends=True)))
 
 
-def say(message: str) -> None:
-    """What is being done now, for people: stderr, so that stdout stays the result's."""
-    click.echo(printable(message, keep="\n\t"), err=True)
-
-
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM

@@ -8,8 +8,8 @@ OUT/compare.json report.txt report.md report.html
 
 from __future__ import annotations
 
-import json
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +115,8 @@ class _Study:
 
         pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
         prospects = before_study(self.plan, self.folder, file, pending)
-        for line in (prospects.headline, *prospects.lines()):
+        watched = sys.stderr.isatty()  # a log keeps every word
+        for line in (prospects.headline, *(prospects.table() if watched else prospects.lines())):
             if line and forecast:
                 self.say(line)
 
@@ -129,8 +130,7 @@ class _Study:
             target.rename(self.out / earlier)
             self.say(f"{name} is rerun: {why}; the earlier run is kept in {earlier}")
         target.mkdir(parents=True, exist_ok=True)
-        shown = json.dumps(arm.model_args, ensure_ascii=False) if arm.model_args else ""
-        self.step(number, f"{name}: {arm.model} {shown}".rstrip())
+        self.step(number, " ".join([f"{name}: {arm.model}", *(f"{key}={arg}" for key, arg in arm.model_args.items())]))
         child = Child(self.command, name, self.quiet, self.full)
         code = child.run([*arm_flags(self.plan, name, arm), "--output_path", str(target)], self.folder)
         if code in (130, -signal.SIGINT):

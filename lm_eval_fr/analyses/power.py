@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.plan import LEVEL, as_guarantee, as_share
+from lm_eval_fr.report.words import points
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
@@ -18,6 +19,7 @@ DEFAULT_SPREADS = (0.15, 0.25)  # paired SD of F1-like scores
 DEFAULT_FLIPS = (0.03, 0.05, 0.10)
 DEFAULT_TIES = (0.6, 0.4, 0.2)
 UNSTABLE = 0.5
+NEEDED = "documents needed (in brackets: for the verdict's own interval) for a margin of"
 MOST_SPREAD = 10_000.0  # of the sum of an article's scores; its distribution is computed in steps
 
 
@@ -146,8 +148,8 @@ def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
     blocks = [_heading(question)]
     if margins := question.margins or ((0.01, 0.02, 0.05, 0.10) if nothing else ()):
         cells = [[_documents(documents_for_margin(m, spread, **assumed)) for m in margins] for spread in spreads]
-        header = [f"{100 * m:g} points" for m in margins]
-        blocks.append(_table("documents needed for a margin of", header, names, cells))
+        header = [points(m) for m in margins]
+        blocks.append(_table(NEEDED, header, names, cells))
     if counts := question.documents or ((50, 150, 500, 1000, 2000) if nothing else ()):
         cells = [[_margin(margin_for_documents(n, spread, **assumed)) for n in counts] for spread in spreads]
         header = [f"{n:,}" for n in counts]
@@ -176,7 +178,7 @@ def _repeats(question: Question, margin: float, seen: Sequence[Seen], names: Seq
             ["out of reach" if n is None else f"{n:,} ({2 * k * n:,})" for k, n in zip(counts, needed, strict=True)]
         )
     title = (
-        f"documents (answers of both arms) for a margin of {100 * margin:g} points, by the part of a single answer's "
+        f"documents (answers of both arms) for a margin of {points(margin)}, by the part of a single answer's "
         "variance that is within documents; answers per document ="
     )
     return _table(title, [f"{k}" for k in counts], labels, cells)
@@ -201,7 +203,7 @@ def _heading(question: Question) -> str:
     alpha = (1 - question.level) / 2
     lines = [
         f"Non-inferiority, one-sided {100 * alpha:g} % (the {100 * question.level:g} % interval), "
-        f"power {100 * question.power:g} %, true difference {100 * question.difference:g} points"
+        f"power {100 * question.power:g} %, true difference {points(question.difference)}"
     ]
     if question.claims > 1:
         lines.append(f"{question.claims} claims like this one, and the power is that of all of them together")

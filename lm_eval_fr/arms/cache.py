@@ -6,11 +6,13 @@ forgets the partial answers of vLLM and hf (their generation settings are rewrit
 
 from __future__ import annotations
 
+import inspect
 import json
 import sqlite3
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,9 @@ class AnswerCache:
         method = getattr(self.lm, name)
         if name not in CACHED_METHODS:
             return method
-        return lambda requests: self._answer_all(name, method, requests)
+        # The one bar is ours.
+        silent = {"disable_tqdm": True} if "disable_tqdm" in inspect.signature(method).parameters else {}
+        return lambda requests: self._answer_all(name, partial(method, **silent), requests)
 
     def count(self) -> int:
         """Answers on disk."""
@@ -170,6 +174,8 @@ class AnswerCache:
         self._ask(ask, requests, keys, answers, missing)
         if self._first is not None:
             self._first.note(method, requests, answers)
+        if self._progress:
+            self._progress.close()  # what lm-eval prints next begins a line of its own
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _note(self, method: str, requests: Sequence[Any]) -> None:

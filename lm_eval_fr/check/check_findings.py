@@ -8,6 +8,7 @@ from typing import Literal
 
 from lm_eval_fr.check.decision import Prospects
 from lm_eval_fr.errors import LmEvalFrError
+from lm_eval_fr.io.terminal import LINES, fold
 from lm_eval_fr.judge.asking.protocol import Prices
 from lm_eval_fr.judge.estimate import Estimate
 
@@ -65,6 +66,10 @@ class ArmEstimate:
         tokens = f"{self.input_tokens:,} tokens in {rate}, {self.output_tokens:,} out at most"
         return f"{self.arm}: {asked}, {tokens}; {self._cost()}"
 
+    @property
+    def brief(self) -> str:
+        return f"{self.arm}: {self.requests:,} requests; {self._cost()}"
+
     def _cost(self) -> str:
         if self.own:
             return "your own hardware"
@@ -85,7 +90,7 @@ class CheckReport:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.level == "problem")
+        return self._of("problem")
 
     @property
     def exit_code(self) -> int:
@@ -107,13 +112,31 @@ class CheckReport:
             for estimate in self.judge:
                 yield from (f"  {line}" for line in estimate.text().splitlines())
         yield ""
-        warnings = sum(finding.level == "warning" for finding in self.findings)
+        yield self.conclusion
+
+    @property
+    def conclusion(self) -> str:
         if self.problems:
             count, them = ("1 problem", "it") if len(self.problems) == 1 else (f"{len(self.problems)} problems", "them")
-            yield f"{count}: fix {them} before `lm-eval-fr ab {self.plan}`"
-        else:
-            noted = f", {warnings} warning{'s' if warnings != 1 else ''}" if warnings else ""
-            yield f"ready{noted}: lm-eval-fr ab {self.plan}"
+            return f"{count}: fix {them} before `lm-eval-fr ab {self.plan}`"
+        warnings = len(self._of("warning"))
+        noted = f", {warnings} warning{'s' if warnings != 1 else ''}" if warnings else ""
+        return f"ready{noted}: lm-eval-fr ab {self.plan}"
 
     def text(self) -> str:
         return "\n".join(self.lines())
+
+    def brief(self, columns: int) -> str:
+        """At most fifteen lines for a terminal: what is wrong, else what can be decided, and what it will cost."""
+        found = [str(one) for one in self.problems]
+        if not self.problems:
+            found += [*filter(None, [self.prospects.headline]), *self.prospects.table()]
+        found += [str(one) for one in self._of("warning")]
+        if not self.problems:
+            found += [*(arm.brief for arm in self.arms), *(judge.brief for judge in self.judge)]
+        body, room = fold("\n".join(found), columns).split("\n"), LINES - 2
+        more = f"… {len(body) - room:,} more, what is in order" if len(body) > room else "What is in order"
+        return "\n".join([*body[:room], f"{more}, and what was assumed: --full", self.conclusion])
+
+    def _of(self, level: Level) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.level == level)

@@ -11,6 +11,7 @@ from typing import Literal
 from lm_eval_fr.analyses.power import UNSTABLE
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.plan import Guarantee, Plan
+from lm_eval_fr.report.layout import table
 from lm_eval_fr.stats import (
     documents_for_margin,
     exact_match_spread,
@@ -139,6 +140,26 @@ class Prospects:
         if any(prospect.claim.repeats > 1 for prospect in self.claims):
             yield f"{100 * UNSTABLE:g} % of the variance is taken to be within documents, which repeats average out."
 
+    def table(self) -> list[str]:
+        """The same as `lines` in numbers, for a glance."""
+        if not self.claims:
+            return []
+        header = ("in points", "n", "margin", "can show", "needs n", "power")
+        rows = [
+            (
+                one.claim.name,
+                f"{one.claim.documents:,}",
+                _number(one.claim.margin),
+                _number(one.establishes),
+                "-" if one.needed is None else f"{_rounded(one.needed):,}",
+                "-" if one.power is None else f"{one.power:.2f}",
+            )
+            for one in self.claims
+        ]
+        if self.together is not None and len(self.claims) > 1:
+            rows.append(("all together", "", "", "", "", f"{self.together:.2f}"))
+        return table(header, rows)
+
 
 def prospects_of(plan: Plan, work: Sequence[TaskWork]) -> Prospects:
     """work: the plan's tasks with their documents read."""
@@ -222,7 +243,11 @@ def prospect_of(claim: PlannedClaim, level: float, guarantee: Guarantee) -> Pros
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.1f}".removesuffix(".0") + " points"
+    return f"{_number(share)} points"
+
+
+def _number(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}".removesuffix(".0")
 
 
 def _rounded(number: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +17,7 @@ from lm_eval_fr.report.destinations import Destinations, Show, deliver
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.report_sections import sections_of_many
+from lm_eval_fr.report.terminal_writer import on_terminal, render_brief_many
 
 GATE_REMEDY = "--margin 2% accepts a loss of two points"
 
@@ -40,11 +42,10 @@ def compare_command(
     show: Show,
     say: Show,
     stdout: TextIO,
-    full: bool = False,
 ) -> int:
     """Compares, writes what was asked for, shows the table unless stdout is owned, and returns the gate's code.
 
-    runs: a study; or one candidate or several, and the reference last. full: on a terminal too, all of the table.
+    runs: a study; or one candidate or several, and the reference last.
     Raises UsageError for flags that do not go together.
     """
     to.check()
@@ -69,7 +70,7 @@ def compare_command(
         html=report.to_html,
         junit=report.to_junit,
         badge=report.to_badge,
-        text=lambda: report.on_terminal(stdout, full=full),
+        text=lambda: report.on_terminal(stdout, full=to.full),
         show=show,
         say=say,
     )
@@ -102,7 +103,9 @@ def _compare_several(
         to,
         json=lambda: to_json(many),
         markdown=lambda: markdown.render(sections),
-        text=lambda: text.render(sections, columns=text.asked_columns(), colour=text.wants_colour(stdout)),
+        text=lambda: on_terminal(
+            stdout, full=to.full, whole=partial(text.render, sections), brief=partial(render_brief_many, many)
+        ),
         show=show,
         say=say,
     )

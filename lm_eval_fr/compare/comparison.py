@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,8 +19,7 @@ from lm_eval_fr.report import words as w
 from lm_eval_fr.report.ci_writers import to_badge, to_junit
 from lm_eval_fr.report.model import Report
 from lm_eval_fr.report.report_sections import sections_of
-from lm_eval_fr.report.terminal_writer import render_brief
-from lm_eval_fr.report.text_writer import asked_columns, wants_colour
+from lm_eval_fr.report.terminal_writer import on_terminal, render_brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +48,7 @@ class Comparison(Report):
 
     def on_terminal(self, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
         """to_brief at the terminal's width; all of the text if `stream` is not a terminal, or if full. COLUMNS wins."""
-        colour = wants_colour(stream)
-        if full or not stream.isatty():
-            return self.to_text(columns=asked_columns(), colour=colour)
-        plain = "utf" not in (stream.encoding or "").lower()
-        return self.to_brief(columns=shutil.get_terminal_size().columns, colour=colour, plain=plain, rest=rest)
+        return on_terminal(stream, full=full, whole=self.to_text, brief=partial(self.to_brief, rest=rest))
 
     def to_markdown(self) -> str:
         return markdown.render(sections_of(self))

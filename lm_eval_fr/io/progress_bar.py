@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
+
+from lm_eval_fr.io.terminal import columns_of
 
 EVERY = 30.0  # seconds between two plain lines
 LIVE_EVERY = 0.2
@@ -14,7 +15,7 @@ WIDEST, NARROWEST = 20, 5  # cells of the bar itself
 
 
 class ProgressBar:
-    """Call it as often as you like; `close` shows the last state and ends the line.
+    """Call it as often as you like; `close` shows the last state and ends the line, and a further call starts another.
 
     label: what is being done, in a word or two. The line fits the terminal: the last parts go first, then the bar.
     """
@@ -48,13 +49,14 @@ class ProgressBar:
         if self._live and self._width:
             self._stream.write("\n")
             self._stream.flush()
+            self._width = 0
 
     def _show(self) -> None:
         if self._state is None:
             return
         self._shown = self._state
         if self._live:
-            line = bar_line(self._label, *self._state, width=shutil.get_terminal_size().columns - 1)
+            line = bar_line(self._label, *self._state, width=columns_of(self._stream) - 1)
             self._stream.write(f"\r{line.ljust(self._width)}")
             self._width = len(line)
         else:

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from lm_eval_fr.errors import printable
 from lm_eval_fr.io.redaction import SHORTEST, Redactor
 from lm_eval_fr.io.secret_forms import MASK
+from lm_eval_fr.io.terminal import columns_of, fold
 
 _COLOUR = r"\x1b\[(?:0|1|2|3|4|22|(?:1;)?3\d|4\d|9\d)?m"
 _COLOURS = re.compile(f"({_COLOUR})")
@@ -19,7 +20,9 @@ _BARS = re.compile(rf"({_COLOUR}|\x1b\[A|\x1b\[2?K|\r)")  # what a progress bar 
 
 
 def say_on_stderr(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    """What is being done now, for people, so that stdout stays the result's; in the terminal's width."""
+    shown = printable(message, keep="\n\t")
+    print(fold(shown, columns_of(sys.stderr)) if sys.stderr.isatty() else shown, file=sys.stderr, flush=True)
 
 
 class RedactedStream:

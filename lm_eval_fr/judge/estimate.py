@@ -87,6 +87,12 @@ class Estimate:
         ]
         return "\n".join([*rows, *(f"note: {note}" for note in self.notes)])
 
+    @property
+    def brief(self) -> str:
+        price = self.dollars
+        cost = "cost unknown" if price is None else f"${price.expected:.2f} expected, ${price.high:.2f} at most"
+        return f"judge {self.profile}: {self.calls.expected:,.0f} calls; {cost}"
+
 
 @dataclass
 class _Open:

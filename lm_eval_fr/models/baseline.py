@@ -6,12 +6,10 @@ lm-eval-fr run --model fr-baseline --model_args damage=0.3,seed=7 --tasks piaf_f
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import LM
-from tqdm import tqdm
 
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.models.damage import spoil
@@ -56,7 +54,7 @@ class FrBaseline(LM):  # type: ignore[misc]  # an untyped class of lm-eval
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         answers = []
-        for request in tqdm(requests, desc="fr-baseline", disable=disable_tqdm or not sys.stderr.isatty()):
+        for request in requests:
             prompt, settings = request.args
             text = self._reply(str(prompt), settings)
             self.cache_hook.add_partial("generate_until", request.args, text)

@@ -15,7 +15,7 @@ Show = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where to write what. `-` is stdout, which then is that file's alone."""
+    """Where to write what. `-` is stdout, which then is that file's alone. full: the whole text on a terminal too."""
 
     json_file: Path | None = None
     markdown_file: Path | None = None
@@ -23,6 +23,7 @@ class Destinations:
     junit_file: Path | None = None
     badge_file: Path | None = None
     quiet: bool = False
+    full: bool = False
 
     def check(self) -> None:
         """UsageError for what cannot be, before anything is computed."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
+from lm_eval_fr.io.terminal import LINES, columns_of, fold
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.charts import ForestScale, tally
 from lm_eval_fr.report.layout import shorten, table, width, wrap
-from lm_eval_fr.report.model import Report
+from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.sections import Claim, Forest
-from lm_eval_fr.report.text_writer import COLOURS, Paint, painter
+from lm_eval_fr.report.text_writer import COLOURS, Paint, painter, text_columns, wants_colour
 from lm_eval_fr.report.verdict_section import cautions, forest_of
 
-LINES = 15
-SENTENCE, ALARM, ADVICE, REST = 3, 2, 2, 2  # lines at most
+SENTENCE, ALARM, ADVICE, REST = 4, 2, 2, 2  # lines that each may have, whatever the others need
 MARKS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", "no_verdict": "?", None: "?"}
 NARROWEST, WIDEST = 11, 41  # columns of the drawing
 NAME, NARROW_NAME, NARROW, TINY = 20, 14, 80, 56
@@ -39,33 +40,78 @@ PLAIN = Signs("-", "[", "]", "o", ":", "|", "<", ">")
 UNPAINTED = painter(False)
 
 
+def on_terminal(stream: TextIO, *, full: bool, whole: Callable[..., str], brief: Callable[..., str]) -> str:
+    """brief(columns, colour, plain) on a terminal unless full, else whole(columns, colour); COLUMNS wins."""
+    colour = wants_colour(stream)
+    if full or not stream.isatty():
+        return whole(columns=text_columns(stream), colour=colour)
+    plain = "utf" not in (stream.encoding or "").lower()
+    return brief(columns=columns_of(stream), colour=colour, plain=plain)
+
+
 def render_brief(
     report: Report, *, columns: int, colour: bool = False, plain: bool = False, rest: str = "--full"
 ) -> str:
     """rest: where everything else is."""
     paint = painter(colour)
-    end = _alarms(report, columns, paint)
-    if report.overall.advice:
-        end += _cut(wrap(w.printable(f"Next: {report.overall.advice}"), columns), ADVICE)
+    forest = forest_of(report)
     others = len(cautions(report, alarming=False))
     more = f"{w.plural(others, 'caution')} and everything else" if others else "Everything else"
-    end += _cut(wrap(f"{more}: {rest}", columns), REST)
-    head = list(_headline(report, columns, paint))
-    room = LINES - len(head) - len(end)
-    drawing = forest_lines(forest_of(report), columns, room, paint, PLAIN if plain else DRAWN)
-    shown = "\n".join([*head, *drawing, *end])
-    return shown.translate(_ASCII).encode("ascii", "replace").decode() if plain else shown
+    advice = report.overall.advice
+    texts = _cut_to_fit(
+        [
+            (wrap(w.printable(report.overall.sentence), columns), SENTENCE),
+            (_alarm(report, columns), ALARM),
+            (wrap(w.printable(f"Next: {advice}"), columns) if advice else [], ADVICE),
+            (fold(f"  {more}: {rest}", columns).split("\n"), REST),
+        ],
+        LINES - 1 - len(forest.claims) - 1,
+    )
+    sentence, alarm, *end = texts
+    room = LINES - 1 - sum(map(len, texts))
+    drawing = forest_lines(forest, columns, room, paint, PLAIN if plain else DRAWN)
+    lines = [_title(report, columns, paint), *sentence, *drawing, *(paint("31", line) for line in alarm)]
+    return _shown([*lines, *(line for text in end for line in text)], plain)
+
+
+def render_brief_many(many: ManyReport, *, columns: int, colour: bool = False, plain: bool = False) -> str:
+    """A verdict and a sentence for each candidate, as many as fit."""
+    paint = painter(colour)
+    most = min(len(many.reports), LINES - 2)
+    each = max(1, (LINES - 2) // most)
+    lines: list[str] = []
+    for report in many.reports[:most]:
+        sentence = wrap(w.printable(report.overall.sentence), columns)
+        lines += [_title(report, columns, paint), *(_cut(sentence, each - 1) if each > 1 else ())]
+    left = len(many.reports) - most
+    lines += [f"  and {w.plural(left, 'other candidate')}"] if left else []
+    return _shown([*lines, "  Every task, all claims together, the ranking: --full"], plain)
+
+
+def _shown(lines: Sequence[str], plain: bool) -> str:
+    text = "\n".join(lines)
+    return text.translate(_ASCII).encode("ascii", "replace").decode() if plain else text
+
+
+def _cut_to_fit(texts: Sequence[tuple[list[str], int]], room: int) -> list[list[str]]:
+    """Each text with its least number of lines, and with more where all of them fit the room; the first ones first."""
+    spare = room - sum(min(len(lines), least) for lines, least in texts)
+    found = []
+    for lines, least in texts:
+        extra = max(0, min(len(lines) - least, spare))
+        spare -= extra
+        found.append(_cut(lines, least + extra))
+    return found
 
 
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "…": "~", "−": "-", "’": "'", "·": "/"})
 
 
-def _headline(report: Report, columns: int, paint: Paint) -> Iterator[str]:
+def _title(report: Report, columns: int, paint: Paint) -> str:
     verdict = report.verdict
     label = f"{MARKS[verdict]} {w.word(verdict).upper()}"
     title = shorten(w.titled(report), columns - width(label) - 2)
-    yield f"{paint('1;' + COLOURS[verdict], label)}  {title}"
-    yield from _cut(wrap(w.printable(report.overall.sentence), columns), SENTENCE)
+    return f"{paint('1;' + COLOURS[verdict], label)}  {title}"
 
 
 def forest_lines(
@@ -150,13 +196,12 @@ def _draw(claim: Claim, scale: ForestScale, room: int, signs: Signs) -> str:
     return "".join(cells)
 
 
-def _alarms(report: Report, columns: int, paint: Paint) -> list[str]:
+def _alarm(report: Report, columns: int) -> list[str]:
     found = cautions(report, alarming=True)
     if not found:
         return []
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    lines = _cut(wrap(w.printable(found[0]) + more, columns, indent="    ", first="  ! "), ALARM)
-    return [paint("31", line) for line in lines]
+    return wrap(w.printable(found[0]) + more, columns, indent="    ", first="  ! ")
 
 
 def _cut(lines: Sequence[str], most: int) -> list[str]:

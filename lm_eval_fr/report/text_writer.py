@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
+from lm_eval_fr.io.terminal import asked_columns, columns_of
 from lm_eval_fr.report import sections as s
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import fit, shorten, width, wrap
 
 COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", "no_verdict": "33", None: "33"}
 LONGEST_LABEL = 18
-WIDTH, NARROWEST, WIDEST = 100, 40, 1000  # columns: the default, and the limits of what COLUMNS may ask for
+WIDTH = 100  # columns: what a pipe and a file get, and the most that a wide terminal does
 Paint = Callable[[str, str], str]
 
 
@@ -21,10 +22,9 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def asked_columns(otherwise: int = WIDTH) -> int:
-    """The width that COLUMNS asks for, even if the text goes to a pipe; a table of numbers may need more."""
-    asked = os.environ.get("COLUMNS", "")
-    return min(max(int(asked), NARROWEST), WIDEST) if asked.isdecimal() and int(asked) else otherwise
+def text_columns(stream: TextIO) -> int:
+    """The width for a whole report on `stream`; a table of numbers may need more."""
+    return asked_columns() or min(columns_of(stream, WIDTH), WIDTH)
 
 
 def render(sections: Iterable[s.Section], *, columns: int = WIDTH, colour: bool = False) -> str:

@@ -92,6 +92,12 @@ def plural(number: int, noun: str, several: str = "") -> str:
     return f"1 {noun}" if number == 1 else f"{number:,} {several or noun + 's'}"
 
 
+def points(share: float) -> str:
+    """0.01 -> '1 point'."""
+    number = f"{100 * share:g}"
+    return f"{number} point{'' if number == '1' else 's'}"
+
+
 def word(verdict: str | None) -> str:
     return WORDS[verdict]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from lm_eval_fr.arms.cache import AnswerCache, Progress
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar
+from tests.fakes.terminal import Terminal
 
 pytest.importorskip("lm_eval")
 
@@ -170,3 +172,24 @@ def test_progress_is_a_line_now_and_then() -> None:
         "reference: 260 of 1,000, 1.0/s, 12 min 20 s left",
         "reference: 270 of 1,000, 1.0/s, 12 min 10 s left",
     ]
+
+
+def test_the_one_bar_is_ours_and_its_line_is_ended_before_the_next(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    class Talkative(Model):
+        def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[Any]:
+            asked.append(disable_tqdm)
+            return super().generate_until(requests)
+
+    with Terminal(50) as terminal:
+        progress = Progress(ProgressBar("reference-rerun", terminal.stream))
+        cache = AnswerCache(Talkative(lambda prompt, number: "a"), tmp_path / "c.db", progress=progress)
+        cache.generate_until(requests("un", "deux"))
+        print("what lm-eval says then", file=terminal.stream)
+        cache.close()
+    assert asked == [True]
+    assert terminal.lines[-1] == "what lm-eval says then"
+    bars = re.split(r"[\r\n]+", terminal.text)
+    assert any(bar.startswith("reference-rerun [") and "2/2" in bar for bar in bars)
+    assert max(map(len, bars)) < 50

@@ -20,6 +20,7 @@ from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.demo import example_plan, plan_path
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
+from lm_eval_fr.io.terminal import LINES
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.models.chat_replies import Reply as ReadReply
 from lm_eval_fr.plan import parse_plan
@@ -410,9 +411,22 @@ def test_what_the_documents_can_decide(check: Callable[..., CheckReport]) -> Non
     )
     assert any(line.strip().startswith("judge: 5 pairs establish") for line in lines)
     assert any(line.strip().startswith("all claims together: power 0.") for line in lines)
+    for columns in (60, 80):
+        brief = report.brief(columns).splitlines()
+        assert len(brief) <= LINES and max(map(len, brief[:-1])) <= columns
+        assert " ".join(brief).startswith("This plan will probably not decide: too few documents for")
+        assert any(line.split()[:3] == ["piaf_fr", "5", "5"] for line in brief)
+        assert "--full" in brief[-2] and brief[-1] == report.conclusion
     wide = check(margins={"gold": 0.9})
     assert wide.prospects.headline is None
     assert "yours is 90 points: power" in wide.text()
+
+
+def test_in_a_glance_what_is_wrong(check: Callable[..., CheckReport]) -> None:
+    report = check(candidate={"model": "fr-baselin"})
+    first, *_, more, last = report.brief(200).splitlines()
+    assert first.startswith("PROBLEM  candidate") and "did you mean 'fr-baseline'?" in first
+    assert "--full" in more and last.startswith("1 problem: fix it before")
 
 
 def test_a_plan_without_margins_is_warned(check: Callable[..., CheckReport]) -> None:

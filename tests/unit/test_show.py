@@ -116,3 +116,20 @@ def test_a_model_that_is_named_from_inside_its_folder_has_a_name(tmp_path: Path,
     path = next(folder.glob("results_*"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_name": model}))
     assert find_run(folder).model == "x"
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_in_a_glance_the_question_and_the_beginning_of_each_answer(tmp_path: Path, columns: int) -> None:
+    question = "\n".join([*(f"Ligne {n} du texte." for n in range(40)), "Question : combien ?"])
+    answer = "première phrase. " + "et puis encore " * 60
+    task = FakeTask(
+        "qa", [FakeSample({"q": 1}, question, answer, {f"metric_{n}": 0.5 for n in range(9)}, target="six")]
+    )
+    runs = [make_run(tmp_path / arm, task) for arm in "cr"]
+    lines = show(*runs, columns=columns, most=15).splitlines()
+    assert len(lines) <= 15 and max(map(len, lines)) <= columns
+    assert "--full" in lines[0] and "  Question : combien ?" in lines
+    assert sum("première phrase" in line for line in lines) == 2 and "  six" in lines
+    short = FakeTask("qa", [FakeSample({"q": 1}, "Combien ?", "six", {"acc": 1.0}, target="six")])
+    whole = show(make_run(tmp_path / "s", short), most=15)
+    assert whole == show(tmp_path / "s"), "what fits is not cut"

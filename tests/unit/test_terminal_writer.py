@@ -13,8 +13,8 @@ from lm_eval_fr.io.streams import RedactedStream
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import width
 from lm_eval_fr.report.model import Caution, Report
-from lm_eval_fr.report.terminal_writer import LINES, render_brief
-from tests.fakes.reports import a_difference, a_full_report, a_report, a_task
+from lm_eval_fr.report.terminal_writer import LINES, render_brief, render_brief_many
+from tests.fakes.reports import a_difference, a_full_report, a_report, a_task, many_reports
 
 ALARM = Caution(kind="canaries_failed", text="The judge missed 9 of 12 controls. " * 9)
 
@@ -94,3 +94,21 @@ def test_names_cannot_move_the_cursor() -> None:
     report = replace(report, candidate=replace(report.candidate, name="evil\033[2J\r\n"))
     assert "\033" not in render_brief(report, columns=100)
     assert io.StringIO(render_brief(report, columns=100)).readline().startswith("? INCONCLUSIVE")
+
+
+def test_a_sentence_is_cut_only_where_the_others_need_the_room() -> None:
+    report = a_report(tasks=a_report().tasks[:1], judge=None)
+    sentence = "Inconclusive: " + "one of many words " * 20
+    report = replace(report, overall=replace(report.overall, sentence=sentence.strip()))
+    assert " ".join(sentence.split()) in " ".join(render_brief(report, columns=60).split())
+
+
+@pytest.mark.parametrize("number", [2, 5, 30])
+def test_several_candidates_are_a_verdict_each(number: int) -> None:
+    many = many_reports()
+    many = replace(many, reports=tuple(many.reports[i % len(many.reports)] for i in range(number)))
+    lines = render_brief_many(many, columns=80).splitlines()
+    assert len(lines) <= LINES and all(width(line) <= 80 for line in lines)
+    assert sum(line.startswith(("✓", "✗", "?")) for line in lines) == min(number, LINES - 2)
+    assert ("other candidate" in lines[-2]) is (number > LINES - 2)
+    assert lines[-1].endswith("--full")

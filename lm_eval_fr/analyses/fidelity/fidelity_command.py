@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from tqdm import tqdm
 
 from lm_eval_fr.analyses.fidelity.fidelity_model import SCHEMA_VERSION, Fidelity, FidelityArm, Unscored
 from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
@@ -29,15 +29,16 @@ from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
 from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, answer_start, read_texts
+from lm_eval_fr.analyses.part_output import shown_part
 from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.locks import Lock
 from lm_eval_fr.io.loops import run_async
+from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.plan import LEVEL
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
-from lm_eval_fr.report.text_writer import asked_columns, render
 
 NO_NUMBERS = "no token has a log-probability in both arms: NaN, infinite, above 0, or -9999"
 FARTHEST = 20  # documents of a fidelity that a comparison's report keeps
@@ -62,6 +63,7 @@ class FidelityOptions:
     key_env: str | None = None
     json_file: Path | None = None
     quiet: bool = False
+    full: bool = False
     command: str = ""
 
 
@@ -97,7 +99,7 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
         Destinations(json_file=options.json_file, quiet=options.quiet),
         json=lambda: to_json(found),
         markdown=lambda: "",
-        text=lambda: render([fidelity_section(found)], columns=asked_columns()).rstrip("\n"),
+        text=lambda: shown_part(fidelity_section(found), sys.stdout, options.full),
         show=show,
         say=say,
     )
@@ -106,7 +108,14 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
 
 def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: FidelityOptions) -> Obtained:
     total = len(texts.passages) * (3 if options.rerun else 2)
-    with tqdm(total=total, unit="reply", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty()) as bar:
+    watched = sys.stderr.isatty() and not options.quiet
+    bar, done = ProgressBar("replies", sys.stderr) if watched else None, count(1)
+
+    def step() -> None:
+        if bar is not None:
+            bar(next(done), total)
+
+    try:
         return run_async(
             obtain(
                 arms,
@@ -115,9 +124,12 @@ def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: Fideli
                 top=options.top,
                 concurrency=options.concurrency,
                 rerun=options.rerun,
-                step=lambda: (bar.update(), None)[1],
+                step=step,
             )
         )
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 @dataclass

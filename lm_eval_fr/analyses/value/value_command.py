@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from lm_eval_fr.analyses.part_output import emit
 from lm_eval_fr.analyses.value.prices import PriceFlags
@@ -23,7 +24,7 @@ def value_command(
     *,
     show: Show,
     say: Show,
-    colour: bool = False,
+    stdout: TextIO,
     to: Destinations = NOWHERE,
     level: float = LEVEL,
     tasks: Sequence[str] = (),
@@ -33,7 +34,7 @@ def value_command(
     to.check()
     value = value_runs([find_run(run) for run in runs], flags, level=level, tasks=tasks, allow=allow)
     title = " against ".join(arm.name for arm in value.arms)
-    emit(_part(value), to, title=title, show=show, say=say, colour=colour)
+    emit(_part(value), to, title=title, show=show, say=say, stdout=stdout)
 
 
 def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequence[str]) -> Extra:

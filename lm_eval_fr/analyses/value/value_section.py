@@ -9,15 +9,12 @@ from lm_eval_fr.report.sections import Chart, Line, Part, Point, Section, Table
 
 
 def value_section(value: ValueReport) -> Section:
-    parts: list[Part] = [
-        _costs(value),
-        _values(value),
-        *(f"{w.printable(arm.name)}: {arm.price}; {arm.cost_note}." for arm in value.arms),
-    ]
+    # The last ratio of a candidate is that of all tasks together.
+    parts: list[Part] = [sentence(ratio, value.level) for ratio in _headlines(value)]
+    parts += [_costs(value), _values(value)]
+    parts += [f"{w.printable(arm.name)}: {arm.price}; {arm.cost_note}." for arm in value.arms]
     if value.ratios:
         parts.append(_ratio_table(value))
-        # The last ratio of a candidate is that of all tasks together.
-        parts += [sentence(ratio, value.level) for ratio in _headlines(value)]
     if value.sensitivity is not None:
         parts += [_sensitivity_table(value.sensitivity), _chart(value, value.sensitivity)]
     parts += [f"Note: {caution}." for caution in value.cautions]
@@ -123,8 +120,7 @@ def sentence(one: ValueRatio, level: float) -> str:
 def _sensitivity_table(one: Sensitivity) -> Table:
     header = ("rate lower by", *(f"{ratio:g} times" for ratio in one.cost_ratios))
     rows = tuple(
-        (f"{100 * gap:g} points", *(number(ratio) for ratio in row))
-        for gap, row in zip(one.gaps, one.ratios, strict=True)
+        (w.points(gap), *(number(ratio) for ratio in row)) for gap, row in zip(one.gaps, one.ratios, strict=True)
     )
     caption = (
         f"Value ratio if the candidate's rate is so much below the reference's {w.plain(one.reference_rate)} % and a "

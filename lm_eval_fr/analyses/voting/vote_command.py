@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from lm_eval_fr.analyses.part_output import emit
 from lm_eval_fr.analyses.voting.ballots import SUFFIX, repeats_of
@@ -18,14 +19,14 @@ from lm_eval_fr.report.model import Extra
 
 
 def vote_command(
-    candidate: Path, reference: Path, options: VoteOptions, *, show: Show, say: Show, colour: bool, to: Destinations
+    candidate: Path, reference: Path, options: VoteOptions, *, show: Show, say: Show, stdout: TextIO, to: Destinations
 ) -> None:
     to.check()
     if options.cost_ratio is not None and options.prices.prices:
         raise UsageError("--cost-ratio and --price exclude each other", remedy="give one of them")
     runs = find_run(candidate), find_run(reference)
     title = f"{runs[0].model} against {runs[1].model}"
-    emit(_part(vote_runs(*runs, options)), to, title=title, show=show, say=say, colour=colour)
+    emit(_part(vote_runs(*runs, options)), to, title=title, show=show, say=say, stdout=stdout)
 
 
 def voting_part(pairing: Pairing, options: VoteOptions, names: tuple[str, str]) -> Extra | None:
