@@ -47,7 +47,9 @@ def pairs_frame(
     import pandas
 
     pairing = pair_runs(candidate, reference, tasks=tasks, allow=allow, metrics=metrics, filters=filters)
-    return pandas.DataFrame(_pair_rows(pairing, _verdicts_by_pair(pairing, judge)), columns=list(PAIRS))
+    judged = () if judge is None else read_judged(Path(judge), pairing).verdicts
+    verdicts = {(verdict.task, verdict.doc_hash): verdict for verdict in judged}
+    return pandas.DataFrame(_pair_rows(pairing, verdicts), columns=list(PAIRS))
 
 
 def verdicts_frame(judge: str | Path) -> pandas.DataFrame:
@@ -58,12 +60,6 @@ def verdicts_frame(judge: str | Path) -> pandas.DataFrame:
     import pandas
 
     return pandas.DataFrame((verdict_row(verdict) for verdict in read_verdicts(Path(judge))), columns=list(VERDICTS))
-
-
-def _verdicts_by_pair(pairing: Pairing, judge: str | Path | None) -> dict[tuple[str, str], PairVerdict]:
-    if judge is None:
-        return {}
-    return {(verdict.task, verdict.doc_hash): verdict for verdict in read_judged(Path(judge), pairing).verdicts}
 
 
 def _pair_rows(pairing: Pairing, verdicts: Mapping[tuple[str, str], PairVerdict]) -> Iterator[dict[str, Any]]:
@@ -105,7 +101,6 @@ def _tokens(used: Used | None) -> float | None:
 
 
 def verdict_row(verdict: PairVerdict) -> dict[str, Any]:
-    names = ("task", "doc_id", "doc_hash", "cluster", "outcome", "score", "candidate_first", "reference_first")
-    row = {name: getattr(verdict, name) for name in (*names, "candidate_chars", "reference_chars")}
-    row |= {f"reason_{order}": verdict.reasons.get(order) for order in ("candidate_first", "reference_first")}
-    return row | {name: getattr(verdict.usage, name) for name in COUNTED}
+    found = {f"reason_{order}": verdict.reasons.get(order) for order in ("candidate_first", "reference_first")}
+    found |= {name: getattr(verdict.usage, name) for name in COUNTED}
+    return {name: found[name] if name in found else getattr(verdict, name) for name in VERDICTS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +32,11 @@ ASSUMED = (
     "`lm-eval-fr power --pilot` takes your own numbers."
 )
 Kind = Literal["exact_match", "score", "judge"]
+USUAL: Mapping[Kind, tuple[Callable[..., Spread], float]] = {
+    "exact_match": (exact_match_spread, FLIPS),
+    "score": (score_spread, SD),
+    "judge": (judge_spread, TIES),
+}
 _EXACT = ("exact", "acc", "strict", "loose", "pass")
 
 
@@ -58,13 +63,8 @@ class PlannedClaim:
     def spread(self) -> Spread:
         if self.sd is not None:
             return score_spread(self.sd)
-        icc = ICC if self.cluster_size > 1 else 0.0
-        if self.kind == "judge":
-            return judge_spread(TIES, cluster_size=self.cluster_size, icc=icc)
-        if self.kind == "exact_match":
-            single = exact_match_spread(FLIPS, cluster_size=self.cluster_size, icc=icc)
-        else:
-            single = score_spread(SD, cluster_size=self.cluster_size, icc=icc)
+        make, usual = USUAL[self.kind]
+        single = make(usual, cluster_size=self.cluster_size, icc=ICC if self.cluster_size > 1 else 0.0)
         return repeated(single, self.repeats, UNSTABLE)
 
 

@@ -71,10 +71,13 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
         advice = "choose a judge that follows a JSON schema, or a profile with more output tokens"
         yield Finding("problem", "judge", what, advice)
         return
-    right = "the full answer" if read.verdict == "A" else "not the full answer but " + _named(read.verdict)
-    level = "ok" if read.verdict == "A" else "warning"
-    what = f"{profile.name} ({profile.model}) prefers {right} in one canary"
-    yield Finding(level, "judge", what, "" if level == "ok" else "does it understand French?")  # type: ignore[arg-type]
+    prefers = f"{profile.name} ({profile.model}) prefers"
+    if read.verdict == "A":
+        yield Finding("ok", "judge", f"{prefers} the full answer in one canary")
+        return
+    other = "neither" if read.verdict == "tie" else "the empty or damaged one"
+    what = f"{prefers} not the full answer but {other} in one canary"
+    yield Finding("warning", "judge", what, "does it understand French?")
 
 
 async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
@@ -87,10 +90,6 @@ async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
     if problem is not None:
         raise blocked(in_our_words(problem, profile), profile)
     return answer.body
-
-
-def _named(verdict: str) -> str:
-    return "neither" if verdict == "tie" else "the empty or damaged one"
 
 
 def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lm_eval_fr.analyses.fidelity.fidelity_model import (
     Band,
@@ -64,37 +64,42 @@ def sentence(found: Fidelity) -> str:
     return f"{text} {itself}: the distance cannot be told from noise."
 
 
-def truncation(found: Fidelity) -> str:
-    d = found.distance
-    return (
+def fidelity_section(found: Fidelity) -> Section:
+    return Section("fidelity", "Next-token fidelity", tuple(_parts(found)))
+
+
+def _parts(found: Fidelity) -> Iterator[Part]:
+    d, level = found.distance, w.level_text(found.level)
+    yield sentence(found)
+    texts = f"{w.plural(d.documents, 'text')} in {w.plural(d.clusters, 'cluster')}, {d.tokens:,} tokens"
+    yield f"{found.candidate.model} against {found.reference.model}: {texts}, from {found.texts}."
+    header = ("arm", "KL mean", level, *d.percentiles, "same first")
+    rows = tuple(_row(name, one) for name, one in (("candidate", d), ("ref. rerun", found.floor)) if one is not None)
+    yield Table(header, rows, caption="KL of single tokens in nats, a lower bound; mean with its interval.")
+    if d.reverse is not None:
+        reverse = f"{nats(d.reverse.value)} {bounds(d.reverse)}"
+        yield f"The other way, KL(candidate || reference): {reverse} nats per token, a lower bound too."
+    low = d.agreement_at_least
+    at_least = "" if low is None else f", at least {w.percent(low, 2)} ({level}, one-sided)"
+    yield (
+        f"Same first choice: {w.percent(d.agreement.value, 2)}{at_least}. Perplexity on this text: {d.perplexity:.4g} "
+        f"against {d.reference_perplexity:.4g}, {perplexity_change(d.log_ratio)}."
+    )
+    if found.unscored_tokens:
+        yield _unscored(found)
+    if found.first_divergence is not None:
+        yield _first(found.first_divergence)
+    if found.by_position:
+        yield _bands("part of the text", found.by_position, level, lambda end: f"{100 * end:.0f}", " %", POSITION)
+    if found.by_entropy:
+        yield _bands("entropy", found.by_entropy, level, lambda end: f"{end:.2f}", "", ENTROPY)
+    yield from (_worst(number, one) for number, one in enumerate(found.worst, 1))
+    yield (
         f"Servers list the {found.top} most likely tokens of a position. Tokens that both list are compared singly and "
         f"all others as one, so the divergence is a lower bound; both lists share {w.percent(d.covered, 2)} of the "
         f"reference's probability in the mean, {w.percent(d.covered_low, 1)} at the worst hundredth of tokens."
     )
-
-
-def fidelity_section(found: Fidelity) -> Section:
-    d = found.distance
-    texts = f"{w.plural(d.documents, 'text')} in {w.plural(d.clusters, 'cluster')}, {d.tokens:,} tokens"
-    level = w.level_text(found.level)
-    header = ("arm", "KL mean", level, *d.percentiles, "same first")
-    rows = [_row("candidate", d)] + ([_row("ref. rerun", found.floor)] if found.floor else [])
-    parts: tuple[Part, ...] = (
-        sentence(found),
-        f"{found.candidate.model} against {found.reference.model}: {texts}, from {found.texts}.",
-        Table(header, tuple(rows), caption="KL of single tokens in nats, a lower bound; mean with its interval."),
-        *_reverse(d),
-        f"Same first choice: {w.percent(d.agreement.value, 2)}{_at_least(d.agreement_at_least, level)}. Perplexity on "
-        f"this text: {d.perplexity:.4g} against {d.reference_perplexity:.4g}, {perplexity_change(d.log_ratio)}.",
-        *_unscored(found),
-        *_first(found.first_divergence),
-        *_bands("part of the text", found.by_position, level, lambda end: f"{100 * end:.0f}", " %", POSITION),
-        *_bands("entropy", found.by_entropy, level, lambda end: f"{end:.2f}", "", ENTROPY),
-        *(_worst(number, one) for number, one in enumerate(found.worst, 1)),
-        truncation(found),
-        *found.notes,
-    )
-    return Section("fidelity", "Next-token fidelity", parts)
+    yield from found.notes
 
 
 def _row(name: str, distance: Distance) -> tuple[str, ...]:
@@ -107,46 +112,28 @@ def _row(name: str, distance: Distance) -> tuple[str, ...]:
     )
 
 
-def _at_least(low: float | None, level: str) -> str:
-    return "" if low is None else f", at least {w.percent(low, 2)} ({level}, one-sided)"
-
-
-def _reverse(d: Distance) -> tuple[str, ...]:
-    if d.reverse is None:
-        return ()
-    found = f"{nats(d.reverse.value)} {bounds(d.reverse)}"
-    return (f"The other way, KL(candidate || reference): {found} nats per token, a lower bound too.",)
-
-
-def _unscored(found: Fidelity) -> tuple[str, ...]:
-    if not found.unscored_tokens:
-        return ()
+def _unscored(found: Fidelity) -> str:
     said = "; ".join(
         f"{'reference rerun' if role == 'rerun' else role} {one.no_probability} of probability 0 (-9999), "
         f"{one.not_a_number} not a number"
         for role, one in found.unscored.items()
     )
-    return (f"{w.plural(found.unscored_tokens, 'token')} without a log-probability, in no mean here: {said}.",)
+    return f"{w.plural(found.unscored_tokens, 'token')} without a log-probability, in no mean here: {said}."
 
 
-def _first(found: FirstDivergence | None) -> tuple[str, ...]:
-    if found is None:
-        return ()
-    what = "answers" if found.basis == "answers" else "texts"
+def _first(found: FirstDivergence) -> str:
+    what, greedy = "texts", ""
+    if found.basis == "answers":
+        what, greedy = "answers", ", where greedy answers go different ways"
     half = found.tokens.get("p50")
     when = f"half of them by token {half}" if half is not None else "fewer than half of them"
-    greedy = ", where greedy answers go different ways" if found.basis == "answers" else ""
-    return (
-        f"First divergence: the first choices differ somewhere in {found.diverged} of {found.documents} {what}, "
-        f"{when}{greedy}.",
-    )
+    where = f"{found.diverged} of {found.documents} {what}"
+    return f"First divergence: the first choices differ somewhere in {where}, {when}{greedy}."
 
 
 def _bands(
     name: str, bands: tuple[Band, ...], level: str, end: Callable[[float], str], unit: str, caption: str
-) -> tuple[Table, ...]:
-    if not bands:
-        return ()
+) -> Table:
     header = (name, "tokens", "KL mean", level, "reverse", "same first", "at least")
     rows = tuple(
         (
@@ -160,7 +147,7 @@ def _bands(
         )
         for band in bands
     )
-    return (Table(header, rows, caption=caption),)
+    return Table(header, rows, caption=caption)
 
 
 def _worst(number: int, one: Worst) -> str:

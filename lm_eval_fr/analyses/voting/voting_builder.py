@@ -17,7 +17,7 @@ from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTas
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.plan import LEVEL, SEED
-from lm_eval_fr.stats import paired_difference, share_interval
+from lm_eval_fr.stats import decide, paired_difference, share_interval
 from lm_eval_fr.stats.distributions import binomial_mass
 
 RIGHT = 0.5  # a graded answer counts as right from here on, unless the user says otherwise
@@ -233,7 +233,7 @@ def _match(
         low=low,
         high=high,
         outcome="better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open",
-        non_inferior=None if options.margin is None else low is not None and low > -options.margin,
+        non_inferior=None if options.margin is None else decide(found.interval, options.margin) == "non_inferior",
         method=found.interval.method,
         spare=spare,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.report import words as w
@@ -12,32 +13,29 @@ WORDS = {"better": "better", "worse": "worse", "open": "undecided"}
 
 
 def voting_section(voting: VotingReport) -> Section:
-    parts: list[Part] = []
-    for task in voting.tasks:
-        parts += _task(task, voting)
-    parts += [f"Note: {caution}." for caution in voting.cautions]
-    return Section("voting", "What voting recovers", tuple(parts))
+    parts = [part for task in voting.tasks for part in _task(task, voting)]
+    notes = [f"Note: {caution}." for caution in voting.cautions]
+    return Section("voting", "What voting recovers", (*parts, *notes))
 
 
-def _task(task: VotedTask, voting: VotingReport) -> list[Part]:
-    parts: list[Part] = [sentence(task, voting), _curve_table(task, voting.level), _chart(task, voting.level)]
+def _task(task: VotedTask, voting: VotingReport) -> Iterator[Part]:
+    yield sentence(task, voting)
+    yield _curve_table(task, voting.level)
+    yield _chart(task, voting.level)
     if task.equal_cost:
         caption = (
             f"{task.task} at equal cost, one reference answer for {voting.cost_ratio:.3g} of the candidate's"
             f"{f' ({voting.cost_source})' if voting.cost_source else ''}; paired, so shared errors count as measured"
         )
-        parts.append(_matches(task.equal_cost, caption, voting))
-        if any(match.spare for match in task.equal_cost):
-            parts.append(
-                f"* The candidate could pay for more votes than the {task.candidate.responses} that were taken."
-            )
+        yield _matches(task.equal_cost, caption, voting)
+    if any(match.spare for match in task.equal_cost):
+        yield f"* The candidate could pay for more votes than the {task.candidate.responses} that were taken."
     caption = (
         f"{task.task}: candidate votes against one reference answer; at equal cost if that costs so many of its own"
     )
-    parts.append(_matches(task.against_one, caption, voting))
+    yield _matches(task.against_one, caption, voting)
     if task.candidate.agreement:
-        parts.append(_agreement(task, voting.level))
-    return parts
+        yield _agreement(task, voting.level)
 
 
 def sentence(task: VotedTask, voting: VotingReport) -> str:
@@ -77,19 +75,9 @@ def _curve_table(task: VotedTask, level: float) -> Table:
     name = w.level_text(level)
     header = ("votes", "candidate", name, "right %", "if independent", "reference", name)
     rows = []
-    for i in range(max(task.candidate.responses, task.reference.responses)):
-        mine, other = (_point(arm, i) for arm in (task.candidate, task.reference))
-        rows.append(
-            (
-                str(i + 1),
-                w.plain(mine.score) if mine else "",
-                w.interval(mine.low, mine.high, sign=False) if mine else "",
-                w.plain(mine.right) if mine else "",
-                w.plain(mine.if_independent) if mine else "",
-                w.plain(other.score) if other else "",
-                w.interval(other.low, other.high, sign=False) if other else "",
-            )
-        )
+    for k, (mine, other) in enumerate(zip_longest(task.candidate.curve, task.reference.curve), 1):
+        right = (w.plain(mine.right), w.plain(mine.if_independent)) if mine else ("", "")
+        rows.append((str(k), *_score(mine), *right, *_score(other)))
     drawn = (
         "" if all(p.exact for arm in (task.candidate, task.reference) for p in arm.curve) else ", some of them drawn"
     )
@@ -100,8 +88,8 @@ def _curve_table(task: VotedTask, level: float) -> Table:
     return Table(header, tuple(rows), left=(), caption=caption, names=())
 
 
-def _point(arm: VoteArm, i: int) -> VotePoint | None:
-    return arm.curve[i] if i < len(arm.curve) else None
+def _score(point: VotePoint | None) -> tuple[str, str]:
+    return ("", "") if point is None else (w.plain(point.score), w.interval(point.low, point.high, sign=False))
 
 
 def _matches(matches: Sequence[VoteMatch], caption: str, voting: VotingReport) -> Table:
@@ -127,11 +115,8 @@ def _matches(matches: Sequence[VoteMatch], caption: str, voting: VotingReport) -
 def _agreement(task: VotedTask, level: float) -> Table:
     interval = w.level_text(level)
     header = ("votes for it", "candidate n", "score", interval, "reference n", "score", interval)
-    reference = {(one.low, one.high): one for one in task.reference.agreement}
-    rows = tuple(
-        (_bin(one), *_bin_cells(one), *_bin_cells(reference.get((one.low, one.high))))
-        for one in task.candidate.agreement
-    )
+    bins = zip_longest(task.candidate.agreement, task.reference.agreement)
+    rows = tuple((_bin(one), *_bin_cells(one), *_bin_cells(other)) for one, other in bins)
     caption = (
         f"{task.task}: what the winner scores, by the share of the votes for it: agreement as a sign of confidence"
     )
