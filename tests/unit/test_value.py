@@ -290,6 +290,12 @@ def test_without_usage_tokens_are_estimated_alike_or_not_at_all(tmp_path: Path) 
     with pytest.raises(InputError, match=r"c has no usage on record .*--tokenizer NAME counts them, --estimate"):
         valued([runs[0], counted], "1/2")
     assert valued([runs[0], counted], "1/2", estimate=True).ratios[0].ratio is not None
+    by_the_hour = valued([runs[0], counted], "2.50/h", "1/2")  # tokens only divide the run's own time
+    assert by_the_hour.arms[0].tasks[0].dollars == pytest.approx(2.5 * 12.5 / 3600)
+    bench = tmp_path / "bench.json"
+    bench.write_text('{"tokens_per_second": 1000.0}', encoding="utf-8")
+    with pytest.raises(InputError, match="c has no usage on record"):
+        valued([runs[0], counted], "2.50/h", "1/2", throughputs=(bench,))
     with pytest.raises(UsageError, match="--tokenizer nobody/nothing"):
         valued([runs[0], counted], "1/2", tokenizers=("nobody/nothing",))
 

@@ -75,6 +75,21 @@ def dollars_per_answer(
     return dollars / answers, tokens.source, cautions
 
 
+def refuse_a_guess(arms: Sequence[tuple[str, Run, ArmPrice, TokenSource]], *, estimate: bool) -> None:
+    """Dollars that rest on an estimated number of tokens are no basis for a ratio to those of counted ones.
+
+    arms: name, run, price and where the tokens come from. estimate: the user accepts it.
+    """
+    guessed = next(((name, run) for name, run, price, tokens in arms if tokens == "estimate" and price.by_tokens), None)
+    if guessed is not None and not estimate and any(tokens != "estimate" for *_, tokens in arms):
+        raise InputError(
+            f"{guessed[0]} has no usage on record and its tokenizer is not on this machine, while the other arm's "
+            "tokens were counted",
+            where=guessed[1].path,
+            remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --price 2.50/h needs neither",
+        )
+
+
 def _rate(
     run: Run, arm: ArmPrice, counted: dict[str, Tokens], tokens: Tokens, name: str
 ) -> tuple[float, str, list[str]]:

@@ -47,6 +47,11 @@ class ArmPrice:
     throughput: Throughput | None = None
     tokenizer: str | None = None
 
+    @property
+    def by_tokens(self) -> bool:
+        """Whether the dollars depend on how many tokens there were; else these only divide the run's own time."""
+        return isinstance(self.price, TokenPrice) or self.throughput is not None
+
 
 @dataclass(frozen=True)
 class PriceFlags:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, TaskCost, arm_cost
+from lm_eval_fr.analyses.value.costs import NO_TOKEN, ArmCost, TaskCost, arm_cost, refuse_a_guess
 from lm_eval_fr.analyses.value.prices import ArmPrice, HourPrice, PriceFlags, arm_prices
 from lm_eval_fr.analyses.value.success import Success, parse_success, successes_wanted
 from lm_eval_fr.analyses.value.value_model import ArmValue, Sensitivity, TaskValue, ValueRatio, ValueReport
@@ -73,7 +73,8 @@ def value_of_pairings(
         reference = _arm(pairing, 1, wanted, prices[-1], called[-1])
         if not alone:
             candidate = _arm(pairing, 0, wanted, prices[i], called[i])
-            _comparable(candidate, reference, estimate=flags.estimate)
+            both = [(arm.name, arm.run, arm.price, arm.cost.tokens) for arm in (candidate, reference)]
+            refuse_a_guess(both, estimate=flags.estimate)
             arms.append(_arm_value(candidate, level))
             ratios += [
                 _ratio(candidate, reference, *rows, level) for rows in zip(candidate.rows, reference.rows, strict=True)
@@ -125,19 +126,6 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
         successes = np.concatenate([row.successes for row in rows])
         rows.append(_Row(ALL, "as above", clusters, successes, _together(cost.tasks)))
     return _Arm(name, run, price, cost, tuple(rows))
-
-
-def _comparable(candidate: _Arm, reference: _Arm, *, estimate: bool) -> None:
-    """Tokens that one arm counted and the other did not are not a basis for a ratio of costs."""
-    sources = {arm.cost.tokens for arm in (candidate, reference)}
-    if "estimate" in sources and len(sources) > 1 and not estimate:
-        guessed = candidate if candidate.cost.tokens == "estimate" else reference
-        raise InputError(
-            f"{guessed.name} has no usage on record and its tokenizer is not on this machine, while the other arm's "
-            "tokens were counted",
-            where=guessed.run.path,
-            remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --price 2.50/h needs neither",
-        )
 
 
 def _arm_value(arm: _Arm, level: float) -> ArmValue:

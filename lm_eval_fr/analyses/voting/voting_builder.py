@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lm_eval_fr.analyses.value.costs import dollars_per_answer
+from lm_eval_fr.analyses.value.costs import dollars_per_answer, refuse_a_guess
 from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags, arm_prices
 from lm_eval_fr.analyses.value.value_section import number
 from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
 from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
-from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.plan import LEVEL, SEED
 from lm_eval_fr.stats import decide, paired_difference, share_interval
@@ -85,12 +85,8 @@ def _cost_ratio(
     costs = [
         dollars_per_answer(run, [pair[side] for pair in logs], prices[side], run.model) for side, run in enumerate(runs)
     ]
-    if "estimate" in {cost[1] for cost in costs} and costs[0][1] != costs[1][1] and not options.prices.estimate:
-        raise InputError(
-            "one arm's tokens were counted, the other's can only be estimated",
-            where=runs[costs[1][1] == "estimate"].path,
-            remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --cost-ratio X needs neither",
-        )
+    arms = [(run.model, run, prices[side], costs[side][1]) for side, run in enumerate(runs)]
+    refuse_a_guess(arms, estimate=options.prices.estimate)
     dollars = [1000 * cost[0] for cost in costs]
     source = f"from the prices: ${number(dollars[0])} and ${number(dollars[1])} per thousand answers"
     return dollars[1] / dollars[0], source, [caution for cost in costs for caution in cost[2]]
