@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.clean import at, inner, rows_at
+from lm_eval_fr.io.reading import read_json
 
 DOWNLOAD = "finish the download: `hf download MODEL`, or copy the whole folder again"
 DAMAGE = "lm_eval_fr_damage"
@@ -257,12 +258,9 @@ def template_sha256(template: object) -> str | None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     """None where the file does not exist. Raises InputError where it is truncated."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError):
-        raise InputError("truncated or not JSON", where=path, remedy=DOWNLOAD) from None
+    content = read_json(path, remedy=DOWNLOAD, nan=True)
     if not isinstance(content, dict):
         raise InputError("not a JSON object", where=path, remedy=DOWNLOAD)
     return content

@@ -38,6 +38,7 @@ from lm_eval_fr.judge.verdicts.outcome import (
 from lm_eval_fr.stats.judging import JudgeControls, PairUsage, Usage
 from lm_eval_fr.stats.sensitivity import ControlsAsked
 
+CONTROL_FILE = "control_verdicts.jsonl"
 TROUBLE_SHARE = 0.02  # of the pairs; more without a verdict than this are worth a warning
 
 
@@ -86,7 +87,7 @@ def write_findings(
     usage = harvest.ledger.usage()
     warnings = [*(control_warnings(asked) if asked is not None else ()), *controls.warnings]
     warnings += [*position.warnings, *_trouble(bare, counts, usage)]
-    left = _left(counts, asked, results)
+    left, remedy = _left(counts, asked, results)
     summary = JudgeSummary(
         profile=profile.name,
         model=profile.model,
@@ -101,7 +102,7 @@ def write_findings(
         spent=results.spent,
         finished=left is None,
         left=left,
-        remedy=_remedy(results) if left else None,
+        remedy=remedy,
         stopped=results.stopped,
         controls=controls,
         controls_asked=asked,
@@ -158,7 +159,7 @@ def _controls(
 ) -> JudgeControls:
     canaries, noise, said = None, None, None
     if results.asked:
-        write_verdicts(out / "control_verdicts.jsonl", map(harvest.verdict, results.asked))
+        write_verdicts(out / CONTROL_FILE, map(harvest.verdict, results.asked))
         canaries = canary_report(
             {pair.doc_hash: pair.outcome(False) for pair in results.asked if pair.task == GROSS_TASK}
         )
@@ -194,27 +195,22 @@ def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usag
         yield f"{usage.without_usage:,} replies did not say what they used: each is counted at the most it can cost"
 
 
-def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) -> str | None:
-    """What is not judged yet, and why; None when all is."""
-    missing, of, what = counts.outcomes["unjudged"], counts.n, "pairs"
+def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) -> tuple[str | None, str | None]:
+    """What is not judged yet and why, and the remedy; None when all is."""
+    missing, of, what, where = counts.outcomes["unjudged"], counts.n, "pairs", VERDICT_FILE
     if not missing and asked is not None:
-        missing, of, what = sum(control.unjudged for control in asked.pairs), len(asked.pairs), "controls"
-    waiting = f"{results.waiting:,} questions wait for a batch" if results.waiting else ""
-    if not missing:
-        return waiting or None
-    halt = results.halt
-    where = "verdicts.jsonl" if what == "pairs" else "control_verdicts.jsonl"
-    why = f"their calls failed; see the reasons in {where}" if halt is None else halt.what
-    if waiting:
-        why = waiting if halt is None or halt.why == "no calls" else f"{waiting}; {why}"
-    return f"{missing:,} of {of:,} {what} are not judged: {why}"
-
-
-def _remedy(results: Results) -> str | None:
-    halt = results.halt
-    if results.waiting and (halt is None or halt.why == "no calls"):
-        return "--batch collect when it is finished, or give it up: --batch abandon"
-    return None if halt is None else halt.remedy
+        missing, of = sum(control.unjudged for control in asked.pairs), len(asked.pairs)
+        what, where = "controls", CONTROL_FILE
+    halt, waiting = results.halt, f"{results.waiting:,} questions wait for a batch" if results.waiting else None
+    if waiting and (halt is None or halt.why == "no calls"):
+        why, remedy = waiting, "--batch collect when it is finished, or give it up: --batch abandon"
+    elif halt is None:
+        why, remedy = f"their calls failed; see the reasons in {where}", None
+    else:
+        why, remedy = f"{waiting}; {halt.what}" if waiting else halt.what, halt.remedy
+    if missing:
+        return f"{missing:,} of {of:,} {what} are not judged: {why}", remedy
+    return (waiting, remedy) if waiting else (None, None)
 
 
 @contextmanager

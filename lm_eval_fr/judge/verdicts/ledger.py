@@ -63,23 +63,22 @@ def _most(usage: CallUsage, prices: Prices) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What a reply cost: `dollars` None where a price lacks. `known`: whether the server said what it used."""
+    """What a reply cost: `dollars` None where a price lacks, `usage` None where the server did not say."""
 
     usage: CallUsage | None
     dollars: float | None
-    known: bool
 
 
 def price(usage: CallUsage | None, most: CallUsage | None, prices: Prices, source: Source) -> Paid:
     """`most`: what counts where the server did not say what it used."""
     if usage is not None:
-        return Paid(usage, cost(usage, prices, batch=source == "batch"), True)
+        return Paid(usage, cost(usage, prices, batch=source == "batch"))
     if prices.input == 0 and prices.output == 0:
-        return Paid(None, 0.0, False)
+        return Paid(None, 0.0)
     dollars = None if most is None else _most(most, prices)
     if source == "batch" and dollars is not None:
         dollars = None if prices.batch is None else dollars * prices.batch
-    return Paid(None, dollars, False)
+    return Paid(None, dollars)
 
 
 @dataclass(slots=True)
@@ -100,15 +99,24 @@ class Ledger:
             self.batch += tokens
         else:
             self.live += tokens
-        self.without_usage += not paid.known
+        self.without_usage += paid.usage is None
         self.unusable += not usable
 
-    def failure(self, dollars: float | None) -> None:
-        self.failures += 1
+    def failure(self, dollars: float | None, count: int = 1) -> None:
+        self.failures += count
         self.lost = None if self.lost is None or dollars is None else self.lost + dollars
 
+    def add(self, usage: Usage) -> None:
+        """Another judge's."""
+        self.live += usage.live
+        self.batch += usage.batch
+        self.unusable += usage.unusable
+        self.without_usage += usage.without_usage
+        self.failure(usage.lost_dollars, usage.failures)
+
     def usage(self) -> Usage:
-        dollars = _sum_dollars([self.live.dollars, self.batch.dollars, self.lost])
+        parts = [self.live.dollars, self.batch.dollars, self.lost]
+        dollars = None if None in parts else sum(part for part in parts if part is not None)
         unknown = None
         if dollars is None:
             unknown = "no price in the profile"
@@ -128,22 +136,10 @@ class Ledger:
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Several judges' ledgers as one."""
-    shares = list(parts)
-    return Usage(
-        live=sum((share.live for share in shares), Tokens()),
-        batch=sum((share.batch for share in shares), Tokens()),
-        unusable=sum(share.unusable for share in shares),
-        failures=sum(share.failures for share in shares),
-        without_usage=sum(share.without_usage for share in shares),
-        lost_dollars=_sum_dollars([share.lost_dollars for share in shares]),
-        dollars=_sum_dollars([share.dollars for share in shares]),
-        unknown=next((share.unknown for share in shares if share.unknown), None),
-    )
-
-
-def _sum_dollars(parts: list[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    ledger = Ledger()
+    for usage in parts:
+        ledger.add(usage)
+    return ledger.usage()
 
 
 Judges = Mapping[int, tuple[str, str, Prices]]
