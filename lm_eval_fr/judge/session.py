@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_pa
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
-from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
+from lm_eval_fr.judge.verdicts.judged_pairs import Harvest
 from lm_eval_fr.judge.verdicts.ledger import Budget, cost_at_most
 from lm_eval_fr.judge.verdicts.people import read_labels
 from lm_eval_fr.judge.verdicts.question_life import Lives, QuestionLife
@@ -132,34 +133,24 @@ class Session:
     lives: Lives
     options: JudgeOptions
     work: Work
-    rerun: Pairing | None = None
-    bar: ProgressBar | None = None
-    say: Say = lambda message: None
-    no_calls: Halt = NO_CALLS
+    rerun: Pairing | None
+    bar: ProgressBar | None
+    say: Say
+    no_calls: Halt
+    results: Results = field(default_factory=Results)
+
+    def __post_init__(self) -> None:
+        self.questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)
+        self.lazy = self.options.orders == "lazy"
+        self.concurrency = self.options.concurrency or self.profile.concurrency
 
     def run(self, out: Path) -> JudgeSummary:
-        started = time.monotonic()
+        """Obtains the replies and writes what came of them. What is stored stays, however it ends."""
+        started, results = time.monotonic(), self.results
         if (warning := shutdown_warning(self.profile, date.today())) is not None:
             self.say(f"warning: {warning}")
-        results = self._call()
-        return write_findings(
-            out,
-            results,
-            Harvest(self.lives, self.profile, lazy=self.lazy),
-            self.rubric,
-            self.options,
-            self.work,
-            time.monotonic() - started,
-        )
-
-    @property
-    def lazy(self) -> bool:
-        return self.options.orders == "lazy"
-
-    def _call(self) -> Results:
-        """Runs the loop. What is stored stays, however it ends."""
         try:
-            results = run_async(self._obtain(self._budget()))
+            run_async(self._obtain(self._budget()))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         if results.halt is not None and results.halt.error is not None:
@@ -167,49 +158,48 @@ class Session:
         if results.halt is not None and results.halt.why == "interrupt":
             done = sum(pair.outcome(self.lazy) != "unjudged" for pair in results.pairs)
             raise KeyboardInterrupt(f"{done:,} of {self.work.n:,} pairs are judged")
-        return results
+        harvest, seconds = Harvest(self.lives, self.profile, lazy=self.lazy), time.monotonic() - started
+        return write_findings(out, results, harvest, self.rubric, self.options, self.work, seconds)
 
-    async def _obtain(self, budget: Budget | None) -> Results:
+    async def _obtain(self, budget: Budget | None) -> None:
         if self.options.reparse or self.profile.dialect == "offline":
-            return await self._judge(self._asker(self._answer_here, budget))
+            await self._judge(self._asker(self._answer_here, budget))
+            return
         async with Http(server_of(self.profile), timeout=self.profile.timeout) as http:
-            return await self._judge(self._asker(chat(http, self.profile), budget))
+            await self._judge(self._asker(chat(http, self.profile), budget))
 
-    async def _judge(self, asker: Asker) -> Results:
-        questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)
-        results = Results()
-        await self._ask_controls(asker, questioner, results)
-        asker = await self._judge_pairs(asker, questioner, results)
-        results.halt, results.spent, results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
-        return results
+    async def _judge(self, asker: Asker) -> None:
+        await self._ask_controls(asker)
+        asker = await self._judge_pairs(asker)
+        self.results.halt, self.results.spent, self.results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
 
-    async def _ask_controls(self, asker: Asker, questioner: Questioner, results: Results) -> None:
+    async def _ask_controls(self, asker: Asker) -> None:
         """The gross ones first: a judge that loses them is paid for no graded one."""
         controls = controls_for(self.work, self.options.controls)
         # After `--controls 0`, --reparse finds that none was ever asked: none is missing. A batch may still bring some.
-        if self.options.reparse and self.no_calls is NO_CALLS and not self._known(controls, questioner):
+        if self.options.reparse and self.no_calls is NO_CALLS and not self._known(controls):
             return
-        results.controls = controls
+        self.results.controls = controls
         if controls.graded.shortage is not None:
             self.say(f"warning: {controls.graded.shortage}")
         for items, lazy in ((controls.gross, False), (controls.graded.items, self.lazy)):
-            results.asked += await self._judge_items(asker, questioner, items, len(items), lazy=lazy)
-            halt = after_controls(results.asked, controls)
+            self.results.asked += await self._schedule(asker, len(items), lazy=lazy).judge_all(items)
+            halt = after_controls(self.results.asked, controls)
             if halt is not None and self.options.trust_judge:
                 self.say(f"warning: {halt.what}")
             elif halt is not None:
                 asker.stop(halt)
 
-    def _known(self, controls: Controls, questioner: Questioner) -> bool:
+    def _known(self, controls: Controls) -> bool:
         """Whether any of them was asked before, or waits in a batch."""
-        nothing = QuestionLife()
-        return any(life != nothing for item in controls for life in self.lives.both(questioner.both(item)).values())
+        lives = (life for item in controls for life in self.lives.both(self.questioner.both(item)).values())
+        return any(life != QuestionLife() for life in lives)
 
-    async def _judge_pairs(self, asker: Asker, questioner: Questioner, results: Results) -> Asker:
+    async def _judge_pairs(self, asker: Asker) -> Asker:
         """Returns the asker whose accounts are the run's."""
-        watch = self._watch()
-        sample: list[Item] = []
-        results.pairs = await self._judge_items(asker, questioner, self._sampling(sample), self.work.n, watch, self.bar)
+        watch, sample, results = self._watch(), list[Item](), self.results
+        schedule = self._schedule(asker, self.work.n, watch=watch, bar=self.bar)
+        results.pairs = await schedule.judge_all(self._sampling(sample))
         if watch is not None and watch.stopped is not None:
             results.stopped = watch.stopped
             results.pairs = [pair for pair in results.pairs if 0 <= pair.unit < watch.stopped.units]
@@ -217,41 +207,25 @@ class Session:
                 asker = self._asker(asker.send, asker.budget, asker)
         if sample:
             chosen = {pair.doc_hash for pair in results.pairs}
-            schedule = Schedule(asker, questioner, lazy=False, concurrency=self._concurrency)
-            again = (item for item in sample if item.doc_hash in chosen)
-            await schedule.ask_all(
-                question for item in again for question in questioner.again(item, self.options.repeats)
-            )
+            again = (self.questioner.again(item, self.options.repeats) for item in sample if item.doc_hash in chosen)
+            await self._schedule(asker, self.concurrency).ask_all(chain.from_iterable(again))
         if self.rerun is not None:
             control = worklist(self.rerun)
-            results.rerun = await self._judge_items(asker, questioner, control, control.n)
+            results.rerun = await self._schedule(asker, control.n).judge_all(control)
         return asker
 
-    async def _judge_items(
+    def _schedule(
         self,
         asker: Asker,
-        questioner: Questioner,
-        items: Iterable[Item],
         n: int,
+        *,
+        lazy: bool | None = None,
         watch: Watch | None = None,
         bar: ProgressBar | None = None,
-        lazy: bool | None = None,
-    ) -> list[Judged]:
-        schedule = Schedule(
-            asker,
-            questioner,
-            lazy=self.lazy if lazy is None else lazy,
-            concurrency=min(self._concurrency, n),
-            total=n,
-            watch=watch,
-            bar=bar,
-        )
-        await schedule.judge_all(items)
-        return schedule.pairs
-
-    @property
-    def _concurrency(self) -> int:
-        return self.options.concurrency or self.profile.concurrency
+    ) -> Schedule:
+        """For `n` pairs or questions."""
+        lazy = self.lazy if lazy is None else lazy
+        return Schedule(asker, self.questioner, lazy, min(self.concurrency, n), n, watch, bar)
 
     def _asker(self, send: Send, budget: Budget | None, before: Asker | None = None) -> Asker:
         """A new asker; `before` is one that a decision has stopped, whose accounts go on."""
@@ -261,7 +235,7 @@ class Session:
             judge=self.lives.journal.judge(self.profile),
             profile=self.profile,
             send=send,
-            throttle=Throttle(self._concurrency, self.options.retry, stuck_after=patience),
+            throttle=Throttle(self.concurrency, self.options.retry, stuck_after=patience),
             streak=Streak(self.profile, self.options.retry.failures_in_a_row),
             policy=self.options.retry,
             budget=budget,
@@ -289,7 +263,7 @@ class Session:
         from lm_eval_fr.judge.live.anytime import Anytime
 
         return Anytime(
-            self.work.unit_sizes, self.options.margin, self.options.alpha, lazy=self.lazy, ahead=2 * self._concurrency
+            self.work.unit_sizes, self.options.margin, self.options.alpha, lazy=self.lazy, ahead=2 * self.concurrency
         )
 
     def _sampling(self, sample: list[Item]) -> Iterator[Item]:

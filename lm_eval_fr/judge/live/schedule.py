@@ -56,9 +56,10 @@ class Schedule:
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
     _nothing_left: bool = False
 
-    async def judge_all(self, items: Iterable[Item]) -> None:
+    async def judge_all(self, items: Iterable[Item]) -> list[Judged]:
         """Returns when every item is judged or asking has stopped. Raises JournalError when the journal fails."""
         await self._each(items, self._judge, self._may_start)
+        return self.pairs
 
     async def ask_all(self, questions: Iterable[Question]) -> None:
         """Asks questions for their own sake, to be read from the journal later."""
