@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import sqlite3
-import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lm_eval_fr.arms.engine_notes import note_generations
 from lm_eval_fr.arms.passes import FirstAnswers
 from lm_eval_fr.arms.sent import Sent, cut_at, refuse_one_seed, sent_by
 from lm_eval_fr.errors import ArmError
-from lm_eval_fr.io.progress_bar import ProgressBar, speed
+from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.sqlite import explain, open_store
 
 CACHED_METHODS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
@@ -35,28 +35,7 @@ VALUES (?1, (SELECT count(*) FROM answers WHERE key = ?1), ?2, ?3)
 """
 
 
-class Progress:
-    """Counts an arm's answers on `bar`."""
-
-    def __init__(self, bar: ProgressBar, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bar, self._clock = bar, clock
-        self._started = clock()
-        self._total = self._done = self._kept = 0
-
-    def start(self, total: int, kept: int) -> None:
-        self._started = self._clock()
-        self._total, self._done, self._kept = total, kept, kept
-        self._bar.begin(kept, total)  # the first batch may take minutes
-
-    def step(self) -> None:
-        self._done += 1
-        parts = speed(self._done - self._kept, self._total - self._done, self._clock() - self._started)
-        self._bar(self._done, self._total, parts)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
+@dataclass(eq=False)
 class AnswerCache:
     """Wraps an lm-eval model, and is its cache hook. `path` is created; two runs at once on one file are refused.
 
@@ -65,32 +44,27 @@ class AnswerCache:
     gets several; raises SameAnswers when a few of these are the first ones again.
     """
 
-    def __init__(
-        self,
-        lm: Any,
-        path: str | Path,
-        *,
-        slice_size: int | None = None,
-        progress: Progress | None = None,
-        say: Callable[[str], None] = lambda message: None,
-        clean: Callable[[str], str] = lambda text: text,
-        model_args: Mapping[str, Any] | None = None,
-        first: FirstAnswers | None = None,
-    ) -> None:
-        self.lm = lm
-        self.path = Path(path)
-        self.kept = self.asked = 0
-        self.records: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
-        self.sent: dict[str, tuple[Sent | None, int]] = {}  # by task: as sent, answers per document
-        self.answered: dict[str, int] = defaultdict(int)  # by task, in words
-        self.empty: dict[str, int] = defaultdict(int)
-        self._slice_size, self._progress, self._say, self._clean = slice_size, progress, say, clean
-        self._model_args, self._first = model_args or {}, first
-        self._waiting: dict[str, deque[str]] = {}
-        self._stored: dict[str, int] = defaultdict(int)
+    lm: Any
+    path: Path
+    slice_size: int | None = None
+    bar: ProgressBar | None = None
+    say: Callable[[str], None] = lambda message: None
+    clean: Callable[[str], str] = lambda text: text
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    first: FirstAnswers | None = None
+    kept: int = 0
+    asked: int = 0
+    records: dict[str, deque[dict[str, Any]]] = field(default_factory=lambda: defaultdict(deque))
+    sent: dict[str, tuple[Sent | None, int]] = field(default_factory=dict)  # by task: as sent, answers per document
+    answered: Counter[str] = field(default_factory=Counter)  # by task, in words
+    empty: Counter[str] = field(default_factory=Counter)
+    _waiting: dict[str, deque[str]] = field(default_factory=dict)
+    _stored: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def __post_init__(self) -> None:
         self._db = open_store(self.path, SCHEMA, kind=ArmError, exclusive=True)
-        self._notes = note_generations(lm)
-        lm.set_cache_hook(self)
+        self._notes = note_generations(self.lm)
+        self.lm.set_cache_hook(self)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.lm, name)
@@ -105,8 +79,8 @@ class AnswerCache:
         return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
 
     def close(self) -> None:
-        if self._progress:
-            self._progress.close()
+        if self.bar:
+            self.bar.close()
         self._db.close()
 
     def add_partial(self, method: str, arguments: Iterable[Any], answer: Any) -> None:
@@ -121,15 +95,15 @@ class AnswerCache:
     def store(self, key: str, context: str, answer: Any, record: Mapping[str, Any] | None = None) -> None:
         """Adds an answer under its request. A failure is not kept, nor an empty text without a record of its reply."""
         self._stored[key] += 1
-        if self._progress:
-            self._progress.step()
+        if self.bar:
+            self.bar.step()
         if record is not None:
             self.records[context].append(dict(record))
         if not _is_answer(answer, record):
             return
-        told = None if record is None else self._clean(json.dumps(record, ensure_ascii=False))
+        told = None if record is None else self.clean(json.dumps(record, ensure_ascii=False))
         try:
-            self._db.execute(INSERT, (key, self._clean(json.dumps(answer, ensure_ascii=False)), told))
+            self._db.execute(INSERT, (key, self.clean(json.dumps(answer, ensure_ascii=False)), told))
         except sqlite3.Error as error:
             raise explain(error, self.path, ArmError) from None
 
@@ -162,20 +136,20 @@ class AnswerCache:
         missing = [index for index, answer in enumerate(answers) if answer is None]
         self.kept, self.asked = self.kept + len(requests) - len(missing), self.asked + len(missing)
         if len(missing) < len(requests):
-            self._say(f"{len(requests) - len(missing)} of {len(requests)} answers were already there ({self.path})")
-        if self._progress:
-            self._progress.start(len(requests), len(requests) - len(missing))
-        if self._first is not None:
-            probe = self._first.probe(method, requests)
+            self.say(f"{len(requests) - len(missing)} of {len(requests)} answers were already there ({self.path})")
+        if self.bar:
+            self.bar.start(len(requests), len(requests) - len(missing))
+        if self.first is not None:
+            probe = self.first.probe(method, requests)
             before = set(probe).intersection(missing)
             self._ask(ask, requests, keys, answers, sorted(before))
-            self._first.compare(method, requests, answers, probe)
+            self.first.compare(method, requests, answers, probe)
             missing = [index for index in missing if index not in before]
         self._ask(ask, requests, keys, answers, missing)
-        if self._first is not None:
-            self._first.note(method, requests, answers)
-        if self._progress:
-            self._progress.close()  # what lm-eval prints next begins a line of its own
+        if self.first is not None:
+            self.first.note(method, requests, answers)
+        if self.bar:
+            self.bar.close()  # what lm-eval prints next begins a line of its own
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _note(self, method: str, requests: Sequence[Any]) -> None:
@@ -184,7 +158,7 @@ class AnswerCache:
             task = str(getattr(request, "task_name", ""))
             if task not in self.sent:
                 words = method == "generate_until" and len(request.args) > 1
-                sent = sent_by(self.lm, request.args[1], self._model_args) if words else None
+                sent = sent_by(self.lm, request.args[1], self.model_args) if words else None
                 repeats = int(getattr(request, "repeats", None) or 1)
                 if sent is not None and hasattr(self.lm, "_create_payload"):
                     refuse_one_seed(task, sent, repeats)
@@ -196,7 +170,7 @@ class AnswerCache:
         sent, _ = self.sent[task]
         if sent is None or not isinstance(answer, str):
             return answer
-        text = self._clean(cut_at(answer, sent.stop_applied_here))
+        text = self.clean(cut_at(answer, sent.stop_applied_here))
         self.answered[task] += 1
         self.empty[task] += not text.strip()
         return text
@@ -210,7 +184,7 @@ class AnswerCache:
         places: Sequence[int],
     ) -> None:
         """Fills these places of `answers`, a slice at a time."""
-        size = self._slice_size or len(places) or 1
+        size = self.slice_size or len(places) or 1
         for part in (places[start : start + size] for start in range(0, len(places), size)):
             self._stored = defaultdict(int, {keys[place]: 0 for place in part})
             self._waiting = defaultdict(deque)

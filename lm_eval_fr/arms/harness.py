@@ -18,11 +18,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, empty_warnings, leave_records, stamp_of, written
-from lm_eval_fr.arms.cache import AnswerCache, Progress
+from lm_eval_fr.arms.cache import AnswerCache
 from lm_eval_fr.arms.checkpoint import Checkpoint
 from lm_eval_fr.arms.child import LABEL, live_no_longer_than_the_study
 from lm_eval_fr.arms.endpoint import Endpoint, check_endpoint, endpoint_of, note_context
@@ -204,9 +205,9 @@ class _Arm:
         alone = int(call.model_args.get("data_parallel_size") or 1) == 1
         return AnswerCache(
             lm,
-            path,
+            Path(path),
             slice_size=VLLM_SLICE if call.model == "vllm" and alone else None,
-            progress=Progress(ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr)),
+            bar=ProgressBar(os.environ.get(LABEL, "answers"), sys.stderr),
             say=self.say,
             clean=self.redactor.exact,
             model_args=call.model_args,

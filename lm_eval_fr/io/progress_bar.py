@@ -20,13 +20,12 @@ class ProgressBar:
     label: what is being done, in a word or two. The line fits the terminal: the last parts go first, then the bar.
     """
 
-    def __init__(
-        self, label: str, stream: TextIO, *, every: float = EVERY, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, label: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._label, self._stream, self._clock = label, stream, clock
         self._live = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        self._every = LIVE_EVERY if self._live else every
-        self._shown_at = clock()
+        self._every = LIVE_EVERY if self._live else EVERY
+        self._shown_at = self._began = clock()
+        self._done = self._total = self._kept = 0
         self._state: tuple[int, int, Sequence[str]] | None = None
         self._shown: tuple[int, int, Sequence[str]] | None = None
         self._width = 0
@@ -38,10 +37,20 @@ class ProgressBar:
             self._shown_at = now
             self._show()
 
-    def begin(self, done: int, total: int) -> None:
-        """Shows at once that it has begun."""
-        self._state, self._shown_at = (done, total, ()), self._clock()
+    def start(self, total: int, kept: int) -> None:
+        """Begins a count that `step` goes on with. kept: what is done already. Shown at once: a step may take long."""
+        self._total, self._done, self._kept = total, kept, kept
+        self._state, self._shown_at = (kept, total, ()), self._clock()
+        self._began = self._shown_at
         self._show()
+
+    def step(self) -> None:
+        self._done += 1
+        self(
+            self._done,
+            self._total,
+            speed(self._done - self._kept, self._total - self._done, self._clock() - self._began),
+        )
 
     def close(self) -> None:
         if self._state != self._shown:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_fr.arms.cache import AnswerCache, Progress
+from lm_eval_fr.arms.cache import AnswerCache
 from lm_eval_fr.errors import ArmError
 from lm_eval_fr.io.progress_bar import ProgressBar
 from tests.fakes.terminal import Terminal
@@ -153,19 +153,19 @@ def test_progress_begins_before_the_first_batch_has_ended(tmp_path: Path) -> Non
         seen.append(stream.getvalue())
         return "a"
 
-    progress = Progress(ProgressBar("answers", stream))
-    AnswerCache(Model(answer), tmp_path / "c.db", progress=progress).generate_until(requests("un", "deux"))
+    bar = ProgressBar("answers", stream)
+    AnswerCache(Model(answer), tmp_path / "c.db", bar=bar).generate_until(requests("un", "deux"))
     assert seen[0] == "answers: 0 of 2\n"
 
 
 def test_progress_is_a_line_now_and_then() -> None:
     stream, now = io.StringIO(), [0.0]
-    progress = Progress(ProgressBar("reference", stream, clock=lambda: now[0]), clock=lambda: now[0])
-    progress.start(1000, 200)
+    bar = ProgressBar("reference", stream, clock=lambda: now[0])
+    bar.start(1000, 200)
     for _ in range(70):
         now[0] += 1.0
-        progress.step()
-    progress.close()
+        bar.step()
+    bar.close()
     assert stream.getvalue().splitlines() == [
         "reference: 200 of 1,000",
         "reference: 230 of 1,000, 1.0/s, 12 min 50 s left",
@@ -183,8 +183,8 @@ def test_the_one_bar_is_ours_and_its_line_is_ended_before_the_next(tmp_path: Pat
             return super().generate_until(requests)
 
     with Terminal(50) as terminal:
-        progress = Progress(ProgressBar("reference-rerun", terminal.stream))
-        cache = AnswerCache(Talkative(lambda prompt, number: "a"), tmp_path / "c.db", progress=progress)
+        bar = ProgressBar("reference-rerun", terminal.stream)
+        cache = AnswerCache(Talkative(lambda prompt, number: "a"), tmp_path / "c.db", bar=bar)
         cache.generate_until(requests("un", "deux"))
         print("what lm-eval says then", file=terminal.stream)
         cache.close()
