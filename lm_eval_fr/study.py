@@ -67,7 +67,7 @@ def run_study(
         for number, (name, arm) in enumerate(study.arms, 1):
             study.run_arm_once(kept, number, name, arm)
         from lm_eval_fr.compare.builder import compare
-        from lm_eval_fr.compare.study_options import pair_study, study_options
+        from lm_eval_fr.compare.compare_options import pair_study, study_options
 
         pairing = pair_study(plan, study.out)
         summary = study.judge(pairing)

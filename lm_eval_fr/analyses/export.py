@@ -96,9 +96,9 @@ def _chunk(task: PairedTask, metric: str, start: int) -> dict[str, Any]:
     candidate, reference = task.candidate[metric][rows], task.reference[metric][rows]
     clusters = [None] * n if task.clusters is None else [task.cluster_names[code] for code in task.clusters[rows]]
     states = {
-        f"{arm}_{state}": arrays[side][rows]
-        for side, arm in enumerate(("candidate", "reference"))
-        for state, arrays in (("failed", task.failed), ("truncated", task.truncated))
+        f"{arm}_{state}": flags[rows]
+        for arm, answers in zip(("candidate", "reference"), task.answers, strict=True)
+        for state, flags in (("failed", answers.failed), ("truncated", answers.truncated))
     }
     return {
         "task": [task.task] * n,

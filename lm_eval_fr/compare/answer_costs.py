@@ -34,12 +34,12 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
         reported = _counted(task, count)
     seconds = _on_record(task, lambda one: one.seconds)
     reasoning = _on_record(task, lambda one: one.reasoning)
-    cut = tuple(flags.mean() for flags in task.truncated)
+    cut = [float(answers.truncated.mean()) for answers in task.answers]
     return Answers(
         tokens=None if reported is None else _cost(task, reported, options, source),
         reasoning=None if reasoning is None or not any(x.any() for x in reasoning) else _cost(task, reasoning, options),
         seconds=None if seconds is None else _cost(task, seconds, options),
-        truncated=Cost(candidate=float(cut[0]), reference=float(cut[1])),
+        truncated=Cost(candidate=cut[0], reference=cut[1]),
     )
 
 

@@ -19,12 +19,11 @@ from lm_eval_fr.compare.coverage import coverage_of
 from lm_eval_fr.compare.instruction_counts import instructions_of
 from lm_eval_fr.compare.judged_claim import judge_claim
 from lm_eval_fr.compare.language_tax import language_taxes
-from lm_eval_fr.compare.losses import losses_of
+from lm_eval_fr.compare.losses import losses_of, rank, worst
 from lm_eval_fr.compare.margins import GOLD, Margins
 from lm_eval_fr.compare.mean_claim import mean_claim
 from lm_eval_fr.compare.noise_floor import noise_of
 from lm_eval_fr.compare.provenance import arms_of, provenance_of, settings_of
-from lm_eval_fr.compare.ranking import rank, worst
 from lm_eval_fr.compare.sentence import conclude
 from lm_eval_fr.compare.strata import check_strata
 from lm_eval_fr.compare.task_rows import compare_tasks
@@ -76,7 +75,7 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
             *longer_answers(answers),
         ),
         language_tax=tuple(language_taxes(pairing, options)),
-        notes=(*options.notes, *pairing.notes),
+        notes=pairing.notes,
         samples=tuple(worst(ranked)),
         losses=tuple(losses_of(ranked)),
         extras=tuple(_extras(pairing, judge, arms, options)),

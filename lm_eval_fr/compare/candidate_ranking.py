@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from lm_eval_fr.compare.task_scores import scored
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.pairing.reruns import common_rows
 from lm_eval_fr.report.model import Place, Report
-from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks, paired_difference
+from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks
 
 Pair = tuple[int, int]
 
@@ -71,17 +72,9 @@ def _between(one: Pairing, other: Pairing, level: float, guarantee: Guarantee) -
             continue
         rows, other_rows = common_rows(task, theirs[task.task])
         mine, other_scores = scored(task), scored(theirs[task.task])
-        both = mine.candidate[rows], other_scores.candidate[other_rows]
-        better, worse = both if mine.higher_is_better else both[::-1]
-        found[task.task] = paired_difference(
-            better,
-            worse,
-            clusters=None if task.clusters is None else task.clusters[rows],
-            weights=None if mine.weights is None else mine.weights[rows],
-            level=level,
-            kind=mine.kind or other_scores.kind,
-            guarantee=guarantee,
-        )
+        both = replace(mine.rows(rows), reference=other_scores.candidate[other_rows])
+        kind = mine.kind or other_scores.kind
+        found[task.task] = both.difference(level=level, guarantee=guarantee, kind=kind)
     return _mean(found)
 
 

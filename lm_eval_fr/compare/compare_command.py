@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from lm_eval_fr.compare.builder import gate_code
 from lm_eval_fr.compare.compare_paths import compare, compare_many
@@ -19,6 +20,7 @@ from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.report_sections import sections_of_many
 from lm_eval_fr.report.terminal_writer import on_terminal, render_brief_many
 
+T = TypeVar("T")
 GATE_REMEDY = "--margin 2% accepts a loss of two points"
 
 
@@ -51,7 +53,7 @@ def compare_command(
     to.check()
     if flags.of_one["prices"].successes and not flags.of_one["prices"].prices:
         raise UsageError("goes with --price", where="--success")
-    margins = _margins(flags.margins)
+    margins = _once(flags.margins, "--margin", "margins", "fix one, before looking")
     if len(runs) > 2:
         return _compare_several(runs, margins, flags, to, show=show, say=say, stdout=stdout)
     if len(flags.judges) > 1:
@@ -60,7 +62,8 @@ def compare_command(
         raise UsageError("goes with several candidates", where="--recovered-from")
     judge = flags.judges[0] if flags.judges else None
     other = runs[1] if len(runs) == 2 else None
-    of_one = {**flags.of_one, "parallel": _parallel(flags.of_one.get("parallel") or ())}
+    twins = flags.of_one.get("parallel") or ()
+    of_one = {**flags.of_one, "parallel": _once(twins, "--parallel", "tasks beside it", "name another first: B=A")}
     report = compare(runs[0], other, judge=judge, margins=margins, **of_one, **flags.of_all)
     _check_gate(flags, [report])
     deliver(
@@ -112,18 +115,11 @@ def _compare_several(
     return _gate_of_many(many)
 
 
-def _margins(given: Sequence[tuple[str, float]]) -> dict[str, float]:
-    margins: dict[str, float] = {}
-    for name, margin in given:
-        if name in margins:
-            raise UsageError(f"{name} has two margins", where="--margin", remedy="fix one, before looking")
-        margins[name] = margin
-    return margins
-
-
-def _parallel(given: Sequence[tuple[str, str]]) -> dict[str, str]:
-    if twice := next((name for i, (name, _) in enumerate(given) if name in dict(given[:i])), None):
-        raise UsageError(f"{twice} has two tasks beside it", where="--parallel", remedy="name another first: B=A")
+def _once(given: Sequence[tuple[str, T]], flag: str, what: str, remedy: str) -> dict[str, T]:
+    """By name. Raises UsageError for one that was given twice."""
+    for name, times in Counter(name for name, _ in given).items():
+        if times > 1:
+            raise UsageError(f"{name} has two {what}", where=flag, remedy=remedy)
     return dict(given)
 
 

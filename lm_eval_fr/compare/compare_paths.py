@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from lm_eval_fr.analyses.claims import find_claims
 from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
 from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags
 from lm_eval_fr.compare import builder, several
-from lm_eval_fr.compare.compare_options import CompareOptions
+from lm_eval_fr.compare.compare_options import CompareOptions, clock, pair_study, study_options
 from lm_eval_fr.compare.comparison import Comparison
 from lm_eval_fr.compare.margins import GOLD
-from lm_eval_fr.compare.study_options import pair_study, study_options
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.plan import LEVEL, PLAN, SEED, Guarantee, as_guarantee, as_share, is_study, load_plan
@@ -62,8 +60,7 @@ def compare(
     if reference is None:
         given: dict[str, Any] = chosen | {"margin": margins, "judge": judge, "level": level, "seed": seed}
         given |= {"candidate-rerun": _paths(candidate_rerun), "reference-rerun": _paths(reference_rerun)}
-        given["parallel"] = parallel
-        given["guarantee"] = guarantee
+        given |= {"parallel": parallel, "guarantee": guarantee}
         study = _study(candidate, given)
         plan = load_plan(study / PLAN)
         pairing = pair_study(plan, study)
@@ -107,13 +104,11 @@ def _study(folder: PathLike, given: Mapping[str, Any]) -> Path:
 
 
 def _settings(level: float | str | None, seed: int | None, command: str | None) -> dict[str, Any]:
-    now = datetime.now().astimezone()
     return {
         "level": LEVEL if level is None else as_share("level", level),
         "seed": SEED if seed is None else seed,
         "command": command,
-        "created": now.isoformat(timespec="seconds"),
-        "today": now.date(),
+        **clock(),
     }
 
 

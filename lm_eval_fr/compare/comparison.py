@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from lm_eval_fr.compare.losses import Ranked
 from lm_eval_fr.compare.pair_cards import samples_of
-from lm_eval_fr.compare.ranking import Ranked
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.report import html_writer as html

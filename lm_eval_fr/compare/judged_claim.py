@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lm_eval_fr.compare.compare_options import CompareOptions
-from lm_eval_fr.compare.series import cumulative
+from lm_eval_fr.compare.task_scores import cumulative
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
 from lm_eval_fr.judge.verdicts.read_judged import Judged

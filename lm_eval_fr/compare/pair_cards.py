@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from lm_eval_fr.compare.ranking import Ranked
+from lm_eval_fr.compare.losses import Ranked
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.logs.samples import OpenFiles
@@ -94,9 +94,9 @@ def _flags(ranked: Ranked, i: int, pair: Pair) -> Iterator[str]:
         yield "identical"
     if any(not sample.chosen.strip() for sample in (pair.candidate, pair.reference)):
         yield "empty"
-    if any(flags[i] for flags in task.truncated):
+    if any(answers.truncated[i] for answers in task.answers):
         yield "truncated"
-    if any(flags[i] for flags in task.failed):
+    if any(answers.failed[i] for answers in task.answers):
         yield "failed"
 
 

@@ -29,8 +29,8 @@ def arms_of(pairing: Pairing) -> tuple[Arm, Arm]:
         sources = [pairing.candidate.source, pairing.reference.source]
         apart = sources if sources[0] != sources[1] else ["candidate", "reference"]
         names = [f"{name} ({what})" for name, what in zip(names, apart, strict=True)]
-    candidate = _arm(pairing.candidate, names[0], [task.candidate_health for task in pairing.tasks])
-    reference = _arm(pairing.reference, names[1], [task.reference_health for task in pairing.tasks])
+    candidate = _arm(pairing.candidate, names[0], [task.answers[0].health for task in pairing.tasks])
+    reference = _arm(pairing.reference, names[1], [task.answers[1].health for task in pairing.tasks])
     return candidate, reference
 
 

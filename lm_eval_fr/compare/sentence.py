@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lm_eval_fr.compare.compare_options import CompareOptions
@@ -69,7 +69,7 @@ class Stated:
 def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions) -> Conclusion:
     """The intersection-union over all claims; without any claim, no verdict and the reason."""
     level = options.level
-    claims = {claim.name: claim for claim in [*_of_tasks(tasks), *_of_judge(judge)]}
+    claims = {claim.name: claim for claim in _claims(tasks, judge)}
     if not claims:
         sentence = _without_claims(tasks, judge, options)
         return Conclusion(found=None, sentence=sentence, advice=FIX_A_MARGIN, not_claimed=NOT_CLAIMED)
@@ -107,14 +107,11 @@ def _without_claims(tasks: Sequence[TaskResult], judge: JudgeResult | None, opti
     return f"No verdict: no margin was given, so nothing is claimed.{could}"
 
 
-def _of_tasks(tasks: Sequence[TaskResult]) -> Iterable[Stated]:
-    """Groups, and tasks that belong to none."""
+def _claims(tasks: Sequence[TaskResult], judge: JudgeResult | None) -> Iterator[Stated]:
+    """Of groups, of tasks that belong to none, and of the judge."""
     for t in tasks:
         if t.assessment is not None and not t.group:
             yield Stated(t.task, _decided(t.assessment), w.unit(t), t.scale, t.reasons.get("verdict", ""))
-
-
-def _of_judge(judge: JudgeResult | None) -> Iterable[Stated]:
     if judge is not None and judge.assessment is not None:
         reason = judge.held_back or judge.reasons.get("verdict", "")
         yield Stated(JUDGE, _decided(judge.assessment), "points of net win rate", 100.0, reason)

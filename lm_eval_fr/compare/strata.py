@@ -9,7 +9,7 @@ from lm_eval_fr.compare.task_scores import Scored
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import Paired
 from lm_eval_fr.report.task_model import Stratum, TaskResult
-from lm_eval_fr.stats import Assessment, Verdict, assess, holm, paired_difference
+from lm_eval_fr.stats import Assessment, Verdict, assess, holm
 
 WHERE = "strata of the plan"
 
@@ -29,29 +29,14 @@ def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Pai
 
 
 def strata_of(
-    task: Paired,
-    scores: Scored,
-    *,
-    level: float,
-    margin: float | None,
-    preregistered: Sequence[str],
+    task: Paired, scores: Scored, level: float, margin: float | None, preregistered: Sequence[str]
 ) -> Iterator[Stratum]:
     """preregistered: names of strata, or of a field that has them; these are held against the task's margin."""
     for strata in task.strata:
         for code, label in enumerate(strata.labels):
-            rows = strata.codes == code
-            clusters = None if task.clusters is None else task.clusters[rows]
             claimed = strata.name in preregistered or label in preregistered
             against = margin if claimed else None
-            paired = paired_difference(
-                scores.better[rows],
-                scores.worse[rows],
-                clusters=clusters,
-                weights=None if scores.weights is None else scores.weights[rows],
-                level=level,
-                kind=scores.kind,
-                margin=against,
-            )
+            paired = scores.rows(strata.codes == code).difference(level=level, margin=against)
             yield Stratum(
                 name=strata.called(code),
                 paired=paired,

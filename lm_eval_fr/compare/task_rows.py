@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
-from lm_eval_fr.compare.series import cumulative
 from lm_eval_fr.compare.strata import strata_of, with_strata_holm
-from lm_eval_fr.compare.task_scores import Scored, scored
+from lm_eval_fr.compare.task_scores import Scored, cumulative, scored
 from lm_eval_fr.pairing import Paired, PairedGroup, PairedTask, Pairing
 from lm_eval_fr.report.task_model import Secondary, TaskResult
 from lm_eval_fr.stats import (
@@ -21,7 +20,6 @@ from lm_eval_fr.stats import (
     assay_of,
     assess,
     holm,
-    paired_difference,
     recovery_interval,
     variance_components,
     without_verdict,
@@ -43,16 +41,7 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Tas
     margin = margins.of(task.task, unit_scale=unit_scale)
     if margin is not None:
         check_margin(margin, largest=one.width)
-    paired = paired_difference(
-        one.better,
-        one.worse,
-        clusters=clusters,
-        weights=one.weights,
-        level=level,
-        kind=one.kind,
-        margin=margin,
-        guarantee=options.guarantee,
-    )
+    paired = one.difference(level=level, margin=margin, guarantee=options.guarantee)
     assessment = None
     if margin is not None:
         assessment = assess(paired, margin, assay=assay_for(task, one, margin, level), reach=one.reach)
@@ -78,10 +67,10 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Tas
         assessment=assessment,
         recovery=recovery,
         identical=int((one.better == one.worse).sum()),
-        candidate_health=task.candidate_health,
-        reference_health=task.reference_health,
+        candidate_health=task.answers[0].health,
+        reference_health=task.answers[1].health,
         secondary=tuple(_secondary(task, name) for name in task.metrics[1:]),
-        strata=tuple(strata_of(task, one, level=level, margin=margin, preregistered=options.strata.get(task.task, ()))),
+        strata=tuple(strata_of(task, one, level, margin, options.strata.get(task.task, ()))),
         repeats=None if task.each is None else variance_components(task.each[0][metric], task.each[1][metric]),
         series=series,
         allowed=task.allowed,
@@ -100,7 +89,7 @@ def assay_for(task: Paired, one: Scored, margin: float, level: float) -> Assay:
     single = one.reference if task.each is None else task.each[1][metric]
     # Chance depends on the reference and its golds, not on what the candidate answers.
     chance = task.chance.of(metric, exact=bool(((single == 0) | (single == 1)).all()))
-    return assay_of(one.reference, margin, chance, clusters=task.clusters, weights=one.weights, level=level)
+    return assay_of(one.reference, margin, chance, clusters=one.clusters, weights=one.weights, level=level)
 
 
 def _fallen(task: Paired, assessment: Assessment | None) -> str | None:
@@ -214,8 +203,8 @@ def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> Ta
         assessment=assessment,
         recovery=None,
         identical=int(task.identical.sum()),
-        candidate_health=task.candidate_health,
-        reference_health=task.reference_health,
+        candidate_health=task.answers[0].health,
+        reference_health=task.answers[1].health,
         allowed=task.allowed,
         reasons={"verdict": reason, "ci_low": NO_SCORES, "recovery": NO_SCORES},
     )

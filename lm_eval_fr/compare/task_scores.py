@@ -1,17 +1,24 @@
-"""A task's scores as the statistics take them: turned so that more is better, with their ends and their weights."""
+"""A task's scores as the statistics take them: turned so that more is better, with their ends and their weights;
+and how their estimate developed as documents came in.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from lm_eval_fr.logs.ingredients import Array
 from lm_eval_fr.pairing import Paired
-from lm_eval_fr.stats import Kind
+from lm_eval_fr.report.task_model import Series
+from lm_eval_fr.stats import Difference, Guarantee, Kind, confidence_sequence, paired_difference
+from lm_eval_fr.stats.arrays import cluster_codes
 
 UNIT = (0.0, 1.0)
+LOOKS = 200  # points of a series
+UNITS = 5_000  # beyond these, consecutive units are merged into blocks; a band over blocks is just as valid
 DIGITS = 12  # of a score that survive weighting and undoing it
 
 
@@ -24,6 +31,7 @@ class Scored:
 
     candidate: Array
     reference: Array
+    clusters: np.ndarray | None
     weights: Array | None
     higher_is_better: bool
     ends: tuple[float, float]
@@ -58,6 +66,31 @@ class Scored:
         reach = mean - self.ends[0] if self.higher_is_better else self.ends[1] - mean
         return reach if math.isfinite(reach) else None
 
+    def rows(self, rows: np.ndarray) -> Scored:
+        """Of some of the documents, by their numbers or a mask."""
+        return replace(
+            self,
+            candidate=self.candidate[rows],
+            reference=self.reference[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
+
+    def difference(
+        self, *, level: float, margin: float | None = None, guarantee: Guarantee = "default", kind: Kind | None = None
+    ) -> Difference:
+        """Turned so that above 0 is better. kind: where it is not that of the scores."""
+        return paired_difference(
+            self.better,
+            self.worse,
+            clusters=self.clusters,
+            weights=self.weights,
+            level=level,
+            kind=kind or self.kind,
+            margin=margin,
+            guarantee=guarantee,
+        )
+
     def points(self, value: float) -> float:
         """As reports print it: a share in hundredths, anything else in its own unit."""
         return 100 * value if self.on_unit_scale else value
@@ -72,7 +105,7 @@ def scored(task: Paired) -> Scored:
     if weights is not None:
         candidate, reference = (np.round(arm * weights.mean() / weights, DIGITS) for arm in (candidate, reference))
     ends = task.ends.get(metric) or _seen_ends(np.concatenate([candidate, reference]))
-    return Scored(candidate, reference, weights, task.higher_is_better[metric], ends)
+    return Scored(candidate, reference, task.clusters, weights, task.higher_is_better[metric], ends)
 
 
 def _seen_ends(scores: Array) -> tuple[float, float]:
@@ -80,3 +113,29 @@ def _seen_ends(scores: Array) -> tuple[float, float]:
     if not len(scores) or scores.min() < 0:
         return -math.inf, math.inf
     return UNIT if scores.max() <= 1 else (0.0, math.inf)
+
+
+def cumulative(
+    differences: np.ndarray, clusters: np.ndarray | None, *, name: str, margin: float | None, level: float
+) -> Series | None:
+    """At most LOOKS points of the running mean and its band; None if there is no band.
+
+    differences: candidate - reference in [-1, 1], better being more, in the plan's order.
+    """
+    n = len(differences)
+    if n == 0:
+        return None
+    units = cluster_codes(clusters, n)
+    unit: Literal["document", "cluster"] = "document" if units is None else "cluster"
+    if units is None:
+        units = np.arange(n)
+    count = int(units.max()) + 1
+    if count > UNITS:
+        units //= -(-count // UNITS)
+    found = confidence_sequence(differences, clusters=units, level=level)
+    if found.reason or not len(found.documents):
+        return None
+    last = len(found.documents) - 1
+    shown = np.unique(np.linspace(0, last, min(LOOKS, last + 1)).round().astype(int))
+    points = {name: getattr(found, name)[shown] for name in ("documents", "mean", "low", "high")}
+    return Series(name=name, margin=margin, band=replace(found, unit=unit, **points))

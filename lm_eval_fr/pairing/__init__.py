@@ -3,13 +3,6 @@
 Pairs are joined on task, doc_hash and target_hash. The prompt is proven identical in all the forms in which lm-eval
 logs it, and task version, generation settings and filter must agree. What does not agree is a MismatchError, which
 names the first document concerned; a kind named in `allow` is let through and said.
-
-runs        both runs: which tasks, the settings side by side
-same_work   one task: joins it, proves prompts and settings, aligns scores
-agreement   what must agree between two arms, as functions of what they logged
-joining     which row belongs to which, as functions of arrays
-pairs       the result
-reruns      further runs of an arm, averaged into its scores
 """
 
 from lm_eval_fr.logs import task_as_asked

@@ -21,12 +21,11 @@ Weighting = Literal["documents", "tasks"]
 class PairedGroup(Paired):
     """The documents of all tasks of a group.
 
-    subtasks: in the order of the documents. weighting: whether a task counts by its documents in the group's score, or
-    each task the same; then the values hold the weight already, so that their plain mean is the group's score.
+    subtasks: in the order of the documents. A task counts by its documents in the group's score, or each task the same;
+    then the values hold the weight already, so that their plain mean is the group's score.
     """
 
     subtasks: tuple[str, ...]
-    weighting: Weighting
 
 
 def pair_groups(
@@ -115,7 +114,6 @@ def _group(
     return PairedGroup(
         task=log.name,
         subtasks=tuple(task.task for task in tasks),
-        weighting=weighting,
         metrics=(metric,),
         higher_is_better={metric: tasks[0].higher_is_better[metric]},
         n=n,

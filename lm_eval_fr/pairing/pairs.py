@@ -15,7 +15,6 @@ from lm_eval_fr.logs.samples import OpenFiles, Sample, as_sample, parse_line, re
 from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.pairing.answers import Answers
 from lm_eval_fr.pairing.chance import UNKNOWN, Chance
-from lm_eval_fr.report.arm_model import Health
 
 
 @dataclass(frozen=True)
@@ -134,14 +133,6 @@ class Paired:
     chance: Chance = UNKNOWN
     each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
 
-    @property
-    def candidate_health(self) -> Health:
-        return self.answers[0].health
-
-    @property
-    def reference_health(self) -> Health:
-        return self.answers[1].health
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PairedTask(Paired):
@@ -165,14 +156,6 @@ class PairedTask(Paired):
     @property
     def generates(self) -> bool:
         return self.sides[1].log.generates
-
-    @property
-    def failed(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.answers[0].failed, self.answers[1].failed
-
-    @property
-    def truncated(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.answers[0].truncated, self.answers[1].truncated
 
     def pair(self, i: int, files: OpenFiles | None = None) -> Pair:
         """The i-th document, with both arms' full texts. files: kept open by a caller that reads many."""

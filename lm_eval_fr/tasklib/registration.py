@@ -71,11 +71,8 @@ def _folder() -> Path:
 
 
 def _stub(path: Path) -> str:
-    return f"{FIRST_LINE}\ninclude: {_quoted(str(path))}\n"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    quoted = str(path).replace("'", "''")
+    return f"{FIRST_LINE}\ninclude: '{quoted}'\n"
 
 
 def _ours(folder: Path) -> dict[str, str]:

@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 from lm_eval_fr.tasklib.metrics import (
     exact_match,
     gold_recall,
-    is_json_array,
     item_keys,
     label_scores,
     list_scores,
@@ -102,35 +101,29 @@ def span_vote_scores(results: Sequence[Any], golds: Sequence[str]) -> dict[str, 
     responses = responses_of(results)
     single = [span_scores(response, golds) for response in responses]
     ballot = span_ballot(responses, golds)
-    return {
-        "f1": _mean([scores["f1"] for scores in single]),
-        "exact_match": _mean([scores["exact_match"] for scores in single]),
-        "maj_f1": majority_score(ballot),
-        "agreement": ballot.agreement,
-    }
+    return _vote_scores(("f1", "exact_match"), single, majority_score(ballot), ballot.agreement)
 
 
 def label_vote_scores(results: Sequence[Any], gold: str, labels: Iterable[str]) -> dict[str, float]:
     responses, known = responses_of(results), list(labels)
     single = [label_scores(response, gold, known) for response in responses]
     ballot = label_ballot(responses, gold, known)
-    return {
-        "exact_match": _mean([scores["exact_match"] for scores in single]),
-        "valid_label": _mean([scores["valid_label"] for scores in single]),
-        "maj_exact_match": majority_score(ballot),
-        "agreement": ballot.agreement,
-    }
+    return _vote_scores(("exact_match", "valid_label"), single, majority_score(ballot), ballot.agreement)
 
 
 def item_vote_scores(results: Sequence[Any], gold: Sequence[str]) -> dict[str, float]:
     responses = responses_of(results)
+    single = [list_scores(response, gold) for response in responses]
     ballot = item_ballot(responses, gold)
-    return {
-        "set_f1": _mean([list_scores(response, gold)["set_f1"] for response in responses]),
-        "valid_json": _mean([float(is_json_array(response)) for response in responses]),
-        "maj_set_f1": kept_score(ballot, (1 << ballot.n) - 1),
-        "agreement": ballot.agreement,
-    }
+    return _vote_scores(("set_f1", "valid_json"), single, kept_score(ballot, (1 << ballot.n) - 1), ballot.agreement)
+
+
+def _vote_scores(
+    names: tuple[str, str], single: Sequence[Mapping[str, float]], majority: float, agreement: float
+) -> dict[str, float]:
+    """names: the metrics of a single response, primary first."""
+    means = {name: _mean([scores[name] for scores in single]) for name in names}
+    return {**means, f"maj_{names[0]}": majority, "agreement": agreement}
 
 
 def responses_of(results: Sequence[Any]) -> list[str]:

@@ -123,7 +123,7 @@ def test_every_two_forms_were_asked_the_same(arms: Arms, record: Record) -> None
         assert {task.task: task.n for task in pairing.tasks} == {"piaf_fr": 6, "analysis_fr": 6}, (one, other)
         for task in pairing.tasks:
             assert all(pair.candidate.answer for pair in task.pairs()), (one, other)
-            assert task.candidate_health.empty == task.candidate_health.failed == 0
+            assert task.answers[0].health.empty == task.answers[0].health.failed == 0
     record.add("pairs of arms", "the prompts of both", 12, started, "10 of 10 proven the same work")
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from lm_eval_fr.compare import compare
-from lm_eval_fr.compare.study_options import pair_study, study_options
+from lm_eval_fr.compare.compare_options import pair_study, study_options
 from lm_eval_fr.demo import plan_path
 from lm_eval_fr.plan import load_plan
 from tests.e2e import forked

@@ -624,11 +624,9 @@ def test_provenance_and_settings(tmp_path: Path) -> None:
         plan_text="name: x\n",
         command="lm-eval-fr compare c r",
         created="2026-01-01T00:00:00+00:00",
-        notes=("a note",),
     )
     assert report.provenance.data[0]["licence"] == "MIT"
     assert report.provenance.versions["lm-eval-fr"]
-    assert report.notes[0] == "a note"
     by_name = {setting.name: setting for setting in report.settings}
     assert by_name["model"].expected
     assert by_name["model"].differs

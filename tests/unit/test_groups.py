@@ -38,17 +38,17 @@ def pair(root: Path, mine: float, theirs: float, changed: list[FakeTask] | None 
     return pair_runs(*runs)
 
 
-@pytest.mark.parametrize(("printed", "weighting"), [(BY_DOCUMENTS, "documents"), (BY_TASKS, "tasks")])
+@pytest.mark.parametrize(("printed", "by_task"), [(BY_DOCUMENTS, False), (BY_TASKS, True)])
 def test_the_groups_mean_is_the_printed_one_however_it_is_weighted(
-    tmp_path: Path, printed: float, weighting: str
+    tmp_path: Path, printed: float, by_task: bool
 ) -> None:
     pairing = pair(tmp_path, printed, printed)
     (group,) = pairing.groups
-    assert (group.task, group.weighting, group.n, group.metrics) == ("m", weighting, 9, ("acc",))
+    assert (group.task, bool(group.weights), group.n, group.metrics) == ("m", by_task, 9, ("acc",))
     assert group.subtasks == ("m_a", "m_b", "m_c")
     assert group.candidate["acc"].mean() == pytest.approx(printed)
     assert (group.printed[0].candidate, group.printed[0].reference) == (printed, printed)
-    assert group.candidate_health.answers == 9 and group.clusters is None
+    assert group.answers[0].health.answers == 9 and group.clusters is None
 
 
 def test_clusters_of_the_tasks_stay_apart(tmp_path: Path) -> None:

@@ -226,6 +226,6 @@ def test_a_multiple_choice_task(real: dict[str, Path]) -> None:
     pairing = pair_runs(run, run)
     (task,) = pairing.tasks
     assert task.metrics == ("acc",) and task.candidate["acc"].tolist() == [0.0, 0.0, 0.0]
-    assert (task.candidate_health.empty, task.candidate_health.failed, task.candidate_health.truncated) == (0, 0, 0)
+    assert (task.answers[0].health.empty, task.answers[0].health.failed, task.answers[0].health.truncated) == (0, 0, 0)
     assert task.pair(0).candidate.answers == ("-4.0", "False", "-4.0", "False")
     assert task_as_asked(task.pair(1).candidate) == ("Réponds en français.", DOCS[1]["text"])

@@ -571,9 +571,9 @@ class TestHealth:
         cut = "Le texte parle de la mer et de " * 5
         answers = ["", cut, "Paris", "\n"]
         (task,) = arms.write(qa(answers=answers), qa()).pair().tasks
-        health = task.candidate_health
+        health = task.answers[0].health
         assert (health.answers, health.empty, health.truncated, health.failed) == (4, 2, 1, 0)
-        assert task.reference_health.empty == task.reference_health.truncated == 0
+        assert task.answers[1].health.empty == task.answers[1].health.truncated == 0
 
     def test_the_servers_word_counts_where_it_is_kept(self, arms: Arms) -> None:
         cut = "Le texte parle de la mer et de " * 5
@@ -588,7 +588,7 @@ class TestHealth:
         ]
         write_responses(run.path, "piaf_fr", rows, run.results_path.stem.removeprefix("results_"))
         (task,) = arms.pair().tasks
-        health = task.candidate_health
+        health = task.answers[0].health
         assert (health.empty, health.truncated, health.failed) == (0, 1, 1)
         assert task.candidate["f1"].tolist() == [1.0, 1.0, 0.0, 1.0], "a failed answer counts 0 whatever it was scored"
         assert task.candidate["exact_match"].tolist() == [1.0, 0.0, 0.0, 0.0]
@@ -597,7 +597,7 @@ class TestHealth:
         lost = qa()
         lost.samples[0].answer = []
         (task,) = arms.write(lost, qa()).pair().tasks
-        assert (task.n, task.candidate_health.failed, task.candidate_health.empty) == (4, 1, 0)
+        assert (task.n, task.answers[0].health.failed, task.answers[0].health.empty) == (4, 1, 0)
         assert task.candidate["f1"].tolist() == [0.0, 0.5, 0.0, 0.25]
 
     def test_a_missing_answer_counts_the_worst_where_lower_is_better(self, arms: Arms) -> None:
