@@ -178,7 +178,7 @@ def _claims(report: Report, in_margins: bool) -> Iterator[Claim]:
 
 def _mean(mean: MeanClaim, in_margins: bool) -> Claim:
     name, unit = f"mean over {len(mean.tasks)} tasks", mean.margin if in_margins else 1.0
-    return _claim(mean, mean, unit, name, "each counts the same", note=ONE_MAY_LOSE_MORE)
+    return _claim(mean, mean, unit, name, "unweighted", note=ONE_MAY_LOSE_MORE)
 
 
 def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]], in_margins: bool) -> Claim:

@@ -331,6 +331,7 @@ def test_names_of_any_length_leave_the_page_its_width(visit: Open, width: int) -
     for tab in ("samples", "summary"):
         shown.page.goto(f"{shown.page.url.split('#')[0]}#{tab}")
         shown.page.locator(f"[data-tab={tab}]").wait_for()
+        shown.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= width, tab
     links = [shown.page.locator("nav a").nth(i).bounding_box() for i in range(4)]
     assert len({box["y"] for box in links}) == 1 and all(box["height"] < 50 for box in links)

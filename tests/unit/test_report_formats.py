@@ -221,6 +221,11 @@ def test_what_a_judge_sees_is_drawn_from_the_smallest_damage_up() -> None:
     assert places == sorted(places)
 
 
+def test_a_notebook_names_the_arms_that_no_bar_shows() -> None:
+    shown = html_writer.fragment(sections_of(a_report()))
+    assert '<p class="soft">small-4-NVFP4 against mistral-small-2603</p>' in shown
+
+
 def test_no_verdict_has_a_mark_of_its_own() -> None:
     kept = a_report(tasks=(a_task(), a_task("blind_fr", verdict="no_verdict")))
     assert "its row says why" in html_writer.render(kept)
