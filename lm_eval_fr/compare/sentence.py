@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -230,10 +231,14 @@ def _no_verdict(undecided: Sequence[Stated]) -> str:
 
 
 def _by_reason(claims: Sequence[Stated]) -> Iterable[tuple[str, list[Stated]]]:
-    """Claims that have one reason in common together; that several are too near chance is one, whatever the numbers."""
+    """Claims that have one reason in common together; that several are too near chance is one, whatever the numbers.
+
+    What a reason says last, in brackets, is left to the claim's own row.
+    """
     near = [claim for claim in claims if claim.assessment.assay and claim.reason == claim.assessment.assay.reason]
     of_reason: dict[str, list[Stated]] = {}
     for claim in claims:
-        why = TOO_NEAR if len(near) > 1 and claim in near else claim.reason
+        brief = re.sub(r" \([^()]*\)$", "", claim.reason)
+        why = TOO_NEAR if len(near) > 1 and claim in near else brief
         of_reason.setdefault(why, []).append(claim)
     return of_reason.items()

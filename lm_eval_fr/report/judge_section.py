@@ -113,7 +113,8 @@ def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]
     interval = w.against(judge.net_win_ci, judge.margin)
     yield "net win rate", f"{w.signed(judge.net_win)} points", f"{name} {interval}{margin}"
     wins = f"{p.wins:,} of {p.decided:,}, {name} {w.bounds(judge.win_share_ci)}"
-    yield "wins among decided", w.percent(p.win_share.share), f"{wins}, exact binomial {w.p_equals(judge.p_value)}"
+    found = f"{wins}, exact binomial {w.p_equals(judge.p_value)}" if p.decided else "no pair was decided in both orders"
+    yield "wins among decided", w.percent(p.win_share.share), found
     if position:
         flip = position.flip
         yield "order-decided", w.percent(flip.share), f"{_of(flip)} of the pairs asked in both orders"
@@ -144,14 +145,15 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
     missed = "no question answered" if seen.missed is None else f"{seen.missed} of {seen.questions} questions missed"
     least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
     left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "none"
-    of_decided, of_all = (w.percent(share, 0) for share in (order.of_decided_high, order.of_all_high))
+    shares = (order.of_decided_high, order.of_all_high)
+    of_decided, of_all = ("unknown" if share is None else f"at most {w.percent(share, 0)}" for share in shares)
     rows = (
         ("gross faults", missed, f"at most {GROSS_MISSES}"),
         ("planted faults", least, f"above {LEAST_NET_WIN:.2f}"),
         ("margin that it can establish", left, f"at most {w.plain(judge.margin)} points"),
         (
             "order-decided: of decided pairs, of all",
-            f"at most {of_decided}, {of_all}",
+            f"{of_decided}, {of_all}",
             f"below {w.percent(MOST_OF_DECIDED, 0)}, or {w.percent(MOST_OF_ALL, 0)}",
         ),
     )
@@ -212,7 +214,8 @@ def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
         yield "first answer", f"preferred in {share(position.first_answer)}; without a lean it is 50 %"
     if length:
         means = f"{length.candidate_mean:,.0f} against {length.reference_mean:,.0f} characters"
-        yield "length", f"{means}; the longer answer won {share(length.longer_wins)}"
+        longer = f"; the longer answer won {share(length.longer_wins)}" if length.longer_wins.of else ""
+        yield "length", f"{means}{longer}"
     if repeats:
         again, other = repeats.changed, repeats.order_changed
         yield (
@@ -235,7 +238,8 @@ def cost(judge: JudgeResult) -> str:
     if judge.offline and not usage.input_tokens:  # on a panel the stand-in sits beside judges that are paid
         return "none: offline stand-in judge"
     tokens = f"{usage.input_tokens:,} tokens in ({usage.cached_tokens:,} cached), {usage.output_tokens:,} out"
-    return f"{usage.calls:,} calls, {tokens}, {w.money(usage.dollars)}"
+    dollars = "price unknown" if usage.dollars is None else w.money(usage.dollars)
+    return f"{usage.calls:,} calls, {tokens}, {dollars}"
 
 
 def _by_length(length: Length) -> Table | None:
