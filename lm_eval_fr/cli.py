@@ -22,7 +22,7 @@ def main() -> None:
     """Did a change of serving cost quality on my French work, and can I prove it?
 
     \b
-    lm-eval-fr demo           the whole pipeline on built-in texts, no GPU, no key
+    lm-eval-fr demo           the whole pipeline on built-in texts: no GPU, no key
     lm-eval-fr ab plan.yaml   both arms, the judge, the verdict, the report
 
     Exit codes: 0 done (--gate: non-inferior), 1 gate: inferior, 2 bad usage or input,
@@ -40,16 +40,22 @@ def _command_line() -> str:
 
 @main.command()
 @click.option("--out", type=o.FOLDER, default=Path("lm-eval-fr-demo"), show_default=True, help="Where to write.")
+@click.option("--texts", type=o.FOLDER, metavar="DIR", help="Only copy the texts to DIR, for plans of your own.")
 @o.apply(o.QUIET, o.FULL)
-def demo(out: Path, quiet: bool, full: bool) -> None:
+def demo(out: Path, texts: Path | None, quiet: bool, full: bool) -> None:
     """Run two built-in arms on built-in French texts, the offline judge and the report.
 
     \b
     lm-eval-fr demo
     lm-eval-fr demo --out /tmp/demo
+    lm-eval-fr demo --texts data
     """
-    from lm_eval_fr.demo import plan_path
+    from lm_eval_fr.demo import copy_texts, plan_path
 
+    if texts is not None:
+        copy_texts(texts)
+        say(f"copied the demo's texts: a plan reads them with data_dir: {texts}")
+        return
     _study(plan_path(), out, quiet=quiet, full=full, forecast=False)
 
 
@@ -129,7 +135,8 @@ def tasks(path: bool) -> None:
 
     \b
     lm-eval-fr tasks
-    lm_eval run --include_path "$(lm-eval-fr tasks --path)" --tasks piaf_fr --model vllm ...
+    lm_eval run --include_path "$(lm-eval-fr tasks --path)" \\
+        --tasks piaf_fr --model vllm ...
     """
     from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
 
@@ -198,7 +205,7 @@ def power(pilot: tuple[Path, Path] | None, judged: Path | None, full: bool, **gi
     \b
     lm-eval-fr power
     lm-eval-fr power --margin 2% --sd 0.25 --cluster-size 5 --icc 0.2
-    lm-eval-fr power --documents 150 --pilot runs/nvfp4 runs/api --judge runs/judge
+    lm-eval-fr power --documents 150 --pilot runs/nvfp4 runs/api
     """
     from lm_eval_fr.analyses.power import power as plan_documents
     from lm_eval_fr.io.terminal import in_brief
@@ -216,9 +223,11 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
 
     \b
     lm-eval-fr compare runs/study --html report.html
-    lm-eval-fr compare runs/nvfp4 runs/api --judge runs/judge --margin 2% --margin judge=10% --gate
-    lm-eval-fr compare runs/fp8 runs/nvfp4 runs/bf16 --margin 0.02 --margin piaf_fr=0.03
-    lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h --claims nemotron_3_nano_nvfp4
+    lm-eval-fr compare runs/nvfp4 runs/api --judge runs/judge \\
+        --margin 2% --margin judge=10% --gate
+    lm-eval-fr compare runs/fp8 runs/nvfp4 runs/bf16 --margin 2%
+    lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h \\
+        --claims nemotron_3_nano_nvfp4
     """
     from lm_eval_fr.compare.compare_command import CompareFlags, compare_command
 
@@ -291,8 +300,9 @@ def fidelity(candidate: str, reference: str, **given: Any) -> None:
     """Compare two servers' next-token probabilities on the same French text.
 
     \b
-    lm-eval-fr fidelity http://a:8000/v1 http://b:8000/v1 --texts runs/bf16 --rerun
-    lm-eval-fr fidelity http://a:8000/v1 http://b:8000/v1 --texts corpus.txt --json fidelity.json
+    lm-eval-fr fidelity http://a:8000 http://b:8000 --texts runs/bf16 --rerun
+    lm-eval-fr fidelity http://a:8000 http://b:8000 --texts corpus.txt \\
+        --json fidelity.json
     """
     from lm_eval_fr.analyses.fidelity.fidelity_command import FidelityOptions, fidelity_command
 
@@ -310,7 +320,10 @@ def manifest(url: str, **given: Any) -> None:
 
     \b
     lm-eval-fr manifest http://127.0.0.1:8080
-    lm-eval-fr manifest http://127.0.0.1:11434 --model llama3.2 --json manifest.json    (for run --manifest)
+    lm-eval-fr manifest http://127.0.0.1:11434 --model llama3.2 \\
+        --json manifest.json
+
+    `run --manifest` takes that file.
     """
     from lm_eval_fr.arms.server_manifest import manifest_command
 
@@ -363,8 +376,10 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
     """Compare what a dollar buys: successes per dollar of each arm.
 
     \b
-    lm-eval-fr value runs/nvfp4 runs/bf16 --price 2.50/h --success "piaf_fr:f1>=0.5"
-    lm-eval-fr value runs/nvfp4 runs/api --price 2.50/h --throughput guidellm.json --price 0.15/0.60/0.015
+    lm-eval-fr value runs/nvfp4 runs/bf16 --price 2.50/h \\
+        --success "piaf_fr:f1>=0.5"
+    lm-eval-fr value runs/nvfp4 runs/api --price 2.50/h \\
+        --throughput guidellm.json --price 0.15/0.60/0.015
     """
     from lm_eval_fr.analyses.value.value_command import value_command
 
@@ -385,7 +400,8 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
     """Compare the majority of several candidate answers with the reference's, at equal cost.
 
     \b
-    lm-eval-fr run --model vllm --model_args pretrained=... --tasks piaf_fr_vote --output_path runs/nvfp4-votes
+    lm-eval-fr run --model vllm --model_args pretrained=... \\
+        --tasks piaf_fr_vote --output_path runs/nvfp4-votes
     lm-eval-fr vote runs/nvfp4-votes runs/bf16-votes --cost-ratio 3
     lm-eval-fr vote runs/nvfp4-votes runs/bf16 --price 2.50/h --price 10/h
     """

@@ -104,7 +104,7 @@ def _runner(program: str, typed: Sequence[str], world: World) -> Callable[[], An
 
 
 def reason_not_to_run(typed: Sequence[str]) -> str | None:
-    if typed and typed[0] in COMMANDS:
+    if typed and typed[0] in COMMANDS and "--texts" not in typed:
         return COMMANDS[typed[0]]
     if "batch-chat" in typed or {"write", "read"} & set(typed):
         return "needs `vllm run-batch`; tests/e2e/test_vllm_batch.py runs it"

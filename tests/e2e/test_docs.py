@@ -31,7 +31,7 @@ from tests.fakes.server import Call, FakeOpenAI, Reply
 ROOT = documented.ROOT
 README = ROOT / "README.md"
 # Pages that bring their documents stand alone; the others go on with the README's runs.
-ALONE = tuple(page for page in documented.PAGES if "lm_eval_fr.demo import plan_path" in page.read_text("utf-8"))
+ALONE = tuple(page for page in documented.PAGES if "lm-eval-fr demo --texts" in page.read_text("utf-8"))
 AFTER_README = tuple(page for page in documented.PAGES if page not in (README, *ALONE))
 WAIT = 900.0
 # Commands whose exit code is a verdict or a promise to go on.

@@ -229,6 +229,15 @@ def test_the_list_of_commands_cuts_no_sentence(invoke: Invoke) -> None:
     assert shown.count("...") == 1  # of the usage
 
 
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_no_line_of_the_help_is_wider_than_a_terminal(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = invoke(*command.split(), "--help").output
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
 def test_the_plan_of_the_help_is_the_readme_s(invoke: Invoke) -> None:
     plan = example_plan().read_text(encoding="utf-8")
     shown = invoke("ab", "--help").output
@@ -236,6 +245,13 @@ def test_the_plan_of_the_help_is_the_readme_s(invoke: Invoke) -> None:
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"# plan.yaml\n{plan}```" in readme
     assert parse_plan(plan, where=Path("plan.yaml")).margins
+
+
+def test_the_demo_s_texts_can_be_copied_for_plans_of_one_s_own(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("demo", "--texts", tmp_path / "data")
+    assert done.exit_code == 0 and "data_dir:" in done.stderr and (tmp_path / "data" / "sib200_fr.jsonl").is_file()
+    again = invoke("demo", "--texts", tmp_path / "data")
+    assert again.exit_code == 2 and "exists already" in again.stderr
 
 
 def test_a_margin_is_fixed_once(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
