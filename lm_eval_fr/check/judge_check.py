@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from lm_eval_fr.check.check_findings import Finding
-from lm_eval_fr.check.planned_documents import TaskWork
+from lm_eval_fr.check.planned_documents import CHARS_PER_TOKEN, TaskWork
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import CallFailed, Http
 from lm_eval_fr.io.loops import run_async
@@ -24,7 +24,6 @@ from lm_eval_fr.judge.verdicts.control_results import enough
 from lm_eval_fr.judge.verdicts.ledger import cost_at_most
 
 TYPICAL = 0.6  # of the longest answer that a task allows
-CHARS_PER_TOKEN = 4  # of French text
 FILLER = "Le texte expose les faits dans l'ordre, puis en tire les conséquences. "
 
 

@@ -14,7 +14,7 @@ from lm_eval_fr.check.before_study import check_allowed, check_strata_of
 from lm_eval_fr.check.check_findings import ArmEstimate, CheckReport, Finding
 from lm_eval_fr.check.decision import Prospects, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
-from lm_eval_fr.check.planned_documents import TaskWork, load_work
+from lm_eval_fr.check.planned_documents import CHARS_PER_TOKEN, TaskWork, load_work
 from lm_eval_fr.check.prepared_arms import prepare_arm
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.judge.asking.profile import load_profile, profile_names
@@ -25,7 +25,6 @@ from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import by_client
 from lm_eval_fr.plan import ArmPlan, Plan, PlanFile, plan_home, read_plan
 
-CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
 # Dollars a million tokens, as secondary sources gave them in November 2026.
 PRICES = {"mistral-small-2603": Prices(input=0.15, output=0.60)}
 Say = Callable[[str], None]

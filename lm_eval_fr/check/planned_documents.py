@@ -17,6 +17,7 @@ from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.requested_tasks import locate_tasks
 from lm_eval_fr.errors import ArmError, InputError, LmEvalFrError
 
+CHARS_PER_TOKEN = 4.0  # of French text, where no server has counted
 DEFAULT_LENGTH = 256  # lm-eval's, where a task sets none
 
 

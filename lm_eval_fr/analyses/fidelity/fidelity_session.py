@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lm_eval_fr.analyses.fidelity.divergence import first_difference
 from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client, GaveUp, Refused
@@ -33,11 +34,11 @@ class _Asking:
     """One arm being asked about all the texts."""
 
     client: Client
-    dialect: Dialect
     top: int
     store: Store
     step: Callable[[], None]
     refused: dict[str, str]
+    dialect: Dialect = DIALECTS[0]
     resumed: int = 0
     failed: int = 0
     last: str = ""
@@ -45,6 +46,30 @@ class _Asking:
     def key(self, passage: Passage, asked: int) -> bytes:
         arm = self.client.arm
         return reply_key(arm.identity, self.dialect, body_of(passage, arm.model, self.top, self.dialect), asked)
+
+    async def find_dialect(self, passages: Sequence[Passage]) -> None:
+        """How this server is asked: as it scores the first text that it takes, whose reply is kept."""
+        arm, said = self.client.arm, ""
+        for passage in passages:
+            for self.dialect in DIALECTS[: 1 if passage.turns else None]:
+                key = self.key(passage, 0)
+                if self.store.has(key):
+                    return
+                try:
+                    self.store.put(key, await score(self.client, passage, self.top, self.dialect))
+                    self.resumed -= 1  # it is there when all are asked
+                    return
+                except GaveUp as error:
+                    raise Unfinished(f"the {arm.role}: {error}", where=arm.url, remedy=DIED) from None
+                except NoLogprobs as error:
+                    said = said or str(error)
+                except Refused as error:
+                    said = said or error.said
+                    if error.of_this_text:
+                        break
+            else:
+                raise no_logprobs(arm, said)
+        raise ArmError(f"no text fits into the {arm.role}: {said}", where=arm.url, remedy="give shorter texts")
 
     async def all(self, passages: Sequence[Passage], asked: int = 0) -> None:
         await asyncio.gather(*(self._one(passage, asked) for passage in passages))
@@ -104,10 +129,9 @@ async def obtain(
     clients = [Client(arm, concurrency) for arm in arms.values()]
     try:
         refused: dict[str, str] = {}
-        asking: dict[str, _Asking] = {}
-        for client in clients:
-            dialect, new = await _dialect(client, passages, top, store)
-            asking[client.arm.role] = _Asking(client, dialect, top, store, step, refused, resumed=-new)
+        asking: dict[str, _Asking] = {client.arm.role: _Asking(client, top, store, step, refused) for client in clients}
+        for arm in asking.values():
+            await arm.find_dialect(passages)
         _same_tokens(asking, passages, store)
         await _together([one.all(passages) for one in asking.values()])
         keys = {role: [one.key(passage, 0) for passage in passages] for role, one in asking.items()}
@@ -127,45 +151,17 @@ async def obtain(
             await client.close()
 
 
-async def _together(work: Sequence[object]) -> None:
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     """All of it, or the first failure with the rest cancelled."""
     try:
         async with asyncio.TaskGroup() as group:
             for one in work:
-                group.create_task(one)  # type: ignore[arg-type]
+                group.create_task(one)
     except BaseExceptionGroup as several:
         first: BaseException = several
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         raise first from None
-
-
-async def _dialect(client: Client, passages: Sequence[Passage], top: int, store: Store) -> tuple[Dialect, int]:
-    """How this server is asked, and how many replies that took; that of the first text it scores is kept."""
-    said = ""
-    for passage in passages:
-        for dialect in DIALECTS:
-            if dialect == "echo" and passage.turns:
-                continue
-            key = reply_key(client.arm.identity, dialect, body_of(passage, client.arm.model, top, dialect), 0)
-            if store.has(key):
-                return dialect, 0
-            try:
-                store.put(key, await score(client, passage, top, dialect))
-                return dialect, 1
-            except GaveUp as error:
-                raise Unfinished(f"the {client.arm.role}: {error}", where=client.arm.url, remedy=DIED) from None
-            except NoLogprobs as error:
-                said = said or str(error)
-            except Refused as error:
-                said = said or error.said
-                if error.of_this_text:
-                    break
-        else:
-            raise no_logprobs(client.arm, said)
-    raise ArmError(
-        f"no text fits into the {client.arm.role}: {said}", where=client.arm.url, remedy="give shorter texts"
-    )
 
 
 def _same_tokens(asking: Mapping[str, _Asking], passages: Sequence[Passage], store: Store) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -94,50 +94,104 @@ def _cost_ratio(
 
 def _task(ballots: PairedBallots, names: tuple[str, str], options: VoteOptions) -> VotedTask:
     mine, other = (vote_table(side, RIGHT, seed=options.seed) for side in (ballots.candidate, ballots.reference))
-    clusters = ballots.clusters
-    options = replace(options, margin=options.margins.get(ballots.task, options.margin))
-    against_one = tuple(_match(mine, other, k, 1, clusters, options) for k in range(1, mine.responses + 1))
+    clusters, margin = ballots.clusters, options.margins.get(ballots.task, options.margin)
+    votes = _Votes(mine, other, clusters, options.level, margin)
+    against_one = tuple(votes.match(k, 1) for k in range(1, mine.responses + 1))
     return VotedTask(
         task=ballots.task,
         metric=ballots.metric,
         threshold=RIGHT,
-        margin=options.margin,
+        margin=margin,
         n=len(ballots.candidate),
         clusters=None if clusters is None else int(clusters.max()) + 1,
-        candidate=_arm(mine, names[0], ballots.task, clusters, options.level),
-        reference=_arm(other, names[1], ballots.reference_task, clusters, options.level),
+        candidate=votes.arm(mine, names[0], ballots.task),
+        reference=votes.arm(other, names[1], ballots.reference_task),
         shared_errors=_correlation(mine.right[:, 0], other.right[:, 0]),
         against_one=against_one,
-        equal_cost=tuple(_equal_cost(mine, other, clusters, options)),
+        equal_cost=() if options.cost_ratio is None else tuple(votes.equal_cost(options.cost_ratio)),
         recovers_at=next((match.candidate_votes for match in against_one if match.non_inferior), None),
         reasons=_reasons(mine, other),
     )
 
 
-def _arm(table: VoteTable, name: str, task: str, clusters: np.ndarray | None, level: float) -> VoteArm:
-    right = float(table.right[:, 0].mean())
-    points = []
-    for k in range(1, table.responses + 1):
-        found = share_interval(table.score[:, k - 1], clusters=clusters, level=level)
-        points.append(
-            VotePoint(
-                k=k,
-                score=float(table.score[:, k - 1].mean()),
-                low=found.low,
-                high=found.high,
-                right=float(table.right[:, k - 1].mean()),
-                if_independent=independent_majority(right, k),
-                exact=bool(table.exact[k - 1]),
+@dataclass(frozen=True)
+class _Votes:
+    """One task's votes of both arms on the same documents."""
+
+    mine: VoteTable
+    other: VoteTable
+    clusters: np.ndarray | None
+    level: float
+    margin: float | None
+
+    def arm(self, table: VoteTable, name: str, task: str) -> VoteArm:
+        right = float(table.right[:, 0].mean())
+        points = []
+        for k in range(1, table.responses + 1):
+            found = share_interval(table.score[:, k - 1], clusters=self.clusters, level=self.level)
+            points.append(
+                VotePoint(
+                    k=k,
+                    score=float(table.score[:, k - 1].mean()),
+                    low=found.low,
+                    high=found.high,
+                    right=float(table.right[:, k - 1].mean()),
+                    if_independent=independent_majority(right, k),
+                    exact=bool(table.exact[k - 1]),
+                )
             )
+        return VoteArm(
+            name=name,
+            task=task,
+            responses=table.responses,
+            curve=tuple(points),
+            error_correlation=_vote_correlation(table),
+            agreement=tuple(self._agreement(table)) if table.responses > 1 else (),
         )
-    return VoteArm(
-        name=name,
-        task=task,
-        responses=table.responses,
-        curve=tuple(points),
-        error_correlation=_vote_correlation(table),
-        agreement=_agreement(table, clusters, level) if table.responses > 1 else (),
-    )
+
+    def _agreement(self, table: VoteTable) -> Iterator[Agreement]:
+        bins = np.searchsorted([high for _, high in _BINS[:2]], table.agreement)
+        bins[table.agreement >= 1.0] = 3
+        for place, (low, high) in enumerate(_BINS):
+            inside = bins == place
+            scores, clusters = table.score[inside, -1], None if self.clusters is None else self.clusters[inside]
+            interval = share_interval(scores, clusters=clusters, level=self.level)
+            yield Agreement(
+                low=low,
+                high=high,
+                n=len(scores),
+                score=float(scores.mean()) if len(scores) else None,
+                score_low=interval.low,
+                score_high=interval.high,
+            )
+
+    def equal_cost(self, cost_ratio: float) -> Iterator[VoteMatch]:
+        """For each number of reference votes the most candidate votes that cost no more."""
+        for j in range(1, self.other.responses + 1):
+            affordable = math.floor(j * cost_ratio + 1e-9)
+            if affordable >= 1:
+                k = min(affordable, self.mine.responses)
+                yield self.match(k, j, spare=affordable > k)
+
+    def match(self, k: int, j: int, *, spare: bool = False) -> VoteMatch:
+        """Paired over documents, so that what both arms get wrong together is in the interval as it was measured."""
+        one, other = self.mine.score[:, k - 1], self.other.score[:, j - 1]
+        found = paired_difference(one, other, clusters=self.clusters, level=self.level, kind="bounded").interval
+        low, high = found.low, found.high
+        return VoteMatch(
+            candidate_votes=k,
+            reference_votes=j,
+            same_cost_at=k / j,
+            candidate=float(one.mean()),
+            reference=float(other.mean()),
+            difference=float((one - other).mean()),
+            low=low,
+            high=high,
+            outcome="better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open",
+            non_inferior=None if self.margin is None else decide(found, self.margin) == "non_inferior",
+            method=found.method,
+            spare=spare,
+        )
 
 
 def independent_majority(right: float, votes: int) -> float:
@@ -166,73 +220,6 @@ def _correlation(mine: np.ndarray, other: np.ndarray) -> float | None:
     means = float(mine.mean()), float(other.mean())
     spread = math.sqrt(means[0] * (1 - means[0]) * means[1] * (1 - means[1]))
     return (float((mine * other).mean()) - means[0] * means[1]) / spread if spread > 0 else None
-
-
-def _agreement(table: VoteTable, clusters: np.ndarray | None, level: float) -> tuple[Agreement, ...]:
-    found = []
-    bins = np.searchsorted([high for _, high in _BINS[:2]], table.agreement)
-    bins[table.agreement >= 1.0] = 3
-    for place, (low, high) in enumerate(_BINS):
-        inside = bins == place
-        scores = table.score[inside, -1]
-        interval = share_interval(scores, clusters=None if clusters is None else clusters[inside], level=level)
-        found.append(
-            Agreement(
-                low=low,
-                high=high,
-                n=int(inside.sum()),
-                score=float(scores.mean()) if len(scores) else None,
-                score_low=interval.low,
-                score_high=interval.high,
-            )
-        )
-    return tuple(found)
-
-
-def _equal_cost(
-    mine: VoteTable, other: VoteTable, clusters: np.ndarray | None, options: VoteOptions
-) -> Sequence[VoteMatch]:
-    """For each number of reference votes the most candidate votes that cost no more."""
-    if options.cost_ratio is None:
-        return ()
-    found = []
-    for j in range(1, other.responses + 1):
-        affordable = math.floor(j * options.cost_ratio + 1e-9)
-        if affordable >= 1:
-            k = min(affordable, mine.responses)
-            found.append(_match(mine, other, k, j, clusters, options, spare=affordable > k))
-    return found
-
-
-def _match(
-    mine: VoteTable,
-    other: VoteTable,
-    k: int,
-    j: int,
-    clusters: np.ndarray | None,
-    options: VoteOptions,
-    *,
-    spare: bool = False,
-) -> VoteMatch:
-    """Paired over documents, so that what both arms get wrong together is in the interval as it was measured."""
-    found = paired_difference(
-        mine.score[:, k - 1], other.score[:, j - 1], clusters=clusters, level=options.level, kind="bounded"
-    )
-    low, high = found.interval.low, found.interval.high
-    return VoteMatch(
-        candidate_votes=k,
-        reference_votes=j,
-        same_cost_at=k / j,
-        candidate=float(mine.score[:, k - 1].mean()),
-        reference=float(other.score[:, j - 1].mean()),
-        difference=float((mine.score[:, k - 1] - other.score[:, j - 1]).mean()),
-        low=low,
-        high=high,
-        outcome="better" if low is not None and low > 0 else "worse" if high is not None and high < 0 else "open",
-        non_inferior=None if options.margin is None else decide(found.interval, options.margin) == "non_inferior",
-        method=found.interval.method,
-        spare=spare,
-    )
 
 
 def _reasons(mine: VoteTable, other: VoteTable) -> dict[str, str]:
