@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -193,20 +193,14 @@ def describe(launch: Launch, log: Path) -> Manifest:
     encoded = _check_encoding(server, launch, messages)
     engine = read_engine_log(log.read_text(encoding="utf-8", errors="replace").splitlines())
     checkpoint = launch.checkpoint or _inspect(launch.model, engine.revision, [])
-    return Manifest(
+    return replace(
+        engine,
         engine="vllm",
         engine_version=_version(server) or engine.engine_version,
         model=launch.model,
         served_name=launch.served_name,
         revision=checkpoint.revision if checkpoint else engine.revision,
         quantization=checkpoint.quantization if checkpoint else None,
-        engine_quantization=engine.quantization,
-        kernels=engine.kernels,
-        weight_only=engine.weight_only,
-        kv_cache_dtype=engine.kv_cache_dtype,
-        dtype=engine.dtype,
-        max_model_len=engine.max_model_len,
-        tokenizer_mode=engine.tokenizer_mode,
         text_prompts=encoded.text_prompts if encoded else None,
         reasoning=reply.reasoning,
         chat_template_sha256=checkpoint.chat_template_sha256 if checkpoint else None,

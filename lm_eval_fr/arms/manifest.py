@@ -43,47 +43,43 @@ class Start:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineLog:
-    """What vLLM says of itself while it starts; None and () for what it did not say."""
+class ModelFacts:
+    """A served model; None for what is not known.
 
+    model: as the engine names its weights. quantization: what the weights are stored as, "none" for whole ones.
+    engine_quantization: what the engine was told to round them to while it loaded. max_model_len: tokens a request may
+    hold as the server runs now.
+    """
+
+    engine: str | None = None
     engine_version: str | None = None
-    quantization: str | None = None
-    kernels: tuple[str, ...] = ()
-    weight_only: bool = False
-    kv_cache_dtype: str | None = None
-    dtype: str | None = None
-    tokenizer_mode: str | None = None
-    max_model_len: int | None = None
+    model: str | None = None
+    served_name: str = ""
     revision: str | None = None
+    quantization: str | None = None
+    engine_quantization: str | None = None
+    dtype: str | None = None
+    kv_cache_dtype: str | None = None
+    max_model_len: int | None = None
+    chat_template_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """One served model. weight_only: whether the engine said that it runs four-bit weights with whole activations.
+class Manifest(ModelFacts):
+    """weight_only: whether the engine said that it runs four-bit weights with whole activations.
 
     text_prompts: whether a prompt rendered by the client is read as the template meant it; None if not asked.
     reasoning: how the canary's reply showed that the model reasons first; None if it did not.
     """
 
-    engine: str
-    engine_version: str | None
-    model: str
-    served_name: str
-    revision: str | None
-    quantization: str | None
-    engine_quantization: str | None
-    kernels: tuple[str, ...]
-    weight_only: bool
-    kv_cache_dtype: str | None
-    dtype: str | None
-    max_model_len: int | None
-    tokenizer_mode: str | None
-    text_prompts: bool | None
-    reasoning: str | None
-    chat_template_sha256: str | None
-    device: str | None
-    flags: tuple[str, ...]
-    start: Start
+    kernels: tuple[str, ...] = ()
+    weight_only: bool = False
+    tokenizer_mode: str | None = None
+    text_prompts: bool | None = None
+    reasoning: str | None = None
+    device: str | None = None
+    flags: tuple[str, ...] = ()
+    start: Start | None = None
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -120,8 +116,8 @@ _KERNELS = (
 _WEIGHT_ONLY = "Weight-only FP4 compression will be used"
 
 
-def read_engine_log(lines: Iterable[str]) -> EngineLog:
-    """What vLLM's start-up log says. Later lines of the same kind add kernels, never replace."""
+def read_engine_log(lines: Iterable[str]) -> Manifest:
+    """What vLLM's start-up log says of itself. Later lines of the same kind add kernels, never replace."""
     version, settings = None, ""
     kernels: dict[str, None] = {}
     weight_only = False
@@ -133,9 +129,9 @@ def read_engine_log(lines: Iterable[str]) -> EngineLog:
             if found := pattern.search(line):
                 kernels[f"{found['use']}: {found['name']}"] = None
     length = _setting("max_seq_len", settings)
-    return EngineLog(
+    return Manifest(
         engine_version=version,
-        quantization=_setting("quantization", settings),
+        engine_quantization=_setting("quantization", settings),
         kernels=tuple(kernels),
         weight_only=weight_only,
         kv_cache_dtype=_setting("kv_cache_dtype", settings),

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from lm_eval_fr.arms.checkpoint import DAMAGE, template_sha256
 from lm_eval_fr.arms.gguf_header import FILE_TYPES, WHOLE, stored_as
+from lm_eval_fr.arms.manifest import ModelFacts
 from lm_eval_fr.io.clean import at, count_at, inner, one_line, rows_at
 
 MOST_TOKENS = 10**9
@@ -43,25 +44,9 @@ class AskedStart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """A running server's model, in the words of `manifest.Manifest`; None for what is not known.
+class ServedModel(ModelFacts):
+    """As a running server tells it."""
 
-    model: as the engine names its weights. quantization: what the weights are stored as, "none" for whole ones.
-    engine_quantization: what the engine was told to round them to while it loaded. max_model_len: tokens a request may
-    hold as the server runs now.
-    """
-
-    engine: str | None = None
-    engine_version: str | None = None
-    model: str | None = None
-    served_name: str = ""
-    revision: str | None = None
-    quantization: str | None = None
-    engine_quantization: str | None = None
-    dtype: str | None = None
-    kv_cache_dtype: str | None = None
-    max_model_len: int | None = None
-    chat_template_sha256: str | None = None
     start: AskedStart = AskedStart()
 
     def fields(self) -> dict[str, Any]:

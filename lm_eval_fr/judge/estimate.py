@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from lm_eval_fr.judge.asking.controls import controls_for
-from lm_eval_fr.judge.asking.envelope import CallUsage, open_body
+from lm_eval_fr.judge.asking.envelope import open_body
 from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.prompt import shared_part
-from lm_eval_fr.judge.asking.protocol import Profile, Question
+from lm_eval_fr.judge.asking.protocol import CallUsage, Profile, Question
 from lm_eval_fr.judge.asking.worklist import Item, Place, PlannedItems, Questioner, Work, sample_of, worklist
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.session import lives_of, profiles

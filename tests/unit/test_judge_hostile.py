@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lm_eval_fr.errors import JudgeError, UsageError
-from lm_eval_fr.judge.asking.envelope import MOST_REASON, CallUsage, read_reply
-from lm_eval_fr.judge.asking.protocol import Profile
+from lm_eval_fr.judge.asking.envelope import MOST_REASON, read_reply
+from lm_eval_fr.judge.asking.protocol import CallUsage, Profile
 from lm_eval_fr.judge.live.client import account_headers
 from lm_eval_fr.judge.session import judge_runs
 from lm_eval_fr.judge.verdicts.journal import QuestionRows, StoredReply

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from lm_eval_fr.io.http import Answer
 from lm_eval_fr.io.retry import RetryPolicy, Throttle, retry_after
-from lm_eval_fr.judge.asking.envelope import CallUsage, open_body, read_reply
+from lm_eval_fr.judge.asking.envelope import open_body, read_reply
 from lm_eval_fr.judge.asking.profile import load_rubric
-from lm_eval_fr.judge.asking.protocol import Prices, Profile
+from lm_eval_fr.judge.asking.protocol import CallUsage, Prices, Profile
 from lm_eval_fr.judge.asking.worklist import Questioner
 from lm_eval_fr.judge.live.asker import Asker
 from lm_eval_fr.judge.live.hopeless import Streak

@@ -87,7 +87,7 @@ def test_a_log_of_a_hopper_card() -> None:
         ]
     )
     assert found.engine_version == "0.32.0"
-    assert found.quantization == "compressed-tensors"
+    assert found.engine_quantization == "compressed-tensors"
     assert found.kernels == ("NVFP4 GEMM: MarlinNvFp4LinearKernel", "attention: FLASH_ATTN")
     assert found.weight_only
     assert (found.kv_cache_dtype, found.dtype, found.tokenizer_mode) == ("auto", "bfloat16", "hf")
@@ -98,4 +98,4 @@ def test_a_log_that_says_nothing() -> None:
     found = read_engine_log(["INFO nothing of interest"])
     assert found.engine_version is None
     assert found.kernels == ()
-    assert found.quantization is None
+    assert found.engine_quantization is None

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm_eval_fr.judge.asking.envelope import CallUsage, read_reply
+from lm_eval_fr.judge.asking.envelope import read_reply
 from lm_eval_fr.judge.asking.offline import answer_offline, judge_offline, verdict_offline
 from lm_eval_fr.judge.asking.prompt import parse_reply, render
-from lm_eval_fr.judge.asking.protocol import Rubric
+from lm_eval_fr.judge.asking.protocol import CallUsage, Rubric
 from tests.hostile import FENCES, HOSTILE, Hostile
 
 RUBRIC = Rubric("r", "Juge.", "0")

@@ -5,38 +5,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lm_eval_fr.io.clean import BadJson, at, count_at, parse_untrusted, rows_at, whole_text
 from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.prompt import parse_reply
-from lm_eval_fr.judge.asking.protocol import Verdict
+from lm_eval_fr.judge.asking.protocol import CallUsage, Cause, Read
 
 MOST_TOKENS = 100_000_000  # of one call; a server that reports more is not believed
 MOST_REASON = 2_000  # characters that are kept of a judge's reason
-BYTES_PER_TOKEN = 12  # French has 3 to 5: a server that counts fewer tokens than bytes / 12 did not read the prompt
 THINKING = re.compile(r"\s*(<think(ing)?>|\[THINK\]|<\|begin_of_thought\|>)", re.IGNORECASE)
 THOUGHT = re.compile(r"</think(?:ing)?>|\[/THINK\]|<\|end_of_thought\|>", re.IGNORECASE)
-Cause = Literal["refused", "length", "thinking", "prose", "empty", "no completion", "error"]
-"""Why a reply holds no verdict. error: the body is an error, whatever its HTTP status said."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallUsage:
-    """Tokens of one call. `input` is the whole prompt; `cached` and `written` are the parts of it that the cache had
-    or took."""
-
-    input: int
-    cached: int
-    written: int
-    output: int
-
-    def misses(self, sent: int | None) -> bool:
-        """Whether the server silently truncated the prompt, judging by the `sent` bytes."""
-        return bool(sent and self.input and sent > BYTES_PER_TOKEN * self.input)
-
-
-NOTHING = CallUsage(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +27,6 @@ class Envelope:
     usage: CallUsage | None = None
     problem: str = ""  # why there is no text to read
     error: Problem | None = None  # the body is an error, whatever its HTTP status said
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A reply as this version reads it. Without a verdict, `cause` and `problem` say why."""
-
-    verdict: Verdict | None
-    reason: str = ""
-    problem: str = ""
-    cause: Cause | None = None
-    usage: CallUsage | None = None
-    error: Problem | None = None
 
 
 def open_body(raw: bytes) -> Envelope:

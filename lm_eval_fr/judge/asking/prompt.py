@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from lm_eval_fr.judge.asking.judge_instructions import WORDS, Words, instructions
-from lm_eval_fr.judge.asking.protocol import VERDICTS, Fences, Message, Order, Parsed, Profile, Rubric
+from lm_eval_fr.judge.asking.protocol import VERDICTS, Fences, Message, Order, Profile, Read, Rubric
 from lm_eval_fr.judge.asking.sanitize import neutralise, quote, unquote
 
 _FAULTS = {"type": "array", "items": {"type": "string"}}
@@ -192,7 +192,7 @@ def read_back(messages: list[Message]) -> Shown:
     return Shown(task, first, second, cut)
 
 
-def parse_reply(text: str) -> Parsed:
+def parse_reply(text: str) -> Read:
     """A reply's verdict, only where the reply states it: an object of JSON, bare or in one code fence.
 
     Nothing is looked for in prose: a judge that talks about A has not chosen A. What it thought aloud before the object
@@ -201,23 +201,23 @@ def parse_reply(text: str) -> Parsed:
     bare = _THOUGHT.sub("", text.strip().lstrip("\ufeff")).strip()
     fenced = re.fullmatch(r"```[a-zA-Z]*[ \t]*\n(.*)\n[ \t]*```", bare, re.DOTALL)
     if not bare:
-        return Parsed(None, problem="empty reply")
+        return Read(None, problem="empty reply")
     try:
         # strict=False: a judge whose server enforces no schema may put a raw line end into its reason.
         value = json.loads(fenced.group(1) if fenced else bare, strict=False, object_pairs_hook=_once)
     except _TwiceError as error:
-        return Parsed(None, problem=f"`{error}` is given twice")
+        return Read(None, problem=f"`{error}` is given twice")
     except (ValueError, RecursionError):
-        return Parsed(None, problem="not a JSON object")
+        return Read(None, problem="not a JSON object")
     if not isinstance(value, dict):
-        return Parsed(None, problem="not a JSON object")
+        return Read(None, problem="not a JSON object")
     reason = _reason(value)
     if "verdict" not in value:
-        return Parsed(None, reason, "no verdict in the object")
+        return Read(None, reason, "no verdict in the object")
     for verdict in VERDICTS:
         if value["verdict"] == verdict:
-            return Parsed(verdict, reason)
-    return Parsed(None, reason, f"verdict outside A, B, tie: {json.dumps(value['verdict'], ensure_ascii=False)[:40]}")
+            return Read(verdict, reason)
+    return Read(None, reason, f"verdict outside A, B, tie: {json.dumps(value['verdict'], ensure_ascii=False)[:40]}")
 
 
 def _reason(value: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from lm_eval_fr.io.replies import Problem
+
 Order = Literal["candidate_first", "reference_first"]
 ORDERS: tuple[Order, Order] = ("candidate_first", "reference_first")
 Verdict = Literal["A", "B", "tie"]
@@ -19,6 +21,9 @@ Message = dict[str, Any]  # {"role": ..., "content": a text, or a list of text p
 Dialect = Literal["openai", "mistral", "offline"]
 ResponseFormat = Literal["json_schema", "json_object", "none"]
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")  # of a request's parameters, as servers name it
+BYTES_PER_TOKEN = 12  # French has 3 to 5: a server that counts fewer tokens than bytes / 12 did not read the prompt
+Cause = Literal["refused", "length", "thinking", "prose", "empty", "no completion", "error"]
+"""Why a reply holds no verdict. error: the body is an error, whatever its HTTP status said."""
 FENCE_DIGITS = 12  # hexadecimal: 48 bits
 
 
@@ -73,12 +78,34 @@ class Rubric:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """A reply's text as read: `verdict` is None when it holds none, and `problem` then says why in a few words."""
+class CallUsage:
+    """Tokens of one call. `input` is the whole prompt; `cached` and `written` are the parts of it that the cache had
+    or took."""
+
+    input: int
+    cached: int
+    written: int
+    output: int
+
+    def misses(self, sent: int | None) -> bool:
+        """Whether the server silently truncated the prompt, judging by the `sent` bytes."""
+        return bool(sent and self.input and sent > BYTES_PER_TOKEN * self.input)
+
+
+NOTHING = CallUsage(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reply as this version reads it. Without a verdict, `problem` says why in a few words, and `cause` of what kind
+    that is."""
 
     verdict: Verdict | None
     reason: str = ""
     problem: str = ""
+    cause: Cause | None = None
+    usage: CallUsage | None = None
+    error: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)

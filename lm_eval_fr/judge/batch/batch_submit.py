@@ -90,18 +90,18 @@ class _Chosen:
     tokens: int
 
 
+@dataclass
 class _Affordable:
     """Picks the questions that no batch has and that fit what is left of the budget and of the server's limit of
     tokens; counts the others. After the first that does not fit all others wait: a dearer document must not lose its
     place."""
 
-    def __init__(self, profile: Profile, allowance: float | None, room: int | None, taken: set[Asking]) -> None:
-        self.profile = profile
-        self.allowance = allowance
-        self.room = room
-        self.taken = taken
-        self.held_back = 0
-        self.later = 0
+    profile: Profile
+    allowance: float | None
+    room: int | None
+    taken: set[Asking]
+    held_back: int = 0
+    later: int = 0
 
     def of(self, questions: Iterable[Question]) -> Iterator[_Chosen]:
         share = self.profile.prices.batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from lm_eval_fr.judge.live.hopeless import Halt
@@ -24,28 +24,32 @@ class _Unit:
     best: int = 0
 
 
+@dataclass
 class Anytime:
     """Stops when the e-process has decided. A pair without a verdict counts as its worst for "non-inferior" and as its
     best for "inferior": failures can delay a decision, and make none."""
 
-    def __init__(self, unit_sizes: tuple[int, ...], margin: float, alpha: float, *, lazy: bool, ahead: int) -> None:
-        self.stopped: Stopped | None = None
-        self.looked = 0  # units
-        self._sizes = unit_sizes
-        self._units: dict[int, _Unit] = {}
-        self._pairs = 0
-        self._lazy = lazy
-        self._ahead = ahead
-        self._planned = Planned.of(unit_sizes)
-        self._worst = EProcess(margin, self._planned, alpha=alpha)
-        self._best = EProcess(margin, self._planned, alpha=alpha)
+    unit_sizes: tuple[int, ...]
+    margin: float
+    alpha: float
+    lazy: bool
+    ahead: int  # units that may be in work beyond the one that is looked at
+    stopped: Stopped | None = None
+    looked: int = 0  # units
+    _units: dict[int, _Unit] = field(default_factory=dict)
+    _pairs: int = 0
+
+    def __post_init__(self) -> None:
+        self._planned = Planned.of(self.unit_sizes)
+        self._worst = EProcess(self.margin, self._planned, alpha=self.alpha)
+        self._best = EProcess(self.margin, self._planned, alpha=self.alpha)
 
     def may_start(self, unit: int) -> bool:
-        return unit <= self.looked + self._ahead
+        return unit <= self.looked + self.ahead
 
     def add(self, pair: Judged) -> Halt | None:
-        unit = self._units.setdefault(pair.unit, _Unit(self._sizes[pair.unit], self._sizes[pair.unit]))
-        score = HEADLINE[pair.outcome(self._lazy)]
+        unit = self._units.setdefault(pair.unit, _Unit(self.unit_sizes[pair.unit], self.unit_sizes[pair.unit]))
+        score = HEADLINE[pair.outcome(self.lazy)]
         low, high = possible_scores(pair.candidate_first, pair.reference_first) if score is None else (score, score)
         unit.left -= 1
         unit.worst += low
@@ -70,11 +74,11 @@ class Anytime:
     def _stop(self, decision: Literal["non_inferior", "inferior"]) -> None:
         self.stopped = Stopped(
             decision=decision,
-            margin=self._worst.margin,
-            alpha=self._worst.alpha,
+            margin=self.margin,
+            alpha=self.alpha,
             units=self.looked,
-            units_planned=len(self._sizes),
+            units_planned=len(self.unit_sizes),
             pairs=self._pairs,
-            pairs_planned=sum(self._sizes),
+            pairs_planned=sum(self.unit_sizes),
             largest_unit=int(self._planned.largest),
         )

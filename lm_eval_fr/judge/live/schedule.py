@@ -8,8 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from lm_eval_fr.io.progress_bar import ProgressBar, speed
@@ -186,30 +186,27 @@ class Schedule:
         return [*found, f"{throttle.in_flight}/{int(throttle.limit)} in flight"]
 
 
-class _interrupts:
+@contextmanager
+def _interrupts(asker: Asker) -> Iterator[None]:
     """Ctrl-C once: nothing more is sent, and what is in flight is waited for. Twice: now."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
-        self._loop = asyncio.get_running_loop()
-        self._mine = False
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._task = asyncio.current_task()
-            with suppress(NotImplementedError):
-                self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
-                self._mine = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._mine:
-            self._loop.remove_signal_handler(signal.SIGINT)
-
-    def _interrupt(self) -> None:
-        if self._asker.halt is not None and self._asker.halt.why == "interrupt" and self._task is not None:
-            self._task.cancel()
+    def interrupt() -> None:
+        if asker.halt is not None and asker.halt.why == "interrupt" and task is not None:
+            task.cancel()
             return
         halt = Halt("interrupt", "interrupted", "the same command resumes")
-        if self._asker.halt is not None:
-            self._asker.halt = replace(halt)  # over a budget that had ended, which reads on
-        self._asker.stop(halt)
+        if asker.halt is not None:
+            asker.halt = halt  # over a budget that had ended, which reads on
+        asker.stop(halt)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)

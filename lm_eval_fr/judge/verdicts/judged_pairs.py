@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from lm_eval_fr.judge.asking.envelope import NOTHING, read_reply
-from lm_eval_fr.judge.asking.protocol import ORDERS, Order, Profile
+from lm_eval_fr.judge.asking.envelope import read_reply
+from lm_eval_fr.judge.asking.protocol import NOTHING, ORDERS, Order, Profile
 from lm_eval_fr.judge.asking.worklist import Item
 from lm_eval_fr.judge.verdicts.journal import QuestionRows
 from lm_eval_fr.judge.verdicts.ledger import Ledger, price_stored

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from lm_eval_fr.judge.asking.envelope import NOTHING, CallUsage, open_body
-from lm_eval_fr.judge.asking.protocol import Prices, Profile
+from lm_eval_fr.judge.asking.envelope import open_body
+from lm_eval_fr.judge.asking.protocol import NOTHING, CallUsage, Prices, Profile
 from lm_eval_fr.judge.verdicts.journal import Journal, Source, StoredReply
 from lm_eval_fr.stats.judging import Tokens, Usage
 
@@ -155,14 +155,14 @@ def price_stored(reply: StoredReply, usage: CallUsage | None, judges: Judges, pr
     return price(usage, most, profile.prices if then == Prices() and ours else then, reply.source)
 
 
+@dataclass
 class Budget:
     """`--max-usd`: what the journal has cost so far plus what is in flight never exceeds it."""
 
-    def __init__(self, limit: float, spent: float) -> None:
-        self.limit = limit
-        self.spent = spent
-        self.in_flight = 0
-        self._reserved = 0.0
+    limit: float
+    spent: float
+    in_flight: int = 0
+    _reserved: float = 0.0
 
     def fits(self, dollars: float) -> bool:
         return self.spent + self._reserved + dollars <= self.limit

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lm_eval_fr.io.replies import find_problem
-from lm_eval_fr.judge.asking.envelope import CallUsage, Cause, read_reply
-from lm_eval_fr.judge.asking.protocol import Order, Question
+from lm_eval_fr.judge.asking.envelope import read_reply
+from lm_eval_fr.judge.asking.protocol import CallUsage, Cause, Order, Question
 from lm_eval_fr.judge.verdicts.journal import Journal, QuestionRows
 from lm_eval_fr.judge.verdicts.outcome import Judgement
 
