@@ -346,6 +346,16 @@ def test_both_answers_begin_at_the_same_height(visit: Open) -> None:
     assert boxes[0]["y"] == boxes[1]["y"]
 
 
+def test_long_answers_scroll_together(visit: Open) -> None:
+    card = replace(a_gold_card(1), reference="mot " * 4000, candidate="mot " * 2000)
+    shown = visit((card,), fragment="#samples", viewport={"width": 1280, "height": 800})
+    boxes = shown.page.locator("#sample .answers .text")
+    boxes.first.evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    shown.page.wait_for_timeout(200)
+    ends = boxes.nth(1).evaluate("box => [box.scrollTop, box.scrollHeight - box.clientHeight]")
+    assert ends[0] > 0 and abs(ends[0] - ends[1]) < 5
+
+
 def test_a_folded_prompt_says_what_was_asked(ordinary_page: Visit) -> None:
     folded = ordinary_page.page.locator("#sample details")
     assert folded.locator(".asked").inner_text() == "Question 0 : quelle est la ville ?"

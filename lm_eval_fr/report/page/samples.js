@@ -379,6 +379,7 @@
     head.append(title, tools);
     const both = differs(card), answers = make("div", null, "answers");
     answers.append(column("reference", card, both, ""), column("candidate", card, both, ""));
+    scrollTogether(...answers.querySelectorAll(".text"));
     const told = card.c === undefined ? "Both answers are the same." : both ? "" : "Too long to be compared.";
     const facts = [card.k && `from ${card.k}`, ...(card.a || []).map((part) => data.parts[part]), shift(card) && `difference ${shift(card)} points`, `hash ${card.h}`, told];
     const prompt = make("details"), back = make("a", "↑ Back to the list", "back");
@@ -397,6 +398,17 @@
     if (card.v) place.append(judgeTable(card));
     place.append(prompt);
     markCurrent();
+  }
+
+  // Two long answers are read side by side: as far down in one as in the other.
+  function scrollTogether(one, other) {
+    const follow = (from, to) => () => {
+      const share = from.scrollTop / Math.max(1, from.scrollHeight - from.clientHeight);
+      const wanted = share * (to.scrollHeight - to.clientHeight);
+      if (Math.abs(to.scrollTop - wanted) > 2) to.scrollTop = wanted;
+    };
+    one.addEventListener("scroll", follow(one, other));
+    other.addEventListener("scroll", follow(other, one));
   }
 
   function copyCard(card, told) {
