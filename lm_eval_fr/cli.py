@@ -381,7 +381,7 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
     lm-eval-fr value runs/nvfp4 runs/api --price 2.50/h \\
         --throughput guidellm.json --price 0.15/0.60/0.015
     """
-    from lm_eval_fr.analyses.value.value_command import value_command
+    from lm_eval_fr.analyses.parts import value_command
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)
     value_command(runs, prices, to=to, show=click.echo, say=say, stdout=sys.stdout, **o.drop_unset(given))
@@ -405,7 +405,7 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
     lm-eval-fr vote runs/nvfp4-votes runs/bf16-votes --cost-ratio 3
     lm-eval-fr vote runs/nvfp4-votes runs/bf16 --price 2.50/h --price 10/h
     """
-    from lm_eval_fr.analyses.voting.vote_command import vote_command
+    from lm_eval_fr.analyses.parts import vote_command
     from lm_eval_fr.analyses.voting.voting_builder import VoteOptions
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from lm_eval_fr.analyses.claims import check_claims
 from lm_eval_fr.analyses.claims_section import claims_section
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
-from lm_eval_fr.analyses.value.value_command import value_part
-from lm_eval_fr.analyses.voting.vote_command import voting_part
+from lm_eval_fr.analyses.parts import value_part, voting_part
 from lm_eval_fr.analyses.voting.voting_builder import VoteOptions
 from lm_eval_fr.compare.answer_costs import answers_of, longer_answers
 from lm_eval_fr.compare.cautions import cautions

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from lm_eval_fr.analyses.fidelity.divergence import diverge, first_difference
-from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
 from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     Compared,
+    by_entropy,
+    by_position,
     compare_text,
     excess,
+    first_divergence,
     numbered,
     summarise,
     worst_passages,

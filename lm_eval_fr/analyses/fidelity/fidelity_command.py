@@ -13,14 +13,16 @@ from typing import Any
 import msgspec
 
 from lm_eval_fr.analyses.fidelity.fidelity_model import SCHEMA_VERSION, Fidelity, FidelityArm, Unscored
-from lm_eval_fr.analyses.fidelity.fidelity_places import by_entropy, by_position, first_divergence
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.fidelity.fidelity_session import Obtained, check_tokens, obtain
 from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     Compared,
+    by_entropy,
+    by_position,
     compare_text,
     documents_of,
     excess,
+    first_divergence,
     numbered,
     summarise,
     worst_passages,

@@ -66,6 +66,16 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
     return found
 
 
+def tasks_with_votes(candidate: Run, reference: Run) -> list[str]:
+    """Tasks whose answers say how they vote, with several of the candidate's and one or more of the reference's."""
+    found = []
+    for name, log in candidate.tasks.items():
+        votes = log.metadata.get("voting") is not None and repeats_of(log) > 1
+        if votes and {name, name.removesuffix(SUFFIX)} & reference.tasks.keys():
+            found.append(name)
+    return found
+
+
 def _remedy(name: str) -> str:
     return f"run {name}{SUFFIX}, or your own task with `repeats` and a temperature"
 

@@ -1,0 +1,71 @@
+"""The parts of a report that are commands as well: what a dollar buys (`value`), what voting recovers (`vote`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from lm_eval_fr.analyses.part_output import emit
+from lm_eval_fr.analyses.value.prices import PriceFlags
+from lm_eval_fr.analyses.value.value_builder import value_of_pairings, value_runs
+from lm_eval_fr.analyses.value.value_section import value_section
+from lm_eval_fr.analyses.voting.ballots import SUFFIX, tasks_with_votes
+from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
+from lm_eval_fr.analyses.voting.voting_section import voting_section
+from lm_eval_fr.errors import InputError, UsageError
+from lm_eval_fr.logs import find_run
+from lm_eval_fr.pairing import Pairing
+from lm_eval_fr.plan import LEVEL
+from lm_eval_fr.report.destinations import Destinations, Show
+from lm_eval_fr.report.model import Extra
+
+
+def value_command(
+    runs: Sequence[Path],
+    flags: PriceFlags,
+    *,
+    show: Show,
+    say: Show,
+    stdout: TextIO,
+    to: Destinations,
+    level: float = LEVEL,
+    tasks: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> None:
+    """runs: one alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
+    to.check()
+    value = value_runs([find_run(run) for run in runs], flags, level=level, tasks=tasks, allow=allow)
+    part = Extra(key="value", data=value, section=value_section(value))
+    emit(part, to, title=" against ".join(arm.name for arm in value.arms), show=show, say=say, stdout=stdout)
+
+
+def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequence[str]) -> Extra:
+    """For a comparison's report."""
+    value = value_of_pairings((pairing.candidate, pairing.reference), [pairing], flags, level=level, names=names)
+    return Extra(key="value", data=value, section=value_section(value))
+
+
+def vote_command(
+    candidate: Path, reference: Path, options: VoteOptions, *, show: Show, say: Show, stdout: TextIO, to: Destinations
+) -> None:
+    to.check()
+    if options.cost_ratio is not None and options.prices.prices:
+        raise UsageError("--cost-ratio and --price exclude each other", remedy="give one of them")
+    runs = find_run(candidate), find_run(reference)
+    voting = vote_runs(*runs, options)
+    part = Extra(key="voting", data=voting, section=voting_section(voting))
+    emit(part, to, title=f"{runs[0].model} against {runs[1].model}", show=show, say=say, stdout=stdout)
+
+
+def voting_part(pairing: Pairing, options: VoteOptions, names: tuple[str, str]) -> Extra | None:
+    """For a comparison's report; None where the candidate did not vote."""
+    candidate, reference = pairing.candidate, pairing.reference
+    if tasks := tasks_with_votes(candidate, reference):
+        voting = vote_runs(candidate, reference, replace(options, tasks=tasks), names=names)
+        return Extra(key="voting", data=voting, section=voting_section(voting))
+    if options.cost_ratio is not None:
+        remedy = f"run a task that ends in {SUFFIX}: `lm-eval-fr tasks`"
+        raise InputError("no task of the candidate has votes", where=candidate.path, remedy=remedy)
+    return None
