@@ -98,14 +98,9 @@ def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Repl
     error = None
     if not text.strip() and refusal:
         error = f"refusal: {one_line(str(refusal), 200)}"
-    elif not text.strip() and (content is None or reasoning or not _ended_itself(reason)):
+    elif not text.strip() and (content is None or reasoning or reason is None or reason.lower() not in ENDED_ITSELF):
         error = f"no content (finish reason: {reason})"
     return Reply(text, reason, error=error, reasoning=reasoning)
-
-
-def _ended_itself(reason: str | None) -> bool:
-    """Whether the model stopped of its own accord: an empty text is its answer then, and would be again."""
-    return reason is not None and reason.lower() in ENDED_ITSELF
 
 
 def _text(content: Any) -> str:

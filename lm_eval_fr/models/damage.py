@@ -28,29 +28,22 @@ def spoil(answer: str, task: Task, prompt: str, *, damage: float, seed: int) -> 
     if task.kind == "classification":
         others = [label for label in task.labels if label != answer]
         return random.choice(others) if others else ""
-    if task.kind == "extraction":
-        return _spoil_names(answer, random)
-    if task.kind == "object":
-        return _spoil_object(answer, random)
+    if task.kind in ("extraction", "object"):
+        return _spoil_json(answer, random)
     if task.kind == "analysis":
         return _spoil_text(answer, random)
     return _spoil_span(answer, task.passage, random)
 
 
-def _spoil_names(answer: str, random: Random) -> str:
-    names = json.loads(answer)
+def _spoil_json(answer: str, random: Random) -> str:
+    """A list of names, or an object of typed ones."""
     if random.random() < 0.25:
         return answer[: len(answer) // 2]  # cut in the middle: no longer JSON
-    kept = [name for name in names if random.random() < 0.5]
-    return json.dumps([*kept, random.choice(STRANGERS)], ensure_ascii=False)
-
-
-def _spoil_object(answer: str, random: Random) -> str:
-    if random.random() < 0.25:
-        return answer[: len(answer) // 2]
     content = json.loads(answer)
-    content["entites"] = [entry for entry in content["entites"] if random.random() < 0.5]
-    content["entites"].append({"nom": random.choice(STRANGERS), "type": "personne"})
+    entries = content if isinstance(content, list) else content["entites"]
+    entries[:] = [entry for entry in entries if random.random() < 0.5]
+    stranger = random.choice(STRANGERS)
+    entries.append(stranger if entries is content else {"nom": stranger, "type": "personne"})
     return json.dumps(content, ensure_ascii=False)
 
 

@@ -10,6 +10,7 @@ is there again, or until the user gives it up.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -150,10 +151,10 @@ class Outbox:
         self.journal.set_note(self._limit_note, str(limit))
 
     @property
-    def room(self) -> int | None:
-        """Tokens that the server still takes beside the batches in flight; None if it has never refused any."""
+    def room(self) -> float:
+        """Tokens that the server still takes beside the batches in flight; without end if it has never refused any."""
         limit = self.journal.note(self._limit_note)
-        return None if limit is None else max(0, int(limit) - sum(batch.tokens for batch in self.flying))
+        return math.inf if limit is None else max(0, int(limit) - sum(batch.tokens for batch in self.flying))
 
     @property
     def _limit_note(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -97,8 +98,8 @@ class _Affordable:
     place."""
 
     profile: Profile
-    allowance: float | None
-    room: int | None
+    allowance: float  # dollars
+    room: float  # tokens
     taken: set[Asking]
     held_back: int = 0
     later: int = 0
@@ -113,24 +114,20 @@ class _Affordable:
             most = cost_at_most(question.body, self.profile)
             dollars = None if most is None or share is None else most * share
             tokens = int(len(msgspec.json.encode(question.body)) / BYTES_PER_TOKEN)
-            if self.allowance is not None and (self.held_back or dollars is None or dollars > self.allowance):
+            if self.held_back or (math.inf if dollars is None else dollars) > self.allowance:
                 self.held_back += 1
-                continue
-            if self.room is not None:
-                alone = not started and self.room > 0  # one question that seems too large is tried by itself
-                if self.later or (tokens > self.room and not alone):
-                    self.later += 1
-                    continue
+            elif self.later or (tokens > self.room and (started or self.room <= 0)):
+                self.later += 1  # but one question that seems too large is tried by itself
+            else:
+                self.allowance -= dollars or 0.0
                 self.room -= tokens
-            if self.allowance is not None and dollars is not None:
-                self.allowance -= dollars
-            started = True
-            yield _Chosen(question, dollars, tokens)
+                started = True
+                yield _Chosen(question, dollars, tokens)
 
 
-def _allowance(outbox: Outbox, max_usd: float | None) -> float | None:
+def _allowance(outbox: Outbox, max_usd: float | None) -> float:
     if max_usd is None:
-        return None
+        return math.inf
     profile = outbox.profile
     if profile.prices.batch is None:
         raise JudgeError(
