@@ -8,6 +8,7 @@ not: a name there means nothing here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +30,7 @@ from lm_eval_fr.report.destinations import Destinations, Show, deliver
 
 ASK_LIMIT = 5.0  # seconds a question
 MOST_REPLY = 4 << 20
+PATH = re.compile(r"^[/~]|\\|\.gguf$", re.IGNORECASE)  # what is no name on a hub
 REMEDY = "give the address that answers /v1/models, e.g. http://127.0.0.1:8080/v1"
 
 
@@ -85,7 +87,7 @@ def ask_server(server: Server, model: str | None, *, key_env: str | None = None)
         asked=tuple(questions.answered),
         files=None if files is None else one_line(files, 500),
     )
-    short = None if files is None else one_line(Path(files).name if _is_path(files) else files)
+    short = None if files is None else one_line(Path(files).name if PATH.search(files) else files)
     found = replace(told, model=short, served_name=name, start=asked)
     return _with_files(found, files) if files and is_loopback(server.url) else found
 
@@ -132,10 +134,6 @@ def _only(names: list[str], where: str) -> str:
     if not names:
         raise ArmError("not a model server: it lists no models", where=where, remedy=REMEDY)
     raise UsageError(f"the server has {len(names)} models", where=where, remedy=f"--model {' | '.join(names[:6])}")
-
-
-def _is_path(files: str) -> bool:
-    return files.startswith(("/", "~", "\\")) or "\\" in files or files.lower().endswith(".gguf")
 
 
 def _with_files(found: ServedModel, files: str) -> ServedModel:

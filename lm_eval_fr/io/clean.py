@@ -33,7 +33,7 @@ def parse_untrusted(content: bytes | str) -> Any:
         raise BadJson(f"more than {MOST_VALUES:,} values")
     try:
         value = json.loads(
-            text.removeprefix("\ufeff"), parse_int=_integer, parse_float=_number, parse_constant=_unknown
+            text.removeprefix("\ufeff"), parse_int=_integer, parse_float=_number, parse_constant=lambda word: None
         )
     except RecursionError:
         _too_deep()
@@ -106,7 +106,3 @@ def _integer(digits: str) -> int | None:
 def _number(digits: str) -> float | None:
     value = float(digits)
     return value if math.isfinite(value) else None
-
-
-def _unknown(word: str) -> None:
-    return None

@@ -11,12 +11,10 @@ from lm_eval_fr.errors import InputError, UsageError, check_options
 from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
-from lm_eval_fr.judge.verdicts.outcome import UNDECIDED, Outcome
+from lm_eval_fr.judge.verdicts.outcome import TIES, UNDECIDED
 from lm_eval_fr.pairing import Pairing, pair_runs
-from lm_eval_fr.stats.judging import Tokens
 
 Show = Callable[[str], None]
-TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
 
 
 def judge(
@@ -132,19 +130,16 @@ def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path, said: Collectio
 
 
 def _cost(summary: JudgeSummary) -> str:
-    parts = []
-    for name, tokens in (("live", summary.usage.live), ("batch", summary.usage.batch)):
-        if tokens.calls:
-            parts.append(_tokens(tokens, name))
+    usage, parts = summary.usage, []
+    for name, used in (("live", usage.live), ("batch", usage.batch)):
+        cached = f" ({100 * used.cached_tokens / used.input_tokens:.0f} % cached)" if used.input_tokens else ""
+        if used.calls:
+            parts.append(
+                f"{used.calls:,} {name} calls, {used.input_tokens:,} tokens in{cached}, {used.output_tokens:,} out"
+            )
     if not parts:
         return "no call"
-    usage = summary.usage
     total = f"unknown ({usage.unknown})" if usage.dollars is None else f"${usage.dollars:.2f}"
     if usage.lost_dollars:
         total += f", of which ${usage.lost_dollars:.2f} for calls that failed"
     return f"{'; '.join(parts)}; cost {total}"
-
-
-def _tokens(tokens: Tokens, name: str) -> str:
-    cached = f" ({100 * tokens.cached_tokens / tokens.input_tokens:.0f} % cached)" if tokens.input_tokens else ""
-    return f"{tokens.calls:,} {name} calls, {tokens.input_tokens:,} tokens in{cached}, {tokens.output_tokens:,} out"

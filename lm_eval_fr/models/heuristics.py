@@ -119,7 +119,8 @@ def list_names(text: str) -> list[str]:
             name = ELISION.sub("", match[0])
             first, _, rest = name.partition(" ")
             if match.start() <= 1 and (set(stems(first)) == set() or not rest):
-                name = rest if not set(stems(first)) else name if _seems_proper(first, text) else rest
+                proper = stems(first) and re.search(rf"(?<=[a-zé,] ){re.escape(first)}\b", text)
+                name = name if proper else rest
             if len(name) > 1:
                 names[name] = None
     return list(names)
@@ -157,7 +158,8 @@ def analyse(text: str, instruction: str) -> str:
         return "\n".join(f"- {s}" for s in stated[:6])
     if "entit" in asked:
         counted = Counter(name for s in sentences for name in list_names(s)).most_common(8)
-        return "\n".join(f"- {name} : {_first_with(name, sentences)}" for name, _ in counted)
+        first = {name: next((s for s in sentences if name in s), "") for name, _ in counted}
+        return "\n".join(f"- {name} : {sentence}" for name, sentence in first.items())
     if "trois points" in asked or "points" in asked:
         return "\n".join(f"{n}. {s}" for n, s in enumerate(_central(sentences, 3), 1))
     if "expliqu" in asked or "vulgaris" in asked or "profane" in asked:
@@ -232,11 +234,3 @@ def _central(sentences: Sequence[str], count: int) -> list[str]:
 
     chosen = sorted(range(len(sentences)), key=weight, reverse=True)[:count]
     return [sentences[index] for index in sorted(chosen)]
-
-
-def _first_with(name: str, sentences: Sequence[str]) -> str:
-    return next((sentence for sentence in sentences if name in sentence), "")
-
-
-def _seems_proper(word: str, text: str) -> bool:
-    return re.search(rf"(?<=[a-zé,] ){re.escape(word)}\b", text) is not None

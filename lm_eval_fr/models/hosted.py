@@ -23,10 +23,6 @@ from lm_eval_fr.models.patient import Patient
 from lm_eval_fr.models.presets import DEFAULT_PRESET, HOSTED_LENGTH, PRESETS, REMEDIES
 
 
-def _from_user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
 class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an untyped class of lm-eval
     """preset: "mistral", "openai" or "plain" (any OpenAI-compatible chat server; needs base_url).
 
@@ -101,7 +97,11 @@ class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an unty
     def create_message(self, messages: Any, generate: bool = False) -> Any:
         """Also a prompt that lm-eval has made no chat of."""
         first = messages[0]
-        return super().create_message(messages, generate) if not isinstance(first, str) else [_from_user(first)]
+        return (
+            [{"role": "user", "content": first}]
+            if isinstance(first, str)
+            else super().create_message(messages, generate)
+        )
 
     def _create_payload(self, messages: list[dict[str, Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload = super()._create_payload(messages, *args, **kwargs)

@@ -55,13 +55,8 @@ def graded_controls(work: Work, wanted: int, seed: int) -> GradedControls:
     least = min(len(items) for items in found.values())
     # One more of either kind is not an imbalance that a judge of length could use; all of one kind would be.
     items = [item for of_length in found.values() for item in of_length[: least + 1]] if least else []
-    return GradedControls(tuple(items), wanted, _shortage(len(items), wanted))
-
-
-def _shortage(made: int, wanted: int) -> str | None:
-    if made >= wanted:
-        return None
-    return f"{made} of {wanted} graded controls can be made: too few documents, or too little in their answers"
+    few = f"{len(items)} of {wanted} graded controls can be made: too few documents, or too little in their answers"
+    return GradedControls(tuple(items), wanted, few if len(items) < wanted else None)
 
 
 def _control(

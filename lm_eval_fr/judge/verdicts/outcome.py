@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 VERDICT_FILE = "verdicts.jsonl"
 Outcome = Literal["win", "loss", "tie", "flip", "split", "identical", "invalid", "refused", "unjudged"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
 UNDECIDED: tuple[Outcome, ...] = ("invalid", "refused", "unjudged")
 Judgement = Verdict | Literal["invalid", "refused"] | None
 """One order's result: a verdict, `invalid`, `refused`, or None when nothing was obtained or nothing was asked."""
@@ -35,13 +36,8 @@ Judgement = Verdict | Literal["invalid", "refused"] | None
 HEADLINE: Mapping[Outcome, int | None] = {
     "win": 1,
     "loss": -1,
-    "tie": 0,
-    "flip": 0,
-    "split": 0,
-    "identical": 0,
-    "invalid": None,
-    "refused": None,
-    "unjudged": None,
+    **dict.fromkeys(TIES, 0),
+    **dict.fromkeys(UNDECIDED),
 }
 """A pair's score for the candidate; None where the judge did not decide, which is never 0."""
 
@@ -133,7 +129,7 @@ class OutcomeCounts:
 
     @property
     def ties(self) -> int:
-        return sum(self.outcomes[name] for name in ("tie", "flip", "split", "identical"))
+        return sum(self.outcomes[name] for name in TIES)
 
     @property
     def judged(self) -> int:

@@ -29,7 +29,7 @@ class Panel:
 def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) -> Panel:
     """The judges' verdicts by name, at least two. Pairs that a judge lacks count as unjudged by it."""
     judges = tuple(verdicts)
-    found = {name: {_place(verdict): verdict for verdict in verdicts[name]} for name in judges}
+    found = {name: {(verdict.task, verdict.doc_hash): verdict for verdict in verdicts[name]} for name in judges}
     places = list(dict.fromkeys(place for name in judges for place in found[name]))
     labels = {name: {place: seen_label(verdict.outcome) for place, verdict in found[name].items()} for name in judges}
     merged = tuple(_majority(place, {name: found[name].get(place) for name in judges}) for place in places)
@@ -107,7 +107,3 @@ def label_of(outcome: Outcome) -> Label | None:
 def seen_label(outcome: Outcome) -> Label | None:
     """None for identical answers too: no judge saw them, so there is no agreement to count."""
     return None if outcome == "identical" else label_of(outcome)
-
-
-def _place(verdict: PairVerdict) -> Place:
-    return verdict.task, verdict.doc_hash
