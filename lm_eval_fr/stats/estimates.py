@@ -117,15 +117,9 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class DocumentsNeeded:
-    """Documents in all (not on top) for `power` to reach `towards`, if the difference stays `difference`.
-
-    reason: why there is no number, or why that many cannot be had.
-    """
+    """In all (not on top), for the verdict to be settled. reason: why there is no number, or why it cannot be had."""
 
     documents: int | None
-    towards: Verdict | None
-    difference: float | None
-    power: float
     reason: str | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lm_eval_fr.stats.distributions import normal_point, t_point
-from lm_eval_fr.stats.estimates import Difference, DocumentsNeeded, Verdict
+from lm_eval_fr.stats.estimates import Difference, DocumentsNeeded
 from lm_eval_fr.stats.planning import smallest, smallest_margin
 from lm_eval_fr.stats.typical import Endless, Typical, of_difference
 
@@ -45,25 +45,21 @@ def documents_needed(
 
     available: documents that the data set has; where more are needed, the reason says so.
     """
-    estimate = difference.interval.estimate
-    if estimate is None or difference.units is None or not difference.interval.defined:
-        return DocumentsNeeded(None, None, None, power, difference.interval.reason or NO_DATA)
-    room = estimate + margin
-    towards: Verdict = "non_inferior" if room > 0 else "inferior"
-    if abs(room) < 1e-3 * margin:
-        return DocumentsNeeded(None, None, estimate, power, "the difference is the margin: no number settles it")
-    sample, alpha, seen, ruled_out = of_difference(difference, difference.units), _alpha(difference), estimate, -margin
-    if room < 0:
+    estimate, units = difference.interval.estimate, difference.units
+    if estimate is None or units is None or not difference.interval.defined:
+        return DocumentsNeeded(None, difference.interval.reason or NO_DATA)
+    if abs(estimate + margin) < 1e-3 * margin:
+        return DocumentsNeeded(None, "the difference is the margin: no number settles it")
+    sample, alpha, seen, ruled_out = of_difference(difference, units), _alpha(difference), estimate, -margin
+    if estimate < -margin:
         sample, seen, ruled_out = sample.mirrored, -estimate, margin
     documents = smallest(lambda n: sample.shows(seen, ruled_out, n, alpha, power), difference.n + 1)
     if documents is None:
-        return DocumentsNeeded(None, towards, estimate, power, "more than can be had")
-    reason = None
-    if available is not None and documents > available:
-        reason = (
-            f"the data set has {available:,} documents: only a wider margin or several answers per document settle it"
-        )
-    return DocumentsNeeded(documents, towards, estimate, power, reason)
+        return DocumentsNeeded(None, "more than can be had")
+    if available is None or documents <= available:
+        return DocumentsNeeded(documents)
+    why = f"the data set has {available:,} documents: only a wider margin or several answers per document settle it"
+    return DocumentsNeeded(documents, why)
 
 
 def _alpha(difference: Difference) -> float:

@@ -89,7 +89,7 @@ def a_difference(
 def an_assessment(
     found: Difference, margin: float, verdict: Verdict, *, needed: int | None = None, p: float | None = None
 ) -> Assessment:
-    documents = None if needed is None else DocumentsNeeded(needed, "non_inferior", -0.02, 0.8)
+    documents = None if needed is None else DocumentsNeeded(needed)
     return Assessment(verdict, margin, found.interval, documents, 0.032, p_non_inferior=p)
 
 
