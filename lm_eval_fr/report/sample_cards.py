@@ -26,11 +26,12 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "refused": ("judge refused", "the judge would not answer: counted apart, never as a tie"),
     "unjudged": ("not judged", "a reply of the judge was never obtained: counted apart, never as a tie"),
     "identical": ("identical answers", "both answers are the same, byte for byte"),
+    "different": ("answers differ", "in as little as one letter"),
     "empty": ("empty answer", "an answer is empty"),
     "truncated": ("cut off", "an answer looks cut off"),
     "failed": ("never obtained", "an answer was never obtained: it scores 0"),
 }
-"""A pair's flag: what people call it, and what it means."""
+"""A pair's flag: what people call it, and what it means. The page finds `different` itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

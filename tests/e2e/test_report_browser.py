@@ -190,6 +190,15 @@ def test_filters_have_counts_and_combine(ordinary_page: Visit) -> None:
     ordinary_page.check_quiet()
 
 
+def test_pairs_whose_answers_differ_can_be_shown_alone(ordinary_page: Visit) -> None:
+    cards = ordinary()
+    differ = sum(card.candidate != card.reference for card in cards)
+    assert 0 < differ < len(cards)
+    ordinary_page.page.get_by_role("button", name=f"answers differ {differ}").click()
+    assert ordinary_page.status() == f"{differ} of {len(cards)} pairs"
+    assert "answers differ" not in ordinary_page.page.locator("#sample .tag").all_inner_texts()
+
+
 def test_filters_and_search_come_back_with_the_address(visit: Open) -> None:
     shown = visit(ordinary(), fragment="#samples?show=lost&q=question+3&sort=plan")
     assert shown.titles() == ["piaf_fr 3"]

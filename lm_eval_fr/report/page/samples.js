@@ -1,7 +1,7 @@
 "use strict";
 // Tabs, and the browser of pairs. Every text of a run reaches the page through textContent, never as markup.
 (() => {
-  const byId = (id) => document.getElementById(id);
+  const byId = (id) => document.getElementById(id), UNSAID = ["lost", "gained", "different"]; // told by what is shown
   const PAGE = 150, LONGEST_TABLE = 12_000_000, EXCERPT = 700, ASKED = 220;
   const holder = byId("samples-data");
   const names = holder ? { candidate: holder.dataset.candidate, reference: holder.dataset.reference } : {};
@@ -166,7 +166,7 @@
     link.href = address(keyOf(card));
     link.dataset.key = keyOf(card);
     first.append(make("span", `${data.tasks[card.t]} ${card.i}`));
-    const flag = (card.f || []).find((one) => words[one] && one !== "lost" && one !== "gained");
+    const flag = (card.f || []).find((one) => words[one] && !UNSAID.includes(one));
     const right = make("span", [shift(card), flag && words[flag].replace(/^judge:? /, "")].filter(Boolean).join(" · "));
     if (has(card.d) && card.d !== 0) right.className = card.d < 0 ? "drop" : "rise";
     first.append(right);
@@ -373,7 +373,7 @@
     const place = byId("sample"), head = make("div", null, "sample-head"), tools = make("span", null, "tools");
     const title = make("h3", `${data.tasks[card.t]}, document ${card.i}`);
     title.id = "sample-title";
-    for (const flag of card.f || []) title.append(make("span", words[flag] || flag, "tag"));
+    for (const flag of card.f || []) if (flag !== "different") title.append(make("span", words[flag] || flag, "tag"));
     const copy = button("Copy JSON", () => copyCard(card, copy), "c");
     tools.append(button("← Previous", () => step(-1), "k"), " ", button("Next →", () => step(1), "j"), " ", copy);
     head.append(title, tools);
@@ -484,6 +484,7 @@
 
   function start(content) {
     data = content;
+    for (const card of data.cards) if (card.c !== undefined) card.f = [...(card.f || []), "different"];
     byId("samples-missing").hidden = true;
     byId("browser").hidden = false;
     const flags = count(data.cards.flatMap((card) => card.f || [])), tasks = count(data.cards.map((card) => card.t));
