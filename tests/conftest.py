@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,3 +59,11 @@ def fake_server() -> Iterator[Callable[..., FakeOpenAI]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def forked_arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies in this process have their arms forked from a process that has done the imports: tests/e2e/forked.py."""
+    from tests.e2e import forked
+
+    monkeypatch.setattr(sys, "executable", forked.interpreter())

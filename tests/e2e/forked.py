@@ -1,7 +1,8 @@
 """`python -m lm_eval_fr ...` in a process of its own, forked from one that has done the imports: they take a second.
 
-For tests of what the commands do. What happens at the very start of a program (its imports, its signals) is tested with
-fresh interpreters: test_package.py, test_exits.py, test_study_kill.py.
+For tests of what the commands do. The arms of a study that such a process runs are forked in the same way. What happens
+at the very start of a program (its imports, its signals), and that an arm ends with its study, is tested with fresh
+interpreters: test_package.py, test_exits.py, test_study_kill.py.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lm_eval_fr
+from lm_eval_fr.arms.child import PARENT
 from tests.waiting import LIMIT
 
+PYTHON = sys.executable
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "lm_eval.evaluator",
@@ -51,6 +54,10 @@ with socket.socket(socket.AF_UNIX) as call:
         signal.signal(number, lambda number, frame: os.kill(pid, number))
     code = int(lines.readline())
 os._exit(code)
+"""
+INTERPRETER = """#!/bin/sh
+[ "$1 $2 $3" = "-m lm_eval_fr run" ] && exec {client} "$@"
+exec {python} "$@"
 """
 
 
@@ -86,11 +93,24 @@ def run(
         return subprocess.CompletedProcess(list(words), code, out.read(), errors.read())
 
 
+def interpreter() -> str:
+    """A Python for `sys.executable` by which a study in this process has its arms forked; all else it runs as ever."""
+    return str(_interpreter(address()))
+
+
 def install(path: Path, before: Sequence[str]) -> None:
     """Puts a program at `path` that does what `python *before` and its own arguments would do."""
-    head = f"#!{sys.executable} -S\nADDRESS, BEFORE = {address()!r}, {list(before)!r}"
+    _write_client(path, address(), before)
+
+
+def _write_client(path: Path, door: str, before: Sequence[str]) -> None:
+    head = f"#!{PYTHON} -S\nADDRESS, BEFORE = {door!r}, {list(before)!r}"
     path.write_text(head + CLIENT, encoding="utf-8")
     path.chmod(0o755)
+
+
+def _interpreter(door: str) -> Path:
+    return Path(door).with_name("python")
 
 
 @cache
@@ -98,10 +118,15 @@ def address() -> str:
     """Of the process that forks; it is started by the first test that needs it, and ends with this process."""
     folder = tempfile.TemporaryDirectory(prefix="lm-eval-fr-forks-")
     path = str(Path(folder.name) / "door")
-    command = [sys.executable, "-m", __name__, path]
+    command = [PYTHON, "-m", __name__, path]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
+
+    client, program = Path(folder.name) / "client", _interpreter(path)
+    _write_client(client, path, [])
+    program.write_text(INTERPRETER.format(client=client, python=PYTHON), encoding="utf-8")
+    program.chmod(0o755)
 
     def end() -> None:
         process.communicate()
@@ -116,6 +141,7 @@ def _serve(path: str) -> None:
         importlib.import_module(name)
     for name in lm_eval_fr.__all__:
         getattr(lm_eval_fr, name)
+    sys.executable = str(_interpreter(path))
     gc.freeze()  # a collection in a child would copy every page
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -171,6 +197,7 @@ def _do(job: dict[str, Any], files: Sequence[int]) -> NoReturn:
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
+    os.environ.pop(PARENT, None)  # an arm is no child of its study here
     tempfile.tempdir = None  # TMPDIR may be another
     code = 0
     try:

@@ -21,6 +21,7 @@ def texts(outputs: list[dict[str, Any]]) -> Iterator[str]:
         yield "".join(output["text"] if output["output_type"] == "stream" else output["data"]["text/plain"])
 
 
+@pytest.mark.usefixtures("forked_arms")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_shows_what_is_stored_in_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m tests.e2e.notebook examples/NAME.ipynb` stores it anew."""

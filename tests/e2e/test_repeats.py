@@ -162,6 +162,7 @@ def plan_file(folder: Path, **keys: Any) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("forked_arms")
 def test_a_study_with_repeats_resumes_with_more_and_with_fewer(tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = run_study(plan_file(tmp_path, repeats=3), out=out, quiet=True).report.to_dict()

@@ -53,6 +53,7 @@ def test_margins_of_tasks_that_are_not_ours_wait_until_they_have_run(tmp_path: P
     assert load_plan(plan).margin("gsm8k_sub") == 0.1
 
 
+@pytest.mark.usefixtures("forked_arms")
 def test_a_spent_budget_is_raised_in_the_plan(tmp_path: Path, fake_server) -> None:
     paid = UNPRICED.replace("http://127.0.0.1:9/v1", fake_server(by_quality).url)
     paid += "parameters: {max_tokens: 300}\nprices: {input: 2, output: 8}\n"
