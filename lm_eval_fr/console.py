@@ -108,8 +108,10 @@ def _one_line(error: click.ClickException) -> str:
     if isinstance(error, click.BadParameter) and error.param is not None and error.message:
         place = error.param.get_error_hint(error.ctx) if error.ctx else error.param.name
         # Click's own types name no remedy; ours do.
-        bare = isinstance(error.param.type, click.Choice | type(click.INT) | type(click.FLOAT))
-        return f"{place}: {error.message.rstrip('.')} {see}" if bare else f"{place}: {error.message}"
+        bare = isinstance(error.param.type, click.Choice | click.Path | type(click.INT) | type(click.FLOAT))
+        if bare:
+            return f"{place}: {error.message.rstrip('.')} {see}"
+        return error.message if isinstance(error.param, click.Argument) else f"{place}: {error.message}"
     return f"{message.rstrip('.')} {see}"
 
 

@@ -18,7 +18,7 @@ MARKS: dict[Level, str] = {"ok": "ok     ", "warning": "warning", "problem": "PR
 
 @dataclass(frozen=True)
 class Finding:
-    """where: "candidate", "reference", "judge", "tasks" or "plan"."""
+    """where: "candidate", "reference", "both arms", "judge", "tasks" or "plan"."""
 
     level: Level
     where: str

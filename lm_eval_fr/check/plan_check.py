@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,6 +42,7 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
     calls: dict[str, ArmCall] = {}
     checks: dict[str, ArmCheck] = {}
     works: dict[str, Sequence[TaskWork]] = {}
+    refused: dict[str, Finding] = {}
     folder = plan_home(file.path)
     with contextlib.chdir(folder):
         for name, arm in arms.items():
@@ -49,7 +51,8 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
                 say(f"{name}: reading the documents")
                 works[name] = load_work(calls[name])
             except LmEvalFrError as error:
-                findings.append(Finding.of(error, name))
+                refused[name] = Finding.of(error, name)
+        findings += _once(refused)
         if works:
             first = next(iter(works.values()))
             findings += _documents(first)
@@ -65,6 +68,12 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
     )
     prospects = prospects_of(plan, next(iter(works.values()))) if works else Prospects()
     return CheckReport(str(plan_file), tuple(dict.fromkeys([*findings, *judge_findings])), estimates, judge, prospects)
+
+
+def _once(refused: Mapping[str, Finding]) -> list[Finding]:
+    """What is wrong with each arm; the same of both is one finding."""
+    found = {replace(one, where="both arms") for one in refused.values()}
+    return [*found] if len(refused) > len(found) else [*refused.values()]
 
 
 def _plan(plan: Plan, file: PlanFile) -> Iterator[Finding]:

@@ -11,13 +11,14 @@ from lm_eval_fr.arms.harness import register_models
 from lm_eval_fr.arms.model_arguments import check_arguments
 from lm_eval_fr.arms.planned import arm_flags
 from lm_eval_fr.arms.requested_tasks import TaskSource, locate_tasks
-from lm_eval_fr.errors import ArmError, LmEvalFrError, PlanError, UsageError
+from lm_eval_fr.errors import HERE, ArmError, LmEvalFrError, PlanError, UsageError
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.plan import ArmPlan, Plan, PlanFile, line_of
 
 _ENGINES = {"vllm": "vllm", "hf": "transformers", "sglang": "sglang"}
 _EXTRAS = {"vllm": "vllm", "transformers": "hf"}
 _FLAG = re.compile(r"--([\w-]+)")
+IN_THE_PLAN = "a relative path starts in the plan's folder"
 _OF_THE_PLAN = {"tasks": "tasks", "data-dir": "data_dir", "samples": "limit", "limit": "limit", "metadata": "metadata"}
 
 
@@ -29,10 +30,10 @@ def prepare_arm(plan: Plan, name: str, arm: ArmPlan, file: PlanFile) -> tuple[Ar
     try:
         call = parse_call([*arm_flags(plan, name, arm), "--output_path", "unused"], Redactor.from_environment())
         source = locate_tasks(call.tasks, call.flags.include_path)
-        endpoint_of(call)
         if call.model in PATHS or call.model in OUR_MODELS:
             register_models()
             check_arguments(call.model, call.model_args)
+        endpoint_of(call)
     except UsageError as error:
         raise _located(error, name, file) from None
     return call, source
@@ -50,11 +51,16 @@ def check_engine(call: ArmCall) -> None:
 def _located(error: LmEvalFrError, arm: str, file: PlanFile) -> PlanError:
     flag = _FLAG.search(f"{error.where or ''} {error.what}")
     place = f"{error.where}: " if error.where else ""
-    what, key = f"{arm}: {place}{error.what}", None if flag is None else _OF_THE_PLAN.get(flag[1])
-    if key:
-        return file.error(key, what, error.remedy)
+    what, remedy = _FLAG.sub(_in_the_plan, f"{place}{error.what}"), error.remedy
+    if flag is not None and (key := _OF_THE_PLAN.get(flag[1])):  # of both arms
+        return file.error(key, what, IN_THE_PLAN if remedy == HERE else remedy)
     line = _line_in(arm, flag[1] if flag else "", file.text)
-    return PlanError(what, where=file.path, line=line, remedy=error.remedy)
+    return PlanError(f"{arm}: {what}", where=file.path, line=line, remedy=remedy)
+
+
+def _in_the_plan(flag: re.Match[str]) -> str:
+    """The flag by the plan's name of it; what stands in an arm's `flags` stays as it is."""
+    return _OF_THE_PLAN.get(flag[1], flag[1] if flag[1] in ArmPlan.__struct_fields__ else flag[0])
 
 
 def _line_in(arm: str, key: str, text: str) -> int | None:

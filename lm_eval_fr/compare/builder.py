@@ -54,7 +54,8 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     )
     if judge is not None:
         judge = replace(judge, tasks=tuple(replace(one, answers=answers.get(one.task)) for one in judge.tasks))
-    overall = conclude(tasks, judge, options)
+    available = {task.task: task.sides[1].log.files[0].original for task in pairing.tasks}
+    overall = conclude(tasks, judge, options, available)
     noise = noise_of(pairing, tasks, judge, options)
     arms = arms_of(pairing)
     ranked = tuple(rank(pairing.tasks, judged.verdicts if judged else ()))

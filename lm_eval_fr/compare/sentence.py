@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,8 +68,16 @@ class Stated:
         return w.plain(loss, self.scale, decimals=decimals)
 
 
-def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions) -> Conclusion:
-    """The intersection-union over all claims; without any claim, no verdict and the reason."""
+def conclude(
+    tasks: Sequence[TaskResult],
+    judge: JudgeResult | None,
+    options: CompareOptions,
+    available: Mapping[str, int | None],
+) -> Conclusion:
+    """The intersection-union over all claims; without any claim, no verdict and the reason.
+
+    available: how many documents each task has in all, where that is on record.
+    """
     level = options.level
     claims = {claim.name: claim for claim in _claims(tasks, judge)}
     if not claims:
@@ -86,7 +95,7 @@ def conclude(tasks: Sequence[TaskResult], judge: JudgeResult | None, options: Co
     return Conclusion(
         found=found,
         sentence=f"{w.word(found.verdict).capitalize()}{confidence}: {said[found.verdict]()}",
-        advice=_advice(found, claims, tasks),
+        advice=_advice(found, claims, tasks, available),
         ruled_out=tuple(
             f"{claim.name}: a loss of {claim.limit} {claim.unit} or more (at most {claim.at_most} is left)"
             for claim in claims.values()
@@ -122,7 +131,9 @@ def _decided(assessment: Assessment) -> Assessment:
     return replace(assessment, verdict=verdict_of(assessment) or assessment.verdict)
 
 
-def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskResult]) -> str:
+def _advice(
+    found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskResult], available: Mapping[str, int | None]
+) -> str:
     """What to do next."""
     lost = {t.task: t.paired.flips.lost for t in tasks if t.paired.flips and not t.group}
     if found.verdict == "inferior":
@@ -145,8 +156,14 @@ def _advice(found: Overall, claims: Mapping[str, Stated], tasks: Sequence[TaskRe
     counts = {name: one.documents for name, one in needed.items() if one and one.documents}
     if not counts:
         return "run more documents of the undecided tasks; read what was lost meanwhile."
-    name, most = max(counts.items(), key=lambda item: item[1])
+    beyond = {name: count for name, count in counts.items() if count > (available.get(name) or math.inf)}
+    name, most = max((beyond or counts).items(), key=lambda item: item[1])
     unit = "pairs for the judge" if name == JUDGE else f"documents of {name}"
+    if beyond:
+        return (
+            f"{name} has {available[name]:,} documents, and would need about {most:,} if the difference stays what it "
+            "is: take further documents, or a wider margin in the plan of the next study."
+        )
     return f"run about {most:,} {unit} in all; that would settle it if the difference stays what it is."
 
 

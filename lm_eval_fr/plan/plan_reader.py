@@ -22,6 +22,7 @@ SHARES = "a share is written 0.02 or 2%"
 LONGEST_NAME = 100
 MOST_RERUNS = 100
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]|^\.|^\s|\s$")
+_BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 _TYPES = {  # msgspec's words
     "array": "a list",
     "object": "a mapping of names to values",
@@ -209,6 +210,9 @@ def _explain(message: str, content: Any, file: PlanFile) -> PlanError:
         )
         remedy = _as_it_should_be(key, content.get(key), types[1]) if key == named[1] else REMEDY
         return file.error(key, f"{named[1]} must be {wanted}, not {got}", remedy)
+    if named and (bound := re.match(r"Expected `(\w+)` (>=|<=|>|<) ([\d.]+)", message)):
+        wanted = f"{_TYPES.get(bound[1], bound[1])} {_BOUNDS[bound[2]]} {bound[3].removesuffix('.0')}"
+        return file.error(key, f"{named[1]} must be {wanted}", REMEDY)
     return file.error(key, message.replace("`$.", "`"), REMEDY)
 
 

@@ -145,12 +145,13 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
     missed = "no question answered" if seen.missed is None else f"{seen.missed} of {seen.questions} questions missed"
     least = "unknown" if seen.ci_low is None else f"at least {seen.ci_low:.2f}"
     left = f"{w.plain(corrected.margin)} points" if corrected and corrected.margin is not None else "none"
+    needed = "no margin was given" if judge.margin is None else f"at most {w.plain(judge.margin)} points"
     shares = (order.of_decided_high, order.of_all_high)
     of_decided, of_all = ("unknown" if share is None else f"at most {w.percent(share, 0)}" for share in shares)
     rows = (
         ("gross faults", missed, f"at most {GROSS_MISSES}"),
         ("planted faults", least, f"above {LEAST_NET_WIN:.2f}"),
-        ("margin that it can establish", left, f"at most {w.plain(judge.margin)} points"),
+        ("margin that it can establish", left, needed),
         (
             "order-decided: of decided pairs, of all",
             f"{of_decided}, {of_all}",

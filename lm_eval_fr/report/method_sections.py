@@ -187,7 +187,9 @@ def settings_section(report: Report) -> Section | None:
     arms = (report.candidate, report.reference)
     about = [_setting(name, getattr(arms[0], name), getattr(arms[1], name), "") for name in ("name", "date", "path")]
     header = ("setting", "candidate", "reference", "note")
-    parts: list[Part | None] = [Table(header, tuple(rows), left=(0, 1, 2, 3), names=(1, 2)) if rows else None]
+    parts: list[Part | None] = [
+        Table(header, tuple(rows), left=(0, 1, 2, 3), names=(1, 2)) if rows else "No setting differs."
+    ]
     parts += [
         Fold("The arms", (Table(header, tuple(about), left=(0, 1, 2, 3)),)),
         Fold(f"{w.plural(len(equal), 'setting')} that {'is' if len(equal) == 1 else 'are'} equal", (Facts(equal),)),

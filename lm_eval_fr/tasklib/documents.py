@@ -166,7 +166,7 @@ def load_hub(settings: Settings, hub: Hub, *, streaming: bool = False) -> Any:
         raise InputError(
             f"{settings.task}: {reason}",
             where=hub.files or f"hub data set {hub.path}",
-            remedy=f"without the hub: --data-dir DIR with {settings.task}.jsonl in it",
+            remedy=f"without the hub: --data-dir DIR, in a plan data_dir: DIR, with {settings.task}.jsonl in it",
         ) from error
 
 

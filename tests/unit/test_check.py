@@ -316,9 +316,9 @@ def test_documents_that_are_not_there(check: Callable[..., CheckReport], tmp_pat
     (tmp_path / "empty").mkdir()
     report = check(data_dir="empty")
     assert report.exit_code == 2
-    assert "piaf_fr" in found(report, "candidate")
-    assert "12 documents, the plan asks for 13" in found(check(limit={"piaf_fr": 13}), "candidate")
-    assert "no such task" in found(check(tasks=["piaf"]), "candidate")
+    assert "piaf_fr" in found(report, "both arms")
+    assert "12 documents, the plan asks for 13" in found(check(limit={"piaf_fr": 13}), "both arms")
+    assert "no such task" in found(check(tasks=["piaf"]), "both arms")
 
 
 @pytest.mark.parametrize(
@@ -439,11 +439,12 @@ def test_a_plan_without_margins_is_warned(check: Callable[..., CheckReport]) -> 
     ("changes", "line", "says"),
     [
         ({"tasks": ["piaf"]}, 2, "no such task (did you mean 'piaf_fr'?)"),
-        ({"data_dir": "nowhere"}, 4, "--data-dir nowhere: no such folder"),
+        ({"data_dir": "nowhere"}, 4, "data_dir nowhere: no such folder (a relative path starts in the plan's folder)"),
         ({"candidate": {"model": "fr-baselin"}}, 6, "no such model (did you mean 'fr-baseline'?)"),
         ({"candidate": {"model": "fr-baseline", "model_args": {"damag": 1}}}, 6, "no 'damag' (did you mean 'damage'?)"),
         ({"candidate": {"model": "fr-baseline", "flags": ["--batchsize", "2"]}}, 6, "--batchsize: no such flag"),
         ({"reference": {"model": "hosted-chat", "model_args": {"model": "m"}}}, 7, "base_url is missing"),
+        ({"reference": {"model": "hosted-chat", "model_args": {"base_ul": "x"}}}, 7, "(did you mean 'base_url'?)"),
         ({"allow": ["prompt"]}, 8, "no mismatch is called 'prompt' (did you mean 'prompts'?)"),
     ],
 )

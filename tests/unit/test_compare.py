@@ -138,6 +138,14 @@ def test_verdict_sentence_and_gate(tmp_path: Path, lost: int, gained: int, verdi
     assert bool(report.overall.ruled_out) == (code == 0)
 
 
+def test_no_one_is_sent_for_documents_that_the_task_does_not_have(tmp_path: Path) -> None:
+    few = compare(gold(tmp_path / "few", *flips(2000, 45, 10))).overall.advice
+    assert re.match(r"piaf_fr has 2,000 documents, and would need about [\d,]+ if the difference stays", few), few
+    assert "a wider margin in the plan of the next study" in few
+    many = compare(gold(tmp_path / "many", *flips(2000, 45, 10), original=10**6)).overall.advice
+    assert re.match(r"run about [\d,]+ documents of piaf_fr in all; that would settle it", many), many
+
+
 def test_a_small_loss_is_told_though_it_is_inside_the_margin(tmp_path: Path) -> None:
     report = compare(gold(tmp_path, *flips(4000, 45, 10)))
     assert only(report).verdict == "non_inferior"

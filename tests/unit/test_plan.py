@@ -130,6 +130,7 @@ def test_arm_hash_depends_on_the_work_and_the_arm_only() -> None:
             ["margins must be a mapping of names to values, not text (margins: {gold: 2%})"],
         ),
         (("name: test", "repeats: two\nname: test"), 1, ["repeats must be a whole number, not text"]),
+        (("name: test", "limit: -3\nname: test"), 1, ["limit must be a whole number of at least 1"]),
         (("tasks: [piaf_fr, analysis_fr]", "tasks: [piaf_fr"), 3, ["not YAML"]),
         (("{profile: offline}", "{profile: offline, orders: some}"), 7, ["some"]),
         (("name: test", "limit: {piaf: 3}\nname: test"), 1, ["'piaf'"]),

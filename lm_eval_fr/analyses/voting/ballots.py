@@ -14,6 +14,7 @@ from lm_eval_fr.logs.logged_prompts import prompt_difference, read_prompt
 from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import as_sent
 from lm_eval_fr.stats.arrays import cluster_codes
+from lm_eval_fr.tasklib.definitions import task_names
 from lm_eval_fr.tasklib.metrics import parse_json_array
 from lm_eval_fr.tasklib.votes import KINDS, PRIMARY, Ballot, ItemBallot, item_ballot, label_ballot, span_ballot
 
@@ -77,7 +78,9 @@ def tasks_with_votes(candidate: Run, reference: Run) -> list[str]:
 
 
 def _remedy(name: str) -> str:
-    return f"run {name}{SUFFIX}, or your own task with `repeats` and a temperature"
+    known = [task for task in task_names() if task.endswith(SUFFIX)]
+    asked = [f"{name}{SUFFIX}"] if f"{name}{SUFFIX}" in known else known
+    return f"run {' or '.join(asked)}, or your own task with `repeats` and a temperature"
 
 
 def pair_ballots(
