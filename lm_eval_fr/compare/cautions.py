@@ -33,7 +33,7 @@ def cautions(
     found = [
         *_plans(options.earlier_plans),
         *_nothing_scored(pairing.tasks, results),
-        *_mismatches(pairing.tasks),
+        *(Caution(kind="mismatch", text=f"Let through by --allow: {one}.") for t in pairing.tasks for one in t.allowed),
         *log_cautions(pairing),
         *judge_cautions(judge, summary, options.today),
         *_unjudged(pairing.tasks, judge),
@@ -77,12 +77,6 @@ def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) 
             f"nothing. Either {reader} finds no answer{choose}, or the task is too hard for both."
         )
         yield Caution(kind="nothing_scored", text=text)
-
-
-def _mismatches(tasks: Sequence[PairedTask]) -> Iterator[Caution]:
-    for task in tasks:
-        for allowed in task.allowed:
-            yield Caution(kind="mismatch", text=f"Let through by --allow: {allowed}.")
 
 
 def _unjudged(tasks: Sequence[PairedTask], judge: JudgeResult | None) -> Iterator[Caution]:

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from lm_eval_fr.pairing import Pair, PairedTask
 from lm_eval_fr.report.task_model import InstructionKind
 
-KINDS = (
-    "instruction_id_list"  # IFEval's name, and its translations', for a document's kinds in the order of its verdicts
-)
+# IFEval's name, and its translations', for a document's kinds in the order of its verdicts.
+KINDS = "instruction_id_list"
 MOST_READ = 20_000  # documents whose lines are read again
 
 

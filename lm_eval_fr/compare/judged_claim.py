@@ -85,7 +85,7 @@ def judge_claim(judged: Judged, margin: float | None, options: CompareOptions, f
         offline=OFFLINE in summary.profile.split("+"),  # alone, or on a panel
         held_back=held_back,
         series=cumulative(scores, clusters, name=NAME, margin=margin, level=level),
-        reasons=_reasons(preference, interval, assessment, summary, claim) | _why(held_back),
+        reasons=_reasons(preference, interval, assessment, summary, claim, held_back),
     )
 
 
@@ -157,6 +157,7 @@ def _reasons(
     assessment: Assessment | None,
     summary: JudgeSummary,
     claim: JudgeClaim | None,
+    held_back: str | None,
 ) -> dict[str, str]:
     """Why each null is null."""
     reasons = {}
@@ -176,11 +177,9 @@ def _reasons(
         reasons["mde"] = assessment.mde_reason
     if summary.usage.dollars is None and summary.profile != OFFLINE:
         reasons["dollars"] = summary.usage.unknown or "the profile has no prices"
+    if held_back:
+        reasons["documents_needed"] = reasons["decision"] = held_back
     return reasons
-
-
-def _why(held_back: str | None) -> dict[str, str]:
-    return {"documents_needed": held_back, "decision": held_back} if held_back else {}
 
 
 def _of_task(name: str, verdicts: Sequence[PairVerdict]) -> JudgedTask:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lm_eval_fr.compare.task_scores import scored
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.pairing import Pair, PairedTask
 from lm_eval_fr.report.answer_sections import ANOTHER
@@ -52,9 +53,8 @@ def _rank(task: PairedTask, verdicts: Mapping[str, PairVerdict]) -> Ranked:
         return Ranked(task, difference, urgent, found)
     if not task.scored:
         return Ranked(task, np.full(task.n, np.nan), np.zeros(task.n, dtype=bool), {})
-    metric = task.metrics[0]
-    sign = 1.0 if task.higher_is_better[metric] else -1.0
-    difference = sign * (task.candidate[metric] - task.reference[metric])
+    scores = scored(task)
+    difference = scores.better - scores.worse
     return Ranked(task, difference, np.abs(difference) > LARGE, {})
 
 

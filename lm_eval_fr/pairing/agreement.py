@@ -83,16 +83,12 @@ def generation_table(by_task: Mapping[str, tuple[Mapping[str, Any], Mapping[str,
 
 def scoring_changed(candidate: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
     """Parts of the task's definition that differ though its version does not, and that no logged hash covers."""
-    parts = ("process_results", "metric_list")
-    return [part for part in parts if _known_differ(candidate.get(part), reference.get(part))]
+    both = {part: (candidate.get(part), reference.get(part)) for part in ("process_results", "metric_list")}
+    return [part for part, (one, other) in both.items() if one is not None and other is not None and one != other]
 
 
 def filter_definition(config: Mapping[str, Any], name: str) -> Any:
     return next((item.get("filter") for item in listed(config, "filter_list") if item.get("name") == name), None)
-
-
-def _known_differ(one: Any, other: Any) -> bool:
-    return one is not None and other is not None and one != other
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:

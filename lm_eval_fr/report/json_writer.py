@@ -14,10 +14,9 @@ import msgspec
 
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.method_sections import method_of
-from lm_eval_fr.report.model import SCHEMA_VERSION, ManyReport, Noise, Recovered, Report
+from lm_eval_fr.report.model import SCHEMA_VERSION, ManyReport, Noise, Report
 from lm_eval_fr.report.task_model import Answers, Bounds, MeanClaim, Measured, Series, TaskResult, ends, verdict_of
 from lm_eval_fr.stats import Assessment, Difference, Proportion
-from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import JudgeControls, PositionReport
 
 Content = dict[str, Any]
@@ -181,7 +180,7 @@ def _answers(found: Answers | None) -> Content | None:
 
 
 def _judge(judge: JudgeResult) -> Content:
-    bias = _bias(judge.bias)
+    bias, claim = _bias(judge.bias), {} if judge.claim is None else _keys(judge.claim, CORRECTED)
     return {
         **_keys(judge, HEADLINE),
         "position": bias.pop("position"),
@@ -190,7 +189,7 @@ def _judge(judge: JudgeResult) -> Content:
         "guarantee": judge.preference.net_win.guarantee,
         "other_guarantee": _other(judge.preference.net_win, judge.other_ci, judge.assessment),
         **bias,
-        "sensitivity": None if judge.seen is None else _keys(judge.seen, SEEN) | _claim(judge.claim),
+        "sensitivity": None if judge.seen is None else _keys(judge.seen, SEEN) | claim,
         "order_decided": _plain(judge.order),
         "tasks": [_keys(one, JUDGED_TASK) | {"answers": _answers(one.answers)} for one in judge.tasks],
         **_keys(judge, ABOUT),
@@ -210,10 +209,6 @@ def _controls(judge: JudgeResult) -> Content:
 
 def _asked(controls: JudgeControls) -> Content:
     return {name: found for name, found in msgspec.to_builtins(controls).items() if found is not None}
-
-
-def _claim(claim: JudgeClaim | None) -> Content:
-    return {} if claim is None else _keys(claim, CORRECTED)
 
 
 def _bias(bias: PositionReport) -> Content:
@@ -249,10 +244,6 @@ def _many(many: ManyReport) -> Content:
         "reports": [to_dict(report) for report in many.reports],
         **_keys(many, "claims"),
         "ranking": [_keys(one, PLACE) for one in many.ranking],
-        "recovered": [_recovered(one) for one in many.recovered],
+        "recovered": [_keys(one, RECOVERED) | {"ci": ends(one.share)} for one in many.recovered],
         **_keys(many, "level notes"),
     }
-
-
-def _recovered(one: Recovered) -> Content:
-    return _keys(one, RECOVERED) | {"ci": ends(one.share)}

@@ -117,7 +117,8 @@ def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]
     yield "wins among decided", w.percent(p.win_share.share), found
     if position:
         flip = position.flip
-        yield "order-decided", w.percent(flip.share), f"{_of(flip)} of the pairs asked in both orders"
+        found = f"{flip.count:,} of {flip.of:,} ({w.interval(flip.low, flip.high, sign=False)})"
+        yield "order-decided", w.percent(flip.share), f"{found} of the pairs asked in both orders"
     if seen and seen.net_win is not None:
         least = "unknown" if seen.ci_low is None else f"{seen.ci_low:.2f}"
         found = f"net win in {seen.n:,} control pairs, at least {least}; 1 is a judge that sees all"
@@ -125,10 +126,6 @@ def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]
         return
     good = p.at_least_as_good
     yield "at least as good", w.percent(good.share, 0), f"{good.count:,} of {good.of:,} judged pairs"
-
-
-def _of(part: Proportion) -> str:
-    return f"{part.count:,} of {part.of:,} ({w.interval(part.low, part.high, sign=False)})"
 
 
 def _controls(judge: JudgeResult, level: float) -> Columns | None:

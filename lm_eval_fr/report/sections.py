@@ -223,7 +223,7 @@ class Section:
 
 def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summary") -> Section | None:
     """None where there is nothing to say: empty parts are left out."""
-    kept = tuple(part for part in parts if part and not _is_empty(part))
+    kept = tuple(part for part in parts if part and part not in (Items(()), Items((), alarm=True), Facts(())))
     return Section(key, title, kept, tab) if kept else None
 
 
@@ -234,7 +234,3 @@ def unfolded(parts: Iterable[Part]) -> Iterator[Part]:
             yield from part.parts
         elif not isinstance(part, Fold):
             yield part
-
-
-def _is_empty(part: Part) -> bool:
-    return (isinstance(part, Items) and not part.items) or (isinstance(part, Facts) and not part.rows)

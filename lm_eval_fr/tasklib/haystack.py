@@ -55,15 +55,12 @@ class Haystack:
         latest = self._place_of(self.tokens - tokens)
         starts = [0, *self.places[: bisect_right(self.places, latest)]]
         start = draw.choice(starts)
-        last = bisect_right(self.places, self._place_of(self._tokens_at(start) + tokens)) - 1
+        last = bisect_right(self.places, self._place_of(_interpolated(start, self.marks, self.counts) + tokens)) - 1
         return start, max(self.places[last] if last >= 0 else start, start)
 
     def inside(self, start: int, end: int) -> Sequence[int]:
         """The places in a window at which a sentence can be put."""
         return self.places[bisect_right(self.places, start) : bisect_left(self.places, end)]
-
-    def _tokens_at(self, place: int) -> float:
-        return _interpolated(place, self.marks, self.counts)
 
     def _place_of(self, tokens: float) -> int:
         return int(_interpolated(tokens, self.counts, self.marks))

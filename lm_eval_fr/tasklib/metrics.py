@@ -15,7 +15,7 @@ import string
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 ARTICLES = frozenset(["le", "la", "les", "un", "une", "des", "du", "de", "au", "aux"])
 ELIDED_ARTICLES = frozenset("ld")  # what is left of l' and d'; a bare l or d is a litre, a vitamin, a label: it stays
@@ -119,11 +119,11 @@ def unaccented(word: str) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter))
 
 
-def _overlap(prediction: Sequence[str], gold: Sequence[str]) -> int:
+def _overlap(prediction: Collection[str], gold: Collection[str]) -> int:
     return (Counter(prediction) & Counter(gold)).total()
 
 
-def _bag_f1(prediction: Sequence[str], gold: Sequence[str]) -> float:
+def _bag_f1(prediction: Collection[str], gold: Collection[str]) -> float:
     if not prediction and not gold:
         return 1.0
     return 2 * _overlap(prediction, gold) / (len(prediction) + len(gold))
@@ -179,10 +179,7 @@ def item_keys(items: Iterable[str]) -> list[str]:
 
 def set_f1(prediction: Iterable[str], gold: Iterable[str]) -> float:
     """F1 of two sets of strings, compared after normalisation; two empty sets are equal."""
-    predicted, wanted = (set(keys) for keys in read_both(item_keys(prediction), item_keys(gold)))
-    if not predicted and not wanted:
-        return 1.0
-    return 2 * len(predicted & wanted) / (len(predicted) + len(wanted))
+    return _bag_f1(*map(set, read_both(item_keys(prediction), item_keys(gold))))
 
 
 def is_json_array(text: str) -> bool:

@@ -59,6 +59,17 @@ def test_each_kind_is_counted_over_all_documents(tmp_path: Path) -> None:
     assert f"{COMMA} 3 1 3 2 0" in said and COMMA in report.to_markdown() and COMMA in report._repr_html_()
 
 
+def test_a_lost_document_of_few_instructions_is_lost_all_the_same(tmp_path: Path) -> None:
+    kept = [[True], [True] * 5, [True] * 6]
+    kinds = [[COMMA] * len(values) for values in kept]
+    arms = [task(values, kinds) for values in ([[False], *kept[1:]], kept)]
+    runs = [find_run(make_run(tmp_path / arm, one)) for arm, one in zip("cr", arms, strict=True)]
+    report = compare(pair_runs(*runs, metrics={"ifeval_fr": "inst_strict"}))
+    assert report.tasks[0].paired.flips is not None
+    assert [one.lost for one in report.losses] == [report.tasks[0].paired.flips.lost] == [1]
+    assert [one.difference for one in report.samples] == [-1.0]
+
+
 def test_lists_that_do_not_fit_a_document_are_not_guessed_at(tmp_path: Path) -> None:
     kinds = [[COMMA], "no list", [TITLE, WORDS]]
     report = report_of(tmp_path, task([[True], [True], [True]], kinds), task([[True], [True], [True]], kinds))
