@@ -196,7 +196,7 @@ def estimate_items(
     """What judging these pairs would still ask, with their controls, their repeats and the rerun's pairs."""
     salt = b"" if lives is None else lives.journal.salt
     open_ = _Open(Questioner(profile, load_rubric(options.rubric), salt), lives)
-    sample, lazy = sample_of(work.places(), options, salt), options.orders == "lazy"
+    sample, lazy = sample_of(work, options, salt), options.orders == "lazy"
     counts = {
         "controls": open_.add(controls, lazy=lazy),
         "pairs": open_.add(work, lazy=lazy, sample=sample, repeats=options.repeats),

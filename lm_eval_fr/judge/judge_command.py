@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lm_eval_fr.errors import InputError, UsageError, check_options
+from lm_eval_fr.errors import UsageError, check_options
 from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.judge.options import WITH_FILE, BatchAction, JudgeOptions
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
@@ -43,7 +43,6 @@ def judge(
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     pairing = pair_runs(candidate, reference, **chosen)  # type: ignore[arg-type]
     rerun = None if reference_rerun is None else pair_runs(reference_rerun, reference, **chosen)  # type: ignore[arg-type]
-    _check(pairing, None, None, False)
     from lm_eval_fr.judge.session import judge_runs
 
     given = JudgeOptions(**options)
@@ -67,7 +66,7 @@ def judge_command(
 
     Raises Unfinished when something is left, UsageError for flags that do not go together.
     """
-    _check(pairing, batch, file, estimate)
+    _check(batch, file, estimate)
     if estimate:
         from lm_eval_fr.judge.estimate import estimate_runs
 
@@ -95,10 +94,7 @@ def judge_command(
     check_finished(summary, out)
 
 
-def _check(pairing: Pairing, batch: BatchAction | None, file: Path | None, estimate: bool) -> None:
-    if not any(task.judged and task.n for task in pairing.tasks):
-        names = ", ".join(task.task for task in pairing.tasks)
-        raise InputError(f"nothing to judge: {names}", remedy="run analysis_fr or own_analysis_fr on both arms")
+def _check(batch: BatchAction | None, file: Path | None, estimate: bool) -> None:
     if batch != "abandon" and (batch in WITH_FILE) != (file is not None):
         what = f"--batch {batch} needs a file" if batch in WITH_FILE else f"{file}: a third argument"
         raise UsageError(what, remedy="CANDIDATE REFERENCE --batch write FILE, and read FILE")

@@ -58,7 +58,7 @@ def check_structure(messages: list[Message], rubric: Rubric) -> None:
             line in fences or line.startswith(">") or line == words.empty or re.fullmatch(r"\((coupé|cut) .*\)", line)
         )
     assert lines[lines.index(fences[-1]) + 1 :] == [words.close]
-    assert [content(messages).count(code) for code in FENCES.codes] == [1, 1, 2]
+    assert [content(messages).count(code) for code in FENCES] == [1, 1, 2]
 
 
 @pytest.mark.parametrize("rubric", [FRENCH, ENGLISH], ids=["fr", "en"])
@@ -68,8 +68,8 @@ def test_no_hostile_answer_changes_the_structure(hostile: Hostile, rubric: Rubri
         messages = shown(first, second, rubric)
         check_structure(messages, rubric)
         back = read_back(messages)
-        assert back.first == (neutralise(first, FENCES.codes) if neutralise(first, FENCES.codes).strip() else "")
-        assert back.second == (neutralise(second, FENCES.codes) if neutralise(second, FENCES.codes).strip() else "")
+        assert back.first == (neutralise(first, FENCES) if neutralise(first, FENCES).strip() else "")
+        assert back.second == (neutralise(second, FENCES) if neutralise(second, FENCES).strip() else "")
         assert not back.cut
         json.dumps(messages, ensure_ascii=False).encode()  # can be sent: no half characters
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", content(messages))
@@ -78,7 +78,7 @@ def test_no_hostile_answer_changes_the_structure(hostile: Hostile, rubric: Rubri
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda h: h.name)
 def test_a_neutralised_text_loses_nothing_that_can_be_read(hostile: Hostile) -> None:
-    assert neutralise(hostile.text, FENCES.codes).replace(MARK, "") == clean(hostile.text).replace(MARK, "")
+    assert neutralise(hostile.text, FENCES).replace(MARK, "") == clean(hostile.text).replace(MARK, "")
 
 
 def test_there_are_enough_hostile_answers() -> None:
@@ -140,7 +140,7 @@ def test_calls_on_one_document_with_the_same_answer_a_begin_alike_up_to_answer_b
 
 def test_the_codes_of_the_fences_cannot_be_foreseen_from_the_texts_and_differ_with_every_call() -> None:
     by_salt = [make_fences(salt, None, TASK, "une", "deux") for salt in (b"a", b"b", b"c")]
-    assert len({code for fences in by_salt for code in fences.codes}) == 9
+    assert len({code for fences in by_salt for code in fences}) == 9
     one, two = make_fences(b"a", None, TASK, "une", "deux"), make_fences(b"a", None, TASK, "deux", "une")
     assert (one.task, one.first) == (two.task, two.first) and one.second != two.second
     other = make_fences(b"a", None, "autre", "une", "deux")
@@ -234,7 +234,7 @@ def test_ordinary_markdown_stays_as_it_was_written() -> None:
         "| Année | Fait |\n|---|---|\n| 1834 | début |\n\nTitre\n=====\n\n> citation\n\n---\nSystématique, la réponse "
         "est nette : oui. Le verdict du tribunal fut rendu. Fin de l'histoire."
     )
-    assert neutralise(text, FENCES.codes) == text
+    assert neutralise(text, FENCES) == text
 
 
 HONEST_LINES = (
@@ -286,13 +286,13 @@ IMITATIONS = (
 
 @pytest.mark.parametrize("line", HONEST_LINES)
 def test_honest_french_is_shown_as_it_was_written(line: str) -> None:
-    assert neutralise(line, FENCES.codes) == line
-    assert neutralise(f"Avant.\n{line}\nAprès.", FENCES.codes).split("\n")[1] == line
+    assert neutralise(line, FENCES) == line
+    assert neutralise(f"Avant.\n{line}\nAprès.", FENCES).split("\n")[1] == line
 
 
 @pytest.mark.parametrize("line", IMITATIONS)
 def test_what_imitates_the_protocol_is_marked_by_a_sign_that_french_does_not_use(line: str) -> None:
-    shown_as = neutralise(line, FENCES.codes)
+    shown_as = neutralise(line, FENCES)
     assert MARK in shown_as and shown_as.replace(MARK, "") == clean(line)
 
 

@@ -71,14 +71,14 @@ def render(
     answers = [candidate_answer, reference_answer]
     if order == "reference_first":
         answers.reverse()
-    shown = [neutralise(answer, fences.codes) for answer in answers]
+    shown = [neutralise(answer, fences) for answer in answers]
     keep = None
     if context is not None:
         room = CHARS_PER_TOKEN * (context - reply_tokens - RESERVED_TOKENS) - len(system) - len(shared)
         keep = _common_length([len(text) for text in shown], max(LEAST_SHOWN, int(room)))
     blocks = [
         _block(f"{words.answer} {label}", code, text, words, keep)
-        for label, code, text in zip("AB", fences.codes[1:], shown, strict=True)
+        for label, code, text in zip("AB", fences[1:], shown, strict=True)
     ]
     rest = "\n".join([*blocks, f"{RULE} {words.end} {fences.second} {RULE}", words.close])
     if not breakpoint:
@@ -248,7 +248,7 @@ def _shared(task_system: str | None, task_text: str, words: Words, fences: Fence
     blocks = [(words.system, task_system)] if task_system else []
     blocks.append((words.task, task_text))
     return "".join(
-        _block(name, fences.task, neutralise(text, fences.codes, imitations=False), words, None) + "\n"
+        _block(name, fences.task, neutralise(text, fences, imitations=False), words, None) + "\n"
         for name, text in blocks
     )
 

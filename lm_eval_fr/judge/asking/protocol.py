@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lm_eval_fr.io.replies import Problem
 
@@ -118,17 +118,12 @@ class Question:
     repeat: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Fences:
+class Fences(NamedTuple):
     """The codes of one call's fences, which no answer can foresee without the journal's salt."""
 
     task: str  # the journal's: documents that begin with one article then begin with one prompt
     first: str  # the document's: two calls that show it with the same answer A begin alike up to answer B
     second: str  # the call's
-
-    @property
-    def codes(self) -> tuple[str, str, str]:
-        return self.task, self.first, self.second
 
 
 def make_fences(salt: bytes, task_system: str | None, task_text: str, first: str, second: str) -> Fences:

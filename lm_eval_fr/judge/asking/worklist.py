@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -72,9 +72,6 @@ class PlannedItems:
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
-    def places(self) -> Iterator[Place]:
-        return (item.place for item in self.items)
-
     def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
         return ((item.place, item.cluster or item.doc_hash, (0, i)) for i, item in enumerate(self.items))
 
@@ -96,9 +93,6 @@ class Worklist:
 
     def item(self, task: int, document: int) -> Item:
         return _item(self.tasks[task].pair(document), -1)
-
-    def places(self) -> Iterator[Place]:
-        return ((task.task, doc_hash) for task in self.tasks for doc_hash in task.doc_hashes)
 
     def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
         """Of every document its place, its article, and where `item` has its texts."""
@@ -124,10 +118,10 @@ def worklist(pairing: Pairing, *, by_unit: bool = False) -> Worklist:
     """The judged tasks' pairs. With `by_unit` one cluster after the other, so that a decision can be looked at early.
 
     Clusters come in the order in which the plan's shuffled documents first name them; several tasks take turns, each at
-    its share. Raises InputError when no task is judged.
+    its share. Raises InputError when there is nothing to judge.
     """
     tasks = tuple(task for task in pairing.tasks if task.judged)
-    if not tasks:
+    if not any(task.n for task in tasks):
         names = ", ".join(task.task for task in pairing.tasks) or "none"
         raise InputError(
             f"no judged task in both runs (tasks found: {names})",
@@ -204,7 +198,7 @@ class Questioner:
             yield from (replace(question, repeat=number) for number in range(1, repeats))
 
 
-def sample_of(places: Iterable[Place], options: JudgeOptions, salt: bytes) -> frozenset[Place]:
+def sample_of(work: Work, options: JudgeOptions, salt: bytes) -> frozenset[Place]:
     """The pairs that are asked `repeats` times, to measure the judge's noise: the same ones every time."""
 
     def mark(place: Place) -> bytes:
@@ -212,4 +206,4 @@ def sample_of(places: Iterable[Place], options: JudgeOptions, salt: bytes) -> fr
 
     if options.repeats < 2:
         return frozenset()
-    return frozenset(heapq.nsmallest(options.repeat_sample, places, key=mark))
+    return frozenset(heapq.nsmallest(options.repeat_sample, (place for place, _, _ in work.articles()), key=mark))

@@ -17,7 +17,6 @@ import msgspec
 
 from lm_eval_fr.errors import Unfinished, UsageError
 from lm_eval_fr.judge.asking.controls import Controls, controls_for
-from lm_eval_fr.judge.asking.profile import load_rubric
 from lm_eval_fr.judge.asking.protocol import Profile, Question, Rubric
 from lm_eval_fr.judge.asking.worklist import Item, Place, Questioner, Worklist, sample_of, worklist
 from lm_eval_fr.judge.batch import batch_collect, batch_file, batch_submit
@@ -55,11 +54,11 @@ def judge_by_batch(
 
     name: the batch to abandon. Raises Unfinished when `submit` had to hold questions back; else as `judge_runs`.
     """
-    judges, rubric = _checked(options, action), load_rubric(options.rubric)
+    (judges, rubric), work = _checked(options, action), worklist(pairing)
     why: Halt | None = None
     with open_journal(out) as journal:
         for profile in judges:
-            step = _Step(Outbox(journal, profile, out / BATCHES), worklist(pairing), rerun, options, rubric, say)
+            step = _Step(Outbox(journal, profile, out / BATCHES), work, rerun, options, rubric, say)
             if action == "submit":
                 why = why or step.submit()
             elif action == "status":
@@ -216,7 +215,7 @@ class _Step:
 
     def _open_pairs(self) -> Iterator[Question]:
         lives = self._lives()
-        sample = sample_of(self.work.places(), self.options, self.outbox.journal.salt)
+        sample = sample_of(self.work, self.options, self.outbox.journal.salt)
         yield from open_questions(self.work, self._questioner(), lives, self.options, sample)
         if self.rerun is not None:
             yield from open_questions(worklist(self.rerun), self._questioner(), lives, self.options)
@@ -260,13 +259,13 @@ class _Step:
         self.say(said or "nothing to collect")
 
 
-def _checked(options: JudgeOptions, action: BatchAction) -> list[Profile]:
+def _checked(options: JudgeOptions, action: BatchAction) -> tuple[list[Profile], Rubric]:
     if options.stop == "anytime":
         raise UsageError("a batch is answered as a whole", where="--stop anytime", remedy="leave it or --batch out")
     if action in WITH_FILE and len(options.profile) > 1:
         raise UsageError(f"{action} is for one judge", where="--profile", remedy="write one file a judge")
     keyless = action in (*WITH_FILE, "abandon")  # nothing of it needs the server
-    judges, _ = check_ready(replace(options, reparse=True, retry_invalid=False) if keyless else options)
+    judges, rubric = check_ready(replace(options, reparse=True, retry_invalid=False) if keyless else options)
     if any(profile.dialect == "offline" for profile in judges):
         raise UsageError("the offline judge has no batches", where="--profile", remedy="leave --batch out")
-    return judges
+    return judges, rubric

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lm_eval_fr.errors import InputError, JournalError
 from lm_eval_fr.judge.verdicts.journal import Journal
-from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, read_summary
+from lm_eval_fr.judge.verdicts.judge_summary import FILE, read_summary
 
 JOURNAL = "journal.sqlite"
 RESTORE = f"copy back the {JOURNAL} that belongs to {FILE}, and {JOURNAL}-wal if there is one, or give another --out"
@@ -18,35 +19,24 @@ def open_journal(out: Path) -> Journal:
     Raises JournalError where judge.json was written from another journal, or from more of this one: everything would be
     asked and paid again.
     """
-    path, summary = out / JOURNAL, _summary(out)
-    if summary is not None and summary.usage.calls and not (path.exists() and path.stat().st_size):
+    path, summary = out / JOURNAL, None
+    with suppress(InputError):  # a damaged one is written anew
+        summary = read_summary(out) if (out / FILE).exists() else None
+    if summary is None:
+        return Journal.open(path)
+    if summary.usage.calls and not (path.exists() and path.stat().st_size):
         what = "is empty" if path.exists() else "is missing"
         raise JournalError(
             f"{what}, and {FILE} beside it rests on {summary.usage.calls:,} replies", where=path, remedy=RESTORE
         )
-    journal = Journal.open(path)
-    try:
-        if summary is not None:
-            _check(journal, summary)
-    except BaseException:
-        journal.close()
-        raise
+    with ExitStack() as opened:
+        journal = opened.enter_context(Journal.open(path))
+        mark, stored = summary.journal, journal.count()
+        if mark is not None and mark.name != journal.name:
+            raise JournalError(f"is not the journal that {FILE} was written from", where=path, remedy=RESTORE)
+        least = summary.usage.calls if mark is None else mark.replies
+        if stored < least:
+            what = f"holds {stored:,} replies, and {FILE} beside it was written from {least:,}"
+            raise JournalError(what, where=path, remedy=RESTORE)
+        opened.pop_all()
     return journal
-
-
-def _check(journal: Journal, summary: JudgeSummary) -> None:
-    mark, stored = summary.journal, journal.count()
-    if mark is not None and mark.name != journal.name:
-        raise JournalError(f"is not the journal that {FILE} was written from", where=journal.path, remedy=RESTORE)
-    least = summary.usage.calls if mark is None else mark.replies
-    if stored < least:
-        what = f"holds {stored:,} replies, and {FILE} beside it was written from {least:,}"
-        raise JournalError(what, where=journal.path, remedy=RESTORE)
-
-
-def _summary(out: Path) -> JudgeSummary | None:
-    """None where there is none to hold the journal against; one that is damaged is written anew."""
-    try:
-        return read_summary(out) if (out / FILE).exists() else None
-    except InputError:
-        return None
