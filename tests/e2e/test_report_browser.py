@@ -14,7 +14,7 @@ import pytest
 
 from lm_eval_fr.report.html_writer import render
 from lm_eval_fr.report.judge_model import JudgeProfile, JudgeRubric
-from lm_eval_fr.report.model import Caution
+from lm_eval_fr.report.model import Caution, SampleRef, TaskLosses
 from lm_eval_fr.report.sample_cards import Card, Samples
 from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
 from tests.fakes.reports import a_full_report, a_judge, a_report, a_task
@@ -166,6 +166,18 @@ def test_the_summary_shows_what_was_lost(visit: Open) -> None:
     example.locator(".ask a").click()
     shown.page.locator("#sample-title:visible").wait_for()
     shown.check_quiet()
+
+
+def test_an_example_of_the_judges_says_which_answer_was_a(visit: Open) -> None:
+    lost = next(card for card in ordinary() if "loss" in card.flags)
+    example = SampleRef(task=lost.task, doc_id=lost.doc_id, doc_hash=lost.doc_hash, difference=-1.0, outcome="loss")
+    report = a_report(
+        losses=(TaskLosses(task=lost.task, lost=1, read=1, kinds=(), confusions=(), examples=(example,)),)
+    )
+    shown = visit(ordinary(), report=report)
+    assert shown.page.locator(".example .reason").inner_text() == (
+        "The judge, with the candidate as A: Plus fidèle au texte."
+    )
 
 
 def test_the_search_field_has_room_for_what_it_says(ordinary_page: Visit) -> None:

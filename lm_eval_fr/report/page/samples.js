@@ -448,8 +448,8 @@
         ask.append(link, card.g ? ": " : "");
         if (card.g) ask.append(make("span", oneLine(card.g, 200), "gold"));
         ask.append(make("span", asked(card), "asked"));
-        const reason = Object.values(card.w || {})[0];
-        if (reason) ask.append(make("span", `The judge: ${oneLine(reason, 300)}`, "reason"));
+        const [order, reason] = Object.entries(card.w || {})[0] || [], first = order === "reference_first" ? "reference" : "candidate";
+        if (reason) ask.append(make("span", `The judge, with the ${first} as A: ${oneLine(reason, 300)}`, "reason"));
         const answers = make("div", null, "answers"), label = `, ${task} ${card.i}`;
         const both = differs(short);
         answers.append(column("reference", short, both, label), column("candidate", short, both, label));
