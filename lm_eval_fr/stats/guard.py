@@ -72,7 +72,8 @@ def largest(losses: Array, copies: Array) -> float:
     """The largest, or with many articles the one that one in PASSED passes; losses[i] occurs copies[i] times."""
     order = np.argsort(-losses)
     reached = np.cumsum(copies[order])
-    return float(losses[order[np.searchsorted(reached, reached[-1] // PASSED + 0.5)]])
+    found = int(np.searchsorted(reached, reached[-1] // PASSED + 0.5))
+    return float(losses[order[found if found < order.size else 0]])  # planned for less than half an article
 
 
 def guard_documents(

@@ -114,6 +114,15 @@ def test_claims_are_planned_for_together() -> None:
         documents_for_margin(0.02, score_spread(0.25), claims=0)
 
 
+@pytest.mark.parametrize("documents", [10, 50, 70])
+def test_fewer_documents_than_the_article_of_a_random_one(documents: int) -> None:
+    """A pilot with one very long article, and a plan that is shorter than that."""
+    spread = score_spread(0.2, cluster_size=3, weighted_size=120, icc=0.05)
+    plan = margin_for_documents(documents, spread)
+    assert plan.margin_guarded is None or plan.margin_guarded > 0.1
+    assert 0 <= verdict_power(documents, 0.5, spread) < 0.9
+
+
 def test_worst_case_costs_documents() -> None:
     spread = score_spread(0.15, cluster_size=5, icc=0.1)
     default, worst = (
