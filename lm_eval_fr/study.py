@@ -113,9 +113,11 @@ class _Study:
         """What a later stage would refuse is refused before hours of generation; what cannot be decided is said."""
         from lm_eval_fr.check.before_study import before_study
 
-        pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
-        prospects = before_study(self.plan, self.folder, file, pending)
         watched = sys.stderr.isatty()  # a log keeps every word
+        pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
+        if watched and forecast and pending:
+            self.say("reading the plan's documents")
+        prospects = before_study(self.plan, self.folder, file, pending)
         for line in (prospects.headline, *(prospects.table() if watched else prospects.lines())):
             if line and forecast:
                 self.say(line)

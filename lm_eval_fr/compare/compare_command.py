@@ -73,11 +73,17 @@ def compare_command(
         html=report.to_html,
         junit=report.to_junit,
         badge=report.to_badge,
-        text=lambda: report.on_terminal(stdout, full=to.full),
+        text=lambda: report.on_terminal(stdout, full=to.full, rest=_rest(runs, to)),
         show=show,
         say=say,
     )
     return gate_code(report)
+
+
+def _rest(runs: Sequence[Path], to: Destinations) -> str:
+    """Where a terminal's reader finds everything: the page, if there is one."""
+    page = to.html_file or (runs[0] / "report.html" if len(runs) == 1 else None)
+    return f"{page}, or --full" if page is not None and page.is_file() else "--full"
 
 
 def _compare_several(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from lm_eval_fr.demo import plan_path
 from lm_eval_fr.io.streams import say_on_stderr
 from lm_eval_fr.io.terminal import LINES, columns_of, fold, in_brief, in_columns
 from lm_eval_fr.tasklib.definitions import group_names, task_names
-from tests.fakes.terminal import Terminal, on_terminal
+from tests.fakes.terminal import LIMIT, Terminal, on_terminal
 
 TABLE = "exact match, 5 % flips   3,925 (3,927)    982 (1,043)  157 (205)"
 
@@ -85,3 +91,24 @@ def test_full_shows_everything() -> None:
     shown = on_terminal(80, "power", "--full")
     assert len(shown.lines) > LINES
     assert "margin (points) that N documents establish" in shown.text and "--full" not in shown.text
+
+
+def test_a_study_says_what_it_does_and_what_it_can_decide(tmp_path: Path) -> None:
+    """From the first seconds on, and in the terminal's width; the bar is one for each step."""
+    plan = tmp_path / "plan.yaml"
+    arms = "candidate: {model: fr-baseline, model_args: {damage: 0.5}}\nreference: {model: fr-baseline}\n"
+    settings = f"data_dir: {plan_path().parent / 'data'}\nlimit: 8\nmargins: {{gold: 5%}}\n"
+    plan.write_text(f"name: small\ntasks: [sib200_fr]\n{settings}{arms}", encoding="utf-8")
+    with Terminal(60) as terminal:
+        typed = [sys.executable, "-m", "lm_eval_fr", "ab", str(plan), "--out", str(tmp_path / "out")]
+        environment = {**os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore"}
+        environment.pop("NO_COLOR", None)
+        done = subprocess.run(typed, stdout=terminal.slave, stderr=terminal.slave, env=environment, timeout=LIMIT)
+    assert done.returncode == 0
+    seen = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in re.split(r"[\r\n]+", terminal.text)]
+    assert seen[0] == "reading the plan's documents"
+    assert any(line.split()[:3] == ["sib200_fr", "8", "5"] for line in seen), "a table of what it can decide"
+    assert [line[:11] for line in seen if line.startswith("step ")] == [f"step {n} of 3" for n in (1, 2, 3)]
+    assert any(line.startswith("candidate [") and "8/8" in line for line in seen)
+    assert not any("it/s" in line for line in seen), "a second bar"
+    assert [line for line in seen if len(line) > 60 and str(tmp_path) not in line] == []
