@@ -4,8 +4,8 @@
     report = fr.compare("runs/nvfp4", "runs/api", judge="runs/judge", margins={"gold": "2%", "judge": "10%"})
     report.verdict, report.task("piaf_fr").difference
 
-Importing this package imports none of torch, transformers, datasets, lm_eval, numpy or pandas: each name below is
-imported when it is first used.
+Importing this package does not import torch, transformers, datasets, lm_eval, numpy or pandas: each name
+below is imported on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every command: parse, call, print. The work is done in the modules below; they are imported when a command runs."""
+"""Every command: parse, call, print. The modules below do the work and are imported when a command runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _command_line() -> str:
-    """As typed, for the record: without what looks like a key."""
+    """The command as typed, for the record, without anything that looks like a key."""
     from lm_eval_fr.io.redaction import Redactor
 
     return Redactor.from_environment().message(shlex.join(["lm-eval-fr", *sys.argv[1:]]))
@@ -200,7 +200,7 @@ def judge(
 @main.command()
 @o.power_options
 def power(pilot: tuple[Path, Path] | None, judged: Path | None, full: bool, **given: Any) -> None:
-    """Say how many documents a margin needs, or what margin N documents can establish.
+    """Compute how many documents a margin needs, or what margin N documents can establish.
 
     \b
     lm-eval-fr power
@@ -273,9 +273,9 @@ def unregister() -> None:
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=o.RUNS, metavar="STUDY | RUN [RUN]")
-@click.option("--task", type=o.TASK, help="The task, where a run has several.")
+@click.option("--task", type=o.TASK, help="The task, if a run has several.")
 @click.option("--doc", help="doc_id, or the start of a doc_hash [the first].")
-@click.option("--filter", help="One of the task's filters, where it has several [the first].")
+@click.option("--filter", help="One of the task's filters, if it has several [the first].")
 @o.WHOLE
 def show(runs: tuple[Path, ...], full: bool, **asked: Any) -> None:
     """Show one document with the answers of one or two runs.
@@ -312,7 +312,7 @@ def fidelity(candidate: str, reference: str, **given: Any) -> None:
 
 @main.command()
 @click.argument("url", metavar="URL")
-@click.option("--model", help="The model's name there, where it serves several.")
+@click.option("--model", help="The model's name on the server, if it serves several.")
 @click.option("--key-env", metavar="NAME", help="The environment variable that holds the server's key.")
 @o.JSON
 def manifest(url: str, **given: Any) -> None:
@@ -373,7 +373,7 @@ def export(candidate: Path, reference: Path, out: Path, judged: Path | None, **g
 @o.price_options
 @o.format_options
 def value(runs: tuple[Path, ...], **given: Any) -> None:
-    """Compare what a dollar buys: successes per dollar of each arm.
+    """Compare the successes per dollar of each arm.
 
     \b
     lm-eval-fr value runs/nvfp4 runs/bf16 --price 2.50/h \\
@@ -392,12 +392,12 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
 @click.argument("reference", type=o.RUNS)
 @o.COST_RATIO
 @click.option("--margin", type=Percent(), help="Largest acceptable loss, e.g. 2%.")
-@click.option("--seed", type=int, help="Seed of the subsets, where they are drawn [1234].")
+@click.option("--seed", type=int, help="Seed of the subsets, if they are sampled [1234].")
 @click.option("--metric", "metrics", multiple=True, type=Assignment(), help="The metric of the winner, TASK=NAME.")
 @o.price_options
 @o.format_options
 def vote(candidate: Path, reference: Path, **given: Any) -> None:
-    """Compare the majority of several candidate answers with the reference's, at equal cost.
+    """Compare a majority vote over several candidate answers with the reference, at equal cost.
 
     \b
     lm-eval-fr run --model vllm --model_args pretrained=... \\

@@ -55,7 +55,7 @@ SUCCESS = click.option(
     metavar="RULE",
     help="What counts as a success, e.g. piaf_fr:f1>=0.5 [metric >= 0.5].",
 )
-COST_RATIO = click.option("--cost-ratio", type=float, help="What a reference answer costs in candidate answers.")
+COST_RATIO = click.option("--cost-ratio", type=float, help="How many candidate answers one reference answer costs.")
 
 
 def apply(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -75,7 +75,7 @@ def reruns_of(arm: str) -> Callable[[Command], Command]:
         multiple=True,
         type=RUNS,
         metavar="DIR",
-        help=f"A further run of the {arm}; repeat for several: averaged, and the noise floor.",
+        help=f"Another run of the {arm}; repeatable. Runs are averaged and give the noise floor.",
     )
 
 
@@ -107,7 +107,7 @@ judge_options = apply(
         type=click.Choice(["both", "lazy"]),
         default="both",
         show_default=True,
-        help="lazy: skip the second order where the first says tie.",
+        help="lazy: skip the second order if the first says tie.",
     ),
     click.option("--max-usd", type=float, help="Never spend more in this folder, calls in flight included."),
     click.option("--concurrency", type=int, help="Concurrent calls [the profile's]."),
@@ -118,7 +118,7 @@ judge_options = apply(
         show_default=True,
         help="anytime: stop when the margin is decided.",
     ),
-    click.option("--margin", type=Percent(), help="For --stop: the net win rate that may be lost, e.g. 10%."),
+    click.option("--margin", type=Percent(), help="For --stop: the largest acceptable loss of net win rate, e.g. 10%."),
     LEVEL,
     click.option(
         "--repeats",
@@ -132,7 +132,7 @@ judge_options = apply(
     click.option("--controls", type=click.IntRange(0), metavar="N", help="Graded control pairs; 0: no controls [40]."),
     click.option("--no-canaries", is_flag=True, help="The same as --controls 0."),
     click.option("--trust-judge", is_flag=True, help="Judge the pairs even if the judge fails the controls."),
-    click.option("--retry-invalid", is_flag=True, help="Retry questions to which two replies held no verdict."),
+    click.option("--retry-invalid", is_flag=True, help="Ask again where two replies had no verdict."),
     click.option("--reparse", is_flag=True, help="Reparse the stored replies; no API calls are made."),
     click.option(
         "--batch",
@@ -147,16 +147,16 @@ power_options = apply(
     ),
     click.option("--sd", multiple=True, type=Percent(), help="Graded score: SD of the paired differences."),
     click.option("--flips", multiple=True, type=Percent(), help="Exact match: share of documents that change."),
-    click.option("--ties", multiple=True, type=Percent(), help="Judge: share of pairs that are not decided."),
+    click.option("--ties", multiple=True, type=Percent(), help="Judge: share of undecided pairs."),
     click.option(
-        "--pilot", nargs=2, type=EXISTING, metavar="CANDIDATE REFERENCE", help="Two runs that show the spread."
+        "--pilot", nargs=2, type=EXISTING, metavar="CANDIDATE REFERENCE", help="Two runs to take the spread from."
     ),
     click.option("--judge", "judged", type=EXISTING, metavar="DIR", help="With --pilot: the judge's folder."),
     click.option("--cluster-size", type=click.FloatRange(1), default=1.0, help="Documents per article [1]."),
     click.option(
         "--weighted-size", type=click.FloatRange(1), help="Documents in a random document's article, sum m^2 / sum m."
     ),
-    click.option("--icc", type=Percent(), default=0.0, help="How alike an article's documents are, 0 to 1 [0]."),
+    click.option("--icc", type=Percent(), default=0.0, help="How similar an article's documents are, 0 to 1 [0]."),
     click.option("--difference", type=Percent(), default=0.0, help="The true difference to plan for [0]."),
     LEVEL,
     click.option("--power", type=Percent(), default=0.8, help="Probability of a verdict on all claims [0.8]."),
@@ -229,7 +229,7 @@ compare_options = apply(
     click.option(
         "--guarantee",
         type=click.Choice(["default", "worst-case"]),
-        help="worst-case: whole articles may be lost unseen [default].",
+        help="worst-case: allow for whole articles lost unseen [default].",
     ),
     click.option("--recovered-from", metavar="NAME", help="The candidate whose loss the others recover."),
     LEVEL,
@@ -251,7 +251,9 @@ fidelity_options = apply(
     click.option("--model", help="The model's name on both servers [what each serves]."),
     click.option("--candidate-model", help="The model's name on the candidate's server."),
     click.option("--reference-model", help="The model's name on the reference's server."),
-    click.option("--top", type=int, default=20, show_default=True, help="Log-probabilities per token; vLLM gives 20."),
+    click.option(
+        "--top", type=int, default=20, show_default=True, help="Log-probabilities per token; vLLM gives up to 20."
+    ),
     click.option("--concurrency", type=int, default=4, show_default=True, help="Concurrent requests per server."),
     click.option("--rerun", is_flag=True, help="Query the reference twice, to measure its distance from itself."),
     LEVEL,
@@ -285,5 +287,5 @@ def pop_destinations(given: dict[str, Any]) -> Destinations:
 
 
 def drop_unset(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given; the defaults of the others are those of the function that is called."""
+    """The given values only; for the others the called function has its own defaults."""
     return {name: value for name, value in given.items() if value is not None}

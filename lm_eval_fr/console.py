@@ -1,4 +1,4 @@
-"""How the command line behaves: types of arguments, one line for a mistake, a near name for a typo, exit codes.
+"""How the command line behaves: types of arguments, one-line errors, suggestions for typos, exit codes.
 
 No command lives here; `cli` has them.
 """
@@ -35,15 +35,15 @@ else:
 
 PROGRAM = "lm-eval-fr"
 CRASHED = 70
-LONGEST_HELP = 1000  # characters of a sentence that the list of commands shows
+LONGEST_HELP = 1000  # characters of a sentence in the list of commands
 
 
 class _Stopped(Exception):
-    """Carries what click would turn into its own words or exit codes: an interrupt, a broken pipe."""
+    """Carries an exception that click would turn into its own words or exit code: an interrupt, a broken pipe."""
 
 
 class Program(click.Group):
-    """A group whose every failure is one line on stderr and an exit code, never a traceback."""
+    """A group in which every failure is one line on stderr and an exit code, never a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs |= {"standalone_mode": False, "prog_name": PROGRAM}  # also as `python -m lm_eval_fr`
@@ -63,7 +63,7 @@ class Program(click.Group):
                 fail(_one_line(error), 2)
             except (KeyboardInterrupt, click.Abort, _Stopped) as error:
                 cause = error.__cause__ or error
-                if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:  # only people give such names
+                if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:  # a typed name
                     fail(f"{one_line(str(cause.filename), 60)}: {cause.strerror}", 2)
                 if isinstance(cause, OSError):
                     crashed(cause)
@@ -92,7 +92,7 @@ class Program(click.Group):
 
 
 class WithPlan(click.Command):
-    """A command whose help ends with a whole plan, the README's."""
+    """A command whose help ends with a complete plan, the README's."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from lm_eval_fr.demo import example_plan
@@ -121,7 +121,7 @@ def _near(name: str, known: Any) -> str:
 
 
 def prepare_streams() -> None:
-    """Streams that take any text: one that is closed becomes one that goes nowhere."""
+    """Streams that accept any text: a closed one is replaced by a sink."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None or stream.closed:
@@ -131,14 +131,14 @@ def prepare_streams() -> None:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Says it on stderr in one line and exits."""
+    """Prints one line on stderr and exits."""
     with suppress(OSError, ValueError):  # stderr may be closed
         click.echo(f"{PROGRAM}: {printable(message)}", err=True)
     sys.exit(code)
 
 
 def interrupted(cause: BaseException) -> NoReturn:
-    """Ends with 128 and the signal's number; an arm of a study leaves the word to the study."""
+    """Exits with 128 plus the signal's number; in an arm of a study, the study prints the message."""
     from lm_eval_fr.arms.child import RESUME
 
     number = cause.signal if isinstance(cause, Terminated) else signal.SIGINT
@@ -149,13 +149,13 @@ def interrupted(cause: BaseException) -> NoReturn:
 
 
 def crashed(error: Exception) -> NoReturn:
-    """A fault of this program, or of the place that it writes to: one line, and the rest in a file."""
+    """A fault of this program, or of the place that it writes to: one line, and the traceback in a file."""
     import traceback
 
     from lm_eval_fr.io.files import write_atomic
 
     if isinstance(error, OSError):
-        _silence(sys.stdout)  # Python would complain once more while closing it
+        _silence(sys.stdout)  # Python would complain again while closing it
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
     else:
         what = f"internal error: {type(error).__name__}: {error}"
@@ -172,12 +172,12 @@ def crashed(error: Exception) -> NoReturn:
 
 
 def _beside_the_output() -> Path:
-    """The folder that the command was told to write to, if it is there; else the one for temporary files."""
+    """The command's output folder, if it exists; else the one for temporary files."""
     import tempfile
 
     for flag, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         name, equals, inner = flag.partition("=")
-        with suppress(OSError, ValueError):  # a name that is too long, a folder that may not be looked into
+        with suppress(OSError, ValueError):  # a name that is too long, a folder without access
             if name in ("--out", "--output_path") and (folder := Path(inner if equals else value)).is_dir():
                 return folder
     return Path(tempfile.gettempdir())
@@ -197,7 +197,7 @@ def _resume() -> str:
 
 
 class Existing(ParamType):
-    """A file or folder that must exist; a near name is offered where it does not."""
+    """A file or folder that must exist; otherwise a similar name is suggested."""
 
     name = "path"
 
@@ -266,7 +266,7 @@ class Assignment(ParamType):
 
 
 class Known(ParamType):
-    """A word, with those that we know offered to the shell."""
+    """A word, with the known ones offered to the shell."""
 
     def __init__(self, name: str, words: Callable[[], Iterable[str]]) -> None:
         self.name, self._words = name, words
@@ -276,7 +276,7 @@ class Known(ParamType):
 
 
 class RunWords(ParamType):
-    """What follows `lm-eval-fr run`: lm-eval's flags, and after --tasks or --model their names."""
+    """Completions after `lm-eval-fr run`: lm-eval's flags, and the names for --tasks and --model."""
 
     name = "flags"
 

@@ -17,19 +17,19 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-HERE = "a relative path starts in the working directory"  # a remedy for a path that is not there
+HERE = "a relative path starts in the working directory"  # the remedy for a missing path
 
 # C0 and C1 controls, DEL, marks that turn the direction of writing, line separators and halves of characters.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` with every character that could steer a terminal as an escape of JSON. keep: those that may stay."""
+    """`text` with every character that could control a terminal as a JSON escape. keep: characters to leave."""
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A remedy that offers the known name nearest to `word`, or "" where none is near."""
+    """A remedy that suggests the known name nearest to `word`, or "" if none is near."""
     import difflib
 
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -68,7 +68,7 @@ class LmEvalFrError(Exception):
 
 
 class Terminated(KeyboardInterrupt):
-    """The interrupt that SIGTERM or SIGHUP is. signal: its number."""
+    """SIGTERM or SIGHUP as an interrupt. signal: its number."""
 
     def __init__(self, signal: int) -> None:
         super().__init__(signal)

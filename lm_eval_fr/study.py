@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StudyResult:
-    """unfinished: why the judge is not done (budget, failures), None when everything was obtained; and the remedy."""
+    """unfinished: why the judge is not done (budget, failures), None if everything was obtained; and the remedy."""
 
     report: Comparison
     out: Path
@@ -51,11 +51,12 @@ def run_study(
     full: bool = False,
     forecast: bool = True,
 ) -> StudyResult:
-    """Runs what is not done yet of the plan in `plan_file` and writes the report into `out` (default: the plan's name).
+    """Runs the parts of the plan in `plan_file` that are not done yet and writes the report into `out` (default: the
+    plan's name).
 
-    The plan's relative paths start from its own folder, also where `plan_file` is a study's copy of it. quiet: what
-    the arms and the judge print is shown only where an arm fails. full: lm-eval's own tables are shown too. forecast:
-    what the plan can decide is said first.
+    The plan's relative paths start from its own folder, also where `plan_file` is a study's copy of it. quiet: show
+    the output of the arms and the judge only if an arm fails. full: also show lm-eval's own tables.
+    forecast: first say what the plan can decide.
     Raises PlanError, ArmError when an arm stops, and what the stages raise; what they obtained is kept in `out`.
     """
     plan, file = read_plan(plan_file)
@@ -81,7 +82,7 @@ def run_study(
 
 
 def _remedy(summary: JudgeSummary | None) -> str:
-    """In the plan's words; a spent budget is not raised by rerunning."""
+    """In terms of the plan; rerunning does not raise a spent budget."""
     again = "rerun the same command to resume"
     if summary is None or not summary.remedy:
         return again
@@ -110,7 +111,7 @@ class _Study:
         self.say(f"step {number} of {self.steps}: {what}")
 
     def look_ahead(self, file: PlanFile, files: Mapping[str, str], forecast: bool) -> None:
-        """What a later stage would refuse is refused before hours of generation; what cannot be decided is said."""
+        """Refuses, before hours of generation, what a later stage would refuse; says what cannot be decided."""
         from lm_eval_fr.check.before_study import before_study
 
         watched = sys.stderr.isatty()  # a log keeps every word
@@ -149,7 +150,7 @@ class _Study:
         kept.arm_is_done(name, arm)
 
     def judge(self, pairing: Pairing) -> JudgeSummary | None:
-        """None where nothing is judged: no judge in the plan, or no open-ended task."""
+        """None if nothing is judged: no judge in the plan, or no open-ended task."""
         plan = self.plan
         if plan.judge is None or not any(task.judged for task in pairing.tasks):
             return None

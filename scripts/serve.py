@@ -236,9 +236,9 @@ def _check_encoding(server: Server, launch: Launch, messages: list[dict[str, str
     encoded = encoding(server, launch.served_name, messages)
     if encoded and encoded.start_doubled:
         remedy = "its chat template and its tokenizer both add the mark"
-        raise ArmError("prompts begin with two begin-of-text marks", where=launch.url, remedy=remedy)
+        raise ArmError("prompts begin with two begin-of-text tokens", where=launch.url, remedy=remedy)
     if encoded and encoded.text_prompts is False:
-        say("warning: text with the template's marks is read as plain letters here: use chat requests only")
+        say("warning: text with the template's special tokens is read as plain text here: use chat requests only")
     return encoded
 
 

@@ -1,1 +1,1 @@
-"""What a report may add to a comparison, and the commands that stand beside it."""
+"""What a report may add to a comparison, and the commands around it."""

@@ -1,6 +1,6 @@
-"""Published tables held against two runs: which of their differences hold here, which do not, which cannot be told.
+"""Published tables checked against two runs: which of their differences hold here, which do not, which are undecidable.
 
-A claim is the published difference. It is contradicted when the measured interval lies away from it, further than the
+A claim is the published difference. It is contradicted when the measured interval is farther from it than the
 publication's rounding and own sampling error explain; compatible when the whole interval lies within its tolerance;
 undecidable otherwise, with the number of documents that would decide it.
 """
@@ -35,9 +35,9 @@ from lm_eval_fr.stats import (
 from lm_eval_fr.stats.distributions import normal_point
 from lm_eval_fr.tasklib.definitions import claims_dir
 
-POINT = 0.01  # the smallest tolerance: published differences are not meant more precisely
+POINT = 0.01  # the smallest tolerance: published differences are no more precise
 EXACT = 1e-9
-EACH_SIDE = 0.9  # both ends of the interval within the tolerance, with a power of 80 % in all
+EACH_SIDE = 0.9  # both ends of the interval within the tolerance, with a joint power of 80 %
 REMEDY = "claims/README.md shows a whole file"
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -80,7 +80,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True)
 class Measured:
-    """What the runs say of one claim. needed: documents for a tolerance, by the data's own spread."""
+    """What the runs say about one claim. needed: documents for a tolerance, by the data's own spread."""
 
     interval: Interval
     candidate_mean: float | None
@@ -131,7 +131,7 @@ def _mistakes(row: Row) -> Iterator[str]:
     if bool(row.tasks) + (row.judge is not None) + bool(row.untested) != 1:
         yield "give one of task, judge and untested"
     if row.tasks and (row.candidate is None or row.reference is None):
-        yield "candidate and reference scores are missing"
+        yield "the candidate's or the reference's score is missing"
     for name, score in (("candidate", row.candidate), ("reference", row.reference)):
         if score is not None and not 0 <= score <= most:
             yield f"{name} {score:g} is not between 0 and {most:g} (scale: {row.scale})"
@@ -142,7 +142,7 @@ def _mistakes(row: Row) -> Iterator[str]:
 def check_claims(
     published: Published, tasks: Sequence[PairedTask], judge: JudgeResult | None, *, level: float
 ) -> Claims:
-    """Every row held against the runs. Raises UsageError for a row whose task was not run."""
+    """Checks every row against the runs. Raises UsageError for a row whose task was not run."""
     return Claims(
         title=published.title,
         source=published.source,
@@ -257,9 +257,9 @@ def _held(row: Row, task: str, claimed: Claimed, measured: Measured, level: floa
 
 
 def _own_error(row: Row, measured: Measured) -> float:
-    """The standard error of published scores, by the spread seen here; 0 where both ran the whole benchmark.
+    """The standard error of published scores, from the spread seen here; 0 where both ran the whole benchmark.
 
-    A publication that does not say on how many documents is taken to have run as many as were run here.
+    A publication that does not give its number of documents is assumed to have run as many as were run here.
     """
     spread, here = measured.spread, measured.interval.n
     if row.judge is not None or spread is None or (row.documents is not None and here >= row.documents):
@@ -284,7 +284,7 @@ def decide_claim(
     said = f"published {w.signed(claimed.difference)} points, here {w.interval(low, high)}"
     if abs(gap) > math.hypot(reach, error) + claimed.rounding:
         side = "better" if gap < 0 else "worse"
-        return "contradicted", None, f"contradicted: {said}; the candidate does {side} here than was published."
+        return "contradicted", None, f"contradicted: {said}; the candidate does {side} here than published."
     within = f"within {w.plain(claimed.tolerance)} points of the claim"
     if max(abs(low - claimed.difference), abs(high - claimed.difference)) <= claimed.tolerance + EXACT:
         return "compatible", None, f"compatible: {said}, all of it {within}."

@@ -1,4 +1,4 @@
-"""What became of published claims, typed.
+"""The results for published claims, typed.
 
 Differences and scores are fractions (0.01 = one point) or in the metric's own unit, candidate - reference, not rounded.
 """
@@ -26,10 +26,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimResult:
-    """One published difference beside the measured one. `documents`: of the measured; `benchmark`: all there are.
+    """One published difference and the measured one. `documents`: measured; `benchmark`: all that it has.
 
-    tolerance: how far from the claim an interval may reach and still be called compatible. slack: what rounding and the
-    publication's own sampling error explain. documents_needed: in all, to decide it.
+    tolerance: how far from the claim a compatible interval may reach. slack: what rounding and the
+    publication's own sampling error explain. documents_needed: in total, to decide it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What became of published claims, in words and a table."""
+"""The results for published claims, in words and a table."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`lm-eval-fr export`: scores and verdicts of two runs as Parquet, in a folder that `datasets` reads.
 
 OUT/scores.parquet     one row per document and metric
-OUT/verdicts.parquet   one row a judged pair, where a judge's folder was given
+OUT/verdicts.parquet   one row per judged pair, where a judge's folder was given
 OUT/README.md          the data set's configurations, and where the rows come from
 """
 

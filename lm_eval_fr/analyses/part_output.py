@@ -1,4 +1,4 @@
-"""One part of a report, on its own: as text, and as what files were asked for."""
+"""One section of a report on its own: as text, and in the files that were requested."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ MOST_SPREAD = 10_000.0  # of the sum of an article's scores; its distribution is
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What the user asked: margins or documents (neither: both tables), and what is known of the tasks.
+    """What the user asked: margins or documents (neither: both tables), and what is known about the tasks.
 
     sd, flips, ties: paired SD of a graded score, share of documents on which just one arm is right, share of pairs
-    that the judge does not decide. cluster_size, weighted_size, icc: documents per article on average, those of the
-    article of a random document, and how alike their differences are. claims: so many claims like this one are made,
-    and all must stand. repeats: answers of each arm to each document, up to so many; unstable: the part of a single
+    that the judge does not decide. cluster_size, weighted_size, icc: documents per article on average, in the
+    article of a random document, and how similar their differences are. claims: how many claims like this one are made,
+    all of which must hold. repeats: answers of each arm per document, up to so many; unstable: the part of a single
     answer's variance that another answer to the same document averages out.
     """
 
@@ -52,7 +52,7 @@ class Question:
 
     @property
     def assumed(self) -> dict[str, Any]:
-        """What planning takes besides a spread and a margin or number of documents."""
+        """What planning needs besides a spread and a margin or number of documents."""
         return {name: getattr(self, name) for name in ("difference", "level", "power", "claims", "guarantee")}
 
 
@@ -78,20 +78,20 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
 
 
 def _several(name: str, given: Any) -> list[float]:
-    """One value or several: documents are whole numbers, everything else is a share."""
+    """One value or several: documents are whole numbers, all others are shares."""
     values = [given] if isinstance(given, (str, int, float)) else list(given)
     shares = [as_share(name, value) for value in values]
     return [int(value) for value in shares] if name == "documents" else shares
 
 
 def spreads_of(question: Question) -> list[Spread]:
-    """The spreads that were named, or the usual ones of every kind when none was."""
+    """The given spreads, or the usual ones of every kind if none was given."""
     from lm_eval_fr.stats import exact_match_spread, judge_spread, score_spread
 
     named = bool(question.sd or question.flips or question.ties)
     article = max(question.cluster_size, question.weighted_size or 1.0)
     if not article * max([1.0, *map(abs, question.sd)]) <= MOST_SPREAD:
-        what = "an article's scores would spread too far to plan for"
+        what = "the spread within an article is too large to plan for"
         raise UsageError(what, where="--sd and --cluster-size", remedy="most scores lie between 0 and 1")
     kinds: tuple[tuple[Callable[..., Spread], Sequence[float], Sequence[float]], ...] = (
         (score_spread, question.sd, DEFAULT_SPREADS),
@@ -107,7 +107,7 @@ def spreads_of(question: Question) -> list[Spread]:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What a pilot shows of a task: the spread of single answers, and `unstable`, None where each arm answered once."""
+    """What a pilot shows about a task: the spread of single answers, and `unstable`, None if each arm answered once."""
 
     name: str
     spread: Spread
@@ -138,7 +138,7 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
 
 
 def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
-    """The tables as text. pilot: what one shows; empty: what the question names, or the usual spreads."""
+    """The tables as text. pilot: what a pilot shows; if empty, the question's spreads, or the usual ones."""
     from lm_eval_fr.stats import documents_for_margin, margin_for_documents
 
     seen = pilot or [Seen(_WORDS[spread.kind], spread) for spread in spreads_of(question)]
@@ -164,7 +164,7 @@ def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
 
 
 def _repeats(question: Question, margin: float, seen: Sequence[Seen], names: Sequence[str]) -> str:
-    """Documents against answers: what several answers per document save, and what they cost."""
+    """More documents or more answers: what several answers per document save, and what they cost."""
     from lm_eval_fr.stats import documents_for_margin, repeated
 
     counts = sorted({question.repeats, *(k for k in (1, 2, 4, 8, 16) if k < question.repeats)})
@@ -188,7 +188,7 @@ _WORDS = {"score": "F1-like score", "exact_match": "exact match", "judge": "judg
 
 
 def _pilot(task: PairedTask) -> Seen:
-    """Of its first answers, if there are several: `repeats` asks what those save."""
+    """From the first answers only, if there are several: `repeats` asks what the others save."""
     from lm_eval_fr.stats import pilot_spread, variance_components
 
     metric = task.metrics[0]

@@ -29,9 +29,9 @@ def show_sample(
 ) -> str:
     """The document `doc` (its number, or the start of its hash; None: the first) of `task` (None: the only one).
 
-    paths: one or two runs, or a study. filter: one of the task's, the first where it is not said. most: lines in all,
+    paths: one or two runs, or a study. filter: one of the task's, by default the first. most: lines in all,
     for which long texts are cut; None: whole texts.
-    Raises UsageError for more than two runs or a task that must be named, InputError for a document that is not there.
+    Raises UsageError for more than two runs or a task that must be named, InputError for a missing document.
     """
     from lm_eval_fr.logs import find_run
     from lm_eval_fr.report.layout import shorten

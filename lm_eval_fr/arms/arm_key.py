@@ -1,4 +1,4 @@
-"""What names an arm's answers: whatever can change one of them changes the key."""
+"""The key of an arm's answers: whatever can change an answer changes the key."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _engine_version(model: str) -> str | None:
 
 
 def _fingerprint(name: str) -> list[tuple[str, int, int]] | str:
-    """A local checkpoint is known by its files: made again under the same name, it is another model."""
+    """A local checkpoint is identified by its files: rebuilt under the same name, it is another model."""
     folder = Path(name)
     if not folder.is_dir():
         return name

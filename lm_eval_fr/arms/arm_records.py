@@ -27,7 +27,7 @@ TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "l
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What one run left on disk. kept: answers found in the cache; asked: answers asked of the model now."""
+    """What one run left on disk. kept: answers found in the cache; asked: answers generated now."""
 
     folder: Path
     results: Path
@@ -45,7 +45,7 @@ class RunOutcome:
 
 def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
     """The results and samples files of this run. Raises ArmError: lm-eval only warns when it cannot write them."""
-    remedy = "free some space or give another --output_path; the answers are kept, the same command resumes"
+    remedy = "free some space or give another --output_path; the answers are kept; rerun the same command to resume"
     fresh = [path for path in call.output.glob("*/results_*.json") if path.stat().st_mtime >= started - 1]
     if not fresh:
         raise ArmError("lm-eval wrote no results", where=call.output, remedy=remedy)
@@ -63,7 +63,7 @@ def written(call: ArmCall, started: float) -> tuple[Path, dict[str, Path]]:
 
 
 def empty_warnings(cache: AnswerCache) -> Iterator[str]:
-    """A line for each task that got nothing but empty answers."""
+    """A line for each task that got only empty answers."""
     ours = task_names()
     for task, count in cache.answered.items():
         if count and cache.empty[task] == count:
@@ -83,7 +83,7 @@ def leave_records(
     argv: Sequence[str],
     facts: Mapping[str, Any],
 ) -> None:
-    """What lm-eval does not log: how each answer ended, what was sent, and what made this run (with `facts`)."""
+    """Writes what lm-eval does not log: how each answer ended, what was sent, and what made this run (with `facts`)."""
     _write_responses(outcome, cache.records)
     about = {
         "command": ["lm-eval-fr", "run", *argv],
@@ -102,7 +102,7 @@ def leave_records(
 
 
 def _write_responses(outcome: RunOutcome, records: Mapping[str, deque[dict[str, Any]]]) -> None:
-    """responses_TASK_STAMP.jsonl beside the samples: a record per response, where the model hands over any."""
+    """responses_TASK_STAMP.jsonl beside the samples: one record per response, where the model provides them."""
     for task, path in outcome.samples.items() if records else ():
         beside = path.with_name(f"responses_{task}_{stamp_of(outcome.results)}.jsonl")
         with path.open(encoding="utf-8") as samples, atomic_file(beside) as out:

@@ -1,4 +1,4 @@
-"""Answers on disk as they arrive, one file per arm: what was answered is not asked again, whatever killed the run.
+"""Answers on disk as they arrive, one file per arm: whatever killed the run, no answer is asked for again.
 
 Stands in for lm-eval's CachingLM, whose key leaves out the model, which keeps failures as empty answers, and which
 forgets the partial answers of vLLM and hf (their generation settings are rewritten before they are stored).
@@ -37,11 +37,11 @@ VALUES (?1, (SELECT count(*) FROM answers WHERE key = ?1), ?2, ?3)
 
 @dataclass(eq=False)
 class AnswerCache:
-    """Wraps an lm-eval model, and is its cache hook. `path` is created; two runs at once on one file are refused.
+    """Wraps an lm-eval model, and is its cache hook. `path` is created; a second run on the same file is refused.
 
-    slice_size: how many requests the model gets at once; None: all. Answers of a slice are safe when it is done.
-    clean: what every answer passes through. model_args: the arm's. first: the arm's first answers, where each document
-    gets several; raises SameAnswers when a few of these are the first ones again.
+    slice_size: how many requests the model gets at once; None: all. Answers of a slice are on disk when it is done.
+    clean: applied to every answer. model_args: the arm's. first: the arm's first answers, where each document
+    gets several; raises SameAnswers if a sample of these repeats the first ones.
     """
 
     lm: Any
@@ -70,7 +70,7 @@ class AnswerCache:
         method = getattr(self.lm, name)
         if name not in CACHED_METHODS:
             return method
-        # The one bar is ours.
+        # Only our bar is shown.
         silent = {"disable_tqdm": True} if "disable_tqdm" in inspect.signature(method).parameters else {}
         return lambda requests: self._answer_all(name, partial(method, **silent), requests)
 
@@ -88,12 +88,12 @@ class AnswerCache:
         self.add_answer(method, arguments, answer, self._notes.popleft() if self._notes else None)
 
     def add_answer(self, method: str, arguments: Iterable[Any], answer: Any, record: Mapping[str, Any] | None) -> None:
-        """An answer with what is known of it: finish reason, usage, error."""
+        """An answer with what is known about it: finish reason, usage, error."""
         arguments = list(arguments)
         self.store(self.key_of(method, arguments), context_of(arguments), answer, record)
 
     def store(self, key: str, context: str, answer: Any, record: Mapping[str, Any] | None = None) -> None:
-        """Adds an answer under its request. A failure is not kept, nor an empty text without a record of its reply."""
+        """Stores an answer under its request, except a failure, or an empty text without a record of its reply."""
         self._stored[key] += 1
         if self.bar:
             self.bar.step()
@@ -108,7 +108,7 @@ class AnswerCache:
             raise explain(error, self.path, ArmError) from None
 
     def key_of(self, method: str, arguments: Iterable[Any]) -> str:
-        """The request that a partial answer belongs to: engines hand back rewritten generation settings."""
+        """The request that a partial answer belongs to: engines return rewritten generation settings."""
         from lm_eval.api.model import hash_args
 
         arguments = list(arguments)
@@ -153,7 +153,7 @@ class AnswerCache:
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _note(self, method: str, requests: Sequence[Any]) -> None:
-        """Keeps what is sent for each task; its requests have one set of settings."""
+        """Records what is sent for each task; all its requests have the same settings."""
         for request in requests:
             task = str(getattr(request, "task_name", ""))
             if task not in self.sent:
@@ -165,7 +165,7 @@ class AnswerCache:
                 self.sent[task] = (sent, repeats)
 
     def _finish(self, request: Any, answer: Any) -> Any:
-        """The answer as it is scored and logged: ended here by a stop that is not sent, and without a key."""
+        """The answer as it is scored and logged: cut at stops that were not sent, and without keys."""
         task = str(getattr(request, "task_name", ""))
         sent, _ = self.sent[task]
         if sent is None or not isinstance(answer, str):
@@ -194,7 +194,7 @@ class AnswerCache:
             for place, answer in zip(part, ask([requests[place] for place in part]), strict=True):
                 answers[place], key = answer, keys[place]
                 returned[key] += 1
-                if self._stored[key] < returned[key]:  # not every model hands over partial answers
+                if self._stored[key] < returned[key]:  # not every model reports partial answers
                     self.store(key, context_of(requests[place].args), answer)
 
     def _read(self, keys: set[str]) -> dict[str, deque[tuple[Any, Any]]]:
@@ -213,7 +213,7 @@ def context_of(arguments: Sequence[Any]) -> str:
 
 
 def _is_answer(answer: Any, record: Mapping[str, Any] | None) -> bool:
-    """By the record of the reply where there is one: a model may end at once, and would again."""
+    """By the reply's record where there is one: a model may stop at once, and would do so again."""
     if record is not None and isinstance(answer, str):
         return not record.get("error")
     return answer is not None and not (isinstance(answer, str) and not answer.strip())

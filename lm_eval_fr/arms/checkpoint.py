@@ -1,4 +1,4 @@
-"""A checkpoint on this machine: is it whole, does its tokenizer fit, how is it quantised. No weight is read."""
+"""A checkpoint on this machine: is it complete, does its tokenizer fit, how is it quantised? No weights are read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DOWNLOAD = "finish the download: `hf download MODEL`, or copy the whole folder a
 DAMAGE = "lm_eval_fr_damage"
 """Where scripts/damage.py writes what it rounded: a key of config.json, or a prefix of a GGUF's metadata."""
 LFS_POINTER = b"version https://git-lfs"
-MOST_PADDING = 0.5  # of the model's vocabulary that a tokenizer may leave unused before it is taken for another's
+MOST_PADDING = 0.5  # of the model's vocabulary that a tokenizer may leave unused before it counts as another model's
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the files of a checkpoint say.
+    """What the files of a checkpoint
 
-    format: which weights there are. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone).
-    quantization: in words, "none" for whole weights. revision: the hub's commit, or a digest of a local folder.
+    say. format: of the weights. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone).
+    quantization: in words, "none" for unquantised weights. revision: the hub's commit, or a digest of a local folder.
     chat_template_sha256: as lm-eval records it; None without a template of transformers'.
     """
 
@@ -41,11 +41,11 @@ class Checkpoint:
     @property
     def encodes_twice_by_default(self) -> bool:
         """Whether vLLM's `tokenizer_mode=auto` takes Mistral's tokenizer, which reads a rendered template as plain
-        text: `[INST]` then becomes letters instead of a mark."""
+        text: `[INST]` is then plain text instead of a special token."""
         return (self.folder / "tekken.json").is_file()
 
     def facts(self) -> dict[str, Any]:
-        """What belongs into the record of a run."""
+        """What the record of a run says about it."""
         return {
             "quantization": self.quantization,
             "dtype": self.dtype,
@@ -57,7 +57,7 @@ class Checkpoint:
 def find_checkpoint(model: str, revision: str | None = None) -> Path | None:
     """The folder of a local checkpoint or of one in the hub's cache; None when it would have to be downloaded.
 
-    Raises InputError for what can only be a path and is not there.
+    Raises InputError for what can only be a path but does not exist.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -72,12 +72,12 @@ def find_checkpoint(model: str, revision: str | None = None) -> Path | None:
     except LocalEntryNotFoundError:
         return None
     except HFValidationError:
-        raise InputError("neither a folder nor a model's name on the hub", where=model) from None
+        raise InputError("neither a folder nor the name of a model on the hub", where=model) from None
 
 
 def inspect_checkpoint(folder: Path, *, tokenizer: bool = True) -> Checkpoint:
-    """Raises InputError for a checkpoint that cannot work: files missing or cut; and, unless its tokenizer is taken
-    from elsewhere, no tokenizer or one of another model."""
+    """Raises InputError for a checkpoint that cannot work: missing or truncated files; and, unless its tokenizer
+    comes from elsewhere, no tokenizer or another model's."""
     _refuse_partial(folder)
     config = _read_json(folder / "config.json") or _read_json(folder / "params.json")
     if config is None:
@@ -124,7 +124,7 @@ def describe_quantization(config: Mapping[str, Any]) -> str:
 
 
 def _bits(group: Mapping[str, Any]) -> str:
-    """W4A16: bits of weights and activations; 16 where they are left whole."""
+    """W4A16: bits of weights and activations; 16 where they are not rounded."""
     sizes = [(group.get(part) or {}).get("num_bits") or 16 for part in ("weights", "input_activations")]
     return "W{}A{}".format(*sizes)
 
@@ -132,11 +132,11 @@ def _bits(group: Mapping[str, Any]) -> str:
 def _refuse_partial(folder: Path) -> None:
     loose = next(iter(sorted([*folder.glob("*.incomplete"), *folder.glob("*.part"), *folder.glob("*.aria2")])), None)
     if loose is not None:
-        raise InputError(f"half-downloaded: {loose.name} is there", where=folder, remedy=DOWNLOAD)
+        raise InputError(f"download incomplete: found {loose.name}", where=folder, remedy=DOWNLOAD)
 
 
 def _weights(folder: Path) -> Iterator[Path]:
-    """Every file of weights that there is or should be. Raises InputError when one is missing."""
+    """Every file of weights that exists or should. Raises InputError when one is missing."""
     found = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     wanted: set[str] = set()
     for index in sorted(folder.glob("*.safetensors.index.json")):
@@ -147,24 +147,24 @@ def _weights(folder: Path) -> Iterator[Path]:
     missing = sorted(wanted - {path.name for path in found})
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"half-downloaded: {missing[0]}{more} missing", where=folder, remedy=DOWNLOAD)
+        raise InputError(f"download incomplete: {missing[0]}{more} missing", where=folder, remedy=DOWNLOAD)
     if not found:
         raise InputError("no weights (*.safetensors)", where=folder, remedy=DOWNLOAD)
     yield from found
 
 
 def _check_whole(path: Path) -> None:
-    """A safetensors file says in its header how long it is."""
+    """A safetensors file states its length in its header."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(len(LFS_POINTER))
         if start == LFS_POINTER:
-            raise InputError("a git-lfs pointer, not the file", where=path, remedy="git lfs pull")
+            raise InputError("a git-lfs pointer instead of the file", where=path, remedy="git lfs pull")
         if path.suffix != ".safetensors":
             return
         length = int.from_bytes(start[:8], "little")
         if 8 + length > size:
-            raise InputError("half-downloaded: its header is truncated", where=path, remedy=DOWNLOAD)
+            raise InputError("download incomplete: its header is truncated", where=path, remedy=DOWNLOAD)
         file.seek(8)
         try:
             header = json.loads(file.read(length))
@@ -173,7 +173,7 @@ def _check_whole(path: Path) -> None:
             raise InputError("not a safetensors file", where=path, remedy=DOWNLOAD) from None
     whole = 8 + length + max(ends, default=0)
     if size < whole:
-        raise InputError(f"half-downloaded: {size:,} of {whole:,} bytes", where=path, remedy=DOWNLOAD)
+        raise InputError(f"download incomplete: {size:,} of {whole:,} bytes", where=path, remedy=DOWNLOAD)
 
 
 def _tokenizer(folder: Path) -> Literal["hf", "mistral"]:
@@ -195,7 +195,7 @@ def _check_fit(folder: Path, config: Mapping[str, Any]) -> None:
     largest = max(ids)
     remedy = "copy the tokenizer files that belong to these weights"
     if largest >= size:
-        what = f"the tokenizer does not fit the model: it has token {largest}, the model has {size}"
+        what = f"the tokenizer does not fit the model: it has a token {largest}, the model only {size} tokens"
         raise InputError(what, where=folder / "tokenizer.json", remedy=remedy)
     if len(ids) < MOST_PADDING * size:
         what = f"the tokenizer does not fit the model: {len(ids)} tokens for a vocabulary of {size}"
@@ -213,7 +213,7 @@ def _token_ids(tokenizer: Mapping[str, Any]) -> set[int]:
 
 
 def _text_config(config: Mapping[str, Any], name: str) -> Any:
-    """A setting of the language model, which multimodal checkpoints keep one level down."""
+    """A setting of the language model; multimodal checkpoints have it one level down."""
     found = config.get(name)
     return at(config, "text_config", name) if found is None else found
 
@@ -252,7 +252,7 @@ def _template_sha256(folder: Path) -> str | None:
 
 
 def template_sha256(template: object) -> str | None:
-    """The digest of a chat template as lm-eval records it; None for what is not a text."""
+    """The digest of a chat template as lm-eval records it; None if it is not a text."""
     return hashlib.sha256(template.encode("utf-8", "replace")).hexdigest() if isinstance(template, str) else None
 
 

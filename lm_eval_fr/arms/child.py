@@ -1,6 +1,6 @@
-"""One arm in a process of its own, which lives no longer than the study that it belongs to.
+"""One arm in a process of its own, which ends with the study that it belongs to.
 
-An engine's memory is given back, and a crash of it leaves the study standing. The arm leads a session of its own:
+An engine's memory is freed, and a crash does not take the study down. The arm leads a session of its own:
 whatever ends the study (a signal, a kill, a closed terminal) ends the arm and every process that it has started.
 """
 
@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import IO
 
 RESUME = "LM_EVAL_FR_RESUME"
-"""In an arm of a study: the command that resumes the study. Its words at an end are the study's."""
+"""In an arm of a study: the command that resumes the study. The study prints the last words."""
 LABEL = "LM_EVAL_FR_LABEL"
-"""In an arm of a study: what the study calls it."""
+"""In an arm of a study: the study's name for it."""
 PARENT = "LM_EVAL_FR_PARENT"
 """In an arm of a study: the study's process."""
-GRACE = 10.0  # seconds between the wish to end and the end: an arm closes its cache, an engine its processes
+GRACE = 10.0  # seconds to shut down: an arm closes its cache, an engine its processes
 LOOK_EVERY = 0.5
 PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
 class Child:
-    """command: what resumes the study. label: what it calls the arm.
+    """command: resumes the study. label: its name for the arm.
 
-    quiet: what the arm prints is shown only if it fails. full: so are lm-eval's tables, on stderr.
+    quiet: show the arm's output only if it fails. full: show lm-eval's tables on stderr.
     """
 
     command: str
@@ -57,7 +57,7 @@ class Child:
     def _wait(self, flags: Sequence[str], folder: Path, kept: IO[bytes] | None) -> int:
         line = [sys.executable, "-m", "lm_eval_fr", "run", *flags]
         environment = {**os.environ, RESUME: self.command, LABEL: self.label, PARENT: str(os.getpid())}
-        # lm-eval prints its tables on stdout, which is the report's.
+        # lm-eval prints its tables on stdout, which belongs to the report.
         tables = kept or (_stderr() if self.full else subprocess.DEVNULL)
         process = subprocess.Popen(
             line, cwd=folder, stdout=tables, stderr=kept, env=environment, start_new_session=True
@@ -69,13 +69,13 @@ class Child:
 
 
 def _stderr() -> int:
-    with suppress(OSError, ValueError, AttributeError):  # a notebook's has no number
+    with suppress(OSError, ValueError, AttributeError):  # a notebook's stream has no file number
         return sys.stderr.fileno()
     return 2
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the arm if it runs, and what it left behind; a second interrupt meanwhile ends them at once."""
+    """Ends the arm if it is running, and its leftover processes; a second interrupt kills them at once."""
     try:
         if _signal_all(process, signal.SIGTERM):
             _wait_for_all(process, GRACE)
@@ -91,7 +91,7 @@ def _wait_for_all(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _signal_all(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether there was anyone to send it to."""
+    """Whether a process was there to receive it."""
     if not hasattr(os, "killpg"):
         if (alive := process.poll() is None) and number:
             process.terminate()
@@ -104,8 +104,8 @@ def _signal_all(process: subprocess.Popen[bytes], number: int) -> bool:
 
 
 def live_no_longer_than_the_study() -> None:
-    """Called in the arm's process: ends it when the study's process is gone. Does nothing outside a study."""
-    parent = os.environ.pop(PARENT, "")  # an engine's processes are not the study's children
+    """Called in the arm's process: ends it when the study's process has gone. Does nothing outside a study."""
+    parent = os.environ.pop(PARENT, "")  # an engine's processes are not children of the study
     if not parent.isdecimal():
         return
     if sys.platform == "linux":

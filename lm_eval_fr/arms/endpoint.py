@@ -1,4 +1,4 @@
-"""Checks that a server is up, accepts the key and has the model, before lm-eval is loaded."""
+"""Checks, before lm-eval is loaded, that a server is up, accepts the key and has the model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lm_eval_fr.tasklib.definitions import tasks_behind
 
 LONG_TASK = "long_context_fr"
 CONTEXT_KEYS = ("max_model_len", "max_context_length", "context_length", "context_window")  # vLLM's, Mistral's, others'
-CONNECT_LIMIT = 10.0  # seconds; a server that is slower to list its models is asked nothing more
+CONNECT_LIMIT = 10.0  # seconds; a server that takes longer to list its models is not asked further
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def endpoint_of(call: ArmCall) -> Endpoint | None:
     _check_path(url, path)
     model = arguments.get("model") or arguments.get("pretrained")
     if not model:
-        raise UsageError("--model_args: model is missing", remedy="model=<the name that the server knows it by>")
+        raise UsageError("--model_args: model is missing", remedy="model=<its name on the server>")
     key_env = str(arguments.get("api_key_env") or preset.key_env)
     key = key_from(key_env)
     if preset.key_required and not arguments.get("base_url") and not key:
@@ -72,23 +72,23 @@ def endpoint_of(call: ArmCall) -> Endpoint | None:
 
 
 def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
-    """Notes on a server that answers. Raises ArmError when it is not there, refuses the key or lacks the model."""
+    """Notes about a server that answers. Raises ArmError if it is down, refuses the key or lacks the model."""
     listed, problem = _ask(endpoint, endpoint.models_url)
     names = [] if problem else [str(row["id"]) for row in rows_at(listed, "data") if "id" in row]
     if not names or endpoint.model in names:
         return ()
-    # Some servers take names that they do not list: one token of one answer tells.
+    # Some servers accept names that they do not list: asking for one token shows whether this one does.
     message = [{"role": "user", "content": "Bonjour"}]
     prompt: dict[str, Any] = {"messages": message} if endpoint.path.startswith("/chat") else {"prompt": "Bonjour"}
     _, problem = _ask(endpoint, endpoint.url, {"model": endpoint.model, "max_tokens": 1, **prompt})
     if problem and problem.status in (400, 404, 422):
         remedy = nearest(endpoint.model, names) or f"it has: {', '.join(names[:6])}"
         raise ArmError(f"the server has no model {endpoint.model!r}", where=endpoint.url, remedy=remedy)
-    return (f"the server does not list {endpoint.model!r} (it lists {', '.join(names[:3])}), but answers for it",)
+    return (f"the server does not list {endpoint.model!r} (it lists {', '.join(names[:3])}), but answers to that name",)
 
 
 def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
-    """Tells the task with long prompts how many tokens the server takes, where it says so. Raises ArmError."""
+    """Tells the task with long prompts how many tokens the server accepts, where it says so. Raises ArmError."""
     asked = LONG_TASK in (tasks_behind(call.tasks) or call.tasks)
     if endpoint is None or not asked or {"max_length", "max_model_len"} & set(call.model_args):
         return

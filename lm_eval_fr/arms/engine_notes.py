@@ -1,6 +1,6 @@
-"""How each answer of an engine in this process ended and what it used, which lm-eval's models know and do not tell.
+"""How each answer of an engine in this process ended and what it used, which lm-eval's models do not report.
 
-They generate in batches by `_model_generate` and then hand the answers over one by one, in the batch's order.
+They generate in batches with `_model_generate` and then return the answers one by one, in the batch's order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 
 def note_generations(lm: Any) -> deque[Record]:
-    """Fills what it returns with one record an answer, as the model hands them over; () for a model that has no
+    """Returns a list that is filled with one record per answer, as the model returns them; () for a model without
     `_model_generate`, or one of an unknown shape."""
     notes: deque[Record] = deque()
     generate = getattr(lm, "_model_generate", None)

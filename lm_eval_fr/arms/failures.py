@@ -1,4 +1,4 @@
-"""What stopped an arm, in one line with a remedy: lm-eval and its engines answer with tracebacks."""
+"""What stopped an arm, in one line with a remedy: lm-eval and its engines print tracebacks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lm_eval_fr.errors import ArmError, LmEvalFrError, UsageError
 from lm_eval_fr.io.replies import Kind, find_problem, template_remedy
 from lm_eval_fr.models.presets import REMEDIES
 
-SAME_LINE = 3  # how often one log line of lm-eval's is shown
+SAME_LINE = 3  # how often the same log line of lm-eval is shown
 UNTRUE_HERE = (
-    "--limit SHOULD ONLY BE USED FOR TESTING",  # our documents are ordered so that the first N are a fair sample
-    "Custom kwargs can be passed to `--metadata`",  # said of every task with a loader, whatever was passed
-    "Cannot determine EOS string",  # text requests need none: the tasks bring their end mark
-    "Ensure 'do_sample=True' for non-greedy decoding",  # said of every --gen_kwargs
+    "--limit SHOULD ONLY BE USED FOR TESTING",  # our documents are ordered: the first N are a fair sample
+    "Custom kwargs can be passed to `--metadata`",  # printed for every task with a loader, whatever was passed
+    "Cannot determine EOS string",  # text requests need none: the tasks set their own end mark
+    "Ensure 'do_sample=True' for non-greedy decoding",  # printed for any --gen_kwargs
 )
 BODY = re.compile(r"(?:error message: |Response text: )(?P<body>.*?)(?:\. Retrying\.\.\.)?$", re.DOTALL)
 UNKNOWN_ARGUMENT = re.compile(r"unexpected keyword argument '(?P<name>\w+)'")
@@ -32,7 +32,7 @@ CONNECTION = (
 
 
 class LogWatch(logging.Filter):
-    """Shows each of lm-eval's log lines a few times only, and keeps what the server said last."""
+    """Shows each of lm-eval's log lines only a few times, and keeps the server's last message."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class LogWatch(logging.Filter):
 
 
 def explain(error: BaseException, call: ArmCall, watch: LogWatch, kept: int) -> LmEvalFrError:
-    """The one line for `error`. kept: answers on disk that the same command will not ask for again."""
+    """The one line for `error`. kept: answers on disk, which the same command will not ask for again."""
     chain = list(_chain(error))
     if ours := next((link for link in chain if isinstance(link, LmEvalFrError)), None):
         return ours
@@ -83,7 +83,9 @@ def explain(error: BaseException, call: ArmCall, watch: LogWatch, kept: int) -> 
         what = f"the weights' types do not fit each other: {_text(last)}"
         return ArmError(what, where=where, remedy=f"add dtype=bfloat16 to --model_args{resume}")
     if isinstance(last, TypeError) and (unknown := UNKNOWN_ARGUMENT.search(str(last))):
-        return UsageError(f"--model_args: {call.model} takes no {unknown['name']!r}", remedy="check its spelling")
+        return UsageError(
+            f"--model_args: {call.model} has no argument {unknown['name']!r}", remedy="check its spelling"
+        )
     remedy = f"LMEVAL_LOG_LEVEL=DEBUG shows where{resume}"
     return ArmError(f"{type(last).__name__}: {_text(last)}", where=where, remedy=remedy)
 

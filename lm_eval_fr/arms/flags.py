@@ -53,17 +53,17 @@ OUR_FLAGS: Mapping[str, Mapping[str, Any]] = {
     "--manifest": {
         "type": Path,
         "metavar": "<file>",
-        "help": "What is known of the server (scripts/serve.py writes it); kept beside the results",
+        "help": "What is known about the server (scripts/serve.py writes it); stored with the results",
     },
     "--shard": {
         "metavar": "<K/N>",
-        "help": "Every Nth document, beginning with the Kth: one of N machines; `compare` puts their runs together",
+        "help": "Run every Nth document from the Kth, on one of N machines; `compare` puts the runs together",
     },
     "--repeats": {
         "type": int,
         "default": 1,
         "metavar": "<k>",
-        "help": "Answer each scored document k times, with seeds that differ: its score is the mean (default 1)",
+        "help": "Answer each scored document k times with different seeds; its score is the mean (default 1)",
     },
 }
 EPILOG = """\
@@ -87,7 +87,7 @@ fr-baseline (no model; damage=0.3,seed=7).
 
 @dataclass(frozen=True)
 class ArmCall:
-    """One arm as asked for. `flags` is what lm-eval's own `run` receives; `notes` says what was filled in.
+    """One requested arm. `flags` is what lm-eval's own `run` receives; `notes` says what was filled in.
 
     repeats: answers to each document.
     """
@@ -105,7 +105,7 @@ class ArmCall:
 
     @property
     def key(self) -> str:
-        """Names this arm's answers: whatever can change one of them changes the key."""
+        """The key of this arm's answers: whatever can change an answer changes the key."""
         return arm_key(self.model, self.model_args, self.flags, self.manifest)
 
 
@@ -122,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     Run.create(commands)
     parser: argparse.ArgumentParser = commands.choices["run"]
     parser.usage = "lm-eval-fr run --model MODEL --tasks TASK ... [--model_args KEY=VALUE]"
-    parser.description = "Run one arm: all flags of `lm_eval run`, our tasks, and answers that are kept."
+    parser.description = "Run one arm with the flags of `lm_eval run`. Answers are kept: rerun to resume."
     parser.epilog = EPILOG
     ours = parser.add_argument_group("added by lm-eval-fr")
     for flag, settings in OUR_FLAGS.items():
@@ -135,11 +135,11 @@ def parse_call(argv: Sequence[str], redactor: Redactor) -> ArmCall:
     parser = build_parser()
     try:
         flags, unknown = parser.parse_known_args(list(argv))
-    except AssertionError as error:  # lm-eval's own check of an empty --tasks
+    except AssertionError as error:  # lm-eval's own check for an empty --tasks
         raise UsageError(str(error)) from None
     except ValueError:  # lm-eval's own reading of a list with a brace in it; its message repeats the values
         remedy = """use one JSON object: --model_args '{"model": "...", "header": {...}}'"""
-        raise UsageError("a list of key=value pairs with a {...} inside cannot be read", remedy=remedy) from None
+        raise UsageError("a list of key=value pairs with a {...} in it cannot be parsed", remedy=remedy) from None
     if unknown:
         _refuse_unknown(unknown, parser)
     if flags.config:
@@ -179,7 +179,7 @@ def model_names() -> tuple[str, ...]:
 
 
 def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
-    """The model, with the arguments that lm-eval leaves to be discovered filled in and said."""
+    """The model, with the arguments that lm-eval silently requires filled in and reported."""
     model, arguments, notes = flags.model, flags.model_args, []
     if model is None:
         if "pretrained" not in arguments:
@@ -194,7 +194,7 @@ def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
     if model in PATHS and isinstance(url := arguments.get("base_url"), str):
         arguments["base_url"] = complete_address(url, PATHS[model])
     if model == "fr-baseline" and not any(name in arguments for name in NAMING_ARGUMENTS):
-        # Without a name lm-eval draws a random one, and every run gets a folder of its own.
+        # Without a name lm-eval draws a random one, and every run gets its own folder.
         try:
             damaged = float(arguments.get("damage", 0) or 0) > 0
         except (TypeError, ValueError):
@@ -218,7 +218,7 @@ def _model(flags: argparse.Namespace) -> tuple[str, list[str]]:
 
 
 def _text_requests(arguments: dict[str, Any]) -> list[str]:
-    """lm-eval tokenises for a completions server and cuts the prompt at 2,048 tokens without a word."""
+    """lm-eval tokenises for a completions server and silently cuts the prompt at 2,048 tokens."""
     asked = {"tokenizer", "tokenizer_backend", "tokenized_requests"} & set(arguments)
     if not asked:
         arguments |= {"tokenizer_backend": None, "tokenized_requests": False}
@@ -248,7 +248,7 @@ def _tasks(flags: argparse.Namespace) -> tuple[str, ...]:
 def _check_numbers(flags: argparse.Namespace) -> None:
     if flags.limit is not None and not flags.limit > 0:
         raise UsageError(
-            f"--limit {flags.limit:g}: no document would be run", remedy="a number of documents, or a share below 1"
+            f"--limit {flags.limit:g}: no document would run", remedy="a number of documents, or a share below 1"
         )
     if flags.samples is not None and flags.limit is not None:
         raise UsageError("--samples and --limit exclude each other")
@@ -262,20 +262,20 @@ def _repeats(repeats: int, model: str, shard: str | None) -> int:
     several = int(os.environ.get("WORLD_SIZE") or 1) > 1
     against = {"batch-chat": model == "batch-chat", "--shard": shard is not None, "several processes": several}
     if repeats > 1 and (found := next((name for name, given in against.items() if given), None)):
-        remedy = "run the arm into several folders; `compare --candidate-rerun DIR` takes as many as there are"
+        remedy = "run the arm into several folders, and give each to `compare --candidate-rerun DIR`"
         raise UsageError(f"--repeats: not with {found}", remedy=remedy)
     return repeats
 
 
 def _samples(asked: Any) -> dict[str, list[int]]:
-    """In ascending order: lm-eval takes the documents in the data's order and the numbers in the list's."""
+    """In ascending order: lm-eval takes the documents in the data's order but numbers them in the list's."""
     if isinstance(asked, str):
         asked = read_json(Path(asked), remedy="--samples takes JSON, or a file of JSON")
     if not isinstance(asked, Mapping) or not all(
         isinstance(numbers, list) and all(isinstance(number, int) and number >= 0 for number in numbers)
         for numbers in asked.values()
     ):
-        raise UsageError("--samples takes document numbers by task", remedy="""'{"piaf_fr": [0, 1, 2]}'""")
+        raise UsageError("--samples takes the document numbers of each task", remedy="""'{"piaf_fr": [0, 1, 2]}'""")
     return {str(task): sorted(set(numbers)) for task, numbers in asked.items()}
 
 
@@ -297,7 +297,7 @@ def _refuse_unknown(unknown: Sequence[str], parser: argparse.ArgumentParser) -> 
 
 
 def _merge_config(flags: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Takes from lm-eval's --config file what the command line leaves open."""
+    """Fills in from lm-eval's --config file what the command line does not set."""
     path = Path(flags.config)
     content = read_yaml(path, remedy="--config takes a YAML file of flag names and values", error=UsageError)
     if not isinstance(content, dict):
@@ -325,18 +325,18 @@ def _as_dictionary(name: str, value: Any) -> dict[str, Any]:
 
 
 def _refuse_keys(flags: argparse.Namespace, redactor: Redactor) -> None:
-    """lm-eval writes arguments into its results and logs: a key among them would be published with these."""
+    """lm-eval writes arguments into its results and logs: a key among them would be published."""
     for name in DICTIONARIES:
         if place := redactor.key_among(getattr(flags, name)):
             raise UsageError(
-                f"--{name}: {place} holds a key, which lm-eval would write into its results",
+                f"--{name}: {place} contains a key, which lm-eval would write into its results",
                 remedy="keys are read from the environment (OPENAI_API_KEY); --model hosted-chat takes "
                 "api_key_env=NAME and api_key_header=HEADER",
             )
 
 
 def _check_loggers(flags: argparse.Namespace) -> None:
-    """lm-eval imports a logger's package when everything has been generated."""
+    """lm-eval imports a logger's package only after everything has been generated."""
     for name, package in LOGGERS.items():
         if getattr(flags, name) and find_spec(package) is None:
             raise UsageError(f"--{name} needs {package}, which is not installed", remedy=f"pip install {package}")

@@ -1,7 +1,7 @@
-"""What the header of a GGUF file says of the model in it. No weight is read, and no package is needed.
+"""What the header of a GGUF file says about its model. No weights are read, and no package is needed.
 
 The layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A server names the file, so neither its name nor
-its content is trusted: every length is held against a bound and against the file's size before anything is read.
+its content is trusted: every length is checked against a bound and the file's size before anything is read.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from lm_eval_fr.io.clean import one_line
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST_ENTRIES = 4096
-MOST_ITEMS = 1 << 22  # of all arrays together; a vocabulary and its merges have under a million
+MOST_ITEMS = 1 << 22  # entries of all arrays together; a vocabulary and its merges have under a million
 MOST_TEXT = 1 << 20  # bytes of one text that is kept; a chat template has about ten thousand
 MOST_HEADER = 256 << 20
-CUT = "its header is truncated, or beyond all measure"
+CUT = "its header is truncated or implausible"
 TEXT, ARRAY = 8, 9
-# The types of values, by their number: how `struct` reads one.
+# The types of values by number: how `struct` reads one.
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-# `general.file_type`, llama.cpp's llama_ftype: what most of the weights are stored as.
+# `general.file_type`, llama.cpp's llama_ftype: how most of the weights are stored.
 WHOLE = {0: "float32", 1: "float16", 32: "bfloat16"}
 _STORED = (
     "2:Q4_0 3:Q4_1 7:Q8_0 8:Q5_0 9:Q5_1 10:Q2_K 11:Q3_K_S 12:Q3_K_M 13:Q3_K_L 14:Q4_K_S 15:Q4_K_M 16:Q5_K_S 17:Q5_K_M "
@@ -41,7 +41,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class GgufModel:
-    """quantization: as `checkpoint.describe_quantization` words it; None where the file does not say.
+    """quantization: as `checkpoint.describe_quantization` words it; None if the file does not say.
 
     revision: a digest of the file's size, its first and its last 64 kB. chat_template_sha256: as lm-eval records it.
     """
@@ -54,7 +54,7 @@ class GgufModel:
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether it is a regular file that begins as one."""
+    """Whether it is a regular file that starts like a GGUF file."""
     try:
         if not path.is_file():
             return False
@@ -65,7 +65,7 @@ def is_gguf(path: Path) -> bool:
 
 
 def describe_gguf(path: Path) -> GgufModel:
-    """Raises InputError for a file that is not GGUF, is cut in its header, or has a header beyond all measure."""
+    """Raises InputError for a file that is not GGUF, or whose header is truncated or implausible."""
     metadata = read_gguf_header(path)
     quantization, dtype = stored_as(metadata.get("general.file_type"), metadata.get(f"{DAMAGE}.description"))
     name = metadata.get("general.name")
@@ -80,7 +80,7 @@ def describe_gguf(path: Path) -> GgufModel:
 
 
 def stored_as(file_type: object, damage: object = None) -> tuple[str | None, str | None]:
-    """(quantization, dtype) of a GGUF model. file_type: its number. damage: what scripts/damage.py wrote into it."""
+    """(quantization, dtype) of a GGUF model. file_type: its number. damage: what scripts/damage.py wrote there."""
     if type(file_type) is not int:
         return None, None
     dtype = WHOLE.get(file_type)
@@ -90,7 +90,7 @@ def stored_as(file_type: object, damage: object = None) -> tuple[str | None, str
 
 
 def read_gguf_header(path: Path) -> dict[str, Value]:
-    """The metadata that are single values; arrays, the vocabulary above all, are passed over. Raises InputError."""
+    """The metadata with single values; arrays, above all the vocabulary, are skipped. Raises InputError."""
     try:
         with path.open("rb", buffering=1 << 18) as file:
             return dict(_Header(file, path).entries())
@@ -126,7 +126,7 @@ class _Header:
         kind, count = int(self._number("I")), int(self._number("Q"))
         self._items += count
         if self._items > MOST_ITEMS:
-            self._refuse("a header with lists beyond all measure")
+            self._refuse("a header with implausible lists")
         if kind != TEXT:
             self._pass(count * struct.calcsize(self._format(kind)))
             return

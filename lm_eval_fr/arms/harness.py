@@ -50,7 +50,7 @@ from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.streams import redacted_output, say_on_stderr
 
 NO_FACTS: Mapping[str, Any] = MappingProxyType({})
-VLLM_SLICE = 256  # what vLLM batches by default: a killed run loses at most one such slice
+VLLM_SLICE = 256  # vLLM's default batch: a killed run loses at most one such slice
 
 
 def main(argv: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
 def run_arm(argv: Sequence[str], *, say: Callable[[str], None] = lambda message: None) -> RunOutcome:
     """Runs the arm that `argv` (everything after `lm-eval-fr run`) describes and checks that it is on disk.
 
-    Raises UsageError for what is wrong with the flags, ArmError for what is wrong with the model or its server.
+    Raises UsageError for a mistake in the flags, ArmError for a problem with the model or its server.
     Answers obtained before a failure stay in the cache.
     """
     redactor = Redactor.from_environment()
@@ -95,18 +95,18 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
 
 
 def _served(call: ArmCall, endpoint: Endpoint | None, say: Callable[[str], None]) -> ServedModel | None:
-    """What the server says of itself, unless a manifest was given or it is on another machine. Raises ArmError where
-    answers of something else are there already."""
+    """What the server reports about itself, unless a manifest was given or it is on another machine. Raises ArmError if
+    earlier answers came from something else."""
     if endpoint is None or call.manifest is not None or (found := served_here(endpoint.server, endpoint.model)) is None:
         return None
     hold_to_earlier(found, call.output / "cache" / f"{call.key}.served.json")
-    say(f"the server says: {found} (asked {', '.join(found.start.asked)}; --manifest FILE says more)")
+    say(f"the server reports: {found} (from {', '.join(found.start.asked)}; --manifest FILE adds more)")
     return found
 
 
 @dataclass(frozen=True)
 class _Arm:
-    """What does not change between the first answers of an arm and its next ones."""
+    """What stays the same between the first answers of an arm and the next ones."""
 
     source: TaskSource
     checkpoint: Checkpoint | None
@@ -131,11 +131,11 @@ class _Arm:
         leave_records(outcome, call, self.checkpoint, self.served, cache, started, self.argv, facts)
         for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
             if self.redactor.scrub_file(path):
-                self.say(f"a key was taken out of {path}")
+                self.say(f"a key was removed from {path}")
         return outcome
 
     def answer_repeatedly(self, call: ArmCall) -> RunOutcome:
-        """Several answers to each document. What is handed back counts those of all passes."""
+        """Several answers to each document. The outcome counts those of all passes."""
         import lm_eval.api.registry as registry
 
         later, first, done = list(later_passes(call)), FirstAnswers(), 1
@@ -147,7 +147,7 @@ class _Arm:
             for one in later:
                 again = of_tasks(one, outcomes[0].results)
                 if again is None:
-                    self.say("--repeats: no task here scores an answer in words; one answer each is all there is")
+                    self.say("--repeats: no task here scores a text answer, so each document gets one answer")
                     break
                 self.say(f"answer {done + 1} of {call.repeats} to each document")
                 facts = {"repeat": done + 1, "repeat_of": stamp_of(outcomes[0].results)}
@@ -168,8 +168,8 @@ class _Arm:
         )
 
     def _execute(self, call: ArmCall, first: FirstAnswers | None) -> AnswerCache:
-        """Hands over to lm-eval. Returns the cache that it filled."""
-        # The one bar is ours. Read when tqdm is imported; vLLM divides by its bar's seconds, 0 in a disabled one.
+        """Runs lm-eval. Returns the cache that it filled."""
+        # Only our bar is shown. Read when tqdm is imported; vLLM divides by its bar's seconds, 0 in a disabled one.
         name, value = ("TQDM_MININTERVAL", "60") if call.model.startswith("vllm") else ("TQDM_DISABLE", "1")
         os.environ.setdefault(name, value)
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -217,9 +217,11 @@ class _Arm:
 
 def _all_the_same(found: SameAnswers, call: ArmCall) -> str:
     return (
-        f"the same answers again on {found.documents} of {found.documents} documents: this server does not vary, so "
-        f"its one answer stands for all {call.repeats} and no more are asked for (a temperature above 0 in both arms' "
-        "gen_kwargs makes answers vary)"
+        f"the answers were the same again on {found.documents} of {found.documents} documents: this server's "
+        f"answers do not "
+        f"vary, so the one answer counts for all {call.repeats} and no more are generated (to vary them, set a "
+        f"temperature "
+        "above 0 in both arms' gen_kwargs)"
     )
 
 
@@ -260,7 +262,7 @@ def _harness(
             stack.enter_context(_replaced(lm_eval.evaluator, "evaluate", sharded))
         if not flags.num_fewshot:
             stack.enter_context(_replaced(ConfigurableTask, "fewshot_docs", _fewshot_docs(ConfigurableTask)))
-        if call.model in TORCHLESS:  # or torch is imported to seed what is not used
+        if call.model in TORCHLESS:  # otherwise torch is imported just to be seeded
             stack.enter_context(_replaced(lm_eval.evaluator, "set_torch_seed", lambda seed: None))
         stack.enter_context(_watched_log(watch, level))
         yield Run._execute
@@ -268,7 +270,7 @@ def _harness(
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Importing makes many objects and no garbage: without the collector the first request leaves a fifth earlier."""
+    """Importing makes many objects and no garbage: without the collector the first request is sent a fifth earlier."""
     gc.disable()
     try:
         yield
@@ -287,13 +289,13 @@ def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _fewshot_docs(task: type) -> Callable[[Any], Any]:
-    """lm-eval reads every document once more to draw examples from, also where none are asked for."""
+    """lm-eval reads every document again to draw examples from, even if none are requested."""
     original = task.fewshot_docs  # type: ignore[attr-defined]
     return lambda self: original(self) if self.config.num_fewshot else None
 
 
 def _git_commit() -> str | None:
-    """As lm-eval's, without git's complaint on the terminal outside of a repository."""
+    """Like lm-eval's, without git's complaint on the terminal outside a repository."""
     with contextlib.suppress(OSError):
         found = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=False)
         return found.stdout.strip() or None
@@ -319,7 +321,7 @@ def _watched_log(watch: LogWatch, level: int) -> Iterator[None]:
 
 
 def register_models() -> None:
-    """Makes our models known to lm-eval; their modules are imported when one is used."""
+    """Registers our models with lm-eval; their modules are imported when one is used."""
     import lm_eval.models  # noqa: F401  (fills the registry)
     from lm_eval.api.registry import model_registry
 

@@ -1,7 +1,7 @@
-"""What is known of the server that answered for an arm: written by scripts/serve.py, put into the run by `--manifest`.
+"""What is known about the server behind an arm: written by scripts/serve.py, added to the run by `--manifest`.
 
 A manifest is one JSON object. Ours has the fields of `Manifest`; one written by hand for another engine may have any.
-Under `start` stands what differs between two starts of the same server and changes no answer.
+`start` holds what differs between two starts of the same server without changing its answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Canary:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """One start of a server. made: when, ISO 8601. log: the file that it writes to."""
+    """One start of a server. made: when, in ISO 8601. log: the file that it writes to."""
 
     made: str
     base_url: str
@@ -46,9 +46,9 @@ class Start:
 class ModelFacts:
     """A served model; None for what is not known.
 
-    model: as the engine names its weights. quantization: what the weights are stored as, "none" for whole ones.
-    engine_quantization: what the engine was told to round them to while it loaded. max_model_len: tokens a request may
-    hold as the server runs now.
+    model: as the engine names its weights. quantization: how the weights are stored, "none" if unquantised.
+    engine_quantization: what the engine was told to round them to while loading. max_model_len: tokens per
+    request as the server runs now.
     """
 
     engine: str | None = None
@@ -66,10 +66,10 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(ModelFacts):
-    """weight_only: whether the engine said that it runs four-bit weights with whole activations.
+    """weight_only: whether the engine reported four-bit weights with unquantised activations.
 
     text_prompts: whether a prompt rendered by the client is read as the template meant it; None if not asked.
-    reasoning: how the canary's reply showed that the model reasons first; None if it did not.
+    reasoning: how the canary's reply showed that the model reasons; None if it did not.
     """
 
     kernels: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def read_manifest(path: Path, model: str | None = None) -> dict[str, Any]:
-    """A manifest as its fields. model: what the arm asks for, which must be what the manifest is about.
+    """A manifest as its fields. model: what the arm asks for, which must match the manifest.
 
     Raises InputError.
     """
@@ -96,13 +96,13 @@ def read_manifest(path: Path, model: str | None = None) -> dict[str, Any]:
         raise InputError("a manifest is one JSON object", where=path, remedy="scripts/serve.py writes it")
     known = {str(content[name]) for name in ("served_name", "model") if content.get(name)}
     if model is not None and known and model not in known:
-        what = f"this manifest is about {' or '.join(sorted(known))}, the arm asks for {model}"
-        raise InputError(what, where=path, remedy="give the manifest of the server that answers")
+        what = f"this manifest describes {' or '.join(sorted(known))}, but the arm asks for {model}"
+        raise InputError(what, where=path, remedy="give the manifest of the server that the arm uses")
     return content
 
 
 def identity(manifest: Mapping[str, Any]) -> str:
-    """sha256 of what decides the answers: the same after the same server was started again."""
+    """sha256 of what decides the answers: unchanged when the same server is started again."""
     lasting = {name: value for name, value in manifest.items() if name != START}
     return hashlib.sha256(json.dumps(lasting, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

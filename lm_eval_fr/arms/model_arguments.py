@@ -1,6 +1,6 @@
-"""The arguments of a model that this process makes: a misspelt one is found before a request is made.
+"""Checks the arguments of a model that runs in this process: a misspelt one is found before any request.
 
-lm-eval's API clients take any argument and drop those that they do not know.
+lm-eval's API clients accept any argument and drop unknown ones.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def check_arguments(model: str, arguments: Mapping[str, Any]) -> None:
     for name in arguments:
         if name not in known:
             remedy = nearest(name, known) or f"it takes {', '.join(sorted(known))}"
-            raise UsageError(f"--model_args: {model} takes no {name!r}", remedy=remedy)
+            raise UsageError(f"--model_args: {model} has no argument {name!r}", remedy=remedy)
 
 
 def _known(model: type) -> set[str]:
-    """Names of the constructor, and of those that it hands the rest on to."""
+    """Argument names of the constructor and of those that it passes the rest to."""
     known: set[str] = set()
     for base in model.__mro__:
         if "__init__" not in vars(base):

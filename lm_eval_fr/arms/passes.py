@@ -1,7 +1,7 @@
-"""Several answers to each document: the arm is run again into OUT/repeats/2, 3, ... with seeds of its own.
+"""Several answers to each document: the arm runs again into OUT/repeats/2, 3, ... with other seeds.
 
-An engine that is loaded in this process is loaded once. A server that gives the same answers a second time would give
-them every time: that is seen on a few documents, before the others are paid for.
+An engine in this process is loaded once. A server that gives the same answers a second time would give
+them every time; a few documents show that before the others are paid for.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.logs.find_run import REPEATS
 from lm_eval_fr.models.presets import CLIENT_SEED
 
-SEEDS = (0, 1234, 1234, 1234)  # lm-eval's: of Python, numpy, torch and the few-shot examples
-FEWEST, MOST = 8, 32  # documents on which the second answers are compared with the first, where there are as many
+SEEDS = (0, 1234, 1234, 1234)  # lm-eval's seeds: Python, numpy, torch and the few-shot examples
+FEWEST, MOST = 8, 32  # documents whose second answers are compared with the first, if there are as many
 
 Place = tuple[str, str, int, int]
 
 
 class SameAnswers(Exception):
-    """The server answers as it did before. documents: so many were compared."""
+    """The server repeats its answers. documents: how many were compared."""
 
     def __init__(self, documents: int) -> None:
         super().__init__(f"{documents} answers are the same")
@@ -33,7 +33,7 @@ class SameAnswers(Exception):
 
 
 class FirstAnswers:
-    """The first answers of an arm, which its next ones are held against."""
+    """The first answers of an arm, to compare the next ones with."""
 
     def __init__(self) -> None:
         self._known: dict[Place, Any] = {}
@@ -43,13 +43,13 @@ class FirstAnswers:
             self._known.setdefault(_place(method, request), answer)
 
     def probe(self, method: str, requests: Sequence[Any]) -> list[int]:
-        """Which of these requests to ask first, spread over all of them; none while nothing has been answered."""
+        """Which of these requests to ask first, spread over all of them; none while there are no first answers."""
         rows = [row for row, request in enumerate(requests) if self._known.get(_place(method, request))]
         size = min(len(rows), max(FEWEST, min(MOST, len(rows) // 4)))
         return [rows[len(rows) * i // size] for i in range(size)]
 
     def compare(self, method: str, requests: Sequence[Any], answers: Sequence[Any], rows: Sequence[int]) -> None:
-        """Raises SameAnswers if there are answers in these rows and each is the first one again."""
+        """Raises SameAnswers if these rows have answers and each repeats the first one."""
         there = [row for row in rows if answers[row]]
         if there and all(answers[row] == self._known[_place(method, requests[row])] for row in there):
             raise SameAnswers(len(there))
@@ -60,12 +60,12 @@ def _place(method: str, request: Any) -> Place:
 
 
 def keeps_its_model(call: ArmCall) -> bool:
-    """Whether the model is an engine in this process, and no client of a server."""
+    """Whether the model is an engine in this process rather than a client of a server."""
     return call.model not in PATHS and call.model not in OUR_MODELS
 
 
 class OneModel:
-    """Stands for lm-eval's `get_model`: what was loaded for the first answers gives the next ones too."""
+    """Replaces lm-eval's `get_model`: what was loaded for the first answers gives the next ones too."""
 
     def __init__(self, find: Any) -> None:
         self._find, self._name, self._lm = find, "", None
@@ -81,7 +81,7 @@ class OneModel:
 
 
 def later_passes(call: ArmCall) -> Iterator[ArmCall]:
-    """The calls for the second answers, the third, ...: made before lm-eval has the flags, which it changes."""
+    """The calls for the second, third, ... answers: made before lm-eval gets the flags, because it changes them."""
     for number in range(2, call.repeats + 1):
         flags = copy.deepcopy(call.flags)
         flags.seed = [*(flags.seed or SEEDS)]
@@ -95,7 +95,7 @@ def later_passes(call: ArmCall) -> Iterator[ArmCall]:
 
 
 def _seeded(call: ArmCall, number: int) -> dict[str, Any]:
-    """Another seed where the model takes one; a hosted API that was given none draws its own."""
+    """Another seed if the model takes one; a hosted API without one draws its own."""
     arguments = dict(call.model_args)
     default = {"hosted-chat": None, "fr-baseline": 0}.get(call.model, CLIENT_SEED if call.model in PATHS else None)
     seed = arguments.get("seed", default)
@@ -105,9 +105,9 @@ def _seeded(call: ArmCall, number: int) -> dict[str, Any]:
 
 
 def of_tasks(call: ArmCall, results: Path) -> ArmCall | None:
-    """The call for the tasks that have scored answers in words, of those whose first answers `results` describes.
+    """The call for those tasks in `results` that have scored text answers. A judge reads
 
-    A judge reads one answer; a likelihood is the same every time. None where no task is left.
+    only one answer, and a likelihood never varies. None if no task is left.
     """
     configs: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))["configs"]
     scored = [name for name, config in configs.items() if _is_scored_text(config)]

@@ -1,4 +1,4 @@
-"""The arms of a plan, and the flags of `lm-eval-fr run` that make each of them."""
+"""The arms of a plan, and the flags of `lm-eval-fr run` for each of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = (".jsonl", ".json", ".parquet", ".tsv", ".csv", ".txt")
 
 
 def planned_arms(plan: Plan) -> Iterator[tuple[str, ArmPlan]]:
-    """The arms in the order in which they run: folder name and settings."""
+    """The arms in the order of running: folder name and settings."""
     arms = ("candidate", plan.candidate), ("reference", plan.reference)
     yield from arms
     for name, arm in arms:
@@ -30,7 +30,7 @@ def rerun_folders(name: str, arm: ArmPlan) -> list[str]:
 def data_files(plan: Plan, folder: Path) -> dict[str, str]:
     """The plan's own files that its arms read their documents from, with their sha256; `folder` is the plan's.
 
-    A file of `data_dir` belongs to the plan if its name holds the first word of one of its tasks.
+    A file in `data_dir` belongs to the plan if its name contains the first word of one of its tasks.
     """
     found = [path for text in _texts(plan.metadata) if _is_file(path := folder / text)]
     if plan.data_dir is not None:
@@ -50,7 +50,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is one; text too long for a path is not."""
+    """Whether it is a file or folder; a text too long for a path is not."""
     try:
         return path.is_file()
     except OSError:
@@ -67,7 +67,7 @@ def _sha256(path: Path) -> str:
 
 
 def arm_flags(plan: Plan, name: str, arm: ArmPlan) -> list[str]:
-    """The flags of `lm-eval-fr run` that make this arm, but for --output_path. name: of its folder."""
+    """The flags of `lm-eval-fr run` for this arm, except --output_path. name: of its folder."""
     flags = ["--model", arm.model, "--tasks", ",".join(plan.tasks), "--seed", str(plan.seed)]
     for flag, values in (
         ("--model_args", arm.model_args),

@@ -24,7 +24,7 @@ PATTERN = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class TaskSource:
-    """Folders that lm-eval has to index, and whether its own tasks are needed as well."""
+    """Folders that lm-eval has to index, and whether its own tasks are needed too."""
 
     folders: tuple[str, ...]
     builtins: bool
@@ -49,7 +49,7 @@ def locate_tasks(requested: Sequence[str], include_path: str | None) -> TaskSour
 
 
 def check_shots(requested: Sequence[str], num_fewshot: int | None) -> None:
-    """Raises UsageError where lm-eval would ignore --num_fewshot without a word: a task's YAML sets it."""
+    """Raises UsageError where lm-eval would silently ignore --num_fewshot: a task's YAML sets it."""
     if not num_fewshot:
         return
     named = [name for word in requested for name in ours_behind(word)]
@@ -79,7 +79,7 @@ def _on_disk(name: str) -> bool:
 
 
 def _refuse_unknown(names: Sequence[str], ours: Sequence[str]) -> None:
-    """A word that no file of lm-eval's has cannot be a task of its: known in a second instead of half a minute."""
+    """A word in none of lm-eval's files cannot be one of its tasks: this takes a second instead of half a minute."""
     folder = builtin_tasks_dir()
     found = _look_up(names, folder)
     for name in names:
@@ -91,7 +91,7 @@ def _refuse_unknown(names: Sequence[str], ours: Sequence[str]) -> None:
 
 
 def _look_up(names: Sequence[str], folder: Path) -> set[str]:
-    """Those of `names` that the folder's files may define: the word stands in one of them, or it is a glob."""
+    """Those of `names` that the folder's files may define: the word is in one of them, or it is a glob."""
     found = {name for name in names if PATTERN.search(name)}
     words = {name: re.compile(rb"(?<![\w.-])" + re.escape(name.encode()) + rb"(?![\w.-])") for name in names}
     for file in folder.rglob("*.yaml"):

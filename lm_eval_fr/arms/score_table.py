@@ -1,4 +1,4 @@
-"""An arm's scores as people read them when it ends; lm-eval's own writer of tables takes half a second to import."""
+"""An arm's scores as a table when it ends; lm-eval's own table writer takes half a second to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an arm really sends, which is more than lm-eval logs: lengths, stops and seeds that a client decides by itself.
+"""What an arm really sends, which lm-eval does not fully log: lengths, stops and seeds that a client decides by itself.
 
 `arm_STAMP.json` holds it under "sent", one object a task:
 
@@ -31,7 +31,7 @@ from typing import Any
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.models.presets import LENGTHS
 
-FIELDS = ("max_tokens", "max_completion_tokens", "max_new_tokens")  # of a request, that servers know
+FIELDS = ("max_tokens", "max_completion_tokens", "max_new_tokens")  # fields of a request that servers know
 PROMPTS = ("messages", "prompt", "input_ids", "text", "system", "model")
 SEEDS = ("seed", "random_seed")
 NOT_SENT = ("until", "do_sample", *LENGTHS)
@@ -51,7 +51,7 @@ class Sent:
 
 
 def sent_by(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Sent:
-    """What `lm` makes of a request's generation settings. arguments: the arm's --model_args."""
+    """What `lm` sends for a request's generation settings. arguments: the arm's --model_args."""
     asked = stops_of(settings)
     if hasattr(lm, "_create_payload"):
         return _by_an_api(lm, settings, arguments, asked)
@@ -64,22 +64,22 @@ def stops_of(settings: Mapping[str, Any]) -> list[str]:
 
 
 def refuse_one_seed(task: str, sent: Sent, repeats: int) -> None:
-    """Raises UsageError for sampled answers that would all be the same: a server draws them by the seed it is sent."""
+    """Raises UsageError for sampled answers that would all be the same: the server gets one seed for all."""
     if repeats > 1 and sent.seed is not None and sent.temperature != 0:
         what = f"{task} samples {repeats} answers per document, and every request would carry the seed {sent.seed}"
-        remedy = "--model hosted-chat sends none, unless --model_args has seed="
+        remedy = "use --model hosted-chat, which sends none unless --model_args has seed="
         raise UsageError(f"{what}: they would be one answer", remedy=remedy)
 
 
 def cut_at(text: str, stops: Sequence[str]) -> str:
-    """`text` as a server would have ended it that knew these stops."""
+    """`text` as a server with these stops would have ended it."""
     for stop in stops:
         text = text.split(stop, 1)[0] if stop else text
     return text
 
 
 def _by_an_api(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any], asked: list[str]) -> Sent:
-    """The body that its client makes, which is the truth."""
+    """The request body that its client makes, which is authoritative."""
     eos = getattr(lm, "eos_string", None)
     body: dict[str, Any] = lm._create_payload(
         [{"role": "user", "content": ""}],
@@ -105,7 +105,7 @@ def _by_an_api(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any
 
 
 def _by_an_engine(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, Any], asked: list[str]) -> Sent:
-    """lm-eval's engines in this process take every stop, and have one default length each."""
+    """lm-eval's engines in this process accept every stop, and each has one default length."""
     length = next((settings[name] for name in LENGTHS if settings.get(name) is not None), None)
     if length is None:
         length = getattr(lm, "max_gen_toks", None)
@@ -121,7 +121,7 @@ def _by_an_engine(lm: Any, settings: Mapping[str, Any], arguments: Mapping[str, 
 
 
 def _who(settings: Mapping[str, Any], arguments: Mapping[str, Any], length: Any) -> str:
-    """Who set `length`, the one that is sent; None: none is."""
+    """Who set the `length` that is sent; None if none is."""
     if length is None:
         return "server"
     asked = [settings[name] for name in LENGTHS if settings.get(name) is not None]

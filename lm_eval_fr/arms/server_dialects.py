@@ -1,4 +1,4 @@
-"""What each engine tells of the model that it serves, beside the OpenAI protocol that all of them speak.
+"""What each engine reports about the model that it serves, besides the OpenAI protocol that all of them speak.
 
     llama.cpp      /props: model_path, model_ftype, n_ctx, chat_template, build_info
     vLLM           /version; /v1/models: root, max_model_len
@@ -7,8 +7,8 @@
     Ollama         /api/version, /api/show, /api/tags, /api/ps
     LM Studio      /api/v1/models (0.4), /api/v0/models (before)
 
-A server may answer anything to anything (LM Studio answers 200 to every path), so an engine is known by the fields of
-its reply; only the fields named here are kept.
+A server may answer anything (LM Studio answers 200 to every path), so an engine is identified by the fields of its
+reply; only the fields named here are kept.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from lm_eval_fr.io.clean import at, count_at, inner, one_line, rows_at
 
 MOST_TOKENS = 10**9
 Ask = Callable[..., Mapping[str, Any]]
-"""ask(path, body=None): the JSON object that the server answers, {} where it answers none."""
+"""ask(path, body=None): the JSON object that the server answers, {} if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedStart:
-    """What differs between two starts of the same server. asked: the paths that brought an answer.
+    """What differs between two starts of the same server. asked: the paths that answered.
 
     files: where its weights are, as it names them.
     """
@@ -53,9 +53,9 @@ class ServedModel(ModelFacts):
         return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        """One line: what is known, or that it is not."""
+        """One line: what is known, and what is not."""
         engine = " ".join(filter(None, (self.engine or "an unknown engine", self.engine_version)))
-        stored = {None: "precision not disclosed", "none": f"whole weights ({self.dtype or 'dtype not said'})"}
+        stored = {None: "precision not disclosed", "none": f"unquantised weights ({self.dtype or 'dtype unknown'})"}
         words = stored.get(self.quantization, str(self.quantization))
         rounded = f", rounded to {self.engine_quantization} while loading" if self.engine_quantization else ""
         context = f", context {self.max_model_len:,}" if self.max_model_len else ""
@@ -132,7 +132,7 @@ def ollama(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
         engine_version=_text(ask("/api/version"), "version"),
         quantization=quantization,
         dtype=dtype,
-        # of what is loaded: the model's own length is not what Ollama gives it
+        # of the loaded model: Ollama may give it less than its own length
         max_model_len=_tokens(_ollama_row(ask("/api/ps"), name), "context_length"),
         revision=_text(_ollama_row(ask("/api/tags"), name), "digest"),
         chat_template_sha256=template_sha256(_text(shown, "template", most=None)),
@@ -162,7 +162,7 @@ def _of_lm_studio(stored: str | None, context: int | None) -> ServedModel:
 
 
 Dialect = Callable[[Ask, str, Mapping[str, Any]], ServedModel | None]
-# By what the list of models calls their owner; Ollama's and LM Studio's do not name their engine there.
+# By the owner in the list of models; Ollama and LM Studio do not name their engine there.
 BY_OWNER: Mapping[str, Dialect] = {
     "llamacpp": llama_cpp,
     "vllm": vllm,
@@ -174,7 +174,7 @@ BY_OWNER: Mapping[str, Dialect] = {
 
 
 def told_by(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
-    """The first engine that knows itself. row: the model's in the list of models, {} where there is none."""
+    """The first engine that recognises itself. row: the model's row in the list of models, {} if there is none."""
     likely = BY_OWNER.get(str(row.get("owned_by")))
     order = (likely, *(dialect for dialect in BY_OWNER.values() if dialect is not likely))
     return next((told for dialect in order if dialect and (told := dialect(ask, name, row))), None)
@@ -192,13 +192,13 @@ def _gguf_words(stored: str | None) -> tuple[str | None, str | None]:
 
 
 def _chosen(content: Mapping[str, Any], name: str) -> str | None:
-    """A setting, unless the engine was left to choose it."""
+    """A setting, unless the choice was left to the engine."""
     value = _text(content, name)
     return None if value == "auto" else value
 
 
 def _text(content: Mapping[str, Any], *path: str, most: int | None = 200) -> str | None:
-    """most: characters, of one printable line; None for a value that is not shown as it is."""
+    """most: characters of one printable line; None for a value that is not shown."""
     value = at(content, *path)
     if not isinstance(value, str) or not value.strip():
         return None

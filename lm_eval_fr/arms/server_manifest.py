@@ -1,8 +1,8 @@
 """Asks a running server what it serves: `lm-eval-fr manifest URL`, and every run against a server on this machine.
 
-No redirect is followed, bodies are bounded, and the key goes to the server's own host alone (io.http). Files that a
-server of this machine names are looked into for what the server does not say; those that another machine names are
-not: a name there means nothing here.
+No redirect is followed, bodies are bounded, and the key goes only to the server's own host (io.http). Files
+named by a server on this machine are read for what the server does not say; those named by another machine are
+not: a path there means nothing here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.io.redaction import required_key
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
 
-ASK_LIMIT = 5.0  # seconds a question
+ASK_LIMIT = 5.0  # seconds per question
 MOST_REPLY = 4 << 20
 PATH = re.compile(r"^[/~]|\\|\.gguf$", re.IGNORECASE)  # what is no name on a hub
 REMEDY = "give the address that answers /v1/models, e.g. http://127.0.0.1:8080/v1"
@@ -54,11 +54,11 @@ def _table(found: ServedModel) -> str:
     fields = {name: value for name, value in found.fields().items() if name != START}
     fields |= {"files": found.start.files, "asked": ", ".join(found.start.asked)}
     width = max(map(len, fields))
-    return "\n".join(f"{name:<{width}}  {'not said' if value is None else value}" for name, value in fields.items())
+    return "\n".join(f"{name:<{width}}  {'unknown' if value is None else value}" for name, value in fields.items())
 
 
 def served_here(server: Server, model: str) -> ServedModel | None:
-    """What a server of this machine says of `model`; None for one elsewhere, or one that does not describe itself."""
+    """What a server on this machine says about `model`; None if it is elsewhere or says nothing of itself."""
     if not is_loopback(server.url):
         return None
     with suppress(LmEvalFrError):
@@ -68,7 +68,7 @@ def served_here(server: Server, model: str) -> ServedModel | None:
 
 
 def ask_server(server: Server, model: str | None, *, key_env: str | None = None) -> ServedModel:
-    """server: its address with the API's own path, or that of one of its endpoints. Raises ArmError, UsageError."""
+    """server: its address with the API's path, or the address of an endpoint. Raises ArmError, UsageError."""
     questions = _Questions(server, key_env)
     rows = rows_at(questions.first(), "data")
     names = [one_line(row["id"], 200) for row in rows if isinstance(row.get("id"), str)]
@@ -103,15 +103,15 @@ class _Questions:
         self.answered: list[str] = []
 
     def first(self) -> Mapping[str, Any]:
-        """The list of models. Raises ArmError for a server that is not there, or that wants a key."""
+        """The list of models. Raises ArmError for a server that is down, or that needs a key."""
         try:
             answer = ask(self._api, "/models", timeout=2 * ASK_LIMIT, most_bytes=MOST_REPLY)
         except CallFailed as failed:
             raise failed.error(ArmError, self.where, "start the server, or correct the address") from None
         problem = answer.problem()
         if problem and problem.kind == "key":
-            state = f"{self._key_env} was refused" if self._key_env else "--key-env NAME names its variable"
-            raise ArmError(f"the server answers {problem}", where=self.where, remedy=f"it wants a key: {state}")
+            state = f"{self._key_env} was refused" if self._key_env else "name its variable with --key-env NAME"
+            raise ArmError(f"the server answers {problem}", where=self.where, remedy=f"it needs a key: {state}")
         return self._kept("/v1/models", None if problem else answer.json)
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
@@ -164,14 +164,14 @@ def _with_files(found: ServedModel, files: str) -> ServedModel:
 
 
 def hold_to_earlier(found: ServedModel, path: Path) -> None:
-    """Keeps what is served beside an arm's answers; raises ArmError if its earlier answers came from something else."""
+    """Records what is served beside an arm's answers; raises ArmError if earlier answers came from something else."""
     earlier = read_json(path) if path.is_file() else {}
     earlier = earlier if isinstance(earlier, dict) else {}
     now = found.fields()
     for name, before in earlier.items():
         if name != START and before is not None and now.get(name) not in (None, before):
-            what = f"the server has changed since this arm's first answers: {name} was {before}, is {now[name]}"
-            remedy = "start the first one again, or give another --output_path: one arm is one server"
+            what = f"the server has changed since this arm's first answers: {name} was {before} and is now {now[name]}"
+            remedy = "restart the first server, or give another --output_path: one arm is one server"
             raise ArmError(one_line(what), where=found.start.base_url, remedy=remedy)
     known = {name: value for name, value in earlier.items() if now.get(name) is None}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""`run --shard K/N`: one of N machines' share of the documents, so that the runs of all of them are the whole run.
+"""`run --shard K/N`: one machine's share of the documents; the runs of all N machines make up the whole run.
 
-Every Nth document, beginning with the Kth: ours stand in a seeded order that spreads over the articles, and so does
-every shard of them.
+Every Nth document, starting with the Kth: our documents are in a seeded order that spreads over the articles, and
+so is every shard.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST = 10_000
 
 @dataclass(frozen=True)
 class Shard:
-    """number: from 1 to `of`. limit: the run's --limit, which lm-eval must not log: what it logs is a run cut short."""
+    """number: from 1 to `of`. limit: the run's --limit, which lm-eval must not log (it would look partial)."""
 
     number: int
     of: int
@@ -35,12 +35,12 @@ def parse_shard(text: str, limit: float | None) -> Shard:
     """`3/8`. Raises UsageError."""
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]) <= MOST:
-        raise UsageError(f"--shard {text}: not one of N shards", remedy="--shard 1/8 to --shard 8/8")
+        raise UsageError(f"--shard {text}: not of the form K/N", remedy="--shard 1/8 to --shard 8/8")
     return Shard(int(found[1]), int(found[2]), limit)
 
 
 def share_out(evaluate: Callable[..., Any], shard: Shard) -> Callable[..., Any]:
-    """lm-eval's `evaluate` for a shard's documents: those of its --limit or --samples that are the shard's."""
+    """lm-eval's `evaluate` for a shard's part of the documents that --limit or --samples picks."""
 
     def sharded(*, task_dict: Mapping[str, Any], samples: Mapping[str, list[int]] | None, **more: Any) -> Any:
         picked = {name: _picked(shard, name, task, samples) for name, task in task_dict["tasks"].items()}
@@ -55,6 +55,6 @@ def _picked(shard: Shard, name: str, task: Any, samples: Mapping[str, list[int]]
     asked = samples.get(name) if samples else None
     limit, available = get_sample_size(task, shard.limit), len(task.eval_docs)
     documents = asked or range(available if limit is None else min(available, int(limit)))
-    if not (picked := shard.pick(documents)):  # lm-eval takes an empty list for all documents
+    if not (picked := shard.pick(documents)):  # lm-eval reads an empty list as all documents
         raise UsageError(f"--shard {shard}: {name} has only {len(documents)} documents", remedy="make fewer shards")
     return picked

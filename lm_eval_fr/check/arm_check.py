@@ -1,4 +1,4 @@
-"""One arm of a plan: is its server or its checkpoint fit for the work, and is its prompt read as it was meant?"""
+"""One arm of a plan: can its server or checkpoint do the work, and is its prompt read as intended?"""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from lm_eval_fr.errors import ArmError, LmEvalFrError
 
 @dataclass(frozen=True)
 class ArmCheck:
-    """chars_per_token: of the first prompt, by the server's own count; None where it gave none."""
+    """chars_per_token: of the first prompt, by the server's own count; None if it gave none."""
 
     findings: tuple[Finding, ...]
     chars_per_token: float | None = None
 
 
 def check_arm(name: str, call: ArmCall, work: Sequence[TaskWork]) -> ArmCheck:
-    """Asks the arm's server one of the plan's questions, or looks at its checkpoint's files."""
+    """Asks the arm's server one of the plan's questions, or checks the files of its checkpoint."""
     findings: list[Finding] = []
     try:
         endpoint = endpoint_of(call)
@@ -46,7 +46,7 @@ def check_arm(name: str, call: ArmCall, work: Sequence[TaskWork]) -> ArmCheck:
 
 
 def _ask(call: ArmCall, endpoint: Endpoint, works: Sequence[TaskWork]) -> Asked:
-    """One request with every field that the arm will send: a field that the API refuses is found here."""
+    """One request with every field that the arm will send, to find fields that the API refuses."""
     from lm_eval.api.registry import get_model
 
     work = _shortest(works)
@@ -66,7 +66,7 @@ def _ask(call: ArmCall, endpoint: Endpoint, works: Sequence[TaskWork]) -> Asked:
             )
     except LmEvalFrError:
         raise
-    except Exception as error:  # lm-eval's constructors raise what they like
+    except Exception as error:  # lm-eval's constructors raise anything
         raise explain(error, call, LogWatch(), 0) from None
     server = endpoint.server
     reply = question(server, json.dumps(body).encode())
@@ -93,7 +93,7 @@ def _check_engine(name: str, call: ArmCall) -> Iterator[Finding]:
         yield Finding.of(error, name)
     checkpoint, model = checkpoint_of(call), str(call.model_args.get("pretrained") or "")
     if checkpoint is None:
-        yield Finding("warning", name, f"{model} is not complete on this machine: the engine will fetch the rest")
+        yield Finding("warning", name, f"{model} is not complete on this machine: the engine will download the rest")
         return
     yield Finding(
         "ok", name, f"{model}: complete, quantisation {checkpoint.quantization}, revision {checkpoint.revision}"

@@ -1,4 +1,4 @@
-"""What `ab` looks at before the first answer is generated or paid: whatever a later stage would refuse."""
+"""What `ab` checks before the first answer is generated or paid for: whatever a later stage would refuse."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from lm_eval_fr.tasklib.definitions import judged_names, tasks_behind
 
 
 def before_study(plan: Plan, folder: Path, file: PlanFile, arms: Mapping[str, ArmPlan]) -> Prospects:
-    """Raises what is wrong with the plan, its arms, their documents or the judge; says what can be decided.
+    """Raises an error for the plan, its arms, their documents or the judge; says what can be decided.
 
-    folder: where the plan's paths start from. arms: those that are still to be run. No request is made.
+    folder: where the plan's paths start from. arms: those that have yet to run. No request is made.
     """
     check_allowed(plan, file)
     tasks = tasks_behind(plan.tasks)
@@ -51,7 +51,7 @@ def check_strata_of(plan: Plan, work: Sequence[TaskWork], file: PlanFile) -> Non
 
 
 def check_allowed(plan: Plan, file: PlanFile) -> None:
-    """PlanError for a word of `allow` that names no mismatch."""
+    """PlanError for a word in `allow` that is not a mismatch."""
     if unknown := next((word for word in plan.allow if word not in KINDS), None):
         remedy = nearest(unknown, KINDS) or f"allow takes {', '.join(KINDS)}"
-        raise file.error("allow", f"no mismatch is called {unknown!r}", remedy)
+        raise file.error("allow", f"there is no mismatch called {unknown!r}", remedy)

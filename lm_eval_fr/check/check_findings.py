@@ -1,4 +1,4 @@
-"""What a preflight found, and what it says."""
+"""What a preflight found, and how it reads."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class ArmEstimate:
-    """What an arm will ask in all runs. Tokens are by the count of its own server where one was asked (`measured`).
+    """What an arm will ask over all its runs. Tokens are counted by its own server if there is one (`measured`).
 
-    documents: of one run. requests: of them, reruns and repeats included. output_tokens: at most, every answer as long
-    as its task allows. own: whether it runs on the user's hardware. prices: of an API, None where they are not known.
+    documents: of one run. requests: of them, reruns and repeats included. output_tokens: at most, if every answer is
+    as long as its task allows. own: whether it runs on the user's hardware. prices: the API's; None if unknown.
     """
 
     arm: str

@@ -1,4 +1,4 @@
-"""What a plan's documents can decide, before anything is asked: task by task, the judge, and all claims together."""
+"""What a plan's documents can decide, before anything is asked: by task, for the judge, and for all claims together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lm_eval_fr.stats import (
 from lm_eval_fr.stats.estimates import Spread
 
 POWER = 0.8
-# What two precisions of one model usually differ by, where nothing has been measured yet.
+# How much two precisions of one model usually differ, for lack of a measurement.
 FLIPS, SD, TIES, ICC = 0.05, 0.20, 0.40, 0.10
 ASSUMED = (
     f"Assumed: {100 * FLIPS:g} % of exact-match scores change, an SD of {SD:g} of F1-like differences, "
@@ -42,10 +42,10 @@ _EXACT = ("exact", "acc", "strict", "loose", "pass")
 
 @dataclass(frozen=True)
 class PlannedClaim:
-    """One claim that a study will make. cluster_size: documents of one article, as a document sees them.
+    """One claim that a study will make. cluster_size: of a random document's article.
 
-    repeats: answers of each arm to each document. family: claims that Holm's correction is over, this one included.
-    sd: of the mean over tasks, which is no claim of one metric, and no part of the verdict over all.
+    repeats: answers of each arm to each document. family: claims under Holm's correction, including this one. sd:
+    of the mean over tasks, which is not a claim about one metric and not part of the overall verdict.
     """
 
     name: str
@@ -70,9 +70,9 @@ class PlannedClaim:
 
 @dataclass(frozen=True)
 class Prospect:
-    """What may be expected of a claim. establishes: the margin that the documents establish with 80 % power.
+    """What to expect of a claim. establishes: the margin that the documents establish with 80 % power.
 
-    needed: documents for the plan's margin. power: to decide it; None where the plan has no margin.
+    needed: documents for the plan's margin. power: to decide it; None if the plan has no margin.
     """
 
     claim: PlannedClaim
@@ -116,7 +116,7 @@ class Prospects:
 
     @property
     def together(self) -> float | None:
-        """The power to decide every claim that has a margin, as if they were independent, but for the mean's."""
+        """The power to decide every claim with a margin, as if independent; the claim about the mean is left out."""
         single = [prospect for prospect in self.claims if prospect.claim.sd is None]
         powers = [prospect.power for prospect in single if prospect.power is not None]
         return math.prod(powers) if powers else None
@@ -190,7 +190,7 @@ def _of_task(plan: Plan, task: TaskWork) -> PlannedClaim:
 
 
 def _named_strata(plan: Plan, task: TaskWork) -> Iterator[tuple[str, Sequence[int]]]:
-    """Each kind of documents that the plan claims something of, with the places of its documents."""
+    """Each kind of documents about which the plan makes a claim, with the indices of its documents."""
     wanted = plan.strata.get(task.name, ())
     for name, labels in task.strata.items():
         for label in sorted(set(labels)):
@@ -222,7 +222,7 @@ def _of_mean(plan: Plan, scored: Sequence[PlannedClaim]) -> PlannedClaim:
 
 
 def _cluster_size(clusters: Sequence[str]) -> tuple[int | None, float]:
-    """How many clusters, and sum m^2 / sum m; (None, 1) where every document is its own."""
+    """The number of clusters, and sum m^2 / sum m; (None, 1) where every document is its own cluster."""
     sizes = Counter(clusters).values()
     if not clusters or len(sizes) == len(clusters):
         return None, 1.0
@@ -251,6 +251,6 @@ def _number(share: float | None) -> str:
 
 
 def _rounded(number: int) -> int:
-    """Two digits are all that an assumption bears."""
+    """Two digits: an assumption justifies no more."""
     scale = 10 ** max(len(str(number)) - 2, 0)
     return int(math.ceil(number / scale) * scale)

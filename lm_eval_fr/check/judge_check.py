@@ -23,22 +23,22 @@ from lm_eval_fr.judge.session import profiles
 from lm_eval_fr.judge.verdicts.control_results import enough
 from lm_eval_fr.judge.verdicts.ledger import cost_at_most
 
-TYPICAL = 0.6  # of the longest answer that a task allows
+TYPICAL = 0.6  # share of the longest answer that a task allows
 FILLER = "Le texte expose les faits dans l'ordre, puis en tire les conséquences. "
 
 
 def check_judge(
     options: JudgeOptions, work: Sequence[TaskWork], *, rerun: bool = False
 ) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
-    """Asks each judge one question whose better answer is known. Estimates what the plan's pairs will cost.
+    """Asks each judge one question whose better answer is known, and estimates what the plan's pairs will
 
-    rerun: whether the reference is judged against itself too.
+    cost. rerun: whether the reference is also judged against itself.
     """
     findings: list[Finding] = []
     estimates: list[Estimate] = []
     judged = [task for task in work if task.judged]
     if not judged:
-        what = "the plan has a judge and no task that needs one"
+        what = "the plan has a judge but no task that needs one"
         return (Finding("warning", "judge", what, "add analysis_fr or own_analysis_fr, or leave the judge out"),), ()
     try:
         for profile in profiles(options):
@@ -67,7 +67,7 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
     read = read_reply(raw)
     if read.verdict is None:
         what = f"{profile.model} gives no verdict: {read.problem or 'unreadable'}"
-        advice = "choose a judge that follows a JSON schema, or a profile with more output tokens"
+        advice = "choose a judge that follows a JSON schema, or a profile with a higher output limit"
         yield Finding("problem", "judge", what, advice)
         return
     prefers = f"{profile.name} ({profile.model}) prefers"
@@ -76,7 +76,7 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
         return
     other = "neither" if read.verdict == "tie" else "the empty or damaged one"
     what = f"{prefers} not the full answer but {other} in one canary"
-    yield Finding("warning", "judge", what, "does it understand French?")
+    yield Finding("warning", "judge", what, "check that it understands French")
 
 
 async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
@@ -92,7 +92,7 @@ async def _send(profile: Profile, body: dict[str, Any]) -> bytes:
 
 
 def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:
-    """The plan's pairs with answers of a typical length in the place of those to come."""
+    """The plan's pairs, with answers of a typical length standing in for the real ones."""
     for task in work:
         size = int(TYPICAL * task.answer_tokens * CHARS_PER_TOKEN)
         answer = (FILLER * (size // len(FILLER) + 1))[:size]
@@ -102,13 +102,13 @@ def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:
 
 
 def _check_controls(controls: Controls) -> Iterator[Finding]:
-    """What the documents alone allow; answers that are still to come may bear fewer."""
+    """What the documents alone allow; the real answers may allow fewer."""
     if controls.graded.shortage is None:
         return
     made = len(controls.graded.items)
     what = controls.graded.shortage
     if not enough(made):
-        what += "; no judge can show enough by so few, and no claim will be made"
+        what += "; so few cannot show enough of any judge, and no claim will be made"
     yield Finding("warning", "controls", what, "plan for more documents")
 
 
@@ -119,5 +119,5 @@ def _check_budget(profile: Profile, options: JudgeOptions, estimate: Estimate) -
         remedy = "give `prices` and an output limit in a copy of the profile"
         yield Finding("problem", "judge", f"max_usd: {options.max_usd:g} cannot be kept without prices", remedy)
     elif estimate.dollars.expected > options.max_usd:
-        what = f"about ${estimate.dollars.expected:.2f} are needed, max_usd is {options.max_usd:g}"
-        yield Finding("warning", "judge", what, "the study will stop unfinished; raise it, or set orders: lazy")
+        what = f"about ${estimate.dollars.expected:.2f} is needed, and max_usd is {options.max_usd:g}"
+        yield Finding("warning", "judge", what, "raise it, or set orders: lazy, or the study will stop unfinished")

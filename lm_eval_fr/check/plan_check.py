@@ -1,4 +1,4 @@
-"""`lm-eval-fr check`: everything that can be known of a study before it spends an hour or a dollar."""
+"""`lm-eval-fr check`: everything that can be known about a study before it spends an hour or a dollar."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from lm_eval_fr.pairing.agreement import generation_difference
 from lm_eval_fr.pairing.sent_settings import by_client
 from lm_eval_fr.plan import ArmPlan, Plan, PlanFile, plan_home, read_plan
 
-# Dollars a million tokens, as secondary sources gave them in November 2026.
+# Dollars per million tokens, from secondary sources in November 2026.
 PRICES = {"mistral-small-2603": Prices(input=0.15, output=0.60)}
 Say = Callable[[str], None]
 
 
 def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> CheckReport:
-    """Loads the documents, asks each endpoint one question, estimates the rest. Writes nothing.
+    """Loads the documents, asks each endpoint one question, estimates the rest. Writes
 
-    What is wrong becomes a finding. Raises PlanError for a plan that cannot be read.
+    nothing. Problems become findings. Raises PlanError for a plan that cannot be read.
     """
     plan, file = read_plan(plan_file)
     arms = {"candidate": plan.candidate, "reference": plan.reference}
@@ -99,7 +99,7 @@ def _refused(check: Callable[[], None]) -> Iterator[Finding]:
 
 
 def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, ArmCall]) -> Iterator[Finding]:
-    """What would make the two arms different work, or the same arm twice."""
+    """What would make the two arms do different work, or be the same arm."""
     if len(works) < 2:
         return
     for one, other in zip(works["candidate"], works["reference"], strict=False):
@@ -122,7 +122,7 @@ def _both(plan: Plan, works: dict[str, Sequence[TaskWork]], calls: dict[str, Arm
     settings_of = [(call.model, dict(call.model_args), call.flags.gen_kwargs) for call in calls.values()]
     if settings_of[0] == settings_of[1]:
         what = "candidate and reference are the same arm"
-        yield Finding("warning", "plan", what, "for the noise floor, `rerun: true` in an arm is enough")
+        yield Finding("warning", "plan", what, "for the noise floor, set `rerun: true` in an arm instead")
     if not (plan.candidate.rerun or plan.reference.rerun or plan.repeats > 1):
         what = "no arm is run twice, so the noise floor will be unknown"
         yield Finding("warning", "plan", what, "add `rerun: true` to the cheaper arm")
@@ -147,7 +147,7 @@ def _estimate(
     arm: str, repeats: int, settings: ArmPlan, call: ArmCall, work: Sequence[TaskWork], check: ArmCheck
 ) -> ArmEstimate:
     rate = check.chars_per_token or CHARS_PER_TOKEN
-    # A rerun answers everything once more; what a judge reads is not answered several times.
+    # A rerun answers everything again; judged tasks are not answered several times.
     asked = {task.name: int(settings.rerun) + (1 if task.judged else repeats) for task in work}
     characters = sum(asked[task.name] * len(prompt) for task in work for prompt in task.prompts)
     return ArmEstimate(
@@ -163,7 +163,7 @@ def _estimate(
 
 
 def _is_hosted(call: ArmCall) -> bool:
-    """Whether somebody else's API answers: by a preset, or at an address outside this machine and its network."""
+    """Whether it is someone else's API: by a preset, or by an address outside this machine and its network."""
     if call.model not in PATHS:
         return False
     base_url = call.model_args.get("base_url")
@@ -178,6 +178,6 @@ def _is_hosted(call: ArmCall) -> bool:
 
 
 def prices_of(model: str) -> Prices | None:
-    """Of a model that is in a judge's profile or below."""
+    """Of a model that is in a judge's profile or in the table below."""
     known = (load_profile(name) for name in profile_names())
     return next((profile.prices for profile in known if profile.model == model), PRICES.get(model))

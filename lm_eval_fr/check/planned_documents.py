@@ -1,4 +1,4 @@
-"""The documents of a plan as the arms will be asked them: how many, how long, and the first of them."""
+"""The documents of a plan as the arms will get them: how many, how long, and the first one."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ DEFAULT_LENGTH = 256  # lm-eval's, where a task sets none
 
 @dataclass(frozen=True)
 class TaskWork:
-    """One task of an arm. available: documents in the set. prompts: the text of each document asked.
+    """One task of an arm. available: documents in the data set. prompts: the text of each document to ask.
 
     metric: the first one; clusters: the articles of the documents asked, empty where the task names none. strata: the
     fields that tell kinds of documents apart, with the kind of each document asked. kinds_known: whether these are all;
-    a task with several metrics may have one for each kind, which only its results tell.
+    a task with several metrics may have one for each kind, which only its results show.
     """
 
     name: str
@@ -53,14 +53,14 @@ class TaskWork:
 
 
 def load_work(call: ArmCall) -> tuple[TaskWork, ...]:
-    """The tasks that `call` names, with their documents read. Raises what says why they cannot be."""
+    """The tasks that `call` names, with their documents. Raises an error that says why they cannot be read."""
     source = locate_tasks(call.tasks, call.flags.include_path)
     try:
         with quiet():
             register_models()
             from lm_eval.tasks import TaskManager
 
-            with contextlib.suppress(ArmError):  # a server that is not there is another finding
+            with contextlib.suppress(ArmError):  # a missing server is another finding
                 note_context(call, endpoint_of(call))
             metadata = {**call.model_args, **(call.flags.metadata or {})}
             manager = TaskManager(
@@ -75,7 +75,7 @@ def load_work(call: ArmCall) -> tuple[TaskWork, ...]:
 
 
 def first_request(call: ArmCall, work: TaskWork, lm: Any) -> tuple[Any, dict[str, Any]]:
-    """(prompt, generation settings) of the first document, exactly as `lm` will be handed it."""
+    """(prompt, generation settings) of the first document, exactly as `lm` will get it."""
     flags = call.flags
     templated = bool(getattr(flags, "apply_chat_template", False))
     with quiet():
@@ -134,7 +134,7 @@ def _wanted(call: ArmCall, name: str, available: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and no log of lm-eval's: what matters is said by the findings."""
+    """Without lm-eval's bars and logs: the findings say what matters."""
     import logging
 
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

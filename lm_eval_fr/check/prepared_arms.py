@@ -1,4 +1,4 @@
-"""An arm of a plan as it will be called: what is wrong with it is said with the plan's line, before anything runs."""
+"""An arm of a plan as it will be called: mistakes are reported with the plan's line, before anything runs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _OF_THE_PLAN = {"tasks": "tasks", "data-dir": "data_dir", "samples": "limit", "l
 
 
 def prepare_arm(plan: Plan, name: str, arm: ArmPlan, file: PlanFile) -> tuple[ArmCall, TaskSource]:
-    """The arm's call, checked as far as it can be without a request; run it in the plan's folder.
+    """The arm's call, checked as far as possible without a request; run it in the plan's folder.
 
-    Raises PlanError with the line that is wrong, ArmError for a key that is not there.
+    Raises PlanError with the line that is wrong, ArmError for a missing key.
     """
     try:
         call = parse_call([*arm_flags(plan, name, arm), "--output_path", "unused"], Redactor.from_environment())
@@ -64,7 +64,7 @@ def _in_the_plan(flag: re.Match[str]) -> str:
 
 
 def _line_in(arm: str, key: str, text: str) -> int | None:
-    """The line of the key in the arm's part of the plan, or where that part begins."""
+    """The line of the key in the arm's part of the plan, or the line where that part begins."""
     start = line_of(arm, text)
     if start is None:
         return None

@@ -1,4 +1,4 @@
-"""Asks a server one question and looks at more than the answer: token counts, reasoning, how prompts are encoded."""
+"""Asks a server one question and checks more than the answer: token counts, reasoning, how prompts are encoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lm_eval_fr.models.chat_replies import Reply, read_reply
 ANSWER_LIMIT = 120.0  # seconds; a first answer may have to wait for kernels to compile
 TOKENIZE_LIMIT = 20.0
 THINKING = re.compile(r"<think>|</think>|\[/?THINK\]|<\|channel\|>analysis", re.IGNORECASE)
-# Characters a token, on either side of what any tokenizer makes of French prose.
+# Characters per token, beyond either end of what tokenizers give for French prose.
 MOST_CHARS = 12.0
 FEWEST_CHARS = 1.2
 TEMPLATE_TOKENS = 400  # what a template may add around a message, a built-in system text included
@@ -23,10 +23,10 @@ TEMPLATE_TOKENS = 400  # what a template may add around a message, a built-in sy
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the server makes of a prompt, by its /tokenize.
+    """How the server encodes a prompt, by its /tokenize.
 
-    tokens: how many. start_doubled: whether the begin-of-text mark is there twice. text_prompts: whether the prompt,
-    written out as text and sent back, gives the same tokens; if not, marks of the template become plain letters.
+    tokens: how many. start_doubled: whether the begin-of-text token appears twice. text_prompts: whether the prompt,
+    written out as text and sent back, gives the same tokens; if not, the template's special tokens become plain text.
     """
 
     tokens: int
@@ -35,11 +35,11 @@ class Encoding:
 
 
 def question(server: Server, body: Mapping[str, Any] | bytes) -> Reply:
-    """The reply to one completion request. Raises ArmError when there is none."""
+    """The reply to one completion request. Raises ArmError if there is none."""
     try:
         reply = read_reply(ask(server, "", body, timeout=ANSWER_LIMIT))
     except CallFailed as failed:
-        raise failed.error(ArmError, server.url, "is the server up? look at its log") from None
+        raise failed.error(ArmError, server.url, "check that the server is up, and its log") from None
     if reply.problem:
         raise ArmError(f"the server answers {reply.problem}", where=server.url, remedy=_remedy(reply.problem))
     found = THINKING.search(reply.text)
@@ -49,7 +49,7 @@ def question(server: Server, body: Mapping[str, Any] | bytes) -> Reply:
 def encoding(
     server: Server, model: str, prompt: str | Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None
 ) -> Encoding | None:
-    """How the server encodes a text or a conversation; None where it has no /tokenize that takes it."""
+    """How the server encodes a text or a conversation; None if it has no /tokenize for it."""
     body: dict[str, Any] = {"model": model, **(extra or {})}
     body |= {"prompt": prompt} if isinstance(prompt, str) else {"messages": list(prompt)}
     tokens = _tokens(server, body)
@@ -72,11 +72,11 @@ def count_is_sane(chars: int, tokens: int) -> bool:
 
 def _tokens(server: Server, body: Mapping[str, Any]) -> list[int] | None:
     found = _look_up(server, "/tokenize", body).get("tokens")
-    return found if isinstance(found, list) and found else None  # llama.cpp answers [] to a body that it does not know
+    return found if isinstance(found, list) and found else None  # llama.cpp: [] for an unknown body
 
 
 def _look_up(server: Server, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an endpoint of vLLM's says, empty where the server has none or is away."""
+    """What one of vLLM's endpoints says; empty if the server has none or is down."""
     try:
         answer = ask(server.root, path, body, timeout=TOKENIZE_LIMIT)
     except CallFailed:
@@ -91,5 +91,5 @@ def _remedy(problem: Problem) -> str:
     if problem.status == 200 and problem.kind == "server":
         return "is this an OpenAI-compatible server?"
     if "seed" in f"{problem.parameter} {problem.said}":
-        return "--model hosted-chat sends no seed unless asked, and by the API's own name"
+        return "--model hosted-chat sends no seed unless asked to, and under the API's own name"
     return "if a field is named, leave it out: hosted-chat takes omit=FIELD+FIELD"

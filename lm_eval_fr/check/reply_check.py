@@ -1,4 +1,4 @@
-"""What one reply of an arm's server shows: an answer or none, reasoning, and how the prompt was encoded."""
+"""What one reply of an arm's server shows: whether there is an answer, reasoning, and how the prompt was encoded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ GREETING = [{"role": "user", "content": "Bonjour"}]
 
 @dataclass(frozen=True)
 class Asked:
-    """The first document's question as the arm sends it, and what came back.
+    """The first document's question as the arm sends it, and the reply.
 
-    prompt: a conversation, a text, or the token ids that lm-eval made of one; `text` is its words in any case.
-    templated: whether the arm asks through a chat template. quiet: how its model is told not to reason.
+    prompt: a conversation, a text, or the token ids that lm-eval made of one; `text` is always its
+    text. templated: whether the arm uses a chat template. quiet: how to turn the model's reasoning off.
     """
 
     server: Server
@@ -40,31 +40,31 @@ class Asked:
         if reply.reasoning:
             yield Finding("problem", name, f"it reasons before it answers: {reply.reasoning}", self.quiet)
         elif not reply.text.strip():
-            remedy = "look at the server's log, and at the template that it uses"
+            remedy = "check the server's log and its chat template"
             yield Finding("problem", name, f"{where}: an empty answer to the first document of {self.task}", remedy)
         else:
             yield Finding("ok", name, f"{where} answers {_shown(reply.text)} to the first document of {self.task}")
         if reply.finish_reason == "length":
             what = f"that answer was cut at the limit of {self.task}"
-            yield Finding("warning", name, what, "does the model do what it is asked?")
+            yield Finding("warning", name, what, "check that the model does what it is asked")
         yield from self._tokens(name)
 
     def _tokens(self, name: str) -> Iterator[Finding]:
         counted, chars, encoded = self.reply.prompt_tokens, len(self.text), self._encoding()
         if encoded and encoded.start_doubled:
-            remedy = "its tokenizer adds the mark that the template has already"
-            yield Finding("problem", name, "prompts begin with two begin-of-text marks", remedy)
+            remedy = "its tokenizer adds the token that the template already has"
+            yield Finding("problem", name, "prompts begin with two begin-of-text tokens", remedy)
         if self._letters():
             remedy = "serve it with --tokenizer-mode hf, or use --model hosted-chat"
-            yield Finding("problem", name, "marks of the chat template are read as plain letters", remedy)
+            yield Finding("problem", name, "the chat template's special tokens are read as plain text", remedy)
         if counted is None:
             yield Finding("warning", name, "the server does not count tokens, so truncated prompts would go unnoticed")
         elif encoded and encoded.tokens != counted:
             what = f"the first prompt has {encoded.tokens} tokens, {counted} by the count in its answer"
-            yield Finding("warning", name, what, "is it cut, or given another template?")
+            yield Finding("warning", name, what, "check whether it is cut, or rendered with another template")
         elif not count_is_sane(chars, counted):
             what = f"the first prompt has {chars:,} characters and {counted:,} tokens by the server's count"
-            yield Finding("problem", name, what, "is it cut, or encoded twice?")
+            yield Finding("problem", name, what, "check whether it is cut, or encoded twice")
         else:
             source = (
                 "as sent" if self._ids else "the server's /tokenize agrees" if encoded else "plausible for French text"
@@ -81,7 +81,7 @@ class Asked:
         return encoding(self.server, self.model, cast("str | Sequence[Mapping[str, Any]]", self.prompt))
 
     def _letters(self) -> bool:
-        """Whether marks that lm-eval writes into a text are plain text to the server."""
+        """Whether the server reads special tokens that lm-eval writes into a text as plain text."""
         if not (isinstance(self.prompt, str) and self.templated):
             return False
         found = encoding(self.server, self.model, GREETING)

@@ -1,4 +1,4 @@
-"""What an answer costs in both arms: tokens, seconds, cut answers. Accuracy can hold while answers grow longer."""
+"""What an answer costs in both arms: tokens, seconds, cut answers. Accuracy can hold while answers get longer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lm_eval_fr.stats import recovery_interval
 from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, local_count
 
 DRAWS = 2_000
-MOST_COUNTED = 20_000  # documents whose texts are read again to count tokens, where no server counted them
-LONGER = 1.05  # a ratio whose whole interval is above it is said near the verdict
+MOST_COUNTED = 20_000  # documents whose texts are read again to count tokens, if no server counted them
+LONGER = 1.05  # a ratio whose whole interval is above it is shown near the verdict
 ESTIMATED = f"estimated at {CHARACTERS_PER_TOKEN:g} characters each"
 
 Numbers = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
         return None
     reported, source = _on_record(task, lambda one: one.output), "as the servers counted them"
     if reported is None and task.n <= MOST_COUNTED:
-        count = local_count(side.log.model_args for side in task.sides)  # one for both: two vocabularies have no ratio
+        count = local_count(side.log.model_args for side in task.sides)  # one tokenizer for both
         source = f"counted with {count.name} for both arms" if count.name else ESTIMATED
         reported = _counted(task, count)
     seconds = _on_record(task, lambda one: one.seconds)
@@ -44,7 +44,7 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
 
 
 def longer_answers(answers: Mapping[str, Answers | None]) -> Iterator[Caution]:
-    """One line per task whose candidate needs more tokens beyond doubt. answers: by task."""
+    """One line per task whose candidate clearly uses more tokens. answers: by task."""
     for task, found in answers.items():
         ratio = None if found is None or found.tokens is None else found.tokens.ratio
         if ratio is None or ratio.estimate is None or ratio.low is None or ratio.high is None or ratio.low <= LONGER:
@@ -57,7 +57,7 @@ def longer_answers(answers: Mapping[str, Answers | None]) -> Iterator[Caution]:
 
 
 def _on_record(task: PairedTask, value: Callable[[Replied], float | None]) -> tuple[Numbers, Numbers] | None:
-    """One number a document and arm. None where the record of one lacks it."""
+    """One number per document and arm. None if one arm's record lacks it."""
     arms = []
     for side in task.sides:
         known = [side.log.replies.get(name) for name in task.doc_hashes]

@@ -1,4 +1,4 @@
-"""A pairing and what the comparison is told -> the report. `ab`, `compare` and the Python API all call this."""
+"""A pairing and the options of the comparison -> the report. `ab`, `compare` and the Python API all call this."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ UNDECIDED = 3
 
 
 def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
-    """Everything that can be said of two runs.
+    """The full report on two runs. Raises
 
-    Raises UsageError for margins or prices that fit nothing here, InputError for a judge's folder of other runs.
+    UsageError for margins or prices that match nothing here, InputError for a judge's folder of other runs.
     """
     margins = Margins(options.margins)
     margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel), mean=options.overall_mean)
@@ -93,7 +93,7 @@ def gate_code(report: Report) -> int:
 def _extras(
     pairing: Pairing, judge: JudgeResult | None, arms: tuple[Arm, Arm], options: CompareOptions
 ) -> Iterator[Extra]:
-    """What was asked for, or what the runs hold beside scores."""
+    """The sections that were asked for, or that the runs provide besides scores."""
     names = (arms[0].name, arms[1].name)
     if options.prices.prices:
         yield value_part(pairing, options.prices, level=options.level, names=names)

@@ -1,4 +1,4 @@
-"""Several candidates in the order of their mean over tasks, and which of them the best one is told apart from."""
+"""Several candidates ordered by their mean over tasks, and which of them the best one differs from."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Pair = tuple[int, int]
 def rank_candidates(
     pairings: Sequence[Pairing], reports: Sequence[Report], level: float, guarantee: Guarantee
 ) -> tuple[Place, ...]:
-    """The best first; none where no task on a scale from 0 to 1 was answered by all.
+    """The best first; empty if no task on a scale from 0 to 1 was answered by all.
 
-    Which candidate is the best is chosen by the same data. So the p-values of its lead are Holm's over all pairs of
-    candidates, not over its own.
+    The same data choose the best candidate, so the p-values of its lead are Holm-corrected over all pairs of
+    candidates, not only its own.
     """
     pairs = list(combinations(range(len(pairings)), 2))
     of_pair = {pair: _between(pairings[pair[0]], pairings[pair[1]], level, guarantee) for pair in pairs}
@@ -64,7 +64,7 @@ def _turned(of_pair: Mapping[Pair, Difference | None], best: int, other: int) ->
 
 
 def _between(one: Pairing, other: Pairing, level: float, guarantee: Guarantee) -> Difference | None:
-    """The first less the second, over the documents that both answered."""
+    """The first minus the second, over the documents that both answered."""
     theirs = {task.task: task for task in other.tasks if task.scored}
     found = {}
     for task in one.tasks:

@@ -18,7 +18,7 @@ from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.stats.guard import FEW_CLUSTERS
 
 UNHEALTHY = 0.01
-# Sources that run the weights in this process, so that what they load is on record; all others take a server's word.
+# Sources that run the weights in this process, so what they load is recorded; all others rely on a server's word.
 LOCAL_SOURCES = ("vllm", "hf", "huggingface", "sglang", "gguf", "fr-baseline", "dummy")
 
 
@@ -56,14 +56,14 @@ def _plans(earlier: Sequence[EarlierPlan]) -> Iterator[Caution]:
             listed = ", ".join(map(str, other.changes))
             said = f"The plan was changed after results were seen in this folder ({listed})"
             if any(change.decides for change in other.changes):
-                text = f"{said}: what decides a verdict proves nothing when it is changed after looking."
+                text = f"{said}: a rule that is changed after looking proves nothing."
             else:
-                text = f"{said}: margins and methods are the same, but looking first makes false claims likelier."
+                text = f"{said}: margins and methods are the same, but looking first makes false claims more likely."
             yield Caution(kind="plan_changed", text=text)
 
 
 def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) -> Iterator[Caution]:
-    """Two arms that score nothing, by a broken filter for one, are equal: enough documents make that non-inferior."""
+    """Two arms that score nothing (a broken filter, say) are equal, and with enough documents non-inferior."""
     of_task = {task.task: task for task in tasks}
     for t in results:
         task = of_task.get(t.task)  # None: a group; the warnings are about its tasks
@@ -73,8 +73,8 @@ def _nothing_scored(tasks: Sequence[PairedTask], results: Sequence[TaskResult]) 
         choose = f" (choose another with --filter {t.task}=NAME: {', '.join(others)})" if others else ""
         reader = "the score" if task.filter == "none" else f"the filter {task.filter}"
         text = (
-            f"{t.task}: no answer of either arm scores above 0 on {t.metric}, so their being equal says "
-            f"nothing. Either {reader} finds no answer{choose}, or the task is too hard for both."
+            f"{t.task}: no answer of either arm scores above 0 on {t.metric}, so equal scores "
+            f"mean nothing. Either {reader} finds no answer{choose}, or the task is too hard for both."
         )
         yield Caution(kind="nothing_scored", text=text)
 
@@ -83,7 +83,7 @@ def _unjudged(tasks: Sequence[PairedTask], judge: JudgeResult | None) -> Iterato
     judged = [task.task for task in tasks if task.judged]
     if judged and judge is None:
         names = ", ".join(judged)
-        yield Caution(kind="not_judged", text=f"No verdict on {names}: these tasks need a judge, and none was asked.")
+        yield Caution(kind="not_judged", text=f"No verdict on {names}: these tasks need a judge, and there was none.")
 
 
 def _precision(pairing: Pairing) -> Iterator[Caution]:
@@ -91,14 +91,14 @@ def _precision(pairing: Pairing) -> Iterator[Caution]:
         if run.source.lower().startswith(LOCAL_SOURCES) or _is_disclosed(run.settings):
             continue
         text = (
-            f"The precision behind the {role} ({run.model}, through {run.source}) is undisclosed: the difference is "
-            "that of two services, and not of quantisation alone."
+            f"The precision behind the {role} ({run.model}, through {run.source}) is undisclosed: the difference "
+            "is between two services, not only between quantisations."
         )
         yield Caution(kind="precision", text=text)
 
 
 def _is_disclosed(settings: Mapping[str, Any]) -> bool:
-    """By a manifest that states it; one written by hand for another engine may use any word."""
+    """By a manifest that states it; a hand-written one for another engine may use any word."""
     manifest = {name.removeprefix("manifest."): value for name, value in settings.items() if "manifest." in name}
     words = ("quantization", "engine_quantization", "dtype")
     known = any(manifest.get(name) is not None for name in words)
@@ -106,26 +106,26 @@ def _is_disclosed(settings: Mapping[str, Any]) -> bool:
 
 
 def _served(pairing: Pairing) -> Iterator[Caution]:
-    """What scripts/serve.py noticed of an arm's server."""
+    """What scripts/serve.py noticed about an arm's server."""
     runs = {"candidate": pairing.candidate, "reference": pairing.reference}
     for role, run in runs.items():
         if run.settings.get("manifest.weight_only") and "W4A4" in str(run.settings.get("manifest.quantization")):
             text = (
-                f"The {role}'s checkpoint has four-bit activations and its GPU cannot compute with them: it ran with "
-                "its weights alone rounded (W4A16), and that is what was measured."
+                f"The {role}'s checkpoint has four-bit activations but its GPU cannot compute with them: it "
+                "ran with only its weights rounded (W4A16), and that is what was measured."
             )
             yield Caution(kind="served", text=text)
     reasons = {role: bool(run.settings.get("manifest.reasoning")) for role, run in runs.items()}
     if any(reasons.values()):
         who = " and ".join(role for role, holds in reasons.items() if holds)
-        text = f"The server of the {who} reasons before it answers: reasoning belongs off in both arms, or on in both."
+        text = f"The server of the {who} reasons before it answers: turn reasoning off in both arms, or on in both."
         yield Caution(kind="served", text=text)
 
 
 def _noise(noise: Noise | None) -> Iterator[Caution]:
     if noise is None:
         text = (
-            "No arm was run twice, so the noise floor is not known: reruns of one server are known to move scores by "
+            "No arm was run twice, so the noise floor is unknown: reruns of one server move scores by "
             "0.35 points on average and 3.2 at most."
         )
         yield Caution(kind="noise_floor", text=text)
@@ -154,14 +154,14 @@ def _few(results: Sequence[TaskResult]) -> Iterator[Caution]:
         clusters = t.paired.clusters
         if clusters is not None and clusters < FEW_CLUSTERS:
             text = (
-                f"{t.task}: {w.plural(clusters, 'cluster')} only. Documents of one article may be alike, and so few "
-                "articles cannot show how much: the interval is the cautious one, and wide."
+                f"{t.task}: {w.plural(clusters, 'cluster')} only. Documents of one article may be similar, "
+                "and so few articles cannot show how much: the interval is conservative, and wide."
             )
             yield Caution(kind="few_clusters", text=text)
 
 
 def _without_margin(results: Sequence[TaskResult], margins: Mapping[str, float]) -> Iterator[Caution]:
-    """Where no margin was given at all, the verdict's own sentence says so."""
+    """If no margin was given at all, the verdict's own sentence says so."""
     for t in results:
         if t.margin is None and margins and not t.group:
             text = f"{t.task} is not part of the verdict: {t.reasons['verdict']}."

@@ -1,4 +1,4 @@
-"""`lm-eval-fr compare`: folders and flags in, the report in every format that was asked for out."""
+"""`lm-eval-fr compare`: folders and flags in, the report in every requested format out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def compare_command(
     say: Show,
     stdout: TextIO,
 ) -> int:
-    """Compares, writes what was asked for, shows the table unless stdout is owned, and returns the gate's code.
+    """Compares, writes the requested files, shows the table unless stdout is taken, and returns the gate's code.
 
     runs: a study; or one candidate or several, and the reference last.
     Raises UsageError for flags that do not go together.
@@ -139,7 +139,7 @@ def _check_many(flags: CompareFlags, to: Destinations) -> None:
 
 
 def _check_gate(flags: CompareFlags, reports: Sequence[Report]) -> None:
-    """Without a margin nothing is claimed, and a gate would let everything or nothing through."""
+    """Without a margin nothing is claimed, and a gate would pass everything or nothing."""
     for report in reports:
         margins = [task.margin for task in report.tasks] + ([report.judge.margin] if report.judge else [])
         if flags.gate and not any(margin is not None for margin in margins):
@@ -147,7 +147,7 @@ def _check_gate(flags: CompareFlags, reports: Sequence[Report]) -> None:
 
 
 def _gate_of_many(many: ManyReport) -> int:
-    """0 when every claim stands after Holm, 1 when a candidate is inferior, 3 otherwise."""
+    """0 if every claim stands after Holm's correction, 1 if a candidate is inferior, 3 otherwise."""
     if any(gate_code(report) == 1 for report in many.reports):
         return 1
     return 0 if all(claim.stands for claim in many.claims) else 3

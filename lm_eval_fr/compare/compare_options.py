@@ -20,11 +20,11 @@ from lm_eval_fr.plan import LEVEL, SEED, ArmPlan, ArmPrices, EarlierPlan, Guaran
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
     """judge_dir: the folder that the judge wrote. margins: task ("gold": all tasks, "judge": the net win rate) to the
-    largest loss accepted. parallel: task to the same questions in another language. strata: of a task,
-    those that were preregistered as claims. overall_mean: one more claim, about the mean over the scored tasks. prices,
-    cost_ratio: what an answer costs, or a reference answer in candidate answers. claims: a published table to hold
-    against the runs.
-    earlier_plans: those whose results were seen before. created and today are the caller's clock.
+    largest loss accepted. parallel: task to the same questions in another language. strata: of a
+    task, those preregistered as claims. overall_mean: one more claim, about the mean over the scored tasks. prices,
+    cost_ratio: what an answer costs, or a reference answer in candidate answers. claims: a published table
+    to check against
+    the runs. earlier_plans: those whose results were seen before. created and today are the caller's clock.
     """
 
     judge_dir: Path | None = None
@@ -79,7 +79,7 @@ def study_options(plan: Plan, study: Path, pairing: Pairing, command: str) -> Co
 
 
 def pair_study(plan: Plan, study: Path) -> Pairing:
-    """Both arms of a study with their reruns, without the folders that an earlier plan left."""
+    """Both arms of a study with their reruns, without leftover folders of an earlier plan."""
     return pair_runs(
         study / "candidate",
         study / "reference",

@@ -1,4 +1,4 @@
-"""`compare` as people call it, with folders: two runs, a study, or several candidates; the same for every caller."""
+"""`compare` on folders: two runs, a study, or several candidates; the same for every caller."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def compare(
     fidelity: PathLike | None = None,
     command: str | None = None,
 ) -> Comparison:
-    """The verdict on two runs; or on a study, `compare("runs/study")`, whose folder holds its arms, judge and margins.
+    """The verdict on two runs, or on a study, `compare("runs/study")`, whose folder has its arms, judge and margins.
 
     candidate, reference: what was given to lm-eval as --output_path. judge: the folder that `judge` wrote. margins:
     the largest loss accepted, by task, "gold" (every scored task) or "judge" (net win rate), as 0.02 or "2%"; a
-    single value is for gold; without one the report claims nothing. parallel: a task and its twin that asks the same
-    questions in another language. guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one further
-    run of an arm, or several: they are averaged into its scores and give the noise floor. The others are the flags of
-    `lm-eval-fr compare`.
+    single value is for gold; without margins the report claims nothing. parallel: a task and its counterpart with
+    the same questions in another language. guarantee: "worst-case" allows for whole articles lost unseen. *_rerun: one
+    or more further runs of an arm: they are averaged into its scores and give the noise floor. The others are the
+    flags of `lm-eval-fr compare`.
     Raises UsageError, InputError, MismatchError.
     """
     guarantee = None if guarantee is None else as_guarantee(guarantee)
@@ -91,9 +91,9 @@ def _paths(given: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
 
 
 def _study(folder: PathLike, given: Mapping[str, Any]) -> Path:
-    """A study's folder, beside which nothing may be given that its plan has fixed."""
+    """A study's folder; options that its plan fixes must not be given."""
     if not is_study(Path(folder)):
-        what = "not a study's folder: it has no plan.yaml with both arms beside it"
+        what = "not a study's folder: it has no plan.yaml and both arms"
         raise UsageError(what, where=folder, remedy="give CANDIDATE and REFERENCE")
     for name, value in given.items():
         if value:
@@ -129,8 +129,8 @@ def compare_many(
 ) -> ManyReport:
     """Several candidates against one reference, with claims after Holm's correction.
 
-    judges: a judge's folder for each candidate, or none. recovered_from: the candidate whose loss the others win back.
-    The others as `compare` has them.
+    judges: a judge's folder for each candidate, or none. recovered_from: the candidate whose loss the others recover.
+    The others as in `compare`.
     """
     chosen = {"tasks": tasks, "allow": allow, "metrics": metrics, "filters": filters}
     pairings = [pair_runs(candidate, reference, **chosen) for candidate in candidates]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A report together with the pairs behind it: what the Python API hands out, and what writes every format."""
+"""A report with the pairs behind it: what the Python API returns, with a method for every format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lm_eval_fr.report.terminal_writer import on_terminal, render_brief
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Report):
-    """ranked: every pair as numbers, the texts being read when a page needs them."""
+    """ranked: every pair as numbers; the texts are read when a page needs them."""
 
     pairing: Pairing = field(repr=False, compare=False)
     ranked: tuple[Ranked, ...] = field(repr=False, compare=False)
@@ -43,7 +43,7 @@ class Comparison(Report):
         return text.render(sections_of(self), columns=columns, colour=colour)
 
     def to_brief(self, *, columns: int, colour: bool = False, plain: bool = False, rest: str = "--full") -> str:
-        """At most fifteen lines for a terminal. plain: only ASCII. rest: where everything else is."""
+        """At most fifteen lines for a terminal. plain: only ASCII. rest: where the rest is."""
         return render_brief(self, columns=columns, colour=colour, plain=plain, rest=rest)
 
     def on_terminal(self, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
@@ -54,7 +54,7 @@ class Comparison(Report):
         return markdown.render(sections_of(self))
 
     def to_html(self, path: Path | str) -> None:
-        """The page with its pairs in one file; what does not fit goes to <name>.samples.jsonl beside it.
+        """The page with its pairs in one file; the rest goes to <name>.samples.jsonl beside it.
 
         Raises UsageError where it cannot be written.
         """

@@ -1,6 +1,6 @@
-"""What this study can see: which kinds of work its documents are, and what a verdict on them says of the others.
+"""What this study covers: which kinds of work its documents are, and what a verdict on them says about the others.
 
-Which kinds rounding damages first, and the evidence: docs/tasks.md.
+docs/tasks.md says which kinds rounding damages first, with the evidence.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report import words as w
 
 SHORT, OPEN_ENDED = "short answers", "open-ended answers"
-# Parts of the names of tasks that declare no `metadata.kind`: lm-eval's, and ours of earlier versions. The first fits.
+# Parts of the names of tasks without `metadata.kind`: lm-eval's, and older ones of ours. The first match counts.
 KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("long context", ("long_context", "longbench", "ruler", "niah", "babilong", "infinitebench")),
     ("instructions", ("ifeval", "ifbench")),
@@ -19,7 +19,7 @@ KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reasoning", ("mgsm", "gsm", "math", "aime", "gpqa", "mmlu_pro", "mmlu_prox", "bbh", "cot", "drop", "musr")),
 )
 ALL = (SHORT, *(kind for kind, _ in KINDS), OPEN_ENDED)
-WEAK = "Short prompts with short answers are what rounding to four bits damages least: this is weak evidence about {}."
+WEAK = "Rounding to four bits damages short prompts with short answers least: this is weak evidence about {}."
 
 
 def kind_of(task: PairedTask) -> str:

@@ -1,4 +1,4 @@
-"""Which kinds of instructions a change of serving breaks, counted over all of a task's documents: a description."""
+"""Which kinds of instructions a change of serving breaks, counted over all of a task's documents; descriptive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_READ = 20_000  # documents whose lines are read again
 
 
 def instructions_of(task: PairedTask) -> tuple[InstructionKind, ...]:
-    """The kinds, those of which most were lost first; () where the task's documents hold no instructions."""
+    """The kinds, most losses first; () if the task's documents contain no instructions."""
     metric = _metric(task)
     if metric is None or not task.n or KINDS not in task.pair(0).reference.doc:
         return ()
@@ -29,13 +29,13 @@ def instructions_of(task: PairedTask) -> tuple[InstructionKind, ...]:
 
 
 def _metric(task: PairedTask) -> str | None:
-    """The first score that has one truth value an instruction."""
+    """The first score with one truth value per instruction."""
     scores = task.sides[1].log.metrics
     return next((score.name for score in scores if score.shape == "list" and score.aggregation is None), None)
 
 
 def _verdicts(pair: Pair, metric: str) -> Iterator[tuple[str, bool, bool]]:
-    """Nothing of a document whose lists are not of one length: an answer that was never obtained may have none."""
+    """Skips a document whose lists differ in length: an answer that was never obtained may have none."""
     kinds = pair.reference.doc.get(KINDS)
     kept = [sample.lists.get(metric, ()) for sample in (pair.candidate, pair.reference)]
     if isinstance(kinds, Sequence) and all(len(values) == len(kinds) for values in kept):

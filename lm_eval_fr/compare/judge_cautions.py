@@ -14,8 +14,8 @@ from lm_eval_fr.stats.sensitivity import less_length, less_order
 
 SHUTDOWN_DAYS = 60
 UNDECIDED_SHARE = 0.01
-LEAN_SHOWN = 0.01  # of net win: what a lean must change to be worth a warning
-LEANS = 0.05  # p of a lean to one place
+LEAN_SHOWN = 0.01  # of net win: how much a preference must change it to be worth a warning
+LEANS = 0.05  # p of a preference for one position
 
 
 def judge_cautions(judge: JudgeResult | None, summary: JudgeSummary | None, today: date | None) -> Iterator[Caution]:
@@ -23,16 +23,17 @@ def judge_cautions(judge: JudgeResult | None, summary: JudgeSummary | None, toda
         return
     if judge.offline:
         text = (
-            "The judge is the offline stand-in: a formula over words that reads no meaning. Its verdicts show how the "
-            "report works, not which arm is better."
+            "The judge is the offline stand-in: a formula that counts words and understands nothing. Its verdicts "
+            "show how the report works, not which arm is better."
         )
         yield Caution(kind="offline_judge", text=text)
     without = {outcome: judge.outcomes.get(outcome, 0) for outcome in UNDECIDED}
     if judge.pairs and sum(without.values()) / judge.pairs >= UNDECIDED_SHARE:
         kinds = ", ".join(f"{number:,} {outcome}" for outcome, number in without.items() if number)
         text = (
-            f"{sum(without.values()):,} of {judge.pairs:,} pairs have no verdict ({kinds}): whatever they hide, the "
-            f"net win rate is between {w.signed(judge.worst_case)} and {w.signed(judge.best_case)} points."
+            f"{sum(without.values()):,} of {judge.pairs:,} pairs have no verdict ({kinds}): whatever they "
+            f"would be, the net win rate is between {w.signed(judge.worst_case)} and {w.signed(judge.best_case)} "
+            f"points."
         )
         yield Caution(kind="undecided", text=text)
     if not summary.finished:
@@ -40,7 +41,7 @@ def judge_cautions(judge: JudgeResult | None, summary: JudgeSummary | None, toda
     yield from _leans(judge)
     yield from _shutdown(summary, today)
     for text in summary.warnings:
-        if "shut" not in text:  # that of the day of judging; today's is above
+        if "shut" not in text:  # from the day of judging; today's is above
             yield Caution(kind="judge", text=f"Judge: {text.rstrip('.')}.")
 
 
@@ -56,7 +57,7 @@ def _shutdown(summary: JudgeSummary, today: date | None) -> Iterator[Caution]:
 
 
 def _leans(judge: JudgeResult) -> Iterator[Caution]:
-    """What the judge's taste for length, or for a place, is worth in the headline."""
+    """What the judge's preference for length, or for a position, is worth in the headline."""
     net, seen = judge.net_win, judge.seen
     if net is None:
         return
@@ -67,8 +68,9 @@ def _leans(judge: JudgeResult) -> Iterator[Caution]:
         taste = "longer" if effect > 0 else "shorter"
         text = (
             f"The judge prefers the {taste} answer: its length alone was worth {w.plain(abs(effect))} points of net "
-            f"win on the controls, and the candidate's answer is the longer one in {longer:,} of {judge.n:,} pairs, "
-            f"the shorter in {shorter:,}. Less that, its net win is {w.signed(without)} points, not {w.signed(net)}."
+            f"win on the controls, and the candidate's answer is the longer one in {longer:,} of {judge.n:,} pairs "
+            f"and the shorter in {shorter:,}. Without that, its net win is {w.signed(without)} points, "
+            f"not {w.signed(net)}."
         )
         yield Caution(kind="judge_length", text=text)
     lean = None if judge.bias.position is None else judge.bias.position.flips_to_first.p_value
@@ -77,8 +79,8 @@ def _leans(judge: JudgeResult) -> Iterator[Caution]:
         return
     if abs(corrected - net) >= LEAN_SHOWN:
         text = (
-            f"The judge leans to one place: of {judge.order.decided:,} pairs with a preference the order decided "
-            f"{judge.order.count:,}. If it sees nothing in those, the net win to careful readers is about "
+            f"The judge prefers one position: of {judge.order.decided:,} pairs with a preference, the order decided "
+            f"{judge.order.count:,}. If it sees no difference in those, the net win for careful readers is about "
             f"{w.signed(corrected)} points, not {w.signed(net)}."
         )
         yield Caution(kind="judge_order", text=text)

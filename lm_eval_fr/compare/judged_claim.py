@@ -31,11 +31,11 @@ from lm_eval_fr.stats.sensitivity import order_decided
 
 NAME = "judge: net win"
 OFFLINE = "offline"
-STOPPED = "the judge stopped as soon as the margin was decided: this would hold only had it not looked before"
+STOPPED = "the judge stopped as soon as the margin was decided; this would be valid only without looking before"
 
 
 def judge_claim(judged: Judged, margin: float | None, options: CompareOptions, forbidden: str | None) -> JudgeResult:
-    """forbidden: the reason if nothing may be claimed, whatever the judge says."""
+    """forbidden: the reason why nothing may be claimed, whatever the judge says."""
     verdicts, summary, level, guarantee = judged.verdicts, judged.summary, options.level, options.guarantee
     counts = count(verdicts)
     scored = [verdict for verdict in verdicts if verdict.score is not None]
@@ -82,7 +82,7 @@ def judge_claim(judged: Judged, margin: float | None, options: CompareOptions, f
         panel=summary.panel,
         longer=_longer(scored),
         stopped=_stopped_after(summary),
-        offline=OFFLINE in summary.profile.split("+"),  # alone, or on a panel
+        offline=OFFLINE in summary.profile.split("+"),  # as the only judge or on a panel
         held_back=held_back,
         series=cumulative(scores, clusters, name=NAME, margin=margin, level=level),
         reasons=_reasons(preference, interval, assessment, summary, claim, held_back),
@@ -99,9 +99,9 @@ def _claimed(assessment: Assessment, claim: JudgeClaim, preference: Preference) 
 
 
 def _scores(verdicts: Sequence[PairVerdict], case: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Scores and cluster labels; with a case (0 the worst, 1 the best) also of pairs that may still be anything.
+    """Scores and cluster labels; with a case (0 the worst, 1 the best) also for pairs without a verdict yet. A
 
-    A pair without a cluster is one of its own.
+    pair without a cluster is a cluster of its own.
     """
     scores = [verdict.score if case is None else verdict.bounds[case] for verdict in verdicts]
     labels = None
@@ -113,7 +113,7 @@ def _scores(verdicts: Sequence[PairVerdict], case: int | None = None) -> tuple[n
 def _held_back(
     verdicts: Sequence[PairVerdict], assessment: Assessment, margin: float, level: float, guarantee: Guarantee
 ) -> str | None:
-    """Pairs not judged yet may hold anything: a verdict stands only if their worst and their best case give it too."""
+    """Pairs not judged yet may turn out either way: a verdict stands only if their worst and best cases agree."""
     missing = sum(verdict.outcome == "unjudged" for verdict in verdicts)
     if not missing or assessment.verdict == "inconclusive":
         return None
@@ -123,12 +123,12 @@ def _held_back(
         rate = net_win_rate(scores, clusters=clusters, level=level, margin=margin, guarantee=guarantee)
         found = assess(rate.net_win, margin)
         if found.verdict != assessment.verdict:
-            return f"{missing:,} pairs are not judged yet, and what they hold may change the verdict"
+            return f"{missing:,} pairs are not judged yet and may change the verdict"
     return None
 
 
 def _stopped(found: Difference, margin: float) -> Assessment:
-    """After stopping early only what holds at any stopping time may be said: the band, never the usual interval."""
+    """After stopping early, only the band is valid, which holds at any stopping time, not the usual interval."""
     return Assessment(
         verdict=decide(found.interval, margin),
         margin=margin,
@@ -145,7 +145,7 @@ def _stopped_after(summary: JudgeSummary) -> str | None:
 
 
 def _planned(stopped: Stopped, clusters: np.ndarray | None) -> Planned:
-    """The units that the judge would have looked at had it not stopped."""
+    """The units that the judge would have judged without stopping."""
     seen = 1 if clusters is None else int(np.unique(clusters, return_counts=True)[1].max())
     mean = stopped.pairs_planned / stopped.units_planned
     return Planned(stopped.units_planned, mean, max(stopped.largest_unit or 0, seen, mean))

@@ -1,4 +1,4 @@
-"""What the candidate loses in one language beyond what it loses in another, on the same questions."""
+"""What the candidate loses in one language beyond its loss in another, on the same questions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lm_eval_fr.pairing.grouping import merged
 from lm_eval_fr.report.task_model import LanguageTax
 from lm_eval_fr.stats import assess, difference_of_differences, without_verdict
 
-KEYS = ("id", "line", "key")  # of a document: the same question has the same in both languages
+KEYS = ("id", "line", "key")  # of a document: equal for the same question in both languages
 
 
 @dataclass(frozen=True)
 class _Losses:
-    """One task's documents by their key. values: candidate - reference, turned so that below 0 is a loss."""
+    """One task's documents by their key. values: candidate - reference, with the sign such that below 0 is a loss."""
 
     task: PairedTask
     rows: Mapping[str, int]
@@ -41,7 +41,7 @@ def language_taxes(pairing: Pairing, options: CompareOptions) -> Iterator[Langua
                 remedy = nearest(wanted, tasks) or f"scored tasks here: {', '.join(tasks)}"
                 raise UsageError(f"no scored task {wanted!r} in this comparison", where="--parallel", remedy=remedy)
         if name == other:
-            raise UsageError(f"{name} beside itself", where="--parallel", remedy="name two tasks: A=B")
+            raise UsageError(f"{name} is compared with itself", where="--parallel", remedy="name two tasks: A=B")
         yield _tax(_losses(tasks[name]), _losses(tasks[other]), options)
 
 
@@ -82,7 +82,7 @@ def _losses(task: PairedTask) -> _Losses:
             remedy = f"give every question its own {_listed(KEYS)}, the same in both tasks"
             raise InputError(f"document {pair.doc_id} of {task.task} has {what}", where="--parallel", remedy=remedy)
         rows[str(key)] = i
-    # The arrays hold the weights already, which takes them beyond the ends of the scores.
+    # The arrays already contain the weights, which takes them beyond the range of the scores.
     on_unit_scale = metric not in task.weights and scored(task).on_unit_scale
     return _Losses(task, rows, sign * (candidate - reference), on_unit_scale)
 
@@ -101,7 +101,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _clusters(first: PairedTask, ours: np.ndarray, second: PairedTask, theirs: np.ndarray) -> np.ndarray | None:
-    """Questions that share an article in either language belong together."""
+    """Questions that share an article in either language belong to one cluster."""
     labels = [task.clusters[rows] for task, rows in ((first, ours), (second, theirs)) if task.clusters is not None]
     if len(labels) < 2:
         return labels[0] if labels else None

@@ -1,5 +1,6 @@
-"""What the logs of two arms show that a reader must know: scores that cannot be compared, answers that ended in another
-way, one run given twice.
+"""What the logs of two arms show that a reader must know: scores that cannot be compared, answers that ended
+differently,
+one run given twice.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ from lm_eval_fr.pairing import Imbalance, Paired, PairedTask, Pairing, Printed, 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Caution
 
-CHANCE = 0.05  # p-values below it: chance alone seldom makes such an imbalance
-SHARE = 0.01  # of the answers that ended in some way, from which it is reported
+CHANCE = 0.05  # p-values below it: such an imbalance is rarely chance
+SHARE = 0.01  # share of the answers that ended some way, from which it is reported
 MANY = 20  # identical answers to fewer documents prove nothing
 _ENDED = {
     "failed": "were never obtained",
     "empty": "are empty",
     "truncated": "look cut off",
     "filtered": "were refused or cut by a content filter",
-    "reasoning": "hold a reasoning part",
-    "interrupted": "ended for another reason than a stop or the length",
+    "reasoning": "contain reasoning",
+    "interrupted": "ended for a reason other than a stop or the length",
 }
 _SERVED = "the arms were not served alike, which may explain part of the difference"
 _EITHER = (
-    "the models themselves end differently, or the arms were served differently (stop strings, limits, template); "
+    "the models themselves stop differently, or the arms were served differently (stop strings, limits, template); "
     "read some of these answers"
 )
 
@@ -44,27 +45,27 @@ def log_cautions(pairing: Pairing) -> Iterator[Caution]:
 
 
 def _template(pairing: Pairing) -> Iterator[Caution]:
-    """The task's text is the same in both arms, but a chat model answers worse without its template."""
+    """The task's text is the same in both arms, but a chat model does worse without its template."""
     runs = {"candidate": pairing.candidate, "reference": pairing.reference}
     asked = [role for role, run in runs.items() if run.settings.get("chat_template_applied") or "chat" in run.source]
     if len(asked) == 1:
         bare = next(role for role in runs if role not in asked)
         text = (
-            f"Only the {asked[0]} was asked through a chat template: the {bare} got the bare text. If it is a chat "
-            "model, that may explain part of the difference."
+            f"Only the {asked[0]} used a chat template: the {bare} got the bare text. If it is a "
+            "chat model, that may explain part of the difference."
         )
         yield Caution(kind="template", text=text)
 
 
 def _same_answers(pairing: Pairing) -> Iterator[Caution]:
-    """Two servers whose answers never differ by a byte are most likely one server."""
+    """Two servers whose answers never differ are most likely one server."""
     same = [task for task in pairing.tasks if task.n >= MANY and task.identical.all()]
     if not same or (len(same) < len(pairing.tasks) and all(task.generates for task in same)):
         return
     where = "everywhere" if len(same) == len(pairing.tasks) else f"on {', '.join(task.task for task in same)}"
     text = (
         f"Both arms gave the same answers {where}, to {sum(task.n for task in same):,} documents, byte for byte. Two "
-        "servings of a model seldom do: one server may have answered for both, one cache, or one folder was copied."
+        "servers rarely do: perhaps one server or one cache answered for both, or one folder was copied."
     )
     yield Caution(kind="same_answers", text=text)
 
@@ -122,7 +123,7 @@ def _imbalance(found: Imbalance, n: int) -> str:
 def _copies(task: PairedTask) -> Iterator[Caution]:
     if task.copies:
         text = (
-            f"{task.task}: {task.copies:,} of its {task.n:,} documents ask what another one asks. Copies of a document "
-            f"count as one: there are {task.n - task.copies:,}."
+            f"{task.task}: {task.copies:,} of its {task.n:,} documents ask the same as another one. Copies of "
+            f"a document count as one: there are {task.n - task.copies:,}."
         )
         yield Caution(kind="copies", text=text)

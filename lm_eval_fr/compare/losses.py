@@ -19,18 +19,18 @@ from lm_eval_fr.stats.differences import LARGE
 WORST = 10  # of each task's losses, which compare.json names
 READ = 300  # documents of a task whose answers are read
 EXAMPLES = 3
-SHORT = 60  # characters of an answer that can be somebody's name for something
-MANY = 2  # times that a confusion is worth a line
-LONG, LOOPED = 400, 6  # characters, and how many times smaller a text that repeats itself gets
-TIMES = 2.0  # as long, or as short, as the reference's answer
+SHORT = 60  # characters of an answer that can be a name
+MANY = 2  # a confusion this frequent gets a line
+LONG, LOOPED = 400, 6  # characters, and how many times smaller a repetitive text compresses
+TIMES = 2.0  # times as long, or as short, as the reference's answer
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A task's pairs as numbers: what each is worth showing for, before any text is read."""
+    """A task's pairs as numbers, to choose what to show before any text is read."""
 
     task: PairedTask
-    difference: np.ndarray  # candidate - reference, better being more; NaN where nothing is known
+    difference: np.ndarray  # candidate - reference, above 0 is better; NaN if unknown
     urgent: np.ndarray  # lost, gained, lost with the judge, flipped
     verdicts: Mapping[int, PairVerdict]
 
@@ -78,7 +78,7 @@ def sample_ref(r: Ranked, i: int) -> SampleRef:
 
 
 def losses_of(ranked: Sequence[Ranked]) -> Iterator[TaskLosses]:
-    """One for each task of which documents were lost, the worst read first."""
+    """One for each task that lost documents; the worst are read first."""
     for r in ranked:
         rows = np.flatnonzero(lost(r))
         if not len(rows):
@@ -97,13 +97,13 @@ def losses_of(ranked: Sequence[Ranked]) -> Iterator[TaskLosses]:
 
 
 def lost(r: Ranked) -> np.ndarray:
-    """Documents that a reader would call lost: by more than half, or with the judge in both orders."""
+    """Documents that count as lost: by more than half of the score, or to the judge in both orders."""
     found: np.ndarray = r.urgent & (np.nan_to_num(r.difference) < 0)
     return found
 
 
 def _kind(r: Ranked, i: int, pair: Pair) -> str:
-    """The first that applies: how an answer ended says more than what it says."""
+    """The first that applies: how an answer ended says more than its text."""
     answers, text, other = r.task.answers[0], pair.candidate.chosen, pair.reference.chosen
     if answers.failed[i]:
         return "never obtained"
@@ -125,7 +125,7 @@ def _kind(r: Ranked, i: int, pair: Pair) -> str:
 
 
 def _broken(r: Ranked, i: int) -> str | None:
-    """A check of form that the reference's answer passes and the candidate's does not."""
+    """A check of form that the reference's answer passes and the candidate's fails."""
     for name in r.task.metrics[1:]:
         if name.startswith(("valid_", "has_")) and r.task.reference[name][i] == 1 and r.task.candidate[name][i] == 0:
             return name
@@ -133,7 +133,7 @@ def _broken(r: Ranked, i: int) -> str | None:
 
 
 def _confusions(pairs: Sequence[Pair]) -> Iterator[Confusion]:
-    """Which right answer was taken for which other one, where both are short enough to be names."""
+    """Which right answer was confused with which other one, if both are short enough to be names."""
     counted: Counter[tuple[str, str]] = Counter()
     for pair in pairs:
         gold, answer = (" ".join(text.split()) for text in (pair.reference.right, pair.candidate.chosen))

@@ -1,4 +1,4 @@
-"""The loss accepted on each task: the user's margins, checked against what is compared."""
+"""The loss accepted on each task: the user's margins, checked against the compared tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Margins:
     given: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, task: str, *, unit_scale: bool) -> float | None:
-        """A gold task's margin; None if none was given for it, or only one in points, which its scale does not have."""
+        """A gold task's margin; None if none was given for it, or only one in points, which its scale lacks."""
         if task in self.given:
             if unit_scale:
                 _check_scale(task, self.given[task])
@@ -32,16 +32,16 @@ class Margins:
 
     @property
     def mean(self) -> float:
-        """Of the mean over tasks: its own, or that of all tasks. Raises UsageError where there is neither."""
+        """The margin of the mean over tasks: its own, or that of all tasks. Raises UsageError if there is neither."""
         found = self.given.get(MEAN, self.given.get(GOLD))
         if found is None:
             raise UsageError("overall_mean needs a margin", remedy="margins: {gold: 2%} or {overall_mean: 2%}")
         return found
 
     def check(self, tasks: Sequence[Paired], *, parallel: bool = False, mean: bool = False) -> None:
-        """UsageError for a margin that is not a loss, or that names nothing here.
+        """UsageError for a margin that is not a loss, or that names no task
 
-        parallel: whether a language tax is measured. mean: whether a claim is made about the mean over tasks.
+        here. parallel: whether a language tax is measured. mean: whether a claim is made about the mean over tasks.
         """
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]
@@ -64,7 +64,7 @@ class Margins:
 
 
 def _shown(name: str, margin: float) -> str:
-    """As it was typed: a value without a name is for all gold tasks."""
+    """As typed: a value without a name is for all gold tasks."""
     return f"--margin {name}={margin:g}" if name != GOLD else f"--margin {margin:g}"
 
 

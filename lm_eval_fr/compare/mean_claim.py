@@ -1,4 +1,4 @@
-"""The claim about the mean over tasks, where a plan fixed it beforehand: one verdict beside the one over all."""
+"""The claim about the mean over tasks, if the plan fixed it beforehand: a verdict besides the overall one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from lm_eval_fr.stats.over_tasks import OverTasks
 def mean_claim(
     pairing: Pairing, tasks: Sequence[TaskResult], margins: Margins, options: CompareOptions
 ) -> MeanClaim | None:
-    """None where no plan asks for it. A group counts as one task.
+    """None if no plan asks for it. A group counts as one task.
 
-    Raises UsageError where fewer than two tasks can be averaged, or without a margin.
+    Raises UsageError if fewer than two tasks can be averaged, or without a margin.
     """
     if not options.overall_mean:
         return None
@@ -45,7 +45,7 @@ def mean_claim(
 
 
 def _assay(tasks: Sequence[Paired], margin: float, level: float) -> Assay:
-    """The reference's mean above chance; by the lower end of each task's share, which is below that of the mean."""
+    """The reference's mean above chance, from the lower end of each task's interval (below the mean's own)."""
     each = [assay_for(task, scored(task), margin, level) for task in tasks]
     above = [one.reference_above_chance for one in each if one.reference_above_chance is not None]
     chance = [one.chance for one in each if one.chance is not None]
@@ -62,7 +62,7 @@ def _assay(tasks: Sequence[Paired], margin: float, level: float) -> Assay:
 
 
 def _broken(tasks: Sequence[tuple[Paired, TaskResult]]) -> Iterator[str]:
-    """Why nothing may be claimed of one of the tasks, other than that its own margin is too wide."""
+    """Why nothing may be claimed about one of the tasks, other than its own margin being too wide."""
     for paired, result in tasks:
         if paired.no_verdict is not None:
             yield f"{paired.task}: {paired.no_verdict}"

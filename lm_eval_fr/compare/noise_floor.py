@@ -1,4 +1,4 @@
-"""Reruns of an arm -> the noise floor: how far it moves from itself, and whether a difference is more than that."""
+"""Reruns of an arm -> the noise floor: how far runs of one arm differ, and whether a difference exceeds that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROLES: tuple[Role, ...] = ("candidate", "reference")
 def noise_of(
     pairing: Pairing, results: Sequence[TaskResult], judge: JudgeResult | None, options: CompareOptions
 ) -> Noise | None:
-    """None where no arm was run twice, and the judge was not tried on two runs of one arm either."""
+    """None if no arm was run twice and the judge did not compare two runs of one arm."""
     by_task = {result.task: result for result in results}
     reruns = [
         _rerun(again, role, by_task.get(task.task), options)
@@ -49,7 +49,7 @@ def noise_of(
 
 
 def _alike(reruns: Sequence[PairedTask]) -> Iterator[list[PairedTask]]:
-    """Reruns of the same documents, which are one sample of several; one of fewer documents stands alone."""
+    """Reruns of the same documents, taken together; one with fewer documents stands alone."""
     groups: dict[bytes, list[PairedTask]] = {}
     for one in reruns:
         groups.setdefault(one.doc_ids.tobytes(), []).append(one)
@@ -57,7 +57,7 @@ def _alike(reruns: Sequence[PairedTask]) -> Iterator[list[PairedTask]]:
 
 
 def _rerun(reruns: Sequence[PairedTask], role: Role, result: TaskResult | None, options: CompareOptions) -> Rerun:
-    """Each has the further run as its candidate, the arm's own as its reference."""
+    """Each has the further run as its candidate and the arm's first run as its reference."""
     task, moved = reruns[0], None
     if result is not None and all(result.metric in one.candidate for one in reruns):
         again = [one.candidate[result.metric] for one in reruns]
@@ -97,7 +97,7 @@ def _floor(result: TaskResult, moves: Sequence[Interval]) -> Floor:
 
 
 def _judge_floor(judge: JudgeResult) -> list[Floor]:
-    """The judge on two runs of one arm: what net win it finds where there is none."""
+    """The judge on two runs of one arm: the net win that it finds where there is none."""
     noise = judge.controls.noise
     if noise is None or noise.net_win.estimate is None or not judge.interval.defined:
         return []

@@ -1,4 +1,4 @@
-"""The pairs that the HTML report shows: all of them, or what matters most and a fair sample of the rest."""
+"""The pairs that the HTML report shows: all, or the most important ones and a fair sample of the rest."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lm_eval_fr.pairing import Pair, task_as_asked
 from lm_eval_fr.report.sample_cards import Card, Samples, fit
 
 REST_LIMIT = 100_000
-"""Pairs that are written beside the report at most: the runs themselves have them all."""
+"""The most pairs that are written beside the report: the runs themselves have them all."""
 TELLING = "with a lost or gained score, a loss with the judge or an order-decided verdict"
 
 
 def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> Samples:
-    """The cards that fit into `room` bytes; the others go to the file `beside`, one line per pair.
+    """The cards that fit into `room` bytes; the others go to the file `beside`, one line per
 
-    Pairs as `TELLING` says come first, largest difference first; then the rest in a random order that the seed fixes.
-    Raises UsageError where the file cannot be written.
+    pair. `TELLING` pairs come first, largest difference first; then the rest in a random order fixed by the
+    seed. Raises UsageError if the file cannot be written.
     """
     order = _order(ranked, seed)
     total = len(order)
@@ -42,7 +42,7 @@ def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> 
         raise UsageError(f"cannot be written: {error.strerror}", where=beside, remedy="give another path") from None
     note = _note(len(cards), sum(int(r.urgent.sum()) for r in ranked))
     if len(rest) < total - len(cards):
-        note += f" The file beside holds {len(rest):,} of the others; the runs' own samples hold them all."
+        note += f" The file beside holds {len(rest):,} of the others; the runs' own samples have them all."
     return replace(found, note=note, beside=beside.name)
 
 
@@ -112,7 +112,7 @@ def _note(shown: int, urgent: int) -> str:
 
 
 def _write_rest(path: Path, ranked: Sequence[Ranked], places: Sequence[tuple[int, int]]) -> None:
-    """The pairs at these places (task, document), one line each; whole or not at all."""
+    """Writes the pairs at these places (task, document), one line each; the whole file or none."""
     with atomic_file(path) as out, OpenFiles() as files:
         for t, i in places:
             out.write(msgspec.json.encode(card_of(ranked[t], i, files)) + b"\n")

@@ -67,7 +67,7 @@ def provenance_of(pairing: Pairing, options: CompareOptions) -> Provenance:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """A value that JSON can represent."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, bool | int):
@@ -82,7 +82,7 @@ def plain(value: Any) -> Any:
 
 
 def _data(tasks: Sequence[PairedTask]) -> Iterator[Mapping[str, Any]]:
-    """Source, revision, licence and citation of each task's data, as its definition states them."""
+    """Source, revision, licence and citation of each task's data, from its definition."""
     redactor = Redactor.from_environment()
     for task in tasks:
         log = task.sides[1].log
@@ -98,7 +98,7 @@ def _data(tasks: Sequence[PairedTask]) -> Iterator[Mapping[str, Any]]:
             "citation": stated.get("citation"),
         }
         row: dict[str, Any] = {"task": task.task, "documents": task.n}
-        if own:  # source and licence of what was read are its owner's to state
+        if own:  # its owner has to state source and licence
             known = [str(item) for key, item in published.items() if item and key != "source"]
             row |= {"read from": own, "instead of": "; ".join(known) or None}
         else:

@@ -1,4 +1,4 @@
-"""The verdict over all tasks and the judge: words that cannot be misread and do not grow with the number of tasks."""
+"""The verdict over all tasks and the judge, in words that do not grow with the number of tasks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NOT_CLAIMED = (
     "Not claimed: that the arms are equal, or that this holds for other tasks, prompts, languages or settings than "
     "those compared."
 )
-FIX_A_MARGIN = "fix the largest loss you would accept before you look further: --margin 2% accepts two points."
+FIX_A_MARGIN = "fix the largest loss that you accept before you look further: --margin 2% accepts two points."
 TOO_NEAR = "the margin is more than half of what the reference has above chance: a loss could not have shown"
-MOST = 3  # claims that the sentence names
+MOST = 3  # the most claims that the sentence names
 
 
 @dataclass(frozen=True)
 class Stated:
-    """One claim, and what people call its unit."""
+    """One claim, with its unit in words."""
 
     name: str
     assessment: Assessment
@@ -41,7 +41,7 @@ class Stated:
 
     @property
     def blind(self) -> bool:
-        """Whether the reference is too near chance for any number of documents to show a loss, and none shows."""
+        """Whether no loss is seen and the reference is too near chance for any number of documents to show one."""
         assay = self.assessment.assay
         near = assay is not None and assay.holds is False and not assay.short_of_documents
         return near and not self.assessment.degradation_detected
@@ -52,7 +52,7 @@ class Stated:
 
     @property
     def at_most(self) -> str:
-        """The largest loss that is left."""
+        """The largest loss that is still possible."""
         return self._loss(self.assessment.interval.low)
 
     @property
@@ -74,7 +74,7 @@ def conclude(
     options: CompareOptions,
     available: Mapping[str, int | None],
 ) -> Conclusion:
-    """The intersection-union over all claims; without any claim, no verdict and the reason.
+    """The intersection-union over all claims; without claims, no verdict and the reason.
 
     available: how many documents each task has in all, where that is on record.
     """
@@ -155,7 +155,7 @@ def _advice(
     }
     counts = {name: one.documents for name, one in needed.items() if one and one.documents}
     if not counts:
-        return "run more documents of the undecided tasks; read what was lost meanwhile."
+        return "run more documents of the undecided tasks; meanwhile, read what was lost."
     beyond = {name: count for name, count in counts.items() if count > (available.get(name) or math.inf)}
     name, most = max((beyond or counts).items(), key=lambda item: item[1])
     unit = "pairs for the judge" if name == JUDGE else f"documents of {name}"
@@ -164,7 +164,7 @@ def _advice(
             f"{name} has {available[name]:,} documents, and would need about {most:,} if the difference stays what it "
             "is: take further documents, or a wider margin in the plan of the next study."
         )
-    return f"run about {most:,} {unit} in all; that would settle it if the difference stays what it is."
+    return f"run about {most:,} {unit} in total; that would settle it if the difference stays what it is."
 
 
 def _listed(parts: Sequence[str], more: str = "more") -> str:
@@ -232,7 +232,7 @@ def _inconclusive(undecided: Sequence[Stated]) -> str:
     )
     rest = [claim for claim in undecided if not claim.reason and claim not in alone]
     if rest:
-        parts.append(f"a larger loss than the margin cannot be ruled out {_on(rest)}; {_at_worst(rest)}")
+        parts.append(f"a loss larger than the margin cannot be ruled out {_on(rest)}; {_at_worst(rest)}")
     without = [claim for claim in undecided if claim.reason]
     parts += [f"nothing is decided {_on(alike)} ({why})" for why, alike in _by_reason(without)]
     detected = [claim for claim in undecided if claim.assessment.degradation_detected]
@@ -244,7 +244,8 @@ def _inconclusive(undecided: Sequence[Stated]) -> str:
 
 def _no_verdict(undecided: Sequence[Stated]) -> str:
     unknown = [c for c in undecided if c.assessment.verdict == "no_verdict"]
-    return f"nothing can be claimed of {_listed([f'{_named(alike)} ({why})' for why, alike in _by_reason(unknown)])}."
+    said = [f"{_named(alike)} ({why})" for why, alike in _by_reason(unknown)]
+    return f"nothing can be claimed about {_listed(said)}."
 
 
 def _by_reason(claims: Sequence[Stated]) -> Iterable[tuple[str, list[Stated]]]:

@@ -27,7 +27,7 @@ def compare_many(
     """Every candidate against the one reference.
 
     judge_dirs: one for each pairing, or none at all. recovered_from: the name (or path) of the candidate whose loss the
-    others are to win back, e.g. the one before distillation; without it no recovered share is told.
+    others should recover, e.g. the one before distillation; without it no recovered share is computed.
     Raises UsageError for fewer than two candidates, two references, or a name that no candidate has.
     """
     if len(pairings) < 2:
@@ -53,7 +53,7 @@ def compare_many(
         ranking=rank_candidates(pairings, reports, level, options.guarantee),
         recovered=tuple(_recovered(pairings, reports, recovered_from, level)) if recovered_from else (),
         level=level,
-        notes=(f"Claims about {len(reports)} candidates are {len(reports)} claims: Holm's correction over them.",),
+        notes=(f"Claims about {len(reports)} candidates are {len(reports)} claims, with Holm's correction over them.",),
     )
 
 

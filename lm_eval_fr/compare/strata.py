@@ -1,4 +1,4 @@
-"""A task's documents by kind: a description, and claims where a plan named them before anyone looked."""
+"""A task's documents by kind: descriptive, and claims if the plan named them beforehand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHERE = "strata of the plan"
 
 
 def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Paired]) -> None:
-    """UsageError for strata of a task that is not here, or that it does not have."""
+    """UsageError for strata of a task that was not compared, or that the task does not have."""
     scored = {task.task: task for task in tasks if not task.judged}
     for name, wanted in preregistered.items():
         task = scored.get(name)
@@ -31,7 +31,7 @@ def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Pai
 def strata_of(
     task: Paired, scores: Scored, level: float, margin: float | None, preregistered: Sequence[str]
 ) -> Iterator[Stratum]:
-    """preregistered: names of strata, or of a field that has them; these are held against the task's margin."""
+    """preregistered: names of strata, or of a field that has them; these are tested against the task's margin."""
     for strata in task.strata:
         for code, label in enumerate(strata.labels):
             claimed = strata.name in preregistered or label in preregistered
@@ -47,9 +47,9 @@ def strata_of(
 
 
 def with_strata_holm(tasks: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
-    """The preregistered strata of all tasks are one family: a verdict is what is left of it after Holm's correction.
+    """The preregistered strata of all tasks are one family under Holm's correction. If nothing may
 
-    A task of which nothing may be claimed has no stratum of which something may.
+    be claimed about a task, nothing may be claimed about its strata.
     """
     claims = [stratum.assessment for task in tasks for stratum in task.strata if stratum.assessment]
     better = iter(holm([claim.p_non_inferior for claim in claims]))

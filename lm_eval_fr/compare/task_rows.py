@@ -1,4 +1,4 @@
-"""Aligned scores -> the rows of the report: groups before their subtasks, and tasks whose documents have no score."""
+"""Aligned scores -> the rows of the report: groups before their subtasks, and tasks without scores per document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lm_eval_fr.stats.estimates import Assay
 DRAWS = 4_000
 NO_MARGIN = "no margin was given"
 NO_SCORES = "no score per document"
-NOTHING_SCORED = "no answer of either arm scores above 0, so their being equal says nothing"
+NOTHING_SCORED = "no answer of either arm scores above 0, so equal scores mean nothing"
 
 
 def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> TaskResult:
@@ -45,7 +45,7 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Tas
     assessment = None
     if margin is not None:
         assessment = assess(paired, margin, assay=assay_for(task, one, margin, level), reach=one.reach)
-    # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): no evidence.
+    # Equal because nothing was scored at all (a filter that finds no answer, a task too hard): not evidence.
     any_score = not higher or bool(one.better.any() or one.worse.any())
     stopped = task.no_verdict or (None if any_score else NOTHING_SCORED) or _fallen(task, assessment)
     if assessment is not None and stopped is not None:
@@ -54,7 +54,7 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Tas
     if higher:
         weighted = task.candidate[metric], task.reference[metric]
         recovery = recovery_interval(*weighted, clusters=clusters, level=level, draws=DRAWS, seed=options.seed)
-    without = NO_MARGIN if unit_scale else f"its scale has no ends: give --margin {task.task}=X"
+    without = NO_MARGIN if unit_scale else f"its scale has no limits: give --margin {task.task}=X"
     name = f"{task.task} {metric}" if higher else f"{task.task} {metric}, turned so that up is better"
     series = None
     if unit_scale and one.weights is None:  # the band needs bounded scores of equal weight
@@ -85,15 +85,15 @@ def assay_for(task: Paired, one: Scored, margin: float, level: float) -> Assay:
         if one.reach is not None and margin > MOST * one.reach:
             return too_wide_for(one.points(one.reach), one.points(margin))
         return Assay(None, None, None, NO_ENDS if one.reach is None else NO_CHANCE)
-    # Single answers are right or wrong; their means are not.
+    # Single answers are right or wrong; their means are in between.
     single = one.reference if task.each is None else task.each[1][metric]
-    # Chance depends on the reference and its golds, not on what the candidate answers.
+    # Chance depends on the reference and its golds, not on the candidate's answers.
     chance = task.chance.of(metric, exact=bool(((single == 0) | (single == 1)).all()))
     return assay_of(one.reference, margin, chance, clusters=one.clusters, weights=one.weights, level=level)
 
 
 def _fallen(task: Paired, assessment: Assessment | None) -> str | None:
-    """Why the first metric with a score per document may not stand for those that lm-eval prints before it.
+    """Why the first metric with a score per document may not replace those that lm-eval prints before it.
 
     One of these, computed from all documents together, fell by more than the margin: in points if it is a share, else
     relative to its own value.
@@ -129,7 +129,7 @@ def _reasons(
     if assessment is None:
         reasons["verdict"] = without_margin
     if recovery is None:
-        reasons["recovery"] = "a share of what the reference reaches has no meaning where lower is better"
+        reasons["recovery"] = "a share of the reference's score has no meaning where lower is better"
     elif recovery.estimate is None and recovery.reason:
         reasons["recovery"] = recovery.reason
     if assessment:
@@ -139,7 +139,7 @@ def _reasons(
         if assay and assay.holds is False and assay.reason and (unseen or verdict == "no_verdict"):
             reasons["verdict"] = assay.reason
             if unseen:
-                reasons["documents_needed"] = "whatever their number, a loss could not show"
+                reasons["documents_needed"] = "with any number of documents, a loss could not show"
         if assessment.mde is None and assessment.mde_reason:
             reasons["mde"] = assessment.mde_reason
         needed = assessment.documents_needed
@@ -154,7 +154,7 @@ def _secondary(task: Paired, name: str) -> Secondary:
 
 
 def compare_tasks(pairing: Pairing, margins: Margins, options: CompareOptions) -> tuple[TaskResult, ...]:
-    """A group is one claim; the rows of its subtasks only show where it comes from. Verdicts are those after Holm."""
+    """A group is one claim; the rows of its subtasks only show its parts. Verdicts are those after Holm."""
     of_group = {name: group.task for group in pairing.groups for name in group.subtasks}
     subtasks = Margins({name: margin for name, margin in margins.given.items() if name in of_group})
     rows = {task.task: task for task in pairing.tasks if not task.judged and task.n}
@@ -172,7 +172,7 @@ def compare_tasks(pairing: Pairing, margins: Margins, options: CompareOptions) -
 
 
 def _with_holm(results: Sequence[TaskResult]) -> Sequence[TaskResult]:
-    """Several tasks are several claims: p-values after Holm are shown beside the plain ones."""
+    """Several tasks are several claims: Holm-corrected p-values are shown beside the plain ones."""
     claims = {t.task: t.assessment.p_non_inferior for t in results if t.assessment and not t.group}
     if len(claims) < 2:
         return results
@@ -181,8 +181,8 @@ def _with_holm(results: Sequence[TaskResult]) -> Sequence[TaskResult]:
 
 
 def _unscored(task: PairedTask, margins: Margins, options: CompareOptions) -> TaskResult:
-    """What lm-eval printed, without an interval: where a margin was given, the claim has no verdict."""
-    reason = task.no_verdict or "its samples hold no metric"
+    """What lm-eval printed, without an interval: if a margin was given, the claim has no verdict."""
+    reason = task.no_verdict or "its samples have no metric"
     both = (one for one in task.printed if one.candidate is not None and one.reference is not None)
     printed = next(both, None)
     higher = printed is None or printed.higher_is_better is not False

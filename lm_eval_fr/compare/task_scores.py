@@ -19,14 +19,14 @@ from lm_eval_fr.stats.arrays import cluster_codes
 UNIT = (0.0, 1.0)
 LOOKS = 200  # points of a series
 UNITS = 5_000  # beyond these, consecutive units are merged into blocks; a band over blocks is just as valid
-DIGITS = 12  # of a score that survive weighting and undoing it
+DIGITS = 12  # digits of a score that survive weighting and unweighting
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """candidate, reference: one score per document. weights: a document's part in the mean, None where all are equal.
+    """candidate, reference: one score per document. weights: a document's part in the mean, None if all are equal.
 
-    ends: the smallest and the largest possible score, infinite where unknown.
+    ends: the smallest and the largest possible score, infinite if unknown.
     """
 
     candidate: Array
@@ -38,7 +38,7 @@ class Scored:
 
     @property
     def better(self) -> Array:
-        """`better` - `worse` is above 0 where the candidate is better."""
+        """`better` - `worse` is above 0 if the candidate is better."""
         return self.candidate if self.higher_is_better else self.reference
 
     @property
@@ -92,7 +92,7 @@ class Scored:
         )
 
     def points(self, value: float) -> float:
-        """As reports print it: a share in hundredths, anything else in its own unit."""
+        """As reports print it: a share in percent, anything else in its own unit."""
         return 100 * value if self.on_unit_scale else value
 
 
@@ -100,7 +100,7 @@ def scored(task: Paired) -> Scored:
     """The primary scores of a task that has scores."""
     metric = task.metrics[0]
     weights = task.weights.get(metric)
-    # The arrays hold the weights already, so that their plain mean is the task's number.
+    # The arrays already contain the weights, so their plain mean is the task's number.
     candidate, reference = task.candidate[metric], task.reference[metric]
     if weights is not None:
         candidate, reference = (np.round(arm * weights.mean() / weights, DIGITS) for arm in (candidate, reference))
@@ -109,7 +109,7 @@ def scored(task: Paired) -> Scored:
 
 
 def _seen_ends(scores: Array) -> tuple[float, float]:
-    """For a metric without declared ends: a score that is never below 0 or above 1 is taken for a share."""
+    """For a metric without declared ends: a score that is never below 0 or above 1 is assumed to be a share."""
     if not len(scores) or scores.min() < 0:
         return -math.inf, math.inf
     return UNIT if scores.max() <= 1 else (0.0, math.inf)
@@ -120,7 +120,7 @@ def cumulative(
 ) -> Series | None:
     """At most LOOKS points of the running mean and its band; None if there is no band.
 
-    differences: candidate - reference in [-1, 1], better being more, in the plan's order.
+    differences: candidate - reference in [-1, 1], above 0 is better, in the plan's order.
     """
     n = len(differences)
     if n == 0:

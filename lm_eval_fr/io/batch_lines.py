@@ -43,7 +43,7 @@ decode_reply = msgspec.json.Decoder(ReplyLine).decode
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Those that hold something; one without an end is cut, so that memory is not the file's to decide."""
+    """The lines that are not blank; an endless line is cut, so that memory stays bounded."""
     with path.open("rb") as content:
         for number, line in enumerate(iter(lambda: content.readline(MOST_BYTES), b""), 1):
             if line.strip():

@@ -1,4 +1,4 @@
-"""Text and JSON that somebody else wrote, made safe to read, to keep and to print."""
+"""Text and JSON from outside, made safe to read, to keep and to print."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MOST_VALUES = 2_000_000  # an empty list takes two bytes in a reply, and seventy
 
 
 class BadJson(ValueError):
-    """The bytes are not JSON, or are nested deeper than anything we read."""
+    """The bytes are not JSON, or are nested too deeply."""
 
 
 def parse_untrusted(content: bytes | str) -> Any:
-    """The JSON value of a server's reply, safe to hash, to encode and to add up. Raises BadJson, and nothing else.
+    """The JSON value of a server's reply, safe to hash, to encode and to add up. Raises only BadJson.
 
     Lenient, since a reply was paid for; files are read strictly, by `reading.parse_json`.
 
-    Bytes that are not UTF-8 and halves of characters become U+FFFD. A number that no field can mean (NaN, infinity,
-    more than 18 digits) becomes None: unknown, never a wrong value.
+    Bytes that are not UTF-8 and halves of characters become U+FFFD. A number that is meaningless in any field (NaN,
+    infinity, more than 18 digits) becomes None: unknown, never wrong.
     """
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     if sum(map(text.count, ",[{")) > MOST_VALUES:
@@ -71,7 +71,7 @@ def count_at(value: Any, *path: str | int, most: float = math.inf) -> int | None
 
 
 def whole_text(text: str) -> str:
-    """`text` without halves of characters, which no file and no terminal can hold: U+FFFD is in their place."""
+    """`text` with U+FFFD in place of lone surrogates, which cannot be written to a file or terminal."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside their place, then moved into it."""
+"""Files written whole or not at all: to a temporary name first, then moved into place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lm_eval_fr.errors import UsageError
 
 
 def matching(path: Path) -> list[Path]:
-    """What `path` names: itself where there is such a file or folder, else what it matches as a pattern."""
+    """What `path` names: itself if it exists, otherwise what it matches as a pattern."""
     if path.exists():
         return [path]
     if not any(sign in str(path) for sign in "*?["):
@@ -31,10 +31,10 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = False, rem
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = False, remedy: str = "") -> Iterator[BinaryIO]:
-    """A file to write to, which is at `path` when the block ends well and nowhere when it does not.
+    """A file to write to, which appears at `path` only if the block succeeds. durable:
 
-    durable: also its name is on the disk when the block ends. A pipe or a device is written to as it is.
-    Raises UsageError where it cannot be written.
+    its name is on disk too when the block ends. A pipe or a device is written to directly.
+    Raises UsageError if it cannot be written.
     """
     try:
         if path.exists() and not path.is_file():
@@ -63,7 +63,7 @@ def atomic_file(path: Path, *, durable: bool = False, remedy: str = "") -> Itera
 
 
 def sync_folder(folder: Path) -> None:
-    """Puts the names in `folder` on the disk, on systems that can."""
+    """Syncs the names in `folder` to disk, on systems that can."""
     with suppress(OSError):  # Windows opens no folder
         handle = os.open(folder, os.O_RDONLY)
         try:

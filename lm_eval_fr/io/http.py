@@ -1,8 +1,9 @@
-"""One HTTP call, for everyone who asks a server: asynchronous (`Http`) and, by the same rules, blocking (`ask`).
+"""One HTTP call for every client here: asynchronous (`Http`) and, by the same rules, blocking (`ask`).
 
-No redirect is followed: an API needs none, and a key or a prompt would go somewhere else. A body is read
-up to a bound, unpacked size included. A call has a deadline. No netrc is read; proxies are the environment's, but never
-for this machine. Whatever goes wrong is a `CallFailed` with a `Problem` whose words are printable and without keys.
+No redirect is followed: an API needs none, and a key or a prompt would go somewhere else. A body is read up
+to a bound, which also covers its unpacked size. A call has a deadline. No netrc is read; proxies come from the
+environment, but never for this machine. Whatever goes wrong is a `CallFailed` with a `Problem` whose words are
+printable and without keys.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ PACKED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's wbits
 
 @dataclass(frozen=True)
 class Server:
-    """Where to ask. url: an address from `check_address`. key: for that host alone; it is shown nowhere.
+    """Where to ask. url: an address from `check_address`. key: for that host only; never shown. key_header:
 
-    key_header: where the key goes; in `Authorization` as a bearer's. more: other headers.
+    the header for the key; in `Authorization`, as a bearer token. more: other headers.
     """
 
     url: str
@@ -62,7 +63,7 @@ class Server:
         return {**self.more, self.key_header: f"{bearer}{self.key}"}
 
     def at(self, path: str) -> str:
-        """The address of `path` below the server's own, whose query stays."""
+        """The address of `path` below the server's own, keeping its query."""
         parts = urlsplit(self.url)
         return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, parts.query, ""))
 
@@ -76,7 +77,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A server's reply, whatever its status. headers: names in lower case. body: empty where it went into a file."""
+    """A server's reply, whatever its status. headers: names in lower case. body: empty if it went into a file."""
 
     status: int
     headers: Mapping[str, str]
@@ -85,26 +86,26 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body's JSON, bounded and valid; None where it is not JSON."""
+        """The body's JSON, bounded and valid; None if it is not JSON."""
         with suppress(BadJson):
             return parse_untrusted(self.body)
         return None
 
     def problem(self, redactor: Redactor | None = None) -> Problem | None:
-        """None for an answer; else why it is none."""
+        """None for an answer; else why it is not one."""
         return find_problem(self.status, self.headers, self.body, redactor=redactor)
 
 
 class CallFailed(Exception):
-    """A call without a reply that could be read to its end."""
+    """A call without a complete reply."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
     def error(self, kind: type[LmEvalFrError], where: str, remedy: str = "") -> LmEvalFrError:
-        """The same as an error for people. remedy: where the failure has none of its own."""
-        advice = {"address": "check the address; a private authority's certificate: SSL_CERT_FILE=FILE"}
+        """The same as an error for people. remedy: used if the failure has none of its own."""
+        advice = {"address": "check the address; for a private authority's certificate, set SSL_CERT_FILE=FILE"}
         return kind(str(self.problem), where=shown_address(where), remedy=advice.get(self.problem.kind, remedy))
 
 
@@ -127,11 +128,11 @@ class Http:
             timeout=aiohttp.ClientTimeout(total=None, connect=min(timeout, CONNECT_LIMIT)),
             headers={"Content-Type": "application/json", "Accept-Encoding": "gzip", **server.headers},
             auto_decompress=False,
-            trust_env=False,  # or a netrc would take the key's place
+            trust_env=False,  # otherwise a netrc would replace the key
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._proxy = proxy_of(server.url)
-        # Some servers repeat what they are sent, and replies are stored.
+        # Some servers echo what they are sent, and replies are stored.
         sent = [*(value.removeprefix("Bearer ") for value in server.headers.values()), *passwords(self._proxy or "")]
         self._secrets = Secrets(filter(is_secret, sent))
         self._never_sent = (aiohttp.ClientConnectorError, aiohttp.InvalidURL, aiohttp.ClientProxyConnectionError)
@@ -206,7 +207,7 @@ class Http:
         await self.close()
 
     async def _read(self, response: ClientResponse, most: int, to: BinaryIO | None) -> bytes:
-        """The body, unpacked in steps, so that neither its length nor what it unpacks to is the sender's to decide."""
+        """The body, unpacked in steps, so that both its length and its unpacked size stay bounded."""
         packing = response.headers.get("Content-Encoding", "identity").strip().lower()
         unpacker = zlib.decompressobj(PACKED[packing]) if packing in PACKED else None
         if unpacker is None and packing not in ("identity", ""):
@@ -221,8 +222,8 @@ class Http:
                 response.close()
                 said = f"the reply is larger than {most / MEGABYTE:g} MB"
                 raise CallFailed(Problem("server", said, response.status, billed=True))
-            if unpacker is not None and unpacker.unused_data:  # it would be collected there without a bound
-                raise ValueError("the reply goes on after its packed end")
+            if unpacker is not None and unpacker.unused_data:  # it would be collected without a bound
+                raise ValueError("the reply continues after the end of its compressed data")
             (to or kept).write(mask.next(part))
         if unpacker is not None and size and not unpacker.eof:
             raise EOFError("the reply ends early")
@@ -273,8 +274,8 @@ def ask(
 
 
 def check_address(url: str, flag: str, example: str = "http://127.0.0.1:8000/v1") -> str:
-    """`url` without a slash at its end. Raises UsageError for what is not an address, and for one with a key or a
-    password in it, which is not repeated."""
+    """`url` without a trailing slash. Raises UsageError for an invalid address, and for one that contains a
+    key or a password, which is not repeated."""
     given = url.strip()
     if has_credentials(given) or "@" in urlsplit(given.replace("[", "").replace("]", "")).netloc:
         remedy = "keys are read from an environment variable and sent in a header"
@@ -290,7 +291,7 @@ def check_address(url: str, flag: str, example: str = "http://127.0.0.1:8000/v1"
 
 
 def complete_address(url: str, path: str = "") -> str:
-    """`url` with /v1 where it names a server alone, and with `path` where it ends there; otherwise as it is."""
+    """`url` with /v1 added if it names only a server, and with `path` if it ends in /v1; otherwise unchanged."""
     try:
         parts = urlsplit(url.strip().rstrip("/"))
     except ValueError:
@@ -302,7 +303,7 @@ def complete_address(url: str, path: str = "") -> str:
 
 
 def api_address(url: str) -> str:
-    """The address below which an API's /models and /chat/completions are, whichever of these `url` names."""
+    """The base address of an API's /models and /chat/completions, whichever of these `url` names."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:
@@ -329,7 +330,7 @@ def proxy_of(url: str) -> str | None:
 
 
 def tls_context(ca_file: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
-    """What servers are trusted: the system's authorities, or those in SSL_CERT_FILE or `ca_file`. Raises UsageError."""
+    """The trusted authorities: the system's, or those in SSL_CERT_FILE or `ca_file`. Raises UsageError."""
     named = ca_file or os.environ.get("SSL_CERT_FILE")
     flag = "ca_cert_path" if ca_file else "SSL_CERT_FILE"
     if named and not Path(named).is_file():
@@ -345,7 +346,7 @@ def tls_context(ca_file: str | None = None, *, verify: bool = True) -> ssl.SSLCo
 
 
 def shown_address(url: str) -> str:
-    """`url` as it may be printed: without a user, a password or a query."""
+    """`url` as it may be printed: without user, password or query."""
     try:
         parts = urlsplit(url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

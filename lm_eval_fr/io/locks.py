@@ -1,4 +1,4 @@
-"""One process at a time: a lock beside a file or folder, which the system frees however its owner ends."""
+"""One process at a time: a lock beside a file or folder, which the system releases however its owner ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lm_eval_fr.errors import LmEvalFrError, UsageError
 
 
 class Lock:
-    """Holds `path` (a file, or a folder's file such as OUT/study) until `release`, or the end of the process.
+    """Holds `path` (a file, or a folder's file such as OUT/study) until `release` or the end of the process.
 
-    Raises `kind` (UsageError) when another process, or another Lock of this one, holds it.
+    Raises `kind` (UsageError) if another process, or another Lock of this one, holds it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Coroutines from code that may itself run inside an event loop, as a notebook's does."""
+"""Runs coroutines from code that may itself run inside an event loop, as in a notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`; where a loop runs already, in a thread of its own, which an interrupt cancels."""
+    """`asyncio.run`, or, if a loop is already running, the same in a thread of its own, which an interrupt cancels."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

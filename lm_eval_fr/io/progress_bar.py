@@ -1,4 +1,4 @@
-"""How far something is: one bar where a person watches, a plain line every half minute elsewhere."""
+"""Progress: one bar on a terminal, a plain line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lm_eval_fr.io.terminal import columns_of
 
 EVERY = 30.0  # seconds between two plain lines
 LIVE_EVERY = 0.2
-WIDEST, NARROWEST = 20, 5  # cells of the bar itself
+WIDEST, NARROWEST = 20, 5  # width of the bar itself
 
 
 class ProgressBar:
     """Call it as often as you like; `close` shows the last state and ends the line, and a further call starts another.
 
-    label: what is being done, in a word or two. The line fits the terminal: the last parts go first, then the bar.
+    label: what is being done, in a word or two. To fit the terminal, the line drops its last parts first, then the bar.
     """
 
     def __init__(self, label: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -92,7 +92,7 @@ def bar_line(label: str, done: int, total: int, parts: Sequence[str], *, width: 
 
 
 def speed(done: int, left: int, seconds: float) -> list[str]:
-    """How fast it goes and how long it still takes; nothing until something is done."""
+    """The rate and the remaining time; nothing until something is done."""
     if not done:
         return []
     rate = done / max(seconds, 1e-9)
@@ -100,7 +100,7 @@ def speed(done: int, left: int, seconds: float) -> list[str]:
 
 
 def pace(rate: float) -> str:
-    """So many a second, or so many seconds each."""
+    """Items per second, or seconds per item."""
     return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.0f} s each" if rate <= 0.1 else f"{1 / rate:.1f} s each"
 
 

@@ -1,9 +1,9 @@
-"""Files that people and programs wrote, into bounded, valid values: the one place that knows how a file can be bad.
+"""Reads files into bounded, valid values: the one place that knows how a file can be bad.
 
-Every reader of JSON, JSON lines or YAML goes through here, so that none of them lists the errors that it expects and
-lets the others through: bytes that are not UTF-8, nesting without end, numbers that no float holds, half surrogate
-pairs, YAML's own constructors (a 45th of a month, an alias of an alias of an alias), keys that are there twice.
-Whatever is wrong is an InputError with the file, the line where it is known, and the remedy.
+Every reader of JSON, JSON lines or YAML goes through here, so that none of them has to foresee:
+bytes that are not UTF-8, endless nesting, numbers too large for a float, lone surrogates, YAML's
+own constructors (the 45th of a month, an alias of an alias of an alias), duplicate keys. Every
+problem is an InputError with the file, the line if known, and the remedy.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEPTH = 100  # levels of nesting; Python's own limit is ten times that, and depends on the caller
-NODES = 1_000_000  # values of one YAML file, aliases counted as often as they are used
+NODES = 1_000_000  # values of one YAML file, counting each use of an alias
 YAML_BYTES = 4 << 20
-WHOLE = "is the file whole?"
-_LONG = re.compile(rb"\d{101}")  # an integer whose sums may be more than any float holds
-_HINT = re.compile(rb"\d{4}")  # in every 25th byte: where 101 digits stand in a row
+WHOLE = "is the file complete?"
+_LONG = re.compile(rb"\d{101}")  # an integer whose sums may exceed any float
+_HINT = re.compile(rb"\d{4}")  # in every 25th byte: finds 101 digits in a row
 _PATH = re.compile(r"`\$\.?([^`]*)`")
 
 
@@ -42,7 +42,7 @@ def read_text(path: Path, *, remedy: str = "", error: type[LmEvalFrError] = Inpu
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as found:
         line = data.count(b"\n", 0, found.start) + 1
-        advice = remedy or "iconv -t UTF-8 converts it"
+        advice = remedy or "convert it: iconv -t UTF-8"
         raise error("not UTF-8 text", where=path, line=line, remedy=advice) from None
 
 
@@ -50,12 +50,12 @@ def read_bytes(path: Path, *, remedy: str = "", error: type[LmEvalFrError] = Inp
     try:
         return path.read_bytes()
     except (OSError, ValueError) as found:  # ValueError: a NUL in the name
-        reason = getattr(found, "strerror", None) or "not a file's name"
+        reason = getattr(found, "strerror", None) or "not a valid file name"
         raise error(f"cannot be read: {reason}", where=path, remedy=remedy) from None
 
 
 def read_json(path: Path, *, remedy: str = WHOLE, nan: bool = False) -> Any:
-    """The value of a JSON file. nan: whether NaN and infinities may be in it, which Python writes and JSON forbids."""
+    """The value of a JSON file. nan: whether to allow NaN and infinities, which Python writes and JSON forbids."""
     return parse_json(read_bytes(path, remedy=remedy), where=path, remedy=remedy, nan=nan)
 
 
@@ -84,13 +84,13 @@ def read_jsonl(
 def parse_json(
     data: bytes | str, *, where: str | Path, line: int | None = None, remedy: str = WHOLE, nan: bool = False
 ) -> Any:
-    """One JSON value. A half surrogate pair becomes U+FFFD; nesting and numbers are bounded."""
+    """One JSON value. A lone surrogate becomes U+FFFD; nesting and numbers are bounded."""
     raw = data if isinstance(data, bytes) else whole_text(data).encode()
 
     def refuse(what: str, at: int | None = line) -> NoReturn:
         raise InputError(what, where=where, line=at, remedy=remedy)
 
-    # No value is deeper than it has brackets: nearly all need no look at every level.
+    # No value is nested deeper than its number of brackets, so few need a check of every level.
     if raw.count(b"[") + raw.count(b"{") > DEPTH and _depth(raw) > DEPTH:
         refuse(f"nested more than {DEPTH} levels deep")
     if _HINT.search(raw[::25]) and _LONG.search(raw) and _too_long(raw):
@@ -106,14 +106,14 @@ def parse_json(
     except json.JSONDecodeError as found:
         refuse(f"not JSON: {found.msg}", line if line is not None else found.lineno)
     except (ValueError, RecursionError):
-        refuse("not JSON that can be read")
+        refuse("unreadable JSON")
     return _whole(value, nan, refuse)
 
 
 def convert(
     value: Any, kind: type[T], *, what: str, where: str | Path, line: int | None = None, remedy: str = WHOLE
 ) -> T:
-    """A parsed value in its known shape. what: completes `not ...`."""
+    """A parsed value converted to its known shape. what: completes `not ...`."""
     try:
         return msgspec.convert(value, kind, str_keys=True)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as found:
@@ -151,7 +151,7 @@ class _TooLarge(Exception):
 
 
 def _loader() -> type[yaml.SafeLoader]:
-    """YAML's safe loader, whose constructors refuse in its own words and with a line."""
+    """YAML's safe loader, whose constructors raise errors with a line."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -171,7 +171,7 @@ def _loader() -> type[yaml.SafeLoader]:
             seen: set[str] = set()
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
                 if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
-                    problem = f"the key {key.value[:60]!r} is there twice"
+                    problem = f"the key {key.value[:60]!r} appears twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
             return super().construct_mapping(node, deep=deep)
@@ -180,7 +180,7 @@ def _loader() -> type[yaml.SafeLoader]:
 
 
 def _check_size(value: Any) -> None:
-    """An alias is one object in memory and a copy in everything made of it: they are counted as copies."""
+    """An alias is one object in memory but a copy in everything made from it, so it counts as a copy."""
     count, open_values = 0, [(value, 1)]
     while open_values:
         item, depth = open_values.pop()
@@ -188,7 +188,7 @@ def _check_size(value: Any) -> None:
         if depth > DEPTH:
             raise _TooLarge(f"nested more than {DEPTH} levels deep")
         if count > NODES:
-            raise _TooLarge(f"more than {NODES:,} values, or aliases that stand for as many")
+            raise _TooLarge(f"more than {NODES:,} values, counting aliases")
         if isinstance(item, dict):
             open_values += [(inner, depth + 1) for pair in item.items() for inner in pair]
         elif isinstance(item, (list, tuple, set)):
@@ -213,7 +213,7 @@ def _depth(raw: bytes) -> int:
 
 
 def _too_long(raw: bytes) -> bool:
-    """Whether a number, and not the text of a string, has so many digits."""
+    """Whether a number, rather than a string, has this many digits."""
     return any(_LONG.search(part) for part in _STRING.split(raw))
 
 

@@ -21,9 +21,9 @@ _KEY_WORDS = (
     r"(?:aws)?accesskeyid|(?:api|ad|app|auth|access|bot|deploy|hf|id|refresh|bearer|security|session)[-_]?token|"
     r"(?:client|app|shared)[-_]?secret|x-[\w-]*-(?:signature|credential)|authorization|passw(?:or)?d|passphrase)"
 )
-_KEY_WORD = r"key|sig|signature|token|bearer|secret|credentials?|pwd|jwt|auth|cookie"  # also words of plain English
+_KEY_WORD = r"key|sig|signature|token|bearer|secret|credentials?|pwd|jwt|auth|cookie"  # also plain English words
 KEY_ARGUMENT = re.compile(rf"^(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
-"""Arguments, query parameters and headers that hold a key."""
+"""Arguments, query parameters and headers that contain a key."""
 _HEADERS = re.compile(r"^(?:(?:default|extra|http|custom|request)[-_])?headers?$", re.IGNORECASE)
 _SAFE_WORDS = ("", "none", "null", "empty", "false", "true")
 SHORTEST = 8  # a shorter value ("EMPTY", "none") is not a secret and may be an ordinary word
@@ -31,7 +31,7 @@ _PATH = re.compile(r"/[A-Za-z]{2,12}/")  # base64 may begin with a slash too
 
 _BY_FORM = re.compile(
     r"\b(?:Bearer|Basic)\s+(?P<scheme>(?=\S*[\d_.~+/=*-]|\S{20})[\w.~+/=*-]{6,})"
-    r"|\bsk-[\w.*-]{6,}"  # OpenAI and many after it; also half masked, as servers repeat them
+    r"|\bsk-[\w.*-]{6,}"  # OpenAI's form and its imitators; also half masked, as servers echo them
     r"|\b(?:hf|gsk|xai|nvapi|pplx|ghp|github_pat)[_-][\w-]{16,}"
     r"|\bAIza[\w-]{30,}"
     r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*",
@@ -47,16 +47,16 @@ _BY_PLACE = re.compile(
 
 _KEY_FLAG = re.compile(rf"^--?(?:{_KEY_WORDS}|{_KEY_WORD})$", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
-_learned: dict[str, None] = {}  # values of the variables that this process was told hold a key, whatever their names
+_learned: dict[str, None] = {}  # values of the variables that this process was told contain a key, whatever their names
 
 
 def key_from(variable: str | None) -> str:
-    """The key in an environment variable, "" where there is none. From now on every redactor here masks it.
+    """The key in an environment variable, "" if there is none. From now on every redactor here masks
 
-    Raises UsageError for something that is not a variable's name: probably the key itself, so it is not shown.
+    it. Raises UsageError for an invalid variable name: it is probably the key itself, so it is not shown.
     """
     if variable and variable not in os.environ and not _VARIABLE.fullmatch(variable):
-        what = "not the name of an environment variable; in case it is the key itself, it is not repeated here"
+        what = "not the name of an environment variable; it is not repeated here, since it may be the key itself"
         raise UsageError(what, remedy="export NAME=<the key>, and give NAME")
     key = os.environ.get(variable, "").strip() if variable else ""
     if is_secret(key):
@@ -65,7 +65,7 @@ def key_from(variable: str | None) -> str:
 
 
 def required_key(variable: str | None, flag: str = "--key-env") -> str:
-    """The key in the variable that `flag` names, "" where it names none. Raises UsageError where there is none."""
+    """The key in the variable that `flag` names, "" if it names none. Raises UsageError if the variable is empty."""
     key = key_from(variable)
     if variable and not key:
         raise UsageError(f"the environment variable {variable} is empty", where=flag, remedy=f"export {variable}=...")
@@ -73,7 +73,7 @@ def required_key(variable: str | None, flag: str = "--key-env") -> str:
 
 
 def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of variables whose name says that they hold a key, and the passwords in addresses (a proxy's), longest
+    """The values of variables whose name suggests a key, and the passwords in addresses (a proxy's), longest
     first."""
     values = {value.strip() for name, value in environment.items() if KEY_NAME.search(name)}
     values.update(*map(passwords, environment.values()))
@@ -81,7 +81,7 @@ def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def passwords(address: str) -> Iterator[str]:
-    """The password in an address: as it is written, as it is meant, and with its user, as which `Basic` sends it."""
+    """The password in an address: as written, decoded, and with its user, as `Basic` sends it."""
     try:
         parts = urlsplit(address if "://" in address and "@" in address else "")
     except ValueError:
@@ -92,14 +92,14 @@ def passwords(address: str) -> Iterator[str]:
 
 
 def is_secret(value: str) -> bool:
-    """Not a word such as "EMPTY", a count, or the path of a file that holds the secret."""
+    """Not a word such as "EMPTY", a count, or the path of a file with the secret."""
     return len(value) >= SHORTEST and not (value.isdigit() and len(value) < 2 * SHORTEST) and not _PATH.match(value)
 
 
 class Redactor:
-    """Replaces known secrets, and in messages also what looks like one by its form or its place.
+    """Replaces known secrets, and in messages also what looks like one by its form or
 
-    learn: whether keys that are read later, with `key_from`, are known too.
+    position. learn: whether to include keys that `key_from` reads later.
     """
 
     def __init__(self, secrets: Iterable[str], *, learn: bool = True) -> None:
@@ -110,7 +110,7 @@ class Redactor:
 
     @classmethod
     def from_environment(cls, also: Iterable[str] = ()) -> Redactor:
-        """Knows the environment's keys, and `also`."""
+        """A redactor for the environment's keys and `also`."""
         return cls((*secrets_in(os.environ), *filter(is_secret, also)))
 
     @property
@@ -128,19 +128,19 @@ class Redactor:
         return any(form in text for form in self.forms)
 
     def exact(self, text: str) -> str:
-        """Without the known secrets: for data, where a look-alike is somebody's text."""
+        """Without the known secrets: for data, where a look-alike may be ordinary text."""
         return self._pattern.sub(MASK, text) if self.finds(text) and self._pattern else text
 
     def message(self, text: str) -> str:
-        """Without the known secrets, and without what has the form or the place of one: for words of our own, of
-        servers and of libraries."""
+        """Without the known secrets, and without anything in the form or position of one: for our own words, and
+        those of servers and libraries."""
         text = _IN_ADDRESS.sub(MASK, self.exact(text))
         text = _BY_PLACE.sub(_mask_value, text)
         return _BY_FORM.sub(lambda found: found[0].replace(found["scheme"] or found[0], MASK), text)
 
     def value(self, value: Any, name: str = "") -> Any:
-        """A JSON value, such as a run's arguments, in which whatever is a key by its name or its form is masked, and
-        the value of every header, whose names are anybody's to choose. Of a name with dots the last part counts.
+        """A JSON value, such as a run's arguments, with everything masked that is a key by its name or form,
+        and the value of every header, because header names are arbitrary. In a dotted name the last part counts.
         """
         name = name.rpartition(".")[2]
         if _HEADERS.match(name) and value:
@@ -155,7 +155,7 @@ class Redactor:
         return value
 
     def error(self, error: LmEvalFrError) -> LmEvalFrError:
-        """The same error, its text without secrets: a server may repeat the key that it refuses."""
+        """The same error without secrets in its text: a server may echo the key that it refuses."""
         error.what, error.remedy = self.message(error.what), self.message(error.remedy)
         error.where = error.where and self.message(error.where)
         error.args = (str(error),)
@@ -181,7 +181,7 @@ class Redactor:
         return True
 
     def held_back(self, text: str) -> int:
-        """How many last characters of `text` might be the beginning of a secret."""
+        """How many characters at the end of `text` might be the beginning of a secret."""
         beginnings = (
             length
             for form in self.forms

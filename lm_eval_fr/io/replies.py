@@ -1,8 +1,8 @@
-"""What a server's reply says when it is not the answer: one reader for every API's error bodies.
+"""What a server's reply says if it is not the answer: one reader for every API's error bodies.
 
-Known shapes: OpenAI and what follows it ({"error": {...}}), vLLM of old and Mistral (the fields at the top, `detail`
+Known shapes: OpenAI and what follows it ({"error": {...}}), older vLLM and Mistral (the fields at the top, `detail`
 lists of FastAPI), OpenRouter (an error inside HTTP 200 or inside a choice, `metadata.raw`), Azure (`innererror`),
-llama.cpp, Ollama and TGI ({"error": "text"}), Google (a list around it), Anthropic, gateways with names of their own
+llama.cpp, Ollama and TGI ({"error": "text"}), Google (a list around it), Anthropic, gateways with their own names
 (`errors`, `detail`, `msg`), and pages of HTML or plain text.
 """
 
@@ -31,8 +31,8 @@ MOST_SAID = 300  # characters
 
 NO_TEMPLATE = re.compile(r"chat[ _.]template", re.IGNORECASE)
 NO_TEMPLATE_REMEDY = (
-    "a base model: leave apply_chat_template out, ask its server by --model local-completions, and run the "
-    "*_shots tasks"
+    "for a base model, leave out apply_chat_template, use --model local-completions for its server, and "
+    "run the *_shots tasks"
 )
 
 
@@ -54,7 +54,7 @@ class Problem:
 
     @property
     def remedy(self) -> str:
-        """What the words themselves suggest; "" where they do not."""
+        """What the words themselves suggest; "" if nothing."""
         return template_remedy(self.said)
 
     @property
@@ -70,7 +70,7 @@ class Problem:
 
 
 def template_remedy(said: str) -> str:
-    """What to do where a model has no chat template; "" where that is not what was said."""
+    """What to do about a model without a chat template; "" if the words say something else."""
     return NO_TEMPLATE_REMEDY if NO_TEMPLATE.search(said) else ""
 
 
@@ -93,14 +93,14 @@ def find_problem(
 
 
 def find_page(status: int, body: bytes, *, redactor: Redactor | None = None) -> Problem | None:
-    """A gateway's page, or nothing at all, where a completion should be; None for what begins as JSON does.
+    """A gateway's page, or an empty body, instead of a completion; None for anything that begins like
 
-    Of a body that is empty the work may have been done; that of a page was not.
+    JSON. Behind an empty body the work may have been done; behind a page it was not.
     """
     text = body.lstrip(b"\xef\xbb\xbf\t\r\n ")
     if text.startswith((b"{", b"[")):
         return None
-    words = f"a page, and no JSON: {_page(text)}" if text else "an empty body"
+    words = f"a page instead of JSON: {_page(text)}" if text else "an empty body"
     said = one_line((redactor or Redactor.from_environment()).message(words), MOST_SAID)
     return Problem("server", said, status, billed=not text)
 
@@ -165,7 +165,7 @@ def _kind(status: int, details: _Details, wait: float | None) -> Kind:
     """status: of HTTP, or what an error inside a 200 gives as its own; 0 where it gives none."""
     words = details.words
     if status == 402 or (status in (0, 400, 403, 429) and _QUOTA.search(words)):
-        # Google says "quota" of its rates too, and then also when to come back.
+        # Google also says "quota" about its rates, and then when to retry.
         comes_back = status == 429 and (wait is not None or _RETRY.search(words)) and "insufficient" not in words
         return "rate" if comes_back else "quota"
     if status in (408, 409, 425, 429) or status >= 500:
@@ -203,7 +203,7 @@ def _parsed(body: bytes) -> Any:
 def _has_error(content: Mapping[str, Any]) -> bool:
     if content.get("error") or content.get("object") == "error" or content.get("type") == "error":
         return True
-    # Gateways have names of their own for it; what holds nothing but such names holds no answer.
+    # Gateways have their own names for it; a body with only such names has no answer.
     alone = content.keys() <= _ERROR_FIELDS and any(content.get(name) for name in _WORD_FIELDS)
     return alone or bool(at(content, "choices", 0, "error"))
 
@@ -228,7 +228,7 @@ def _details(content: Any, body: bytes) -> _Details:
 
 
 def _message(error: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str, str]:
-    """The words, and the field that a list of FastAPI's details names."""
+    """The words, and the field named in FastAPI's list of details."""
     names = ("message", "detail", "msg", "error_msg", "error")
     value = next((error[name] for name in names if error.get(name)), content.get("message"))
     if isinstance(value, dict):
@@ -243,7 +243,7 @@ def _message(error: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[str,
 
 
 def _page(body: bytes) -> str:
-    """Of a page its title, or its text without the tags."""
+    """A page's title, or its text without the tags."""
     text = body[:20_000].decode("utf-8", "replace")
     if title := re.search(r"<title[^>]{0,200}>(.{1,500}?)</title>", text, re.I | re.S):
         return title[1]

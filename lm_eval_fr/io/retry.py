@@ -1,6 +1,6 @@
-"""When to ask a server again, and how many calls it gets at once: one policy for arms, judge and fidelity.
+"""When to retry a call, and how many calls a server gets at once: one policy for arms, judge and
 
-What a server asks for ("Retry-After") is a wish within bounds: never a shorter pause than ours, never one without end.
+fidelity. A server's "Retry-After" is honoured within bounds: never a shorter pause than ours, never an endless one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lm_eval_fr.io.streams import say_on_stderr
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that the server asks to wait, at least 0, or None. now: Unix time, which an HTTP date is held against.
 
-    RFC 9110, section 10.2.3; `retry-after-ms` is OpenAI's. The names' case does not matter.
+    RFC 9110, section 10.2.3; `retry-after-ms` is OpenAI's. Header names are case-insensitive.
     """
     found = {name.lower(): value for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
@@ -37,12 +37,12 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 class RetryPolicy:
     """Bounds of one question in one run. Times in seconds."""
 
-    attempts: int = 6  # without a reply: server errors, dropped, hanging and cut connections
-    rate_limited: int = 20  # refused for the rate: neither side failed
+    attempts: int = 6  # without a reply: server errors; dropped, hanging and cut connections
+    rate_limited: int = 20  # refused for the rate: not a failure
     first_wait: float = 0.5
     longest_wait: float = 30.0
-    longest_retry_after: float = 300.0  # a server that asks for more is left alone until the next run
-    failures_in_a_row: int = 20  # questions that brought no reply, without any that did: the server is gone
+    longest_retry_after: float = 300.0  # a server that asks for longer is not asked again in this run
+    failures_in_a_row: int = 20  # questions in a row without a reply: the server is gone
     seed: int = 0
 
     def waits(self, salt: int = 0) -> Backoff:
@@ -50,7 +50,7 @@ class RetryPolicy:
 
 
 class Backoff:
-    """The waits of one question: doubling, and scattered so that a server that comes back is not hit by all at once."""
+    """The waits of one question: doubling, with jitter, so that a recovering server is not hit by all at once."""
 
     def __init__(self, policy: RetryPolicy, source: random.Random) -> None:
         self._policy = policy
@@ -58,14 +58,14 @@ class Backoff:
         self._next = policy.first_wait
 
     def next(self, asked: float | None = None) -> float:
-        """Seconds until the next try. asked: what the server wants, which may lengthen the wait up to the bound."""
+        """Seconds until the next try. asked: the server's request, which may lengthen the wait up to the bound."""
         wait = min(self._next, self._policy.longest_wait)
         self._next = wait * 2
         return max(wait * self._source.uniform(0.5, 1.0), min(asked or 0.0, self._policy.longest_retry_after))
 
 
 class Waiting:
-    """Reports long waits for a server, and not each of them. where: the server, as people see it."""
+    """Reports long waits for a server, but not every one. where: the server's name for people."""
 
     LONG, EVERY = 5.0, 30.0  # seconds
 
@@ -80,15 +80,15 @@ class Waiting:
             self._say(f"waiting {pause:.0f} s: {self.where} answers {problem}")
 
 
-STUCK_AFTER = 5.0  # seconds: a younger call is not stuck, however fast the others are
+STUCK_AFTER = 5.0  # seconds: a younger call does not count as stuck, however fast the others are
 STUCK_FACTOR = 5.0  # times as long as a usual call
 MOST_ASIDE = 256
 
 
 @dataclass(eq=False, slots=True)
 class _Slot:
-    """One call in flight. overtaken: calls that were sent after it and have been answered. aside: it hangs, and another
-    call has its place."""
+    """One call in flight. overtaken: calls sent after it that have been answered. aside: it hangs, and another
+    call has its slot."""
 
     sent: float
     overtaken: int = 0
@@ -96,11 +96,11 @@ class _Slot:
 
 
 class Throttle:
-    """How many calls may be in flight: one until `open`, then up to `most`, halved by each 429 and slowly regrown.
+    """How many calls may be in flight: one until `open`, then up to `most`, halved by each 429 and slowly
 
-    A server's "wait" holds every call back, not only the one that was told; so does a pause of our own, which grows
-    with refusals that have no answer between them. A call that hangs while the others are answered gives its place
-    away (`when_aside` is called), so that a few of them cannot hold all places until their time-out.
+    regrown. A server's "wait" holds back every call, not only the one that received it; so does a pause of
+    our own, which grows with refusals in a row. A call that hangs while others are answered gives up its
+    slot (`when_aside` is called), so that a few hanging calls cannot hold all slots until their time-out.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class Throttle:
         self.most = most
         self._policy = policy or RetryPolicy()
         self._when_aside = when_aside
-        self._refusals = 0  # since the last answer, those to calls in flight together counted once
+        self._refusals = 0  # since the last answer; simultaneous ones count once
         self.limit = 1.0
-        self.in_flight = 0  # those that hang left out
+        self.in_flight = 0  # without those that hang
         self.aside = 0
         self.waits_until = 0.0
         self._stuck_after = stuck_after
@@ -130,12 +130,12 @@ class Throttle:
 
     @property
     def pause(self) -> float:
-        """Seconds for which nothing will be sent."""
+        """Seconds until the next call may be sent."""
         return max(0.0, self.waits_until - time.monotonic())
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """A place for one call, which it may lose to another one if it hangs."""
+        """A slot for one call, which it may lose to another one if it hangs."""
         await self.acquire()
         slot = _Slot(time.monotonic())
         self._slots.append(slot)
@@ -165,7 +165,7 @@ class Throttle:
             raise
 
     def close(self) -> None:
-        """Lets everyone through who waits: there is nothing left to send, and they will see it."""
+        """Releases all waiting calls: there is nothing left to send, and they will see it."""
         self._closed = True
         self._wake()
 
@@ -174,13 +174,13 @@ class Throttle:
         self._wake()
 
     def open(self) -> None:
-        """The server has answered: no need to try it with one call at a time any more."""
+        """The server has answered: stop sending one call at a time."""
         if not self._opened:
             self._opened, self.limit = True, float(self.most)
             self._wake()
 
     def succeeded(self, seconds: float | None = None) -> None:
-        """An answer. seconds: how long it took, by which a call that hangs is known."""
+        """An answer. seconds: how long it took, to recognise calls that hang."""
         self.open()
         self._refusals = 0
         self.limit = min(float(self.most), self.limit + 1.0 / self.limit)
@@ -189,7 +189,7 @@ class Throttle:
             self._overtaken(time.monotonic() - seconds)
 
     def refused(self, sent_at: float, wait: float | None) -> None:
-        """A 429 to a call sent at `sent_at` (monotonic). Calls sent before the last cut say nothing new."""
+        """A 429 to a call sent at `sent_at` (monotonic). Calls sent before the last cut are no new information."""
         now, policy = time.monotonic(), self._policy
         if sent_at >= self._last_cut:
             if self._opened:
@@ -203,11 +203,11 @@ class Throttle:
 
     @property
     def patience(self) -> float:
-        """Seconds after which a call is taken to hang."""
+        """Seconds after which a call counts as hanging."""
         return max(self._stuck_after, STUCK_FACTOR * self._usual)
 
     def _overtaken(self, sent: float) -> None:
-        """Only what later calls have overtaken hangs by itself: a server that is slow for all gets no more calls."""
+        """Only a call that later ones have overtaken hangs alone: a server that is slow for all gets no more calls."""
         for slot in [slot for slot in self._slots if slot.sent < sent]:
             slot.overtaken += 1
             if time.monotonic() - slot.sent > self.patience and slot.overtaken >= self.most:
@@ -221,10 +221,10 @@ class Throttle:
             self._when_aside()
 
     def _look(self) -> None:
-        """Where all calls seem to hang, the oldest one's place goes to a call that tells whether the server does."""
+        """If all calls seem to hang, the oldest one's slot goes to a call that shows whether the server hangs."""
         self._watch = None
         active = [slot for slot in self._slots if not slot.aside]
-        # How long an answer takes is unknown before the first one: a slow server must not get ever more calls.
+        # Before the first answer its duration is unknown: a slow server must not get ever more calls.
         hang = time.monotonic() - active[-1].sent > self.patience if active else False
         if hang and self._waiting and not self._free() and (self._usual or self.aside < self.most):
             self._set_aside(active[0])

@@ -1,4 +1,4 @@
-"""A command line of argparse's: whatever is wrong with it, or with what it names, is one line and an exit code."""
+"""An argparse command line on which every error, also in what it names, is one line and an exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lm_eval_fr.io.signals import signals_as_interrupts
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError where argparse prints its usage and exits. remedy: where the flags are listed."""
+    """Raises UsageError where argparse would print its usage and exit. remedy: where the flags are listed."""
 
     def __init__(self, *, remedy: str = "--help lists the flags", **given: Any) -> None:
         super().__init__(**given)
@@ -29,7 +29,7 @@ def script_parser(description: str | None, *, remedy: str = "--help lists the fl
 
 
 def run_script(name: str, work: Callable[[], None], *, interrupted: str = "interrupted") -> int:
-    """The exit code of a script whose whole work is `work`; SIGTERM counts as an interrupt."""
+    """Runs a script's `work` and returns its exit code; SIGTERM counts as an interrupt."""
     try:
         with signals_as_interrupts():
             work()

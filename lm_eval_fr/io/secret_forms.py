@@ -1,4 +1,4 @@
-"""How a secret may be written: as it is, coded as a whole, or with any of its characters escaped."""
+"""How a secret may be written: as it is, encoded as a whole, or with any of its characters escaped."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from urllib.parse import quote
 MASK = "[redacted]"
 MOST_ESCAPED = 12  # bytes of a character that is escaped
 _MARKS = (*(mark + digit for mark in (b"\\u00", b"\\x", b"%") for digit in (b"2", b"3", b"4", b"5", b"6", b"7")), b"&#")
-_MARKED = frozenset("\"'/\\")  # characters that a backslash alone escapes
+_MARKED = frozenset("\"'/\\")  # characters escaped with a single backslash
 
 
 def forms_of(secret: str) -> Iterator[str]:
-    """Every way in which programs write it as a whole: in JSON, in an address, in hexadecimal, and in base64, where
-    what stands before it (`Bearer`, a user's name) shifts its letters."""
+    """Every way in which programs encode it as a whole: in JSON, in an address, in hexadecimal, and in base64,
+    where the text before it (`Bearer`, a user's name) shifts its letters."""
     yield from (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     yield from (quoted := quote(secret, safe=""), re.sub("%..", lambda found: found[0].lower(), quoted))
     data = secret.encode("utf-8", "surrogatepass")
     yield from (data.hex(), data.hex().upper())
     for shift in range(3):
-        # Letters that also hold bits of what is beside it are left out.
+        # Letters that share bits with the neighbouring text are left out.
         left, right = (0, 2, 3)[shift], (0, 3, 2)[(shift + len(data)) % 3]
         for coded in (base64.b64encode(bytes(shift) + data), base64.urlsafe_b64encode(bytes(shift) + data)):
             yield coded.decode()[left : -right or None]
 
 
 class Secrets:
-    """Those that a reply may repeat, ready to be found in its bytes, whose escapes a reader would undo."""
+    """The secrets that a reply may echo, in forms that can be found in its bytes, whose escapes a reader would undo."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = tuple(dict.fromkeys(secrets))
@@ -42,21 +42,21 @@ class Secrets:
     def mask(self, data: bytes) -> bytes:
         if any(form in data for form in self._forms):
             data = self._whole.sub(MASK.encode(), data)
-        if self._always or any(mark in data for mark in _MARKS):  # a look that is much faster than the patterns
+        if self._always or any(mark in data for mark in _MARKS):  # a check that is much faster than the patterns
             for pattern in self._escaped:
                 data = pattern.sub(MASK.encode(), data)
         return data
 
 
 class MaskedBody:
-    """A body that comes part by part, without `secrets`."""
+    """A body that arrives in parts, without `secrets`."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._held = b""
 
     def next(self, part: bytes) -> bytes:
-        """What can be handed on: not the last bytes, which might be the beginning of a secret."""
+        """What can be passed on: not the last bytes, which might be the beginning of a secret."""
         data = self._secrets.mask(self._held + part)
         ready = max(0, len(data) - self._secrets.longest + 1)
         self._held = data[ready:]

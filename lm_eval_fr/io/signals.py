@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as interrupts: whatever cleans up after Ctrl-C cleans up after them."""
+"""SIGTERM and SIGHUP as interrupts: whatever cleans up after Ctrl-C also cleans up after them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _handled_by(handler: object) -> list[signal.Signals]:
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """Raises Terminated in the main thread, for the signals that have no handler yet."""
+    """Raises Terminated in the main thread, for signals without a handler."""
     taken = _handled_by(signal.SIG_DFL)
     for number in taken:
         signal.signal(number, _interrupt)
@@ -42,7 +42,7 @@ def signals_as_interrupts() -> Iterator[None]:
 
 @contextmanager
 def signals_cancel(task: asyncio.Task[object]) -> Iterator[None]:
-    """In an event loop: such a signal cancels `task`, as Ctrl-C does, and is raised when that is done."""
+    """In an event loop: such a signal cancels `task`, as Ctrl-C does, and is raised afterwards."""
     import asyncio
 
     loop, numbers = asyncio.get_running_loop(), _handled_by(_interrupt)

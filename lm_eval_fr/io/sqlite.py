@@ -1,4 +1,4 @@
-"""One way to open a store: SQLite with a write-ahead log, on the disk before the next use of what was stored."""
+"""One way to open a store: SQLite with a write-ahead log; data is on disk before its next use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def open_store(
     """A connection in autocommit, for any thread; WAL, synchronous FULL. Makes the folder and the schema.
 
     exclusive: no other connection, of whatever process, may read or write while this one is open.
-    Raises `kind` for a file that is not a whole store, that cannot be written, or that another process holds.
+    Raises `kind` for a file that is damaged, cannot be written, or is held by another process.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def open_store(
 
 
 def explain(error: sqlite3.Error | OSError, path: Path, kind: type[LmEvalFrError] = InputError) -> LmEvalFrError:
-    """One line for what SQLite or the system says of a store, with its remedy."""
+    """One line for an error of SQLite or the system, with its remedy."""
     said = str(getattr(error, "strerror", None) or error)
     if "locked" in said or "busy" in said:
         return kind("in use by another process", where=path, remedy="wait until it ends, or give another folder")

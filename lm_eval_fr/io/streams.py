@@ -1,4 +1,4 @@
-"""stdout, stderr and the logs without keys, and without what steers a terminal, whoever writes to them."""
+"""stdout, stderr and the logs without keys or control sequences, whoever writes to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lm_eval_fr.io.terminal import columns_of, fold
 
 _COLOUR = r"\x1b\[(?:0|1|2|3|4|22|(?:1;)?3\d|4\d|9\d)?m"
 _COLOURS = re.compile(f"({_COLOUR})")
-_BARS = re.compile(rf"({_COLOUR}|\x1b\[A|\x1b\[2?K|\r)")  # what a progress bar moves with
+_BARS = re.compile(rf"({_COLOUR}|\x1b\[A|\x1b\[2?K|\r)")  # the characters that move a progress bar
 
 
 def say_on_stderr(message: str) -> None:
@@ -26,9 +26,9 @@ def say_on_stderr(message: str) -> None:
 
 
 class RedactedStream:
-    """A text stream that never shows a secret, not even one that arrives in two writes.
+    """A text stream that never shows a secret, not even one that arrives in two
 
-    bars: whether a line may be written over, and what looks like a key is masked too: stderr's way. stdout is data.
+    writes. bars: for stderr: a line may be overwritten, and what looks like a key is masked too. stdout is data.
     """
 
     def __init__(self, stream: TextIO, redactor: Redactor, *, bars: bool = True) -> None:
@@ -50,7 +50,7 @@ class RedactedStream:
             self.write(line)
 
     def flush(self) -> None:
-        # A few letters are no secret: they are shown rather than left hanging at a prompt.
+        # A few letters are not a secret: they are shown rather than held back at a prompt.
         if len(self._held) < SHORTEST // 2:
             self._stream.write(self._clean(self._held))
             self._held = ""
@@ -73,14 +73,14 @@ class RedactedStream:
 @contextlib.contextmanager
 def redacted_output(redactor: Redactor) -> Iterator[None]:
     """stdout, stderr and every log record without secrets and control characters, whoever writes them."""
-    if isinstance(sys.stdout, RedactedStream):  # a command in a command: it is so already
+    if isinstance(sys.stdout, RedactedStream):  # a command inside a command: already wrapped
         yield
         return
     out, err, make_record = sys.stdout, sys.stderr, logging.getLogRecordFactory()
 
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = make_record(*args, **kwargs)
-        with contextlib.suppress(TypeError, ValueError, KeyError):  # a malformed record is logging's to report
+        with contextlib.suppress(TypeError, ValueError, KeyError):  # logging itself reports a malformed record
             message = made.getMessage()
             if (shown := printable(redactor.message(message), keep="\n\t")) != message:
                 made.msg, made.args = shown, ()
@@ -96,5 +96,5 @@ def redacted_output(redactor: Redactor) -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 stream.finish()
         sys.stdout, sys.stderr = out, err
-        if logging.getLogRecordFactory() is record:  # else an engine has put its own around ours, and relies on it
+        if logging.getLogRecordFactory() is record:  # otherwise an engine has wrapped ours, and relies on it
             logging.setLogRecordFactory(make_record)

@@ -1,1 +1,1 @@
-"""Blind pairwise judging of two arms: who is asked, what is kept, what it cost and what it says."""
+"""Blind pairwise judging of two arms: asking, keeping replies, cost and outcomes."""

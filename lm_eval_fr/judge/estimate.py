@@ -1,4 +1,4 @@
-"""`--estimate`: what a judging will ask and cost, without a call.
+"""`--estimate`: what judging will ask and cost, without a call.
 
 The judge's tokenizer is not available here. Tokens are estimated from bytes: at the rates of published tokenizers on
 French text, or, once twenty replies are stored, at the rate that the judge itself reported.
@@ -49,7 +49,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is still to be asked. `dollars` is None, with a note, where a price is unknown; `batch_dollars` likewise."""
+    """What has yet to be asked. `dollars` is None, with a note, if a price is unknown; so is `batch_dollars`."""
 
     profile: str
     model: str
@@ -71,7 +71,7 @@ class Estimate:
         rerun = f", {self.rerun:,} pairs of the rerun" if self.rerun else ""
         rows = [
             f"{self.profile} ({self.model}): {self.controls:,} controls, {self.pairs:,} pairs{rerun}, "
-            f"{self.identical:,} of them identical and free; {self.stored:,} questions are answered already",
+            f"{self.identical:,} of them identical and free; {self.stored:,} questions are already answered",
             f"{'':16}{'low':>12}{'expected':>12}{'high':>12}",
             *(
                 f"{name:16}{value.low:12,.0f}{value.expected:12,.0f}{value.high:12,.0f}"
@@ -221,7 +221,7 @@ def _price(profile: Profile, options: JudgeOptions, found: _Open, counts: Mappin
             f"profile {profile.name} sets no output limit: the highest case assumes {UNLIMITED_OUTPUT} a reply"
         )
     if options.stop == "anytime":
-        notes.append("--stop anytime asks for less when the margin is decided early")
+        notes.append("--stop anytime asks less if the margin is decided early")
     return Estimate(
         profile=profile.name,
         model=profile.model,

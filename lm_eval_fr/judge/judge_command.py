@@ -30,11 +30,11 @@ def judge(
     quiet: bool = False,
     **options: Any,
 ) -> JudgeSummary:
-    """Has the open-ended answers of two runs judged, and returns what came of it; `out` resumes.
+    """Judges the open-ended answers of two runs and returns the summary; rerun with the same `out` to resume.
 
     reference_rerun: a second run of the reference, judged against the first for the judge's noise floor.
     options: those of `JudgeOptions`, named as the flags of `lm-eval-fr judge`; one profile or several.
-    `finished` of the summary is False where the budget or the server ended it: call it again to resume.
+    The summary's `finished` is False if the budget or the server ended it: call it again to resume.
     Raises UsageError, InputError, JudgeError, JournalError.
     """
     check_options("judge", options, JudgeOptions)
@@ -62,9 +62,9 @@ def judge_command(
     show: Show,
     say: Show,
 ) -> None:
-    """Judges, or does one step of a batch, or says what it would cost; shows what came of it.
+    """Judges, does one step of a batch, or estimates the cost; shows the result.
 
-    Raises Unfinished when something is left, UsageError for flags that do not go together.
+    Raises Unfinished if something is left, UsageError for flags that exclude each other.
     """
     _check(batch, file, estimate)
     if estimate:
@@ -96,14 +96,14 @@ def judge_command(
 
 def _check(batch: BatchAction | None, file: Path | None, estimate: bool) -> None:
     if batch != "abandon" and (batch in WITH_FILE) != (file is not None):
-        what = f"--batch {batch} needs a file" if batch in WITH_FILE else f"{file}: a third argument"
+        what = f"--batch {batch} needs a file" if batch in WITH_FILE else f"{file}: unexpected third argument"
         raise UsageError(what, remedy="CANDIDATE REFERENCE --batch write FILE, and read FILE")
     if estimate and batch:
-        raise UsageError("--estimate makes no calls, --batch does", remedy="give one of them")
+        raise UsageError("--estimate makes no calls, but --batch does", remedy="give one of them")
 
 
 def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path, said: Collection[str] = ()) -> Iterator[str]:
-    """What people read when a judging ends. said: what they were told on the way."""
+    """The summary for people at the end of judging. said: what they were already told."""
     counts = summary.counts
     wins, losses = counts.get("win", 0), counts.get("loss", 0)
     tied = {kind: counts.get(kind, 0) for kind in TIES}
@@ -112,7 +112,7 @@ def lines_of(summary: JudgeSummary, pairing: Pairing, out: Path, said: Collectio
     yield f"  {wins} wins, {sum(tied.values())} ties ({ties}), {losses} losses"
     apart = [f"{number:,} {outcome}" for outcome in UNDECIDED if (number := counts.get(outcome, 0))]
     if apart:
-        yield f"  apart from them, never counted as ties: {', '.join(apart)}"
+        yield f"  not counted as ties: {', '.join(apart)}"
     if summary.stopped is not None:
         stopped = summary.stopped
         decision = stopped.decision.replace("_", "-")
@@ -137,5 +137,5 @@ def _cost(summary: JudgeSummary) -> str:
         return "no call"
     total = f"unknown ({usage.unknown})" if usage.dollars is None else f"${usage.dollars:.2f}"
     if usage.lost_dollars:
-        total += f", of which ${usage.lost_dollars:.2f} for calls that failed"
+        total += f", of which ${usage.lost_dollars:.2f} for failed calls"
     return f"{'; '.join(parts)}; cost {total}"

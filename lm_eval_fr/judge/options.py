@@ -1,4 +1,4 @@
-"""What a judging is asked to do, as the command line or a plan says it."""
+"""The options of judging, from the command line or a plan."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class JudgeOptions:
     model: str | None = None
     base_url: str | None = None
     orders: Literal["both", "lazy"] = "both"
-    max_usd: float | None = None  # of the whole folder, whatever was spent in earlier runs included
+    max_usd: float | None = None  # of the whole folder, including earlier runs
     concurrency: int | None = None  # None: the profile's
     stop: Literal["never", "anytime"] = "never"
-    margin: float | None = None  # for `stop`: the net win rate that may be lost; fixed before looking
+    margin: float | None = None  # for `stop`: the largest acceptable loss of net win rate; fixed before looking
     alpha: float = 0.025  # for `stop`: one-sided
-    repeats: int = 1  # how often a question of the sample is asked in all
+    repeats: int = 1  # how often a question of the sample is asked in total
     repeat_sample: int = 50  # pairs
-    controls: int = GRADED_CONTROLS  # graded ones, beside the gross ones; 0: no control at all, and no claim
+    controls: int = GRADED_CONTROLS  # graded ones, besides the gross ones; 0: no controls at all, and no claim
     trust_judge: bool = False  # ask the pairs even after lost controls
     labels: Path | None = None  # human labels to compare with
     reparse: bool = False  # read the stored replies again, make no API call
-    retry_invalid: bool = False  # ask again where two replies gave no verdict
+    retry_invalid: bool = False  # ask again where two replies had no verdict
     command: str = ""  # what the user typed, for judge.json
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
@@ -50,13 +50,13 @@ class JudgeOptions:
         if self.controls < 0:
             raise UsageError(f"{self.controls} is below 0", where="--controls", remedy="0 asks none")
         if self.reparse and self.retry_invalid:
-            raise UsageError("--reparse makes no calls, --retry-invalid does", remedy="give one of them")
+            raise UsageError("--reparse makes no calls, but --retry-invalid does", remedy="give one of them")
         if self.max_usd is not None and not self.max_usd > 0:
             raise UsageError(f"{self.max_usd:g} is not above 0", where="--max-usd")
         if not 0 < self.alpha < 0.5:
             level = 1 - 2 * self.alpha
             raise UsageError(
-                f"a level of {level:g} is not between 0 and 1", where="--level", remedy="0.95 is customary"
+                f"a level of {level:g} is not between 0 and 1", where="--level", remedy="use 0.95, for example"
             )
         if not self.profile:
             raise UsageError("no judge is named", where="--profile", remedy="for example --profile gpt-4.1")
@@ -68,19 +68,19 @@ class JudgeOptions:
             what = f"a net win rate of {self.margin:g} is not between 0 and 1"
             raise UsageError(what, where="--margin", remedy="10% is a loss of ten points")
         if self.stop == "anytime" and self.margin is None:
-            remedy = "fix the net win rate that may be lost: --margin 10%, or margins: {judge: 10%} in the plan"
+            remedy = "fix the largest acceptable loss: --margin 10%, or margins: {judge: 10%} in the plan"
             raise UsageError("an anytime stop needs a margin", where="--stop", remedy=remedy)
         if len(self.profile) > 1 and self.stop == "anytime":
             raise UsageError("a panel has no anytime stop", where="--stop", remedy="name one --profile")
 
     @property
     def level(self) -> float:
-        """Of all intervals that the judging prints."""
+        """The level of all intervals that judging prints."""
         return round(1 - 2 * self.alpha, 9)
 
     @classmethod
     def from_plan(cls, plan: Plan, judge: JudgePlan, folder: Path, command: str = "") -> JudgeOptions:
-        """The judging that a plan asks for. `folder`: the plan's own, from which its relative paths start."""
+        """The options in a plan. `folder`: the plan's own, where its relative paths start."""
         return cls(
             profile=tuple(_near_plan(name, folder) for name in judge.profiles),
             rubric=_near_plan(judge.rubric, folder),

@@ -1,4 +1,4 @@
-"""One judging: journal, judge and pairs brought together, and what they gave written down.
+"""Judging: brings journal, judge and pairs together, and writes the results.
 
 OUT/journal.sqlite    every reply, of every judge and rubric that was ever used here
 OUT/verdicts.jsonl    one line per pair
@@ -67,9 +67,9 @@ def judge_runs(
 
     runs: two of them paired, or pairs of no run. rerun: the reference against its own rerun; it is judged too, and
     gives the judge's noise floor.
-    no_calls: what a run with `reparse` says of the questions that it may not ask.
-    A judging that cannot be brought to its end (budget, server, batches still out) returns a summary that says so:
-    see `check_finished`. Raises JournalError, JudgeError (key, model), UsageError (address, a budget without prices),
+    no_calls: what a run with `reparse` says about the questions that it may not ask.
+    If judging cannot finish (budget, server, batches in flight), the summary says so: see
+    `check_finished`. Raises JournalError, JudgeError (key, model), UsageError (address, a budget without prices),
     KeyboardInterrupt.
     """
     work = runs if isinstance(runs, PlannedItems) else worklist(runs, by_unit=options.stop == "anytime")
@@ -84,13 +84,13 @@ def judge_runs(
 
 
 def lives_of(journal: Journal, options: JudgeOptions) -> Lives:
-    """How this judging reads the journal."""
+    """How to read the journal."""
     elsewhere = in_flight(journal, journal.path.parent / BATCHES)
     return Lives(journal, elsewhere, time.time() if options.retry_invalid else 0.0)
 
 
 def check_ready(options: JudgeOptions) -> tuple[list[Profile], Rubric]:
-    """What a judging needs besides answers. Raises what `judge_runs` would, before anything is run, paid or written."""
+    """Checks what judging needs besides answers; raises what `judge_runs` would, before anything runs or is paid."""
     judges, rubric = profiles(options), load_rubric(options.rubric)
     for profile in judges:
         if not options.reparse and profile.dialect != "offline":
@@ -104,7 +104,7 @@ def check_ready(options: JudgeOptions) -> tuple[list[Profile], Rubric]:
 
 
 def check_prices(profile: Profile) -> None:
-    """UsageError when a budget cannot be kept, for no call's greatest cost is known."""
+    """UsageError if a budget cannot be kept, because the greatest cost of a call is unknown."""
     if cost_at_most({}, profile) is None:
         raise UsageError(
             "--max-usd cannot be kept: a price or the output limit is unknown",
@@ -118,7 +118,7 @@ def profiles(options: JudgeOptions) -> list[Profile]:
 
 
 def check_finished(summary: JudgeSummary, out: Path) -> None:
-    """Raises Unfinished, with what is left, when a judging could not be brought to its end."""
+    """Raises Unfinished, with what is left, if judging did not finish."""
     if not summary.finished:
         again = "rerun the same command to resume"
         raise Unfinished(summary.left or "not finished", where=out, remedy=summary.remedy or again)
@@ -174,9 +174,10 @@ class Session:
         self.results.halt, self.results.spent, self.results.waiting = asker.halt, asker.ledger.usage(), asker.waiting
 
     async def _ask_controls(self, asker: Asker) -> None:
-        """The gross ones first: a judge that loses them is paid for no graded one."""
+        """The gross ones first: a judge that loses them is not paid for graded ones."""
         controls = controls_for(self.work, self.options.controls)
-        # After `--controls 0`, --reparse finds that none was ever asked: none is missing. A batch may still bring some.
+        # After `--controls 0`, --reparse finds that none was ever asked, so none is missing. A batch may still bring
+        # some.
         if self.options.reparse and self.no_calls is NO_CALLS and not self._known(controls):
             return
         self.results.controls = controls
@@ -196,7 +197,7 @@ class Session:
         return any(life != QuestionLife() for life in lives)
 
     async def _judge_pairs(self, asker: Asker) -> Asker:
-        """Returns the asker whose accounts are the run's."""
+        """Returns the asker that has the run's accounts."""
         watch, sample, results = self._watch(), list[Item](), self.results
         schedule = self._schedule(asker, self.work.n, watch=watch, bar=self.bar)
         results.pairs = await schedule.judge_all(self._sampling(sample))
@@ -228,7 +229,7 @@ class Session:
         return Schedule(asker, self.questioner, lazy, min(self.concurrency, n), n, watch, bar)
 
     def _asker(self, send: Send, budget: Budget | None, before: Asker | None = None) -> Asker:
-        """A new asker; `before` is one that a decision has stopped, whose accounts go on."""
+        """A new asker; `before` is one stopped by a decision, whose accounts continue."""
         patience = min(STUCK_AFTER, self.profile.timeout / 40)
         asker = Asker(
             lives=self.lives,

@@ -1,4 +1,4 @@
-"""A run on disk, as lm-eval wrote it, into typed objects."""
+"""Reads a run on disk, as lm-eval wrote it, into typed objects."""
 
 from lm_eval_fr.logs.find_run import Run, find_run
 from lm_eval_fr.logs.samples import Sample, read_samples, task_as_asked

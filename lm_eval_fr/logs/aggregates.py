@@ -1,4 +1,4 @@
-"""From what a sample holds of a metric to a document's score, held against the aggregate that lm-eval printed.
+"""From what a sample holds of a metric to a document's score, checked against the aggregate that lm-eval printed.
 
 A sample holds the ingredient of an aggregate: a number whose mean is printed, but also a log-likelihood whose
 exponential is, the pair of gold and prediction of a corpus F1, the truth values of a document's instructions, or -1
@@ -59,7 +59,7 @@ DEFAULT_AGGREGATION: Mapping[str, str] = {  # of lm-eval's own metrics, where a 
     "chrf++": "chrf++",
     "ter": "ter",
 }
-DEFAULT_METRICS: Mapping[str, tuple[str, ...]] = {  # of a task that names no metric, by its kind of output
+DEFAULT_METRICS: Mapping[str, tuple[str, ...]] = {  # of a task without metrics, by its kind of output
     "loglikelihood": ("perplexity", "acc"),
     "loglikelihood_rolling": ("word_perplexity", "byte_perplexity", "bits_per_byte"),
     "multiple_choice": ("acc", "acc_norm"),
@@ -78,9 +78,9 @@ BELOW = (-math.inf, 0.0)  # a log-likelihood
 class DocumentScores:
     """One score per document, in file order. NaN: the metric is not about this document.
 
-    name: the metric's, or the score's own where it is another quantity. rule: how it came about, the same in both arms
-    or they are not compared. weights: a document's part of the aggregate, None where all count the same: the aggregate
-    is the weighted mean. ends: the least and the largest score there can be, where they are known.
+    name: the metric's, or the score's own if it is another quantity. rule: how it was computed; arms with
+    different rules are not compared. weights: a document's part of the aggregate, None if all count the same:
+    the aggregate is the weighted mean. ends: the smallest and the largest possible score, if known.
     """
 
     name: str
@@ -94,7 +94,7 @@ class DocumentScores:
 
 @dataclass(frozen=True)
 class NoScores:
-    """Why a metric has no score for each document. broken: because the files contradict each other or themselves."""
+    """Why a metric has no score per document. broken: the files contradict each other or themselves."""
 
     metric: str
     reason: str
@@ -125,11 +125,11 @@ def document_scores(
     (NaN: nothing) or as it was logged (None: nothing); None where they are texts. place: names the place of a row.
     """
     if aggregation in CORPUS:
-        return NoScores(metric, "computed from all documents together, none has a score of its own")
+        return NoScores(metric, "computed from all documents together; none has a score of its own")
     if held is None:
         return NoScores(metric, "made of all documents' texts together by a function of the task's own")
     if any(part.printed is None for part in parts):
-        return NoScores(metric, f"lm-eval printed no {metric} that its documents could be held against", broken=True)
+        return NoScores(metric, f"lm-eval printed no {metric} to check the documents against", broken=True)
     found, strange = None, ""
     for rule in _RULES.get(aggregation or "", _OWN):
         try:
@@ -142,7 +142,7 @@ def document_scores(
             direction = higher_is_better if rule.higher is None else rule.higher
             return DocumentScores(rule.name(metric), metric, rule.key, direction, values, weights, rule.ends)
     if aggregation not in _RULES:
-        own = "printed by a function of the task's own, which the mean over documents does not give"
+        own = "printed by a function of the task's own, and not equal to the mean over documents"
         return NoScores(metric, own if found else f"a function of the task's own over all documents: {strange}")
     if found is None:
         return NoScores(metric, strange, broken=True)
@@ -216,7 +216,7 @@ class _Rule:
             return math.inf
 
     def gives(self, values: Array, weights: Array | None, part: Part) -> bool:
-        """Whether it gives what lm-eval printed, which adds float32 values up in float32."""
+        """Whether it gives what lm-eval printed; lm-eval adds float32 values in float32."""
         return _close(self.of(values, weights, part), part.printed) or (
             self is _MEAN and _close(_single_mean(values[part.start : part.stop]), part.printed)
         )

@@ -1,8 +1,8 @@
 """Reads a task's samples into columns.
 
-Every line is decoded once, into the few fields that pairing needs. What the fast decoder does not take (NaN, which
-Python writes and JSON forbids; a metric that is a list on line 300; a cut line) goes through the slow one, which
-explains.
+Every line is decoded once, into the few fields that pairing needs. What the fast decoder rejects (NaN, which
+Python writes and JSON forbids; a metric that is a list on line 300; a truncated line) goes through the slow one, which
+explains the error.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from lm_eval_fr.logs.samples import flat, parse_line, read_line, too_many_lines
 from lm_eval_fr.logs.task_log import FilterOrder, Metric, SampleFile
 
 _CHUNK = 1 << 7  # samples between two flushes of objects into arrays: few enough to stay in the processor's cache
-_CLOSING = tuple(".!?…»\"”')]}`*|>")  # an answer that ends so was not cut in a sentence
-_BEGUN = re.compile(rb'\[+"(?: |\\[nrt])*[!#-\[\]-\x7f\xc3]').match  # plainly not only white space
+_CLOSING = tuple(".!?…»\"”')]}`*|>")  # an answer that ends like this was not cut inside a sentence
+_BEGUN = re.compile(rb'\[+"(?: |\\[nrt])*[!#-\[\]-\x7f\xc3]').match  # clearly not only white space
 _CHARACTERS = 2.0  # a token's least plausible length in French, in characters
 _THOUGHT = re.compile(rb"</?think>").search, re.compile(rb"\[/?THINK\]").search  # one pattern of both is far slower
 _EMPTY, _CUT, _MISSING, _REASONING = 1, 2, 4, 8
@@ -39,7 +39,7 @@ _BROKEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recur
 
 
 def read_columns(request: Request) -> Columns:
-    """One task's columns. InputError for what lm-eval did not write so."""
+    """One task's columns. InputError for anything that lm-eval would not have written."""
     reader = _Reader(request)
     notes = [note for i, file in enumerate(request.log.files) for note in reader.read(i, file)]
     return reader.columns(tuple(dict.fromkeys(notes)))
@@ -74,7 +74,7 @@ class _Reader:
         self.long = limit * _CHARACTERS if isinstance(limit, (int, float)) and limit > 0 else math.inf
 
     def read(self, index: int, file: SampleFile) -> list[str]:
-        """Reads one file to its end and checks that it is whole; returns what is worth a note."""
+        """Reads one file to its end and checks that it is complete; returns notes."""
         wanted, digest, start = self.request.filter, hashlib.sha256(), len(self.pile.doc_id)
         self.starts.append(start)
         order, count = FilterOrder(self.request.log.filters), 0
@@ -147,7 +147,7 @@ class _Reader:
         pile.doc_id.extend([row.doc_id for row in rows])
 
     def _explain(self, count: int) -> NoReturn:
-        """Some row of the last chunk is not lm-eval's: reads them again, which says where and what."""
+        """Some row of the last chunk is not lm-eval's: rereads the chunk to say where and what."""
         last = len(self.pile.line)
         for row in range(last - count, last):
             path, line = self._place(row)
@@ -173,7 +173,7 @@ class _Reader:
         return found | (_REASONING if _THOUGHT[0](response) or _THOUGHT[1](response) else 0)
 
     def _slow(self, line: bytes, path: Path, number: int) -> Any:
-        """The row of a line that the fast decoder refuses, or an error that says why."""
+        """The row of a line that the fast decoder rejects, or an error that says why."""
         row = parse_line(line, path, number)
         found = self.row_type(
             doc_id=row["doc_id"],
@@ -271,15 +271,15 @@ def _loads(raw: msgspec.Raw) -> Any:
 
 
 def _check_whole(file: SampleFile, rows: int, filters: int, digest: str) -> list[str]:
-    """lm-eval wrote down how many documents it ran and a hash over all of them, in order: a lost line shows."""
+    """lm-eval recorded how many documents it ran and a hash over all of them, in order: a lost line shows."""
     if digest == file.task_hash:
         return []
     if file.documents is not None and rows != file.documents * filters:
-        what = f"{rows} samples where lm-eval wrote {file.documents * filters}"
+        what = f"{rows} samples, but lm-eval wrote {file.documents * filters}"
         raise InputError(what, where=file.path, line=rows, remedy=COPY_AGAIN)
     if file.task_hash is None:
         return []
     if file.documents is None and rows != (file.original or 0) * filters:
         what = "not what lm-eval wrote: lines are missing or changed"
         raise InputError(what, where=file.path, remedy=COPY_AGAIN)
-    return [f"{file.path.name}: its lines are not in the order, or not those, that lm-eval wrote"]
+    return [f"{file.path.name}: its lines, or their order, are not what lm-eval wrote"]

@@ -1,4 +1,4 @@
-"""What the samples of a task hold, as arrays: a million samples of 5 kB in seconds, without keeping their texts."""
+"""A task's samples as arrays: a million samples of 5 kB in seconds, without keeping their texts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Columns:
     generations: tuple[bytes, ...]  # the generation settings as logged (JSON)
     fields: Mapping[str, Labels]
     digest: np.ndarray  # uint32, a checksum of the responses: equal where they are byte-identical
-    empty: np.ndarray  # bool: no answer, or nothing but white space
+    empty: np.ndarray  # bool: no answer, or only white space
     cut_looking: np.ndarray  # bool: as long as max_gen_toks allows, and ends inside a sentence
     missing: np.ndarray  # bool: no response on record
     reasoning: np.ndarray  # bool: a reasoning part is in the response

@@ -1,4 +1,4 @@
-"""Finds what lm-eval wrote for one arm: of each task the newest run, or the shards of one run put together.
+"""Finds what lm-eval wrote for one arm: the newest run of each task, or the shards of one run put together.
 
 A run is the folder of one model: results_<ISO>.json, one samples_<task>_<ISO>.jsonl a task, and from our hosted-chat
 model responses_<task>_<ISO>.jsonl.
@@ -22,7 +22,7 @@ REPEATS = "repeats"
 
 @dataclass(frozen=True)
 class Run:
-    """What one arm left behind: the newest run of each task, and what was noticed on the way."""
+    """What one arm left behind: the newest run of each task, and notes."""
 
     path: Path
     results_path: Path
@@ -43,8 +43,8 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
     """The run in `path`: an --output_path, the folder of one model inside it, or one results file.
 
     Several paths, or those that a pattern such as `runs/shard-*` names, are shards of one run that were made on
-    several machines. `tasks` are the ones that matter: what is wrong with others is not looked at. InputError says
-    what is wrong with the path or these.
+    several machines. `tasks` are the ones that matter: problems of others are ignored. InputError says what
+    is wrong with the path or these tasks.
     """
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(one) for one in path]
     found, names = _results_of(paths, tasks)
@@ -54,7 +54,7 @@ def find_run(path: Path | str | Sequence[Path | str], *, tasks: Collection[str] 
     newest = found[0]
     repeats = _repeats(newest.path.parent, logs) if len(paths) == 1 else ()
     if newest.about.get("same_answers"):
-        notes.append(f"its server gave the same answers again: one stands for all {newest.about.get('repeats')}")
+        notes.append(f"its server repeated its answers, so one counts for all {newest.about.get('repeats')}")
     return Run(
         path=newest.path.parent,
         results_path=newest.path,
@@ -81,20 +81,20 @@ def _results_of(paths: Sequence[Path], tasks: Collection[str] | None) -> tuple[l
         raise InputError(
             f"runs of {len(models)} models in one place: {', '.join(sorted(models))}",
             where=paths[0],
-            remedy="give every arm an --output_path of its own, or name one results file here",
+            remedy="give every arm its own --output_path, or name one results file here",
         )
     names = held = {task for results in found for task in results.tasks}
     if tasks is not None:
         groups = {name: group for results in reversed(found) for name, group in groups_of(results).items()}
         names = held & without_groups(tasks, groups)
     if not names:
-        what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it holds {', '.join(sorted(held))}"
+        what, remedy = f"no run of {', '.join(sorted(tasks or ()))}", f"it has {', '.join(sorted(held))}"
         raise InputError(what, where=paths[0], remedy=remedy)
     return [results for results in found if names.intersection(results.tasks)], names
 
 
 def _repeats(folder: Path, logs: Mapping[str, TaskLog]) -> tuple[Run, ...]:
-    """What `run --repeats` left beside the model's folder: answers to the very run that counts here, task by task."""
+    """What `run --repeats` left beside the model's folder: further answers of the run that counts, task by task."""
     runs = []
     beside = folder.parent / REPEATS
     numbers = sorted(int(path.name) for path in beside.iterdir() if path.name.isdecimal()) if beside.is_dir() else []
@@ -117,7 +117,7 @@ def _whole(group: GroupLog, results: Results, logs: Mapping[str, TaskLog]) -> bo
 
 
 def _changed_arguments(found: Sequence[Results], logs: Mapping[str, TaskLog]) -> list[str]:
-    """A note if the runs that count were made with different model arguments."""
+    """A note if the runs that count used different model arguments."""
     read = {file.path for log in logs.values() for file in log.files}
     used = [results for results in found if any(results.samples(task) in read for task in logs)]
     arguments = [results.arguments for results in used]

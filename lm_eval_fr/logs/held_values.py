@@ -1,4 +1,4 @@
-"""What the samples hold of each metric, collected row by row, and the scores that come of it."""
+"""What the samples hold of each metric, collected row by row, and the scores computed from it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lm_eval_fr.logs.task_log import Metric
 
 
 def is_read(metric: Metric) -> bool:
-    """Whether a document's score can come of what its sample holds: texts and corpus metrics are not even read."""
+    """Whether a document's score can be computed from its sample: texts and corpus metrics are not even read."""
     return metric.aggregation not in CORPUS and metric.shape != "other"
 
 

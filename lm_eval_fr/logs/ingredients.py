@@ -24,7 +24,7 @@ class Strange(Exception):
 
 
 def number_of(value: Any) -> float | None:
-    """A number as lm-eval logs it: also a text, which is what it makes of a number type that JSON does not know."""
+    """A number as lm-eval logs it; number types unknown to JSON are logged as text."""
     if isinstance(value, (bool, int, float)):
         try:
             return float(value)

@@ -1,4 +1,4 @@
-"""One prompt in the three forms in which lm-eval logs it, and the proof that two of them say the same.
+"""One prompt in the three forms in which lm-eval logs it, and the proof that two of them are the same.
 
 raw       the text that went to a completions endpoint
 chat      a one-element list that holds the JSON of the messages
@@ -86,7 +86,7 @@ def read_prompt(logged: Any, rendering: Rendering) -> Prompt:
 
 
 def prompt_difference(one: Prompt, other: Prompt) -> str | None:
-    """None if both prompts ask the same, else what differs, as `<one> against <other>`."""
+    """None if both prompts are the same, else the difference, as `<one> against <other>`."""
     if one.text == other.text:
         return None
     if one.turns is not None and other.turns is not None:
@@ -116,7 +116,7 @@ def _content(content: Any) -> str:
 
 
 def _turns_difference(one: Prompt, other: Prompt) -> str | None:
-    # A template may trim what it is given, or put the system text in front of the first question.
+    # A template may trim its input, or put the system text in front of the first question.
     if _squeezed(one) == _squeezed(other):
         return None
     (system_a, user_a), (system_b, user_b) = one.as_asked(), other.as_asked()
@@ -136,7 +136,7 @@ def _squeezed(prompt: Prompt) -> list[str]:
 
 
 def _glued(known: Prompt, raw: Prompt) -> bool:
-    """Whether the raw text is the turns in order, with nothing between them but lm-eval's delimiters."""
+    """Whether the raw text is the turns in order, with only lm-eval's delimiters between them."""
     added = _added(known, raw.text)
     return added is not None and all(not text.strip() or text in raw.rendering.delimiters for text in added)
 
@@ -160,7 +160,7 @@ def _added(known: Prompt, text: str) -> list[str] | None:
 
 
 def _only_template(added: str, rendering: Rendering) -> bool:
-    """Whether every word around the task's text is the template's own: no instruction slipped in."""
+    """Whether every word around the task's text comes from the template, with no other instruction."""
     if not rendering.template:
         return True
     own = (rendering.template, rendering.bos, rendering.eos, "system user assistant", str(rendering.arguments))
@@ -215,7 +215,7 @@ def _shells(rendering: Rendering) -> tuple[_Shell, ...]:
     known = {"bos_token": rendering.bos, "eos_token": rendering.eos, "tools": None, "documents": None}
     texts = render(rendering.template, asked, {**known, **rendering.arguments}, _DATE)
     found = []
-    for roles, made in zip(shapes, texts, strict=True):  # what cannot be rendered is proven by containment instead
+    for roles, made in zip(shapes, texts, strict=True):  # if it cannot be rendered, it is proven by containment instead
         if made is not None and all(made.count(_MARK.format(i)) == 1 for i in range(len(roles))):
             start, _, end = made.partition(_MARK.format(0))
             found.append(_Shell(roles, (start, end) if len(roles) == 1 and _DATE not in made else None, _pattern(made)))

@@ -14,7 +14,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs.column_reader import read_columns
 from lm_eval_fr.logs.columns import Columns, Request
 
-_PARALLEL = 64 << 20  # bytes from which a second process pays for its start
+_PARALLEL = 64 << 20  # bytes from which starting a second process pays off
 
 
 def read_many(requests: Sequence[Request]) -> list[Columns]:

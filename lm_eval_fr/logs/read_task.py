@@ -1,4 +1,4 @@
-"""One task of a run from its results files: which samples count, and what is on record of them."""
+"""One task of a run from its results files: which samples count, and what is recorded about them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from lm_eval_fr.logs.samples import parse_line
 from lm_eval_fr.logs.shards import shards_of
 from lm_eval_fr.logs.task_log import Metric, SampleFile, Shape, TaskLog
 
-_SNIFFED = 20  # lines of a file that show what it holds of a metric
+_SNIFFED = 20  # lines that are read to see what a file holds of a metric
 _FUNCTION = re.compile(r"(?:\s*(?:@.*\n\s*)*def |<function )(\w+)")
 MOST_SHOTS = 1000
 UNSCORED = "bypass"  # lm-eval's name for no metric
 
 
 def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
-    """`found` are the runs of this task, newest first. What is worth a note is added to `notes`."""
+    """`found` are the runs of this task, newest first. Notes are added to `notes`."""
     newest = found[0]
     if not newest.samples(task).is_file():
         others = [name for name in newest.tasks if newest.samples(name).is_file()]
@@ -39,11 +39,11 @@ def read_task(task: str, found: Sequence[Results], notes: list[str]) -> TaskLog:
         raise InputError(
             f"the newest run of {task} has no samples",
             where=newest.path,
-            remedy=f"{RUN_AGAIN}; an older run is read when its results file is named{choose}",
+            remedy=f"{RUN_AGAIN}; name an older run's results file to read it{choose}",
         )
     used = shards_of(task, found, notes) if newest.partial(task) else [newest]
     if len(found) > len(used):
-        notes.append(f"{task}: the newest of {len(found)} runs counts, of {newest.iso}")
+        notes.append(f"{task}: the newest of {len(found)} runs counts, from {newest.iso}")
     config = newest.of_task("configs", task)
     filters = filters_of(config)
     first = _first_rows(newest.samples(task))
@@ -163,7 +163,7 @@ def _shape(values: Sequence[Any]) -> Shape:
 
 
 def _texts(value: list[Any]) -> bool:
-    """Whether it holds what no score is made of. A text that begins as an array does is how lm-eval logs one."""
+    """Whether its values cannot become a score. A text that begins as an array does is how lm-eval logs one."""
     return any(number_of(item) is None and not str(item).startswith("[") for item in value)
 
 

@@ -1,4 +1,4 @@
-"""responses_*.jsonl: what an arm kept of each reply (how it ended, usage, seconds), summed up by document."""
+"""responses_*.jsonl: what an arm recorded of each reply (how it ended, usage, seconds), summed up by document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COPY_AGAIN = "copy the file again, or rerun the arm: answers it already has come
 End = Literal["filtered", "truncated", "interrupted", "sound"]
 _ENDS: tuple[End, ...] = ("filtered", "truncated", "interrupted", "sound")  # the worst first
 
-# finish_reason, in the words of the APIs. Whatever is in none of these is `interrupted`, never a sound end.
+# finish_reason, in the words of the APIs. Anything else is `interrupted`, never a proper end.
 ENDED_ITSELF = frozenset(
     ("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "finished")
 )
@@ -25,9 +25,9 @@ _FILTERED = ("filter", "refus", "safety", "recitation", "blocklist", "prohibited
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """All replies of an arm to one document: how the worst of them ended, and what they used together.
+    """All replies of an arm to one document: how the worst of them ended, and their total
 
-    failed: none was obtained; the arm asks again when it is rerun. Tokens and seconds are None where the record of a
+    usage. failed: none was obtained; a rerun of the arm asks again. Tokens and seconds are None where the record of a
     reply lacks them; a reply that was never obtained used nothing. cached is part of input, reasoning of output.
     """
 

@@ -40,7 +40,7 @@ class Results:
 
     @property
     def model(self) -> str:
-        """As lm-eval was told. A folder that is named from inside it ("." or "..") has a name on disk."""
+        """As given to lm-eval. A folder named from inside it ("." or "..") has a name on disk."""
         name = Redactor.from_environment().message(str(self.body.get("model_name") or self.path.parent.name))
         return name if name.strip("./\\") else self.path.resolve().parent.name
 
@@ -67,7 +67,7 @@ class Results:
         return found if isinstance(found, dict) else {}
 
     def sent(self, task: str) -> Mapping[str, Any]:
-        """What was really sent with the task's requests, {} where there is no record."""
+        """What was really sent with the task's requests, {} if there is no record."""
         by_task = self.about.get("sent")
         found = by_task.get(task) if isinstance(by_task, dict) else None
         return found if isinstance(found, dict) else {}
@@ -135,7 +135,7 @@ def results_in(path: Path) -> list[Results]:
         orphan = _SAMPLES.fullmatch(name)
         if orphan and orphan[2] not in isos:
             raise InputError(
-                f"samples without their results_{orphan[2]}.json, which holds the task's version and settings",
+                f"samples without their results_{orphan[2]}.json, which has the task's version and settings",
                 where=folder / name,
                 remedy="copy the whole folder that lm-eval wrote",
             )
@@ -151,7 +151,7 @@ def _place(path: Path) -> tuple[Path, list[str]]:
     if path.suffix == ".json" and path.parent.is_dir() and (names := _results_names(path.parent, path.stem)):
         return path.parent, names  # lm-eval takes --output_path x.json as a stem, and writes x_<ISO>.json
     if not path.is_dir():
-        raise InputError("no such folder", where=path, remedy="give what was given to lm-eval as --output_path")
+        raise InputError("no such folder", where=path, remedy="give the folder that lm-eval got as --output_path")
     if names := _results_names(path):
         return path, names
     inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _results_names(child)]
@@ -234,7 +234,7 @@ def listed(config: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def settings_of(results: Results) -> dict[str, Any]:
-    """Everything on record that could explain a difference, flat."""
+    """Everything recorded that could explain a difference, flat."""
     body, config = results.body, results.body["config"]
     named = ("batch_size", "limit", "gen_kwargs", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
     model = ("model_num_parameters", "model_dtype", "model_revision", "model_sha")
@@ -264,7 +264,7 @@ def arguments_of(given: Any) -> dict[str, Any]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """What stands between the commas that are in no brackets and no quotes."""
+    """The parts between commas outside brackets and quotes."""
     start = depth = 0
     for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[][(){},]', text):
         sign = found[0]

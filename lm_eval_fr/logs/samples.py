@@ -1,4 +1,4 @@
-"""samples_*.jsonl, one line per document and filter, into typed objects; nothing else of ours knows its keys.
+"""samples_*.jsonl, one line per document and filter, into typed objects; no other module knows its keys.
 
 Whole samples are streamed from here; columns.py reads scores by the million.
 """
@@ -57,12 +57,12 @@ class Sample:
 
     @property
     def picked(self) -> str | None:
-        """The likeliest choice, None where there are none."""
+        """The most likely choice, None if there are none."""
         return max(self.choices, key=lambda choice: choice[1])[0] if self.choices else None
 
     @property
     def chosen(self) -> str:
-        """The answer as a person would give it: a text, or the likeliest of the choices."""
+        """The answer as a person would give it: a text, or the most likely choice."""
         return self.answer if self.picked is None else self.picked
 
     @property
@@ -73,7 +73,7 @@ class Sample:
 
     @property
     def shown(self) -> str:
-        """What a person reads as the answer: a text, or the choices with their log-likelihoods, the likeliest first."""
+        """The answer for people to read: a text, or the choices with their log-likelihoods, most likely first."""
         if not self.choices:
             return self.answer
         ordered = sorted(self.choices, key=lambda choice: -choice[1])
@@ -147,7 +147,7 @@ def _choices(arguments: Mapping[str, Any], answers: tuple[str, ...]) -> Iterator
 
 
 def too_many_lines(doc_id: int, filters: tuple[str, ...], path: Path, number: int) -> InputError:
-    what = f"document {doc_id} has more lines than the task has filters ({', '.join(filters)}), and none names its own"
+    what = f"document {doc_id} has more lines than the task has filters ({', '.join(filters)}), none named"
     return InputError(what, where=path, line=number, remedy="rerun the arm with lm-eval 0.4.7 or later")
 
 
@@ -165,7 +165,7 @@ class OpenFiles:
     """Files that stay open from one line to the next: opening one takes three times as long as reading a line of it."""
 
     MOST = 64  # open at once
-    AHEAD = 1 << 16  # bytes read at once: about ten samples, and the next one asked for is often among them
+    AHEAD = 1 << 16  # bytes read at once: about ten samples, often including the next one requested
 
     def __init__(self) -> None:
         self._files: dict[Path, BinaryIO] = {}
@@ -209,7 +209,7 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
         old = isinstance(row, dict) and "resps" in row and "doc_hash" not in row
         before = ": lm-eval 0.4.2 and older write no hashes" if old else ""
         raise InputError(
-            f"not a sample as lm-eval 0.4.3 to 0.4.13 write it: no proper `{missing[0]}`{before}",
+            f"not a sample as lm-eval 0.4.3 to 0.4.13 write it: no valid `{missing[0]}`{before}",
             where=path,
             line=number,
             remedy="rerun the arm with lm-eval 0.4.13 and --log_samples",
@@ -225,14 +225,14 @@ def flat(value: Any) -> tuple[str, ...]:
 
 
 def _items(value: Any) -> tuple[float, ...]:
-    """The numbers of a list of nothing but numbers, else ()."""
+    """The numbers of a list that has only numbers, else ()."""
     numbers = [number_of(item) for item in value] if isinstance(value, list) else []
     known = tuple(number for number in numbers if number is not None and math.isfinite(number))
     return known if len(known) == len(numbers) else ()
 
 
 def score_of(value: Any, *, as_list: bool = False) -> float | None:
-    """What is shown of a metric beside one answer: its number; as_list: the mean of a list of them. Else None.
+    """What to show of a metric beside one answer: its number; as_list: the mean of a list of numbers. Otherwise None.
 
     Lists are the truth values of a document's instructions, or one number a response. The ingredients of a corpus
     metric (gold and prediction, a log-likelihood and its words) are not a score of the document.

@@ -1,4 +1,4 @@
-"""One task's documents shared out over machines with --samples: which runs of picked documents complete each other."""
+"""One task's documents split over machines with --samples: which runs of picked documents complete each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lm_eval_fr.logs.samples import parse_line
 def shards_of(task: str, found: Sequence[Results], notes: list[str]) -> list[Results]:
     """The runs of picked documents that complete each other, newest first.
 
-    A run whose documents newer ones have answered again is superseded; one that overlaps in part is refused.
+    A run whose documents newer runs have answered again is superseded; one that overlaps partly is refused.
     """
     used = [found[0]]
     taken = _documents(found[0].samples(task))

@@ -1,4 +1,4 @@
-"""One task of a run: what its results file says of it, and which files hold its samples."""
+"""One task of a run: what its results file says about it, and which files have its samples."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SampleFile:
 
 @dataclass(frozen=True)
 class TaskLog:
-    """One task of a run. Its files are several when the documents were shared out over machines."""
+    """One task of a run. It has several files if the documents were split over machines."""
 
     task: str
     files: tuple[SampleFile, ...]
@@ -54,7 +54,7 @@ class TaskLog:
     filters: tuple[str, ...]
     metrics: tuple[Metric, ...]  # the task's first one first
     generates: bool  # text, not log-likelihoods
-    judged: bool  # a text that no metric scores: only a judge can tell
+    judged: bool  # a text without a metric: needs a judge
     cluster_field: str | None
     strata_fields: tuple[str, ...]
     n_logged: int
@@ -70,12 +70,12 @@ class TaskLog:
 
     @cached_property
     def replies(self) -> Mapping[str, Replied]:
-        """What the arm kept of its replies, by doc_hash; {} where it kept nothing. Read once."""
+        """What the arm recorded of its replies, by doc_hash; {} if nothing. Read once."""
         return read_replies((file.responses for file in self.files), self.sent.get("max_tokens"))
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What the task's definition says of itself, {} where it says nothing."""
+        """What the task's definition says about itself, {} if nothing."""
         found = self.config.get("metadata")
         return found if isinstance(found, Mapping) else {}
 

@@ -1,6 +1,6 @@
-"""Renders a chat template that came with somebody's run, in a process that may use little time and memory.
+"""Renders a chat template from a foreign run, in a process with bounded time and memory.
 
-A template is a program: its loops and its texts have no end but what it is given. Run as a file, with a JSON object on
+A template is a program: nothing else bounds its loops and texts. Run as a file, with a JSON object on
 stdin (template, conversations, known, date), it writes a JSON list on stdout: a text for each conversation, or null.
 """
 
@@ -28,7 +28,7 @@ def render(
     *,
     cpu_limit: int = CPU_LIMIT,
 ) -> list[str | None]:
-    """A text for each conversation; None where the template refuses it, fails, or asks for too much.
+    """A text for each conversation; None if the template refuses it, fails, or exceeds its limits.
 
     known: the template's other variables. date: what it gets for today's. cpu_limit: in seconds.
     """

@@ -46,7 +46,7 @@ class FrBaseline(LM):  # type: ignore[misc]  # an untyped class of lm-eval
     ) -> None:
         super().__init__()
         if not 0 <= float(damage) <= 1:
-            remedy = "damage=0.1 spoils one answer in ten"
+            remedy = "damage=0.1 damages one answer in ten"
             raise UsageError(f"--model_args damage={damage}: not a share between 0 and 1", remedy=remedy)
         self.damage = float(damage)
         self.seed = int(seed)
@@ -62,7 +62,7 @@ class FrBaseline(LM):  # type: ignore[misc]  # an untyped class of lm-eval
         return answers
 
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Continuations whose words the context has are likelier; longer ones less likely."""
+        """Continuations with words from the context are more likely, longer ones less likely."""
         scores = []
         for request in requests:
             context, continuation = request.args

@@ -34,7 +34,7 @@ class BatchChat(HostedChat):
         if bool(write) == bool(read):
             remedy = "write=asked.jsonl first; read=got.jsonl when `vllm run-batch` has answered"
             raise UsageError("batch-chat: give write=FILE or read=FILE in --model_args", remedy=remedy)
-        # No server is called; hosted-chat requires an address.
+        # No server is called, but hosted-chat requires an address.
         super().__init__(model=model, base_url=f"http://batch.invalid{ENDPOINT}", **kwargs)
         self._write, self._read = write, Path(read or "")
         if read and not self._read.is_file():
@@ -62,7 +62,7 @@ def read_answers(path: Path, bodies: Sequence[bytes], done: Done) -> None:
     wanted = {custom_id(body) for body in bodies}
     found = {name: reply for name, reply in _replies(path) if name in wanted}
     if bodies and not found:
-        remedy = "give the -o file of the run whose -i file this very command wrote"
+        remedy = "give the -o file of the run whose -i file this command wrote"
         raise InputError("none of its lines answers a request of this arm", where=path, remedy=remedy)
     missing = Reply.failed(Problem("transport", f"no line in {path.name}"))
     for index, body in enumerate(bodies):
@@ -74,11 +74,11 @@ def _replies(path: Path) -> Iterator[tuple[str, Reply]]:
         try:
             line = decode_reply(raw)
         except msgspec.DecodeError:
-            remedy = "is the file whole?"
+            remedy = "is the file complete?"
             raise InputError("not a line of a batch", where=path, line=number, remedy=remedy) from None
         yield line.custom_id, read_reply(line.answer)
 
 
 def custom_id(body: bytes) -> str:
-    """The same request has the same name, in whatever run it is written."""
+    """The same request has the same name in every run."""
     return f"arm-{hashlib.sha256(body).hexdigest()[:40]}"

@@ -1,4 +1,4 @@
-"""What a completions API answered for one document: the text, how it ended, what it used; or why there is none."""
+"""What a completions API answered for one document: the text, how it ended, what it used; or why there is no text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lm_eval_fr.logs.reply_records import ENDED_ITSELF
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """text: what is logged, "" where there is no answer. error: why there is no answer; None where there is one, be it
-    an empty one that the model ended itself.
+    """text: what is logged, "" where there is no answer. error: why there is no answer; None if there is one, even
+    an empty one that the model ended
 
-    problem: the server's or the connection's failure; None where there is an answer, if only a refusal or nothing.
-    reasoning: how the reply shows that the model reasoned first; None if it does not. seconds: of the call that brought
-    it.
+    itself. problem: the server's or the connection's failure; None if there is a reply, even a refusal or an
+    empty one. reasoning: how the reply shows that the model reasoned; None if it does not. seconds: of the
+    call that brought it.
     """
 
     text: str = ""
@@ -38,7 +38,7 @@ class Reply:
 
     @property
     def prompt_tokens(self) -> int | None:
-        """By the server's count; None where it does not say."""
+        """By the server's count; None if it does not say."""
         return None if self.usage is None else self.usage["prompt_tokens"]
 
     def record(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def read_reply(answer: Answer, redactor: Redactor | None = None) -> Reply:
 
 
 def has_scores(content: Any, sent: Sequence[Any]) -> bool:
-    """Whether a reply holds the log-probabilities of all that was sent. sent: prompts, as texts or as tokens."""
+    """Whether a reply has the log-probabilities of everything that was sent. sent: prompts, as texts or as tokens."""
     choices = at(content, "choices")
     if not isinstance(choices, list) or len(choices) != len(sent):
         return False
@@ -104,7 +104,7 @@ def _read_message(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Repl
 
 
 def _text(content: Any) -> str:
-    """Mistral's reasoning models answer with a list of parts, of which the thinking is not the answer."""
+    """Mistral's reasoning models answer with a list of parts; the thinking parts are not the answer."""
     if isinstance(content, list):
         parts = (part for part in rows_at(content) if part.get("type", "text") == "text")
         return "".join(text for part in parts if isinstance(text := part.get("text"), str))

@@ -1,4 +1,4 @@
-"""Spoils answers in the ways a badly quantised model does, the same way for the same prompt."""
+"""Damages answers in the ways of a badly quantised model, always the same for the same prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a French prompt as a person would skim it: what is asked, of which text. Standard library only."""
+"""Reads a French prompt as a person would skim it: what is asked, about which text. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers found by word overlap alone. Weak on purpose, but real: they come from the text and nothing else."""
+"""Answers found by word overlap alone. Weak on purpose, but real: they come only from the text."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ELISION = re.compile(r"^(?:[LDJMNSTC]|Qu|Jusqu|Lorsqu|Puisqu)[’']", re.IGNOREC
 
 
 def answer(task: Task) -> str:
-    """The text that a reader without any understanding would give."""
+    """The answer of a reader without any understanding."""
     if task.kind == "classification":
         return choose_label(task.passage, task.labels)
     if task.kind == "extraction":
@@ -83,7 +83,7 @@ def answer(task: Task) -> str:
 
 
 def find_span(passage: str, question: str) -> str:
-    """The date, number, name or word group of the passage that stands nearest to the question's words."""
+    """The date, number, name or word group of the passage that is nearest to the question's words."""
     sentences = split_sentences(passage)
     if not sentences:
         return ""
@@ -141,7 +141,7 @@ def _type_of(name: str, text: str) -> str:
 
 
 def calculate(problem: str) -> str:
-    """The product of the problem's first two numbers: whoever does not understand multiplies what is there."""
+    """The product of the problem's first two numbers: a guess without understanding."""
     numbers = [int(re.sub(r"\D", "", match[0])) for match in INTEGER.finditer(problem)]
     product = math.prod(numbers[:2]) if numbers else 0
     return f"Il faut multiplier {' par '.join(map(str, numbers[:2]))}.\nRéponse : {product}"

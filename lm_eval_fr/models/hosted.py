@@ -1,11 +1,11 @@
-"""`hosted-chat`: lm-eval's chat model in the dialect of hosted APIs, for whole runs over a network that fails.
+"""`hosted-chat`: lm-eval's chat model in the dialect of hosted APIs, for long runs over an unreliable network.
 
     --model hosted-chat --model_args preset=mistral,model=mistral-small-2603,num_concurrent=8
     --model hosted-chat --model_args preset=openai,model=gpt-4.1
     --model hosted-chat --model_args base_url=http://127.0.0.1:8000/v1/chat/completions,model=m,reasoning_effort=none
 
 Against `local-chat-completions`: no seed unless one is given (and under the API's own name), the API's own name for the
-answer's length, fields that it does not take left out, and a key from any variable in any header.
+answer's length, fields that it does not accept left out, and a key from any variable in any header.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an unty
     """preset: "mistral", "openai" or "plain" (any OpenAI-compatible chat server; needs base_url).
 
     api_key_env: the variable that holds the key; api_key_header: where it goes, if not `Authorization: Bearer`.
-    reasoning_effort, extra_body: sent as they are. omit: request fields that the API does not take (stop, temperature).
-    seed: sent only when given. max_retries: calls for one document. max_wait: the longest pause, in seconds.
+    reasoning_effort, extra_body: sent as they are. omit: request fields that the API does not accept (stop,
+    temperature). seed: sent only when given. max_retries: calls for one document. max_wait: the longest pause, in
+    seconds.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an unty
 
     @property
     def eos_string(self) -> None:
-        """A chat ends its turn by itself: no end mark is sent that the task does not name."""
+        """A chat ends its turn by itself: only end marks that the task names are sent."""
 
     def create_message(self, messages: Any, generate: bool = False) -> Any:
-        """Also a prompt that lm-eval has made no chat of."""
+        """Also accepts a prompt that lm-eval did not turn into a chat."""
         first = messages[0]
         return (
             [{"role": "user", "content": first}]
@@ -122,7 +123,7 @@ class HostedChat(Patient, LocalChatCompletion):  # type: ignore[misc]  # an unty
         return {
             **REMEDIES,
             "key": f"the key is read from {self.key_env}, which {state}",
-            "model": f"is {self.model!r} the name that the server knows, and base_url right?",
+            "model": f"check that the server has a model {self.model!r}, and base_url",
             "parameter": "leave it out with --model_args omit=FIELD+FIELD",
             "request": "if a field is named, leave it out with --model_args omit=FIELD+FIELD",
         }

@@ -1,7 +1,7 @@
-"""lm-eval's models of completions APIs, with requests sent and replies read in our way.
+"""lm-eval's models of completions APIs, with our own sending and reading.
 
-What is sent stays theirs to the byte. But no redirect is followed, a body is bounded, Retry-After is honoured, a
-document that fails is logged as a failure while the others go on, and each answer comes with its finish reason and
+The requests are unchanged. But no redirect is followed, bodies are bounded, Retry-After is honoured, a
+document that fails is logged as a failure while the others continue, and each answer comes with its finish reason and
 usage.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lm_eval.answers")
 MOST_SCORES = 64 * MEGABYTE  # log-probabilities of a long prompt
 SCORE_BYTES = 128  # of one token's log-probabilities, a byte of the prompt
-RATE_PATIENCE = 3  # times as many attempts when the server says "too fast"
+RATE_PATIENCE = 3  # times as many attempts after rate limits
 
 
 class Patient:
@@ -58,8 +58,8 @@ class Patient:
         self._send(self._bodies(requests), done)
         if failures:
             log.warning(
-                "%d of %d documents got no answer (the last: %s); they are logged as empty, and asked again by the "
-                "same command",
+                "%d of %d documents got no answer (the last: %s); they are logged as empty, and the "
+                "same command asks them again",
                 len(failures),
                 len(requests),
                 failures[-1],
@@ -67,7 +67,7 @@ class Patient:
         return answers
 
     def model_call(self: Any, messages: Any, *, generate: bool = True, **kwargs: Any) -> Any:
-        """One request for log-probabilities, as lm-eval makes it where nothing runs at once."""
+        """One request for log-probabilities, as lm-eval makes it without concurrency."""
 
         async def call() -> Any:
             async with Http(self._server(), timeout=float(self.timeout)) as http:
@@ -108,8 +108,8 @@ class Patient:
             raise ArmError(f"the server answers {failed.problem}", where=waiting.where, remedy=remedy) from None
         content = answer.json
         if not has_scores(content, messages):
-            said = "the reply does not hold the log-probabilities of what was sent"
-            raise ArmError(said, where=waiting.where, remedy="vLLM's and llama.cpp's completions give them")
+            said = "the reply does not have the log-probabilities of what was sent"
+            raise ArmError(said, where=waiting.where, remedy="vLLM's and llama.cpp's completions do")
         return content
 
     def _bodies(self: Any, requests: Sequence[Instance]) -> list[bytes]:
@@ -158,7 +158,7 @@ class Patient:
         return REMEDIES
 
     def _keep(self: Any, arguments: tuple[Any, ...], answer: str, record: dict[str, Any]) -> None:
-        """In our own cache with what is known of it; in lm-eval's only when there is an answer."""
+        """Stored in our own cache with its record; in lm-eval's only if there is an answer."""
         if hasattr(self.cache_hook, "add_answer"):
             self.cache_hook.add_answer("generate_until", arguments, answer, record)
         elif answer:
@@ -166,7 +166,7 @@ class Patient:
 
 
 def make_patient(lm: Any) -> None:
-    """Turns a model of lm-eval's into one whose requests are sent in our way."""
+    """Turns a model of lm-eval's into one that sends requests our way."""
     lm.max_wait = Patient.max_wait
     for name, member in vars(Patient).items():
         if callable(member):

@@ -1,4 +1,4 @@
-"""What is known of models' arguments: where the hosted APIs are, how each says what all mean. Standard library only."""
+"""What is known about models' arguments: where the hosted APIs are, and their field names. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preset:
-    """An API's dialect. key_required: it never answers without a key. The fields are names in the request."""
+    """An API's dialect. key_required: it never answers without a key. The other fields are names in the request."""
 
     base_url: str | None
     key_env: str
@@ -32,7 +32,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 DEFAULT_PRESET = "plain"
 
-# Arguments that change no answer: the pace, and batch-chat's files, since what it reads answers what it wrote.
+# Arguments that change no answer: the pace, and batch-chat's files, since it reads answers to what it wrote.
 PACE = (
     "num_concurrent",
     "max_retries",
@@ -44,19 +44,19 @@ PACE = (
     "write",
     "read",
 )
-# The names of the longest answer; of several, lm-eval's engines take the first.
+# Names for the maximum answer length; of several, lm-eval's engines take the first.
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 HOSTED_LENGTH = 1024  # of our own clients, where none is set
 CLIENT_SEED = 1234  # lm-eval's API clients send it where no other is given
 
-# Of a problem that every further call would have, in the words of --model_args.
+# Remedies for a problem that every further call would have, in terms of --model_args.
 REMEDIES: dict[Kind, str] = {
     "key": "the key is read from the environment (OPENAI_API_KEY)",
-    "quota": "top up the account, then the same command resumes",
+    "quota": "top up the account, then rerun the same command to resume",
     "model": "check model= and base_url= in --model_args",
-    "address": "check base_url= in --model_args; a private authority's certificate: SSL_CERT_FILE=FILE",
+    "address": "check base_url= in --model_args; for a private authority's certificate, set SSL_CERT_FILE=FILE",
     "transport": "start the server, or correct base_url=",
-    "parameter": "--model hosted-chat leaves fields out: omit=FIELD+FIELD",
+    "parameter": "leave fields out with --model hosted-chat and omit=FIELD+FIELD",
     "request": "check the arguments",
     "too_long": "check the server's context length and the task's max_gen_toks",
 }

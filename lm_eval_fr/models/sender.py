@@ -1,4 +1,4 @@
-"""Sends many requests to one endpoint at once, patiently, and gives up for the right reasons only."""
+"""Sends many concurrent requests to one endpoint, patiently, and gives up only for the right reasons."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lm_eval_fr.io.replies import Kind, Problem
 from lm_eval_fr.io.retry import STUCK_AFTER, RetryPolicy, Throttle, Waiting
 from lm_eval_fr.models.chat_replies import Reply, read_reply
 
-FIRST_ALONE = 2.0  # seconds that the first call has to itself: a wrong key or model shows before the second
-REFUSED_AT_FIRST = 3  # requests turned down with none answered: it is not the documents
-OUTAGE = 3  # documents without an answer at the end: the server's failure, not theirs
+FIRST_ALONE = 2.0  # seconds for the first call alone: a wrong key or model shows before the second
+REFUSED_AT_FIRST = 3  # requests refused with none answered: the documents are not the cause
+OUTAGE = 3  # last documents without an answer: the server's failure, not theirs
 AT_FIRST = 8  # refusals for the rate by a server that has never answered: about a minute
 PROBES = 3  # tries to reach a server that has never answered
-STUCK_SHARE = 100  # of the time-out: hanging calls must give their places away long before it
+STUCK_SHARE = 100  # of the time-out: hanging calls must give up their slots long before it
 
 Done = Callable[[int, Reply], None]
 
@@ -29,7 +29,7 @@ class Sender:
     """For one `send`. concurrent: calls at once. timeout: of one call, in seconds.
 
     remedies: what to do about a problem that every further call would have, by its kind.
-    proven: whether an earlier run got answers in the same way: what is refused now is then the document.
+    proven: whether an earlier run got answers the same way; then a refusal concerns the document.
     """
 
     server: Server
@@ -52,7 +52,8 @@ class Sender:
     def send(self, bodies: Sequence[bytes], done: Done) -> None:
         """Calls `done(index, reply)` for each body as its answer or its final failure arrives.
 
-        Raises ArmError when no further call can succeed, Unfinished when one may later; what `done` was given stands.
+        Raises ArmError if no further call can succeed, Unfinished if one may later; answers passed to `done` stay
+        valid.
         """
         try:
             run_async(self._send(bodies, done))
@@ -62,7 +63,7 @@ class Sender:
             raise ArmError("the server answered none of the requests", where=self._where, remedy="see its log")
         if self._last_lost is not None and self._lost_in_a_row >= OUTAGE:
             what = f"the last {self._lost_in_a_row} documents got no answer: {self._last_lost}"
-            raise Unfinished(what, where=self._where, remedy="the answers are kept, the same command resumes")
+            raise Unfinished(what, where=self._where, remedy="the answers are kept; rerun the same command to resume")
 
     async def _send(self, bodies: Sequence[bytes], done: Done) -> None:
         jobs = iter(enumerate(bodies))
@@ -74,11 +75,11 @@ class Sender:
                 when_aside=lambda: group.create_task(self._work(http, throttle, jobs, done)),
             )
             asyncio.get_running_loop().call_later(FIRST_ALONE, self._open, throttle)
-            for _ in range(min(self.concurrent + 1, len(bodies))):  # one waits, so that a hanging call is noticed
+            for _ in range(min(self.concurrent + 1, len(bodies))):  # one waits, to notice a hanging call
                 group.create_task(self._work(http, throttle, jobs, done))
 
     def _open(self, throttle: Throttle) -> None:
-        """A first answer that takes long does not hold the others up; one that was refused does."""
+        """A slow first answer does not hold up the others; a refused one does."""
         if not self._lost_in_a_row and not self._limited_in_a_row:
             throttle.open()
 
@@ -125,13 +126,13 @@ class Sender:
             elif problem.kind == "rate" or problem.wait is not None:
                 throttle.refused(sent_at, problem.wait)
             elif problem.billed:
-                throttle.open()  # one document that hangs must not keep the others waiting
+                throttle.open()  # a hanging document must not keep the others waiting
             if problem is not None and not problem.passing:
-                self._judge(problem)  # before the next call gets this one's place
+                self._judge(problem)  # before the next call gets this slot
         return reply
 
     def _judge(self, problem: Problem) -> None:
-        """Raises when what went wrong with this document will go wrong with all."""
+        """Raises if this document's problem will affect all others."""
         new = not self._answered and not self.proven
         if problem.kind in ("key", "address") or (new and problem.kind in ("model", "parameter")):
             raise self._error(f"the server answers {problem}", problem)
@@ -145,15 +146,15 @@ class Sender:
         self._lost_in_a_row += 1
         self._last_lost = problem
         if self._lost_in_a_row >= self.policy.failures_in_a_row:
-            what = f"{self._lost_in_a_row} documents in a row got no answer, the last one: {problem}"
-            raise self._error(what, problem, Unfinished, "the same command resumes when the server is back")
+            what = f"{self._lost_in_a_row} documents in a row got no answer; the last: {problem}"
+            raise self._error(what, problem, Unfinished, "rerun the same command when the server is back")
 
     def _count_limited(self, problem: Problem) -> None:
         self._limited_in_a_row += 1
         most = self.policy.failures_in_a_row if self._answered else min(AT_FIRST, self.policy.failures_in_a_row)
         if self._limited_in_a_row >= most:
-            what = f"{self._limited_in_a_row} calls in a row were refused for their rate: {problem}"
-            raise self._error(what, problem, Unfinished, "the same command resumes; or lower num_concurrent=")
+            what = f"{self._limited_in_a_row} calls in a row were refused for the rate: {problem}"
+            raise self._error(what, problem, Unfinished, "rerun to resume; try a lower num_concurrent=")
 
     def _check_reached(self, problem: Problem, tries: int) -> None:
         if problem.status is None and not problem.billed and not self._answered and tries >= PROBES:

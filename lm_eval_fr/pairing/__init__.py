@@ -1,8 +1,8 @@
-"""Two runs into pairs; refuses what is not the same work.
+"""Pairs two runs; refuses what is not the same work.
 
 Pairs are joined on task, doc_hash and target_hash. The prompt is proven identical in all the forms in which lm-eval
-logs it, and task version, generation settings and filter must agree. What does not agree is a MismatchError, which
-names the first document concerned; a kind named in `allow` is let through and said.
+logs it, and task version, generation settings and filter must agree. A disagreement is a MismatchError that
+names the first document; a kind named in `allow` is let through and reported.
 """
 
 from lm_eval_fr.logs import task_as_asked

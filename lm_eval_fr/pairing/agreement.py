@@ -1,4 +1,4 @@
-"""What must agree between two arms before their answers are a pair, and what is merely shown side by side.
+"""What must agree between two arms before their answers are a pair, and what is only shown side by side.
 
 Pure functions of what the arms logged; lm_eval_fr.pairing decides what to do about a disagreement.
 """
@@ -14,8 +14,8 @@ from lm_eval_fr.logs.results import listed
 from lm_eval_fr.models.presets import LENGTHS
 from lm_eval_fr.report.arm_model import Setting
 
-# How a server is told to do what another does by default: shown, not refused. An API needs reasoning switched off by a
-# field that makes vLLM fail, and names its seed its own way.
+# How to tell a server what another does by default: shown, not refused. An API needs a field to switch reasoning
+# off that makes vLLM fail, and has its own name for the seed.
 DIALECT = frozenset(
     ("reasoning_effort", "chat_template_kwargs", "extra_body", "enable_thinking", "seed", "random_seed", "safe_prompt")
 )
@@ -54,7 +54,7 @@ def _parsed(logged: bytes | Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def generation_difference(candidate: Mapping[str, Any], reference: Mapping[str, Any]) -> str | None:
-    """None if both settings ask for the same generation, else the first that differs, with both values."""
+    """None if both settings ask for the same generation, else the first difference, with both values."""
     for name in sorted((candidate.keys() | reference.keys()) - DIALECT):
         if candidate.get(name) != reference.get(name):
             return f"{name} is {_shown(candidate, name)} in the candidate, {_shown(reference, name)} in the reference"
@@ -82,7 +82,7 @@ def generation_table(by_task: Mapping[str, tuple[Mapping[str, Any], Mapping[str,
 
 
 def scoring_changed(candidate: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
-    """Parts of the task's definition that differ though its version does not, and that no logged hash covers."""
+    """Parts of the task's definition that differ although its version does not, and that no logged hash covers."""
     both = {part: (candidate.get(part), reference.get(part)) for part in ("process_results", "metric_list")}
     return [part for part, (one, other) in both.items() if one is not None and other is not None and one != other]
 

@@ -1,4 +1,4 @@
-"""Both arms' scores of one task, row by row: which metric counts, and which have no score that can be compared."""
+"""Both arms' scores of one task, row by row: which metric counts, and which have no comparable score."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def align_scores(candidate: Arm, reference: Arm, wanted: str | None, filter: str
 def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
     """The score in both arms, or why it cannot be compared.
 
-    An answer that was never obtained counts 0, or the worst on record where 0 is not the worst.
+    An answer that was never obtained counts 0, or the worst seen if 0 is not the worst.
     """
     mine, theirs = candidate[1].scores.get(name), reference[1].scores.get(name)
     if mine is None or theirs is None:
@@ -81,7 +81,7 @@ def _both(name: str, candidate: Arm, reference: Arm) -> _Both | str:
     if mine.rule != theirs.rule:
         return f"lm-eval printed the {mine.rule} for the candidate, the {theirs.rule} for the reference"
     if len({mine.higher_is_better, theirs.higher_is_better} - {None}) > 1:
-        return "by their definitions, more of it is better for one arm and worse for the other"
+        return "by their definitions, higher is better for one arm and worse for the other"
     weights = None
     if mine.weights is not None and theirs.weights is not None:
         weights = theirs.weights[reference[2]]
@@ -171,16 +171,16 @@ def _first(reference: Arm, both: Mapping[str, _Both], without: Mapping[str, NoSc
     for none in without.values():
         by_reason.setdefault(none.reason, []).append(none.metric)
     said = "; ".join(f"{', '.join(metrics)}: {reason}" for reason, metrics in by_reason.items())
-    return None, said or "its samples hold no metric"
+    return None, said or "its samples have no metric"
 
 
 def _no_direction(found: _Both) -> str | None:
     known = found.scores.higher_is_better is not None
-    return None if known else f"lm-eval does not say whether more or less of {found.scores.metric} is better"
+    return None if known else f"lm-eval does not say whether a higher or lower {found.scores.metric} is better"
 
 
 def _keep_rows(name: str, found: _Both, aligned: Aligned, candidate: Arm, reference: Arm) -> None:
-    """A metric may be about some of the documents only: the same ones in both arms."""
+    """A metric may apply to some of the documents only, which must be the same in both arms."""
     lacking = np.isnan(found.candidate), np.isnan(found.reference)
     aligned.keep = ~(lacking[0] | lacking[1])
     only = np.flatnonzero(lacking[0] != lacking[1])
@@ -190,7 +190,7 @@ def _keep_rows(name: str, found: _Both, aligned: Aligned, candidate: Arm, refere
         row = int(rows[only[0]])
         aligned.no_verdict = aligned.no_verdict or (
             f"{len(only)} documents have a {name} in one arm only, document {columns.doc_id[row]} the first (it is "
-            f"missing at {columns.where(row)}): those that are left are not a fair sample"
+            f"missing at {columns.where(row)}): the rest is not a fair sample"
         )
     elif kept < len(aligned.keep):
         aligned.notes.append(f"{task}: {name} is about {kept} of {len(aligned.keep)} documents, and these count")

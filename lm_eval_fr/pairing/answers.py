@@ -1,5 +1,5 @@
-"""How the answers of both arms ended: empty, cut, filtered, with a reasoning part, never obtained; and whether they
-differ in that by more than chance.
+"""How the answers of both arms ended: empty, cut, filtered, with a reasoning part, never obtained; and whether
+the arms differ by more than chance.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ STATES: tuple[State, ...] = ("failed", "empty", "truncated", "filtered", "reason
 class Answers:
     """One arm's answers, a flag a document for each state.
 
-    failed, empty, truncated: see Health. filtered: refused or cut by a content filter. reasoning: a reasoning part is
-    in the answer, or its tokens in the bill. interrupted: ended for another reason that the server names.
+    failed, empty, truncated: see Health. filtered: refused or cut by a content filter. reasoning: the answer contains
+    reasoning, or the usage counts it. interrupted: ended for another reason named by the server.
     """
 
     failed: Flags
@@ -51,7 +51,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Imbalance:
-    """More answers of one arm than of the other are in a state: p is McNemar's exact one over the documents."""
+    """One arm has more answers in this state than the other: p of McNemar's exact test over the documents."""
 
     state: State
     candidate: int

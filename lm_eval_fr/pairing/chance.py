@@ -1,4 +1,4 @@
-"""What an arm that knows nothing would score: as the task declares it, and as its golds show it."""
+"""What an arm that knows nothing would score: as the task declares, and as its golds show."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 
 from lm_eval_fr.logs.task_log import TaskLog
 
-COINCIDENCE = 0.05  # a gold that is rarer than this was repeated by coincidence: nobody would always answer it
+COINCIDENCE = 0.05  # a gold rarer than this is repeated by coincidence, not a default answer
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """declared: the task's `metadata.chance`. most_frequent: the share of the most frequent gold, None where all
-    documents have the same one, which is then no answer to give."""
+    """declared: the task's `metadata.chance`. most_frequent: the share of the most frequent
+    gold, None if all documents have the same one."""
 
     declared: float | None = None
     most_frequent: float | None = None
 
     def of(self, metric: str, *, exact: bool) -> float | None:
-        """The score of always giving the most frequent gold, or the declared one where that is higher.
+        """The score of always giving the most frequent gold, or the declared chance if that is
 
-        exact: each document is right or wrong. Nothing is known of other metrics without a declaration, except for an
-        F1: a random answer shares almost no words with the gold, unless many documents have the same gold.
+        higher. exact: each document is right or wrong. Chance is unknown for other metrics without a declaration,
+        except an F1: a random answer shares almost no words with the gold, unless many documents have the same gold.
         """
         known = self.declared is not None or "f1" in metric.lower() or (exact and self.most_frequent is not None)
         frequent = self.most_frequent or 0.0
@@ -45,7 +45,7 @@ def chance_of(log: TaskLog, target_hashes: np.ndarray) -> Chance:
 
 
 def mean_chance(chances: Sequence[Chance], weights: Sequence[float]) -> Chance:
-    """Of a group, whose score is the weighted mean of its tasks'."""
+    """For a group, whose score is the weighted mean of its tasks' scores."""
 
     def mean(values: Sequence[float | None]) -> float | None:
         known = [value for value in values if value is not None]

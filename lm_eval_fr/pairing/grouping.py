@@ -19,7 +19,7 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Clusters:
-    """codes: numbered in order of appearance, None if every document is its own. copies: documents there again."""
+    """codes: numbered in order of appearance, None if every document is its own. copies: repeated documents."""
 
     codes: Codes | None
     names: tuple[str, ...]
@@ -29,8 +29,8 @@ class Clusters:
 def clusters_of(log: TaskLog, columns: Columns, rows: npt.NDArray[np.intp]) -> Clusters:
     """Documents of one article (the task's cluster field), and documents that ask the same thing.
 
-    A document that is listed thirty times is one document, even with other examples before it; with another id it is
-    recognised by its requests, which are all that a model sees of it.
+    A document listed thirty times is one document, even with other examples before it; under another id it
+    is recognised by its requests, which are all that a model sees.
     """
     n = len(rows)
     same = _same_requests(log, columns, rows)

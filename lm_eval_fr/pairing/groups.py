@@ -1,4 +1,4 @@
-"""A group of tasks as one (mmlu of 57 subtasks): the score that lm-eval prints of it, over all of its documents."""
+"""A group of tasks as one (mmlu with its 57 subtasks): the score that lm-eval prints, over all of its documents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PairedGroup(Paired):
 def pair_groups(
     candidate: Mapping[str, GroupLog], reference: Mapping[str, GroupLog], tasks: Sequence[PairedTask]
 ) -> tuple[tuple[PairedGroup, ...], tuple[str, ...]]:
-    """The groups whose tasks are all compared, the outermost ones only; and what is worth a note."""
+    """The outermost groups whose tasks are all compared, and notes."""
     paired = {task.task: task for task in tasks}
     both = {name: log for name, log in reference.items() if name in candidate}
     whole = {name: log for name, log in both.items() if log.leaves and all(leaf in paired for leaf in log.leaves)}
@@ -87,7 +87,7 @@ def _is_other(task: PairedTask, metric: str) -> bool:
 
 
 def _weighting(printed: tuple[float, float], metric: str, tasks: Sequence[PairedTask]) -> Weighting | None:
-    """How lm-eval averaged: it is not on record, but the numbers tell."""
+    """How lm-eval averaged: not recorded, but inferred from the numbers."""
     ways: tuple[Weighting, Weighting] = ("documents", "tasks")
     for way in ways:
         found = []

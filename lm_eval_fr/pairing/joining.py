@@ -44,7 +44,7 @@ def join_rows(
 
 
 def joint_keys(*hashes: np.ndarray) -> np.ndarray:
-    """One fixed-width key a row, from columns of SHA-256 digests."""
+    """One fixed-width key per row, from columns of SHA-256 digests."""
     if len(hashes) == 1:
         return hashes[0]
     parts = [np.ascontiguousarray(column).view(np.uint8).reshape(len(column), -1) for column in hashes]
@@ -78,7 +78,7 @@ def _occurrence(codes: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 class HexColumn(Sequence[str]):
-    """A column of digests that reads as hexadecimal text, made when asked for."""
+    """A column of digests as hexadecimal text, made on demand."""
 
     def __init__(self, digests: np.ndarray) -> None:
         self._digests = digests

@@ -34,7 +34,7 @@ class Pairing:
 
     @property
     def same_run(self) -> str | None:
-        """Why there is nothing to compare: both arms are the same run, or one is a copy of the other; else None."""
+        """Why there is nothing to compare (both arms are the same run, or one is a copy of the other), or None."""
         return _same_run(self.candidate, self.reference)
 
 
@@ -49,7 +49,7 @@ def pair_runs(
     candidate_reruns: Sequence[Run | str | Path] = (),
     reference_reruns: Sequence[Run | str | Path] = (),
 ) -> Pairing:
-    """Pairs two runs, document by document. MismatchError for what is not the same work, unless `allow` has its kind.
+    """Pairs two runs, document by document. MismatchError if the work is not the same, unless `allow` has its kind.
 
     A path stands for the run that `find_run` finds there. metrics and filters choose one of a task's several, by task
     name. *_reruns: further runs of an arm; with its repeats they are averaged into its scores. The numbers are read
@@ -58,7 +58,7 @@ def pair_runs(
     tasks, allow = _words(tasks) or None, _words(allow) or ()
     candidate, reference = _found(candidate, tasks), _found(reference, tasks)
     if unknown := sorted(set(allow) - set(KINDS)):
-        raise UsageError(f"no mismatch is called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
+        raise UsageError(f"there is no mismatch called {unknown[0]!r}", remedy=f"--allow takes {', '.join(KINDS)}")
     notes = [f"{name}: {note}" for name, run in _named(candidate, reference) for note in run.notes]
     names = _common_tasks(candidate, reference, tasks, allow, notes)
     for named in (metrics or {}, filters or {}):
@@ -118,7 +118,7 @@ def _pair_tasks(
 def _reruns(
     role: Role, run: Run, given: Sequence[Run], names: Sequence[str], chosen: Chosen, kept: Kept
 ) -> Iterator[Rerun]:
-    """Further runs of an arm, its repeats first, paired with its own run. One of fewer documents is a rerun too."""
+    """Further runs of an arm, its repeats first, paired with its own run; they may have fewer documents."""
     for rerun in (*run.repeats, *given):
         common = [name for name in names if name in rerun.tasks]
         _, paired = _pair_tasks(rerun, run, common, replace(chosen, allow={*chosen.allow, "documents"}), kept)
@@ -130,7 +130,7 @@ def _several_answers(tasks: Sequence[PairedTask]) -> Iterator[str]:
         counts = {len(rows) for task in tasks if task.each is not None for rows in task.each[side].values()}
         if counts and max(counts) > 1:
             several = " to ".join(f"{count}" for count in sorted({min(counts), max(counts)}))
-            yield f"{role}: {several} answers per document; scores are their means, texts are those of the first run"
+            yield f"{role}: {several} answers per document; scores are their means, texts are from the first run"
 
 
 def _named(candidate: Run, reference: Run) -> tuple[tuple[str, Run], tuple[str, Run]]:
@@ -154,7 +154,7 @@ def _common_tasks(
                         "tasks",
                         f"only the {has} ran {name}",
                         where=other.path,
-                        remedy=f"run it on the {lacks} too, or --allow tasks compares the others",
+                        remedy=f"run it on the {lacks} too, or compare the others with --allow tasks",
                     )
                 notes.append(f"tasks: only the {has} ran {name}; it is left out")
     common = [name for name in names if name in candidate.tasks and name in reference.tasks]

@@ -68,9 +68,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Printed:
-    """One aggregate that lm-eval printed, None where it printed none for an arm.
+    """One aggregate that lm-eval printed, None if it printed none for an
 
-    score: the entry of `PairedTask.metrics` that is made from it, None where none is; then `reason` says why.
+    arm. score: the entry of `PairedTask.metrics` made from it, or None, and then `reason` says why.
     """
 
     metric: str
@@ -95,7 +95,7 @@ class Strata:
     codes: np.ndarray
 
     def called(self, code: int) -> str:
-        """As a report calls the documents of this code: "length: 4k"."""
+        """The report's name for the documents of this code: "length: 4k"."""
         return f"{self.name}: {self.labels[code]}"
 
 
@@ -104,14 +104,14 @@ class Paired:
     """The scores of both arms on the same documents: those of one task, or of a group of tasks.
 
     metrics: the scores that each document has, the first one primary. candidate, reference: their values, whose mean is
-    what the task says of an arm: what lm-eval printed, but for answers that were never obtained, which count worst.
+    what the task says of an arm: what lm-eval printed, except that answers never obtained count worst.
     weights: of a score whose aggregate is a weighted mean (a document's words, its instructions): the values hold the
     weight already, so that their plain mean is the aggregate. ends: the least and the largest score of a metric, where
-    they are known. answers: the candidate's, the reference's. no_verdict: why nothing may be claimed, None where
-    something may. clusters: documents of one article, or copies of one document. copies: how many documents repeat
-    another. each: where an arm has several answers per document, all of their scores (one row per answer), of the
-    candidate and of the reference; `candidate` and `reference` then hold the means, and everything else is about the
-    first answers.
+    they are known. answers: the candidate's, the reference's. no_verdict: why nothing may be claimed,
+    else None. clusters: documents of one article, or copies of one document. copies: how many documents
+    repeat another. each: if an arm has several answers per document, all scores (one row per answer) of
+    the candidate and of the reference; `candidate` and `reference` then hold the means, and everything else is about
+    the first answers.
     """
 
     task: str
@@ -170,7 +170,7 @@ class PairedTask(Paired):
 
 
 def clusters_over(tasks: Sequence[PairedTask]) -> np.ndarray | None:
-    """Clusters of the tasks' documents in one row; tasks share none. None where every document is its own."""
+    """Clusters of the tasks' documents in one array; no cluster spans tasks. None if every document is its own."""
     if all(task.clusters is None for task in tasks):
         return None
     found, start = [], 0

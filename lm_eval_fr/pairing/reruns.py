@@ -20,38 +20,39 @@ Role = Literal["candidate", "reference"]
 
 @dataclass(frozen=True)
 class Rerun:
-    """A further run of one arm. tasks: paired with the arm's own run, the further run as their candidate."""
+    """A further run of one arm. tasks: paired with the arm's own run, with the further run as candidate."""
 
     arm: Role
     tasks: Mapping[str, PairedTask]
 
 
 def check_rerun(role: Role, run: Run, rerun: Run, allow: Collection[str]) -> str | None:
-    """A note of what was allowed. UsageError for the compared run itself, or a run with none of its tasks.
+    """Notes what was allowed. UsageError for the compared run itself, or a run without its tasks.
 
-    MismatchError for a run of another model, unless `allow` has "reruns": averaged in, it would hide a loss.
+    MismatchError for a run of another model, unless `allow` has "reruns": averaging it in would hide a loss.
     """
     where = f"--{role}-rerun"
     if run.fingerprint == rerun.fingerprint:
         remedy = "run the arm a second time into its own folder"
-        raise UsageError(f"the rerun of the {role} is the run that is compared", where=where, remedy=remedy)
+        raise UsageError(f"the rerun of the {role} is the compared run itself", where=where, remedy=remedy)
     if not run.tasks.keys() & rerun.tasks.keys():
         raise UsageError(
             f"the rerun of the {role} has none of its tasks", where=where, remedy="run the same tasks again"
         )
     if (other := _another_model(run, rerun)) is None:
         return None
-    what = f"{other} in the {role}'s rerun, so it is not a second run of that arm"
+    what = f"{other} in the {role}'s rerun, so it is not a rerun of that arm"
     if "reruns" not in allow:
-        remedy = f"give a run of the {role} itself; --allow reruns averages it in anyway, and the report says so"
+        remedy = f"give a run of the {role} itself, or average this one in with --allow reruns, and the report says so"
         raise MismatchError("reruns", what, where=where, remedy=remedy)
     return f"reruns: {what}"
 
 
 def _another_model(run: Run, rerun: Run) -> str | None:
-    """The first setting in which the two models differ, seeds and pace aside; None where they are the same.
+    """The first setting in which the two models differ, apart from seeds and pace; None if they are the same.
 
-    A server at another address has the same model where both servers name the weights that they serve, and the same.
+    A server at another address has the same model if both servers name the weights that they serve, and these are the
+    same.
     """
     weights = run.settings.get("manifest.revision")
     aside = {*PACE, "seed"}
@@ -70,7 +71,7 @@ def _another_model(run: Run, rerun: Run) -> str | None:
 
 
 def average(task: PairedTask, reruns: Sequence[Rerun]) -> PairedTask:
-    """The task with the mean score of each document. A rerun of other documents than the task's is left out."""
+    """The task with the mean score of each document. Reruns of other documents are left out."""
     both = tuple(_answers(task, role, reruns) for role in ("candidate", "reference"))
     if not task.scored or all(len(found) == 1 for found in both):
         return task
@@ -96,7 +97,7 @@ def _answers(task: PairedTask, role: Role, reruns: Sequence[Rerun]) -> list[Mapp
 
 
 def same_documents(task: PairedTask, again: PairedTask) -> np.ndarray | None:
-    """Where each document of `task` is in `again`; None where they have not the same documents."""
+    """The row of each document of `task` in `again`; None if the documents differ."""
     _, rows = common_rows(task, again)
     return rows if len(rows) == task.n == again.n else None
 
@@ -110,7 +111,7 @@ def common_rows(task: PairedTask, other: PairedTask) -> tuple[np.ndarray, np.nda
 
 
 def _keys(task: PairedTask) -> Iterator[tuple[str, int]]:
-    """A document that is there twice is two."""
+    """A document listed twice counts as two."""
     seen: Counter[str] = Counter()
     for name in task.doc_hashes:
         yield name, seen[name]

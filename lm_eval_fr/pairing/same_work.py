@@ -1,4 +1,4 @@
-"""One task of two runs: into a PairedTask, or a MismatchError that names the first document concerned."""
+"""One task of two runs as a PairedTask, or a MismatchError that names the first document that differs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Chosen:
 
 
 class TaskDraft:
-    """One task on its way to being paired."""
+    """One task while it is being paired."""
 
     def __init__(self, candidate: TaskLog, reference: TaskLog, chosen: Chosen) -> None:
         self.task = reference.task
@@ -61,8 +61,8 @@ class TaskDraft:
             )
         elif changed := scoring_changed(candidate.config, reference.config):
             self.notes.append(
-                f"{self.task}: the arms' {' and '.join(changed)} differ though the version is the same: "
-                "check that both were scored by the same code"
+                f"{self.task}: the arms' {' and '.join(changed)} differ although the version is "
+                "the same: check that the same code scored both"
             )
 
     def requests(self) -> tuple[Request, Request]:
@@ -133,7 +133,7 @@ class TaskDraft:
                 "filters",
                 f"{self.task} was filtered by {', '.join(ours)} in the candidate, {', '.join(theirs)} in the reference",
                 where=lacking.paths[0],
-                remedy=f"choose one that both have, or rerun the arm: it lacks {name}",
+                remedy=f"choose a filter that both arms have, or rerun the arm that lacks {name}",
             )
         definitions = [filter_definition(log.config, name) for log in (self.candidate, self.reference)]
         if definitions[0] != definitions[1]:
@@ -186,7 +186,7 @@ class TaskDraft:
         return join
 
     def _unpaired(self, name: str, columns: Columns, alone: np.ndarray, others: Columns) -> None:
-        """Documents of the arm `name` that the other has not, or has with another target."""
+        """Documents of the arm `name` that the other lacks, or has with another target."""
         other = "candidate" if name == "reference" else "reference"
         known = np.isin(columns.doc_hash[alone], others.doc_hash)
         ours, theirs = (joint_keys(arm.doc_hash, arm.target_hash) for arm in (columns, others))
@@ -208,16 +208,16 @@ class TaskDraft:
             what,
             path,
             line,
-            "run both arms on the same documents, or --allow documents compares the common ones",
+            "run both arms on the same documents, or compare the common ones with --allow documents",
         )
 
     def _allow_targets(self, mine: Columns, theirs: Columns, join: Join) -> None:
         changed = np.flatnonzero(mine.target_hash[join.candidate] != theirs.target_hash[join.reference])
         if len(changed):
-            self.allowed.append(f"targets: {len(changed)} documents of {self.task} have another target in each arm")
+            self.allowed.append(f"targets: {len(changed)} documents of {self.task} have different targets")
 
     def _check_generation(self, mine: Columns, theirs: Columns, join: Join) -> None:
-        """What was sent with the requests, which --gen_kwargs, the model's arguments or its client may have decided."""
+        """Checks what was sent with the requests, decided by --gen_kwargs, the model's arguments or its client."""
         if not self.reference.generates:
             return
         arms = (self.candidate, mine), (self.reference, theirs)
@@ -244,7 +244,7 @@ class TaskDraft:
         return f" ({'; '.join(said)})" if said and difference.startswith(LENGTH) else ""
 
     def _note_seeds(self) -> None:
-        """Arms that sample with different seeds are worth a note, not a refusal."""
+        """Notes arms that sample with different seeds; they are not refused."""
         seeds = [sent.get("seed", sent.get("random_seed")) for sent in self.generation]
         if seeds[0] != seeds[1] and any(sent.get("temperature") for sent in self.generation):
             mine, theirs = ("none" if seed is None else seed for seed in seeds)
@@ -253,10 +253,10 @@ class TaskDraft:
     def _note_unknown_lengths(self) -> None:
         for arm, sent in zip(("candidate", "reference"), self.generation, strict=True):
             if sent.get(LENGTH) is None:
-                self.notes.append(f"{self.task}: the longest answer allowed to the {arm} is not on record")
+                self.notes.append(f"{self.task}: there is no record of the {arm}'s maximum answer length")
 
     def _check_prompts(self, mine: Columns, theirs: Columns, join: Join) -> None:
-        """Equal hashes are equal prompts; all others are read and proven."""
+        """Equal hashes mean equal prompts; all others are read and proven."""
         unequal = np.flatnonzero(mine.prompt_hash[join.candidate] != theirs.prompt_hash[join.reference])
         ours, others = join.candidate[unequal], join.reference[unequal]
         different = 0
@@ -278,8 +278,8 @@ class TaskDraft:
         for arm, prompt in zip(("candidate", "reference"), prompts, strict=True):
             if prompt.form == "template" and not prompt.rendering.template:
                 note = (
-                    f"{self.task}: the {arm}'s chat template is not on record: its prompts hold the task's text, "
-                    "what else they hold cannot be told"
+                    f"{self.task}: the {arm}'s chat template is not recorded: its prompts contain the "
+                    "task's text, but what else they contain is unknown"
                 )
                 self.notes += [] if note in self.notes else [note]
 

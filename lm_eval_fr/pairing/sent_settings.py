@@ -1,6 +1,6 @@
-"""What each arm was really sent, where a client or an engine decided what the task left open, or changed it.
+"""What each arm was really sent, where a client or an engine set what the task left open, or changed it.
 
-From the arm's own record where `lm-eval-fr run` left one; else from what lm-eval's clients and engines are known to do.
+From the arm's own record if `lm-eval-fr run` left one; else from the known behaviour of lm-eval's clients and engines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lm_eval_fr.logs.task_log import TaskLog
 from lm_eval_fr.models.presets import CLIENT_SEED, HOSTED_LENGTH
 from lm_eval_fr.pairing.agreement import LENGTH, generation_settings, stops_in_order
 
-USUAL_LENGTH = 256  # the longest answer of lm-eval 0.4.2 to 0.4.13's clients and engines, where none is set
+USUAL_LENGTH = 256  # default maximum length of lm-eval 0.4.2 to 0.4.13's clients and engines
 _HOSTED = ("hosted-chat", "batch-chat")
 _CLIENTS = ("local-", "openai", "azure-openai", "litellm")  # lm-eval's own, which send a seed
 _API = (*_CLIENTS, *_HOSTED, "anthropic-chat", "sglang-generate")
@@ -38,7 +38,7 @@ def as_sent(logged: bytes | Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
             found.setdefault("seed", log.sent["seed"])
     else:
         found = by_client(logged, log.source, log.model_args, log.lm_eval_version)
-    if "voting" not in log.metadata:  # there the arms may draw as many as they like
+    if "voting" not in log.metadata:  # there the arms may draw any number
         repeats = log.sent.get("repeats", log.config.get("repeats"))
         found["repeats"] = repeats if isinstance(repeats, int) and repeats > 0 else 1
     return found
@@ -47,7 +47,7 @@ def as_sent(logged: bytes | Mapping[str, Any], log: TaskLog) -> dict[str, Any]:
 def by_client(
     asked: bytes | Mapping[str, Any], source: str, arguments: Mapping[str, Any], version: str = ""
 ) -> dict[str, Any]:
-    """What lm-eval's client or engine of this name makes of a request's settings, where no record of it was left.
+    """What lm-eval's client or engine of this name makes of a request's settings, if it left no record.
 
     arguments: the arm's --model_args. version: of lm-eval, "" for today's.
     """
@@ -77,7 +77,7 @@ def _by_our_client(found: Mapping[str, Any], arguments: Mapping[str, Any]) -> di
 
 
 def _default_length(source: str, arguments: Mapping[str, Any]) -> int | None:
-    """The longest answer where the task sets no length; None where it is unknown."""
+    """The maximum length if the task sets none; None if unknown."""
     try:
         return int(arguments[LENGTH])
     except (KeyError, TypeError, ValueError):
@@ -88,7 +88,7 @@ def _default_length(source: str, arguments: Mapping[str, Any]) -> int | None:
 
 
 def length_decided_by(log: TaskLog, logged: Mapping[str, Any]) -> str | None:
-    """Who set the longest answer, in words; None where the task did. logged: its settings as logged."""
+    """Who set the maximum length, in words; None if the task did. logged: its settings as logged."""
     by = log.sent.get("max_tokens_from")
     if by == "server":
         return "left to the server"
@@ -119,7 +119,7 @@ def _changed(settings: Mapping[str, Any], asked: Mapping[str, Any], sent: Mappin
 
 
 def _is_fixed(model: str, version: str) -> bool:
-    """Whether lm-eval's client of OpenAI sends temperature 1 and no stop to a model of this name, whatever is asked."""
+    """Whether lm-eval's OpenAI client always sends temperature 1 and no stop to a model of this name."""
     number = tuple(map(int, re.findall(r"\d{1,4}", version)[:4]))
     known = [parts for since, parts in _FIXED if not number or number >= since]
     return bool(known) and any(part in model for part in known[-1])

@@ -1,4 +1,4 @@
-"""The study's plan: what it holds, how it is read from YAML, and what its folder remembers."""
+"""The study's plan: its content, how it is read from YAML, and what its folder records."""
 
 from lm_eval_fr.plan.plan_reader import (
     PlanFile,

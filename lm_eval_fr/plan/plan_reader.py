@@ -1,4 +1,4 @@
-"""Reads a plan from YAML: every mistake is one line with the place and the nearest right word."""
+"""Reads a plan from YAML: every mistake is one line with its place and the nearest correct word."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lm_eval_fr.plan.study_folder import PLAN
 from lm_eval_fr.plan.study_plan import ArmPlan, ArmPrices, Guarantee, JudgePlan, Plan
 from lm_eval_fr.tasklib.definitions import judged_names, task_names, tasks_behind
 
-REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a whole one"
+REMEDY = "correct the plan; `lm-eval-fr ab --help` shows a complete one"
 SHARES = "a share is written 0.02 or 2%"
 LONGEST_NAME = 100
 MOST_RERUNS = 100
@@ -128,9 +128,9 @@ def _read_shares(content: Any, file: PlanFile) -> None:
 
 
 def _mistakes(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    """(key, what is wrong, remedy) of what no type can hold."""
+    """(key, what is wrong, remedy) for mistakes that types cannot express."""
     if not plan.name or len(plan.name) > LONGEST_NAME or _UNSAFE.search(plan.name):
-        what = f"{plan.name[:LONGEST_NAME]!r} is not a folder's name"
+        what = f"{plan.name[:LONGEST_NAME]!r} is not a valid folder name"
         yield "name", what, "letters, digits, - and _, without / or a leading dot"
     if not plan.tasks:
         yield "tasks", "no tasks", "name at least one, e.g. [fr_gold]"
@@ -161,15 +161,15 @@ def _margins(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 
 def _others(plan: Plan) -> list[str]:
-    """What else a margin may be for."""
+    """What else a margin may apply to."""
     return [*(["language_tax"] if plan.parallel else []), *(["overall_mean"] if plan.overall_mean else [])]
 
 
 def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    """Names of tasks that will not be there would be found wrong only when both arms have run."""
+    """Otherwise wrong task names would only be found after both arms have run."""
     tasks = tasks_behind(plan.tasks)
     if tasks is None:
-        return  # lm-eval's own: what their names stand for is known when they have run
+        return  # lm-eval's own: what their names stand for is only known after they have run
     gold = [task for task in tasks if task not in judged_names()]
     if plan.overall_mean and len(gold) < 2:
         yield "overall_mean", f"a mean over {len(gold)} scored tasks", "leave overall_mean out, or add a task"
@@ -217,7 +217,7 @@ def _explain(message: str, content: Any, file: PlanFile) -> PlanError:
 
 
 def _as_it_should_be(key: str, value: Any, wanted: str) -> str:
-    """What was probably meant by a single value where a list or a mapping is expected."""
+    """What was probably meant by a single value instead of a list or a mapping."""
     if isinstance(value, str | int | float) and wanted == "array":
         return f"{key}: [{value}]"
     if key == "margins" and isinstance(value, str | int | float):

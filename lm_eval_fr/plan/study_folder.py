@@ -1,7 +1,7 @@
-"""A study's folder: who writes to it, which plans have given results in it, which of its arms are done.
+"""A study's folder: who writes to it, which plans gave results in it, which of its arms are done.
 
 OUT/plan.yaml                the plan as it was given last
-OUT/study.json               every plan that was used here, whether its results were seen, and where the plan came from
+OUT/study.json               every plan used here, whether its results were seen, and where the plan came from
 OUT/study.lock               held while `ab` runs
 OUT/candidate/arm.done, ...  what the arm was run with
 """
@@ -53,7 +53,7 @@ class DoneArm(msgspec.Struct, frozen=True):
 
 
 class StudyFolder:
-    """The folder of a running study. Raises UsageError where another process runs it or it cannot be written."""
+    """The folder of a running study. Raises UsageError if another process runs it or it cannot be written."""
 
     def __init__(self, path: Path, plan: Plan, plan_text: str, files: Mapping[str, str], home: Path) -> None:
         """files: the digest of each file of the user's documents. home: where the plan's paths start from."""
@@ -78,9 +78,9 @@ class StudyFolder:
         self._lock.release()
 
     def why_again(self, name: str, arm: ArmPlan) -> str | None:
-        """Why an arm that was run here has to be run again; None if it is done.
+        """Why an arm has to be rerun; None if it is done. ""
 
-        "" if it has not been run, or not with as many answers: then it resumes.
+        if it has not run, or with fewer answers: then it resumes.
         """
         return _why_again(self.path / name, self.plan, arm, self.files, self.state)
 
@@ -89,7 +89,7 @@ class StudyFolder:
         write_atomic(self.path / name / DONE, msgspec.json.encode(done), remedy=REMEDY)
 
     def results_seen(self) -> None:
-        """From now on this plan has given results here."""
+        """Records that this plan has given results here."""
         self._note(seen=True)
 
     def _note(self, *, seen: bool) -> None:
@@ -103,18 +103,18 @@ class StudyFolder:
 
 
 def read_done(arm: Path) -> DoneArm | None:
-    """What is noted in the arm's folder when it is done; None where it is not."""
+    """The note in the arm's folder if it is done; else None."""
     try:
         text = (arm / DONE).read_bytes()
         return msgspec.json.decode(text, type=DoneArm) if text.startswith(b"{") else DoneArm(text.decode().strip())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        raise InputError("not an arm's note", where=arm / DONE, remedy="delete it to have the arm rerun") from None
+        raise InputError("not a valid note of an arm", where=arm / DONE, remedy="delete it to rerun the arm") from None
 
 
 def was_run(arm_folder: Path, plan: Plan, arm: ArmPlan, files: Mapping[str, str]) -> bool:
-    """Whether the arm is done as the plan has it, on the documents that `files` has the digests of."""
+    """Whether the arm is done as the plan says, on the documents whose digests are in `files`."""
     return _why_again(arm_folder, plan, arm, files, State()) is None
 
 
@@ -148,7 +148,7 @@ def plan_home(plan_file: Path) -> Path:
     home = read_state(folder).home if plan_file.name == PLAN else None
     if home is None or Path(home).is_dir():
         return folder if home is None else Path(home)
-    remedy = f"put it back, or write the plan into the folder of its data and give it with --out {folder}"
+    remedy = f"restore it, or write the plan into the folder of its data and run it with --out {folder}"
     raise PlanError(f"a study's copy of a plan from {home}, which is gone", where=plan_file, remedy=remedy)
 
 
@@ -158,7 +158,7 @@ def is_study(path: Path) -> bool:
 
 
 def read_state(path: Path) -> State:
-    """What the folder remembers; nothing where it is new. Raises InputError for a file of another kind."""
+    """What the folder records; nothing if it is new. Raises InputError for a file of another kind."""
     file = path / STATE
     if not file.exists():
         return State()

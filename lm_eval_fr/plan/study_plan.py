@@ -1,4 +1,4 @@
-"""The study's plan: what is fixed before anyone looks at a result, and its hash.
+"""The study's plan: what is fixed before looking at results, and its hash.
 
     name: nvfp4-against-api
     tasks: [fr_gold, analysis_fr]
@@ -34,7 +34,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ArmPrices(Fields, frozen=True):
-    """Dollars: a million tokens of an API, or an hour of what serves the arm."""
+    """Dollars per million tokens of an API, or per hour of the machine that serves the arm."""
 
     input: Dollars | None = None
     output: Dollars | None = None
@@ -53,7 +53,7 @@ class ArmPlan(Fields, frozen=True):
     batch_size: int | str | None = None
     flags: tuple[str, ...] = ()  # further flags of `lm_eval run`, as they are typed
     manifest: str | None = None  # what scripts/serve.py wrote about the server
-    rerun: bool | Count = False  # so many further runs of this arm (true: one), for the noise floor
+    rerun: bool | Count = False  # how many further runs of this arm (true: one), for the noise floor
     prices: ArmPrices | None = None
 
 
@@ -66,10 +66,10 @@ class JudgePlan(Fields, frozen=True):
     stop: Literal["never", "anytime"] = "never"
     max_usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
     concurrency: Count | None = None
-    repeats: Count = 1  # how often a question of a sample is asked in all: the judge's own noise
+    repeats: Count = 1  # how often a sample of questions is asked in total: the judge's own noise
     labels: str | None = None  # human labels to compare with, a file beside the plan
     controls: Annotated[int, msgspec.Meta(ge=0)] | None = None  # graded controls; None: as many as `judge` asks
-    trust_judge: bool = False  # pay for the pairs though the judge failed its controls
+    trust_judge: bool = False  # pay for the pairs even if the judge fails its controls
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -87,21 +87,21 @@ class Plan(Fields, frozen=True):
     seed: int = SEED
     level: Share = LEVEL
     margins: dict[str, float] = {}
-    metrics: dict[str, str] = {}  # task -> the metric to compare, where not the task's first
+    metrics: dict[str, str] = {}  # task -> the metric to compare, if not the task's first
     filters: dict[str, str] = {}  # task -> the filter to read, where a task has several
     allow: tuple[str, ...] = ()  # mismatches let through, printed in the report
     data_dir: str | None = None
     metadata: dict[str, Any] = {}
     judge: JudgePlan | None = None
-    guarantee: Guarantee = "default"  # worst-case: whole articles may be lost unseen
+    guarantee: Guarantee = "default"  # worst-case: allow for whole articles lost unseen
     parallel: dict[str, str] = {}  # task -> the same questions in another language, for the language tax
-    strata: dict[str, tuple[str, ...]] = {}  # task -> strata, or their field, that are claims of their own
+    strata: dict[str, tuple[str, ...]] = {}  # task -> strata, or their field, as separate claims
     repeats: Count = 1  # answers of each arm to each scored document; its score is their mean
     overall_mean: bool = False  # one more claim: about the mean over the scored tasks
 
     @property
     def hash(self) -> str:
-        """sha256 of what decides the result; layout, spelled-out defaults, budgets, pace and prices do not."""
+        """sha256 of what decides the result; layout, spelled-out defaults, budgets, pace and prices are left out."""
         return _sha256(self.content)
 
     @property
@@ -117,15 +117,15 @@ class Plan(Fields, frozen=True):
         return content
 
     def answers(self, arm: str) -> int:
-        """Answers to each document in the folder of this name: a rerun answers once."""
+        """Answers to each document in the arm's folder of this name; a rerun answers once."""
         return self.repeats if arm in ("candidate", "reference") else 1
 
     def margin(self, task: str) -> float | None:
-        """The margin of one gold task, or of the judge when `task` is "judge"; None where the plan has none."""
+        """The margin of one gold task, or of the judge when `task` is "judge"; None if the plan has none."""
         return self.margins.get(task, None if task == "judge" else self.margins.get("gold"))
 
 
-# Keys that came after plans had been hashed are part of the hash only where they say something: old hashes stay.
+# Newer keys are part of the hash only if they are set, so that old hashes stay valid.
 _ADDED: Mapping[str, Any] = {
     "guarantee": "default",
     "parallel": {},
@@ -152,7 +152,7 @@ def arm_hash(plan: Plan, arm: ArmPlan) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """One key on which two plans differ; None where a plan does not have it."""
+    """One key on which two plans differ; None if a plan does not have it."""
 
     key: str
     before: Any
@@ -160,7 +160,7 @@ class Change:
 
     @property
     def decides(self) -> bool:
-        """Whether it changes how the same answers are judged, and not which answers there are."""
+        """Whether it changes how the same answers are evaluated, rather than which answers there are."""
         return self.key.split(".")[0] in (*_DECIDING, "judge")
 
     def __str__(self) -> str:
@@ -176,7 +176,7 @@ class EarlierPlan:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Where the `content` of two plans differs, key by key; the name, which decides nothing, left out."""
+    """Where the `content` of two plans differs, key by key, except the name, which decides nothing."""
     one, other = dict(_flat(before)), dict(_flat(now))
     keys = [key for key in dict.fromkeys([*one, *other]) if key != "name" and one.get(key) != other.get(key)]
     return tuple(Change(key, one.get(key), other.get(key)) for key in keys)

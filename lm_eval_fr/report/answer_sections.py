@@ -47,8 +47,8 @@ def language_tax_section(report: Report) -> Section | None:
     level = w.level_text(report.level)
     header = ("task", "beside", "n", "loss there", "loss beside", "tax", level, "margin", "verdict")
     lead = (
-        "The language tax: what the candidate loses in the first task beyond what it loses in the second, on the same "
-        "questions. Below 0 the first language pays more."
+        "The language tax: what the candidate loses in the first task beyond its loss in the second, on the "
+        "same questions. Below 0 the first language loses more."
     )
     return section(
         "language_tax", "Language tax", (lead, Table(header, tuple(map(_tax, report.language_tax)), left=(0, 1)))
@@ -99,7 +99,7 @@ def _losses(one: TaskLosses) -> Iterator[Part]:
 
 
 def _kinds(one: TaskLosses) -> str:
-    """How they went wrong, where there is more to say than that another answer was given."""
+    """How they went wrong, if there is more to say than that the answer was different."""
     if [kind for kind, _ in one.kinds] == [ANOTHER]:
         return ""
     kinds = ", ".join(f"{kind} ({number:,})" for kind, number in one.kinds)

@@ -10,8 +10,8 @@ from typing import Any
 class Health:
     """How many of an arm's answers are not real answers: counted, never dropped.
 
-    failed: no answer was obtained. empty: nothing but white space. truncated: by the server's own word (finish_reason),
-    or else by a heuristic: as long as max_gen_toks allows (two characters a token), and ends inside a sentence.
+    failed: no answer was obtained. empty: only white space. truncated: by the server's finish_reason, or else
+    by a heuristic: as long as max_gen_toks allows (two characters per token) and ends inside a sentence.
     """
 
     answers: int
@@ -22,7 +22,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One served model, as its run describes itself. `name` is short and unlike the other arm's."""
+    """One served model, as its run describes it. `name` is short and distinct from the other arm's."""
 
     name: str
     model: str
@@ -35,7 +35,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting of both arms; None where an arm has none on record."""
+    """One setting of both arms; None if an arm has no record of it."""
 
     name: str
     candidate: Any

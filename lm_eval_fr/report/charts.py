@@ -1,4 +1,4 @@
-"""Where things stand in the report's drawings, in percent of a width or in the units of a view box."""
+"""Positions in the report's drawings, in percent of a width or in the units of a view box."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLOT = (52.0, 14.0, 408.0, 176.0)
 """left, top, right, bottom of the plot inside a view box of 420 x 216."""
 
 Anchor = Literal["start", "middle", "end"]
-FARTHEST = 20.0  # margins to either side; what lies beyond is an arrow
+FARTHEST = 20.0  # margins to either side; beyond them is an arrow
 NARROW = 0.1  # of the width
 PARTS = 1.5  # times as far as its claims reaches a forest for the sake of their parts
 LEAST = 1.5  # margins that are shown to either side
@@ -24,7 +24,7 @@ LEAST = 1.5  # margins that are shown to either side
 
 @dataclass(frozen=True, slots=True)
 class DrawnClaim:
-    """In percent of the width; None where there is nothing to draw, or where the estimate itself is off the scale."""
+    """In percent of the width; None if there is nothing to draw, or if the estimate itself is off the scale."""
 
     claim: Claim
     at: float | None = None
@@ -48,7 +48,7 @@ class DrawnForest:
 
 @dataclass(frozen=True, slots=True)
 class ForestScale:
-    """What the forest shows, in margins or in shares: claims that lie farther out end in an arrow."""
+    """What the forest shows, in margins or in shares; claims farther out end in an arrow."""
 
     low: float
     high: float
@@ -195,7 +195,7 @@ class _Scale:
         low, high = (None if end is None else self.y(end) for end in (point.low, point.high))
         if self.named:  # over its interval, where no line passes
             return DrawnPoint(point.label, x, y, low, high, x, (y if high is None else high) - 8, "middle")
-        late = x > (PLOT[0] + PLOT[2]) / 2  # its name would leave the plot on the right
+        late = x > (PLOT[0] + PLOT[2]) / 2  # its name would run off the plot on the right
         label = (x + (-8 if late else 8), y + (15 if valley else -6))
         return DrawnPoint(point.label, x, y, low, high, *label, "end" if late else "start")
 
@@ -232,7 +232,7 @@ def _heights(chart: Chart) -> list[float]:
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
-    """Labels that would cover each other move up, the lowest stays."""
+    """Overlapping labels move up; the lowest stays."""
     placed: dict[int, float] = {}
     last = math.inf
     for i in sorted(range(len(heights)), key=lambda i: -heights[i]):

@@ -25,7 +25,7 @@ class _Claim:
 
 
 def to_junit(report: Report) -> str:
-    """`inferior` is a failure, what could not be decided an error, a task without a margin is skipped."""
+    """`inferior` is a failure, an undecided claim an error, and a task without a margin is skipped."""
     claims = list(_claims(report))
     failures = sum(claim.verdict == "inferior" for claim in claims)
     skipped = sum(claim.verdict is None for claim in claims)
@@ -43,7 +43,7 @@ def to_junit(report: Report) -> str:
 
 
 def to_badge(report: Report) -> str:
-    """The verdict over all as an SVG of its own, in the shape that READMEs show."""
+    """The overall verdict as an SVG badge, as READMEs show them."""
     message = w.word(report.overall.verdict)
     colour = COLOURS.get(report.overall.verdict or "", UNDECIDED)
     left, right = (round(len(text) * CHARACTER) + 12 for text in (LABEL, message))

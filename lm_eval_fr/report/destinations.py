@@ -15,7 +15,7 @@ Show = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where to write what. `-` is stdout, which then is that file's alone. full: the whole text on a terminal too."""
+    """Where to write what. `-` is stdout, which then carries only that file. full: the whole text on a terminal too."""
 
     json_file: Path | None = None
     markdown_file: Path | None = None
@@ -26,12 +26,12 @@ class Destinations:
     full: bool = False
 
     def check(self) -> None:
-        """UsageError for what cannot be, before anything is computed."""
+        """UsageError for impossible combinations, before anything is computed."""
         if self.json_file == STDOUT and self.markdown_file == STDOUT:
             raise UsageError("--json - and --markdown - both want stdout", remedy="give one of them a file")
         for flag, path in (("--html", self.html_file), ("--junit", self.junit_file), ("--badge", self.badge_file)):
             if path == STDOUT:
-                raise UsageError("is not for stdout", where=f"{flag} -", remedy="give it a file")
+                raise UsageError("cannot go to stdout", where=f"{flag} -", remedy="give it a file")
 
 
 NOWHERE = Destinations()
@@ -49,7 +49,7 @@ def deliver(
     show: Show,
     say: Show,
 ) -> None:
-    """Each format is made only where it was asked for; the text is shown unless something else is written to stdout."""
+    """Makes only the requested formats; the text is shown unless something else is written to stdout."""
     for path, content in (
         (to.json_file, json),
         (to.markdown_file, markdown),

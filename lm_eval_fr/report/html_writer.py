@@ -33,7 +33,7 @@ _SLACK = 2_000  # the note, the file's name
 
 
 class Page:
-    """A report's page, rendered once: the pairs are put in when it is known how many fit."""
+    """A report's page, rendered once: the pairs are inserted once it is known how many fit."""
 
     def __init__(self, report: Report, *, browser: bool = True) -> None:
         """browser: whether it shows pairs; without them it has no script at all."""
@@ -64,12 +64,12 @@ def render(report: Report, samples: Samples | None = None) -> str:
 
 
 def render_sections(title: str, sections: Sequence[Section]) -> str:
-    """A page of some parts of a report, without a verdict."""
+    """A page with some sections of a report, without a verdict."""
     return _render("sections.html.j2", title, sections)
 
 
 def fragment(sections: Sequence[Section]) -> str:
-    """For a notebook: the sections with their style, and no page around them."""
+    """For a notebook: the sections with their style, without a page around them."""
     return _render("fragment.html.j2", "", sections)
 
 
@@ -93,7 +93,7 @@ def _render(template: str, title: str, sections: Sequence[Section], script: str 
 
 
 def _pairs(samples: Samples, report: Report) -> str:
-    """What the script reads, and what is said where it does not run."""
+    """What the script reads, and the text shown without it."""
     packed = samples.packed or pack(samples.cards)
     shown, total = len(samples.cards), samples.total
     told = f"All {total:,} pairs." if shown == total else f"{shown:,} of {total:,} pairs are in this file."
@@ -105,7 +105,7 @@ def _pairs(samples: Samples, report: Report) -> str:
         f'<p id="samples-missing">The samples need JavaScript to be shown{escape(elsewhere)}.</p>\n'
         f'<script type="application/json" id="samples-data" data-encoding="{packed.encoding}" '
         f'data-candidate="{escape(report.candidate.name)}" data-reference="{escape(report.reference.name)}">'
-        f"{packed.text}</script>"  # pack() leaves nothing in it that HTML would read
+        f"{packed.text}</script>"  # pack() leaves nothing in it that HTML would interpret
     )
 
 
@@ -115,7 +115,7 @@ def _typeset(text: object) -> str:
 
 
 def _about(claim: Claim) -> str:
-    """What stands under a claim's name: both arms' values, and on how many documents."""
+    """The line under a claim's name: both arms' values, and the number of documents."""
     candidate, _, reference = claim.values.partition(" / ")
     n, _, clusters = claim.n.partition(" in ")
     judged = candidate.endswith(" won")

@@ -1,4 +1,4 @@
-"""compare.json: the report under the names that docs/compare_json.md lists, floats not rounded, unknown as null.
+"""compare.json: the report under the names in docs/compare_json.md, floats not rounded, unknown as null.
 
 Statistics are nested in the report and flat in the file: a line below names the keys of one object in their order, each
 with the path to its value where that is not the key itself.
@@ -62,12 +62,12 @@ RECOVERED = "candidate raw task metric share=share.estimate method=share.method 
 
 
 def to_json(report: Report | ManyReport) -> str:
-    """Indented, in a fixed order of keys. Raises ValueError on a number that JSON cannot hold."""
+    """Indented, with keys in a fixed order. Raises ValueError for a number that JSON cannot represent."""
     return _text(to_dict(report) if isinstance(report, Report) else _many(report), "report")
 
 
 def part_to_json(name: str, part: object) -> str:
-    """One part of a report under the key that it has in compare.json."""
+    """One section of a report under its key in compare.json."""
     return _text({"schema_version": SCHEMA_VERSION, name: msgspec.to_builtins(part)}, name)
 
 
@@ -98,7 +98,7 @@ def _text(content: Content, name: str) -> str:
 
 
 def _refuse_nan(content: Any, path: str) -> None:
-    """NaN would silently become null, which means unknown; here it means a defect."""
+    """NaN would silently become null, which means unknown; here it would be a defect."""
     if isinstance(content, float):
         if not math.isfinite(content):
             raise ValueError(f"{path} is {content}")
@@ -111,7 +111,7 @@ def _refuse_nan(content: Any, path: str) -> None:
 
 
 def _keys(found: object, names: str) -> Content:
-    """The named values of an object, plain; null where the object on the way to one is None."""
+    """The named values of an object, plain; null if an object on the path is None."""
     content = {}
     for name in names.split():
         key, _, path = name.partition("=")
@@ -139,7 +139,7 @@ def _mean(mean: MeanClaim) -> Content:
 
 
 def _other(paired: Difference, bounds: Bounds | None, assessment: Assessment | None) -> Content | None:
-    """What the guarantee that was not chosen gives; null where both are one."""
+    """The result under the other guarantee; null if both are the same."""
     if bounds is None:
         return None
     name = "worst-case" if paired.guarantee == "default" else "default"
@@ -202,7 +202,7 @@ def _judge(judge: JudgeResult) -> Content:
 
 
 def _controls(judge: JudgeResult) -> Content:
-    """Those that were asked; the judges of a panel have theirs under their names."""
+    """The controls that were asked; a panel's are under its judges' names."""
     by_name = {name: _asked(controls) for name, controls in judge.panel.controls.items()}
     return by_name or _asked(judge.controls)
 

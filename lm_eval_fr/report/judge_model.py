@@ -45,8 +45,8 @@ class JudgeRubric:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeResult(Claimed):
     """The judge's verdicts. preference: over the judged pairs. interval: of the net win rate; after `--stop anytime`
-    the band, and then the win share in `preference` no longer holds. worst_case, best_case: bounds on the net win,
-    whatever the verdicts on the missing pairs. seen, order: the evidence that the judge can see a difference; claim:
+    the band, and then the win share in `preference` no longer holds. worst_case, best_case: bounds on the net
+    win for any verdicts on the missing pairs. seen, order: the evidence that the judge can see a difference; claim:
     what may then be said; None where no controls were asked. longer: in how many judged pairs the candidate's answer
     is the longer one, and the shorter one. held_back: why a claim that the judged pairs alone would support is not
     made.
@@ -86,7 +86,7 @@ class JudgeResult(Claimed):
 
     @property
     def other_ci(self) -> Bounds | None:
-        """Under the guarantee that was not chosen; None if both agree by construction, or the judge stopped early."""
+        """Under the other guarantee; None if both agree by construction, or the judge stopped early."""
         other = None if self.stopped else self.preference.net_win.other_guarantee
         return None if other is None else ends(other)
 

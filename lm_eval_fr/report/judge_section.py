@@ -60,8 +60,8 @@ def judge_section(report: Report) -> Section | None:
     rubric = w.printable(judge.rubric.name)
     shown = ORDERS.get(judge.profile.orders, ORDERS["both"])
     lead = (
-        f"{shown} A win or a loss is a preference that survives the exchange; "
-        f"everything else is a tie. Rubric: {rubric}."
+        f"{shown} A win or a loss is a preference that survives swapping the "
+        f"answers; everything else is a tie. Rubric: {rubric}."
     )
     parts: tuple[Part | None, ...] = (
         lead,
@@ -101,7 +101,7 @@ def _background(judge: JudgeResult, rubric: str) -> Fold:
 def _bar(judge: JudgeResult) -> Bar | None:
     if not judge.n:
         return None
-    # As the forest: what speaks for the reference is left, what speaks for the candidate is right.
+    # As in the forest: left favours the reference, right the candidate.
     segments = tuple(Segment(*one, judge.outcomes.get(one[0], 0)) for one in reversed(OUTCOMES))
     return Bar(w.headline(judge), ("← reference preferred", "candidate preferred →"), segments)
 
@@ -121,7 +121,7 @@ def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]
         yield "order-decided", w.percent(flip.share), f"{found} of the pairs asked in both orders"
     if seen and seen.net_win is not None:
         least = "unknown" if seen.ci_low is None else f"{seen.ci_low:.2f}"
-        found = f"net win in {seen.n:,} control pairs, at least {least}; 1 is a judge that sees all"
+        found = f"net win in {seen.n:,} control pairs, at least {least}; 1 is a judge that sees everything"
         yield "sensitivity", f"{seen.net_win:.2f}", found
         return
     good = p.at_least_as_good
@@ -136,7 +136,7 @@ def _controls(judge: JudgeResult, level: float) -> Columns | None:
 
 
 def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided) -> Table:
-    """What a judge must show before its silence counts."""
+    """What a judge must show before its ties count."""
     claim = judge.claim
     corrected = claim.corrected if claim else None
     missed = "no question answered" if seen.missed is None else f"{seen.missed} of {seen.questions} questions missed"
@@ -156,7 +156,7 @@ def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided)
         ),
     )
     results = tuple((*row, RESULTS[good]) for row, good in zip(rows, conditions(seen, order, corrected), strict=True))
-    if judge.verdict == "inferior":  # what a judge misses can only hide a part of a loss
+    if judge.verdict == "inferior":  # what a judge misses can only hide part of a loss
         results = tuple((*row[:3], "not needed") if i == 2 else row for i, row in enumerate(results))
     header = ("what the judge must show", "found", "needed", "result")
     return Table(header, results, left=(0, 1, 2, 3), caption="Controls with a known better answer", names=(0, 1))
@@ -206,10 +206,10 @@ def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
     yield "headline", f"{w.headline(judge)} in {judge.n:,} judged pairs, {as_good}; not counted: {apart}"
     if judge.best_case is not None and judge.worst_case is not None and judge.best_case != judge.worst_case:
         hidden = f"{w.signed(judge.worst_case)} to {w.signed(judge.best_case)}"
-        yield "net win", f"{hidden} points whatever the pairs without a verdict hide"
+        yield "net win", f"{hidden} points, whatever the pairs without a verdict would be"
     yield "method", judge.method
     if position:
-        yield "first answer", f"preferred in {share(position.first_answer)}; without a lean it is 50 %"
+        yield "first answer", f"preferred in {share(position.first_answer)}; 50 % without a preference"
     if length:
         means = f"{length.candidate_mean:,.0f} against {length.reference_mean:,.0f} characters"
         longer = f"; the longer answer won {share(length.longer_wins)}" if length.longer_wins.of else ""
@@ -218,8 +218,9 @@ def _facts(judge: JudgeResult) -> Iterator[tuple[str, Cell]]:
         again, other = repeats.changed, repeats.order_changed
         yield (
             "repeats",
-            f"asked the same question again, the verdict changed in {w.percent(again.share)}; asked in the other "
-            f"order, in {w.percent(other.share)}: what the second exceeds the first by is bias, the rest is noise",
+            f"asked the same question again, the verdict changed in {w.percent(again.share)}; asked in the "
+            f"other order, in {w.percent(other.share)}: the excess of the second over the first is bias, the rest "
+            f"is noise",
         )
     yield from _controlled(judge)
     yield "cost", cost(judge)
@@ -233,7 +234,7 @@ def share(part: Proportion) -> str:
 def cost(judge: JudgeResult) -> str:
     """Calls, tokens and dollars in one line; an unknown price stays unknown."""
     usage = judge.usage
-    if judge.offline and not usage.input_tokens:  # on a panel the stand-in sits beside judges that are paid
+    if judge.offline and not usage.input_tokens:  # on a panel the stand-in may be next to paid judges
         return "none: offline stand-in judge"
     tokens = f"{usage.input_tokens:,} tokens in ({usage.cached_tokens:,} cached), {usage.output_tokens:,} out"
     dollars = "price unknown" if usage.dollars is None else w.money(usage.dollars)
@@ -263,7 +264,7 @@ def _by_task(judge: JudgeResult) -> Table:
 
 
 def _controlled(judge: JudgeResult) -> Iterator[tuple[str, str]]:
-    """(what was checked, what was found). The controls of a panel's judges carry their names."""
+    """(what was checked, what was found). The controls of a panel's judges have their names."""
     yield from _asked(judge.controls)
     for name, controls in judge.panel.controls.items():
         yield from _asked(controls, f", {name}")

@@ -48,7 +48,7 @@ def wrap(text: str, columns: int, indent: str = "  ", first: str | None = None) 
 def fit(
     header: list[str], rows: list[list[str]], columns: int, left: Sequence[int], names: Sequence[int] = (0,)
 ) -> list[str]:
-    """The table; where it is wider than the page, the columns that hold names give way, the widest first."""
+    """The table; if it is wider than the page, columns with names shrink, the widest first."""
     lines = table(header, rows, left=left)
     for _ in names:
         excess = max(width(line) for line in lines) - columns

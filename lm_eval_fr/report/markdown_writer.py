@@ -9,18 +9,18 @@ from lm_eval_fr.report import sections as s
 from lm_eval_fr.report import words as w
 
 MARKS = {"non_inferior": "✅", "inferior": "❌", "inconclusive": "❔", "no_verdict": "❔", None: "❔"}
-# An underscore inside a word does not emphasise; a bullet, a heading or a numbered item only begins a line.
+# An underscore inside a word is not emphasis; bullets, headings and numbered items only begin a line.
 _SPECIAL = re.compile(r"[\\`*{}\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^(?:[#+=-]+|\d+[.)])(?=\s|$)")
 
 
 def escape(text: object) -> str:
-    """Text from a run as inert Markdown: no HTML, image, emphasis, table cell, heading or mention can come of it."""
+    """Text from a run as inert Markdown: no HTML, image, emphasis, table cell, heading or mention."""
     inert = _SPECIAL.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", w.printable(text))
     return inert.replace("@", "@\N{ZERO WIDTH NON-JOINER}")
 
 
 def code(text: object) -> str:
-    """As inline code, fenced longer than any run of backticks inside; a bar would end the table cell."""
+    """As inline code, with a longer fence than any run of backticks inside; a bar would end the table cell."""
     inside = w.printable(text).replace("|", "\N{BROKEN BAR}")
     fence = "`" * (max((len(run) for run in re.findall("`+", inside)), default=0) + 1)
     space = " " if inside.startswith("`") or inside.endswith("`") else ""
@@ -28,7 +28,7 @@ def code(text: object) -> str:
 
 
 def render(sections: Iterable[s.Section]) -> str:
-    """What only a page can show (charts, folded parts) is left out. Sections of the method are folded together."""
+    """Leaves out what only a page can show (charts, folded parts). Sections of the method are folded together."""
     shown: list[str] = []
     method: list[str] = []
     for one in sections:

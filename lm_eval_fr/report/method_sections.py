@@ -1,4 +1,4 @@
-"""How the numbers came about: evidence, noise, the plan's order, settings, provenance."""
+"""How the numbers were obtained: evidence, noise, the plan's order, settings, provenance."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def evidence_section(report: Report) -> Section | None:
     rows = tuple(_evidence(t) for t in report.tasks)
     legend = (
         "recovery = candidate / reference; lost, gained = documents right only in the reference, only in the candidate "
-        "(graded metrics: changed by more than 0.5); p = two-sided, for no difference; for a loss of the margin = the "
-        "same if the true loss were as large as the margin, which is ruled out where it is below "
-        f"{w.one_sided(report.level)}; MDE = smallest loss that would be detected with 80 % power; needs n = documents "
-        "until the margin can be decided"
+        "(graded metrics: changed by more than 0.5); p = two-sided, for no difference; for a loss of the margin = "
+        "the same if the true loss were as large as the margin, which is ruled out if this p is below "
+        f"{w.one_sided(report.level)}; MDE = smallest loss that would be detected with 80 % power; needs n = "
+        "documents needed to decide the margin"
     )
     details = Items(tuple(f"{t.task}: {_method(t)}" for t in report.tasks))
     table = Table(header, rows, left=(0, 1), names=(0, 1))
@@ -63,7 +63,7 @@ def _evidence(t: TaskResult) -> tuple[str, ...]:
 
 
 def method_of(t: TaskResult) -> str:
-    """Of the interval, and of p where it is another."""
+    """The method of the interval, and of p if it differs."""
     interval, p_method = t.paired.interval, t.paired.p_method
     because = f" ({interval.reason})" if interval.defined and interval.reason else ""
     return f"{interval.method}{because}" + (f"; p by {p_method}" if p_method not in ("none", interval.method) else "")
@@ -83,7 +83,7 @@ def _method(t: TaskResult) -> str:
     healths = ("candidate", t.candidate_health), ("reference", t.reference_health)
     parts += [f"{who}: {health_of(h)}" for who, h in healths if h]
     parts += [
-        f"beside the verdict, {s.metric} {w.plain(s.candidate_mean, t.scale)} against "
+        f"not part of the verdict: {s.metric} {w.plain(s.candidate_mean, t.scale)} against "
         f"{w.plain(s.reference_mean, t.scale)} ({w.signed(s.difference, t.scale)})"
         for s in t.secondary
     ]
@@ -91,13 +91,13 @@ def _method(t: TaskResult) -> str:
 
 
 def _repeats(found: Components) -> str:
-    """How many answers, and how much of their spread is not the documents'."""
+    """How many answers, and how much of their spread is within documents."""
     counts = dict.fromkeys((found.candidate_answers, found.reference_answers))
     several = f"{' and '.join(map(str, counts))} answers per document"
     if found.unstable is None:
         return f"{several} ({found.reason or 'they never differ in score'})"
     return (
-        f"{several}: {w.percent(found.unstable)} of a single answer's variance is within documents, "
+        f"{several}: {w.percent(found.unstable)} of a single answer's variance is within documents; "
         f"{w.percent(found.unstable_documents)} of the documents do not always score the same"
     )
 
@@ -129,8 +129,8 @@ def order_section(report: Report) -> Section | None:
     header = ("estimate", "1/4", "1/2", "all", "band at the end", "sign changes")
     rows = tuple(_quarters(series) for series in report.cumulative)
     lead = (
-        "The estimate after the first documents, in the order that the plan fixed. The band holds the true value at "
-        "every look at once, so stopping at any point keeps the level; a lead whose band still holds 0 is noise."
+        "The estimate after the first documents, in the plan's order. The band contains the true value at "
+        "every look at once, so stopping at any point keeps the level; a lead whose band still contains 0 is noise."
     )
     charts = tuple(_curve(series, report.level) for series in report.cumulative)
     return section("order", "In the plan's order", (lead, Table(header, rows), Columns(charts)), "method")
@@ -147,7 +147,7 @@ def _quarters(series: Series) -> tuple[str, ...]:
 def _curve(series: Series, level: float) -> Chart:
     band, margin = series.band, series.margin or 0.0
     at, mean = band.documents.tolist(), band.mean.tolist()
-    # The first estimates jump about and their bands are as wide as the metric: they may leave the plot.
+    # The first estimates vary widely and their bands are as wide as the metric: they may leave the plot.
     settled = next(i for i, k in enumerate(at) if k >= min(at[-1], max(10, at[-1] // 20)))
     reach = max(*map(abs, mean[settled:]), abs(band.low[-1]), abs(band.high[-1]), margin * 1.4, 1e-6) * 1.08
     line = Line(series.name, "plain", tuple(at), tuple(mean), tuple(zip(band.low, band.high, strict=True)))
@@ -172,7 +172,7 @@ def _said(series: Series, level: float) -> str:
         band.sign_changes, f"changed sign {band.sign_changes:,} times"
     )
     low, high = float(band.low[-1]), float(band.high[-1])
-    where = "still holds 0" if low <= 0 <= high else "lies above 0" if low > 0 else "lies below 0"
+    where = "still contains 0" if low <= 0 <= high else "lies above 0" if low > 0 else "lies below 0"
     return (
         f"After all {int(band.documents[-1]):,} documents: {w.signed(float(band.mean[-1]))} points; on the way it "
         f"{changes}. The {w.level_text(level)} band {w.interval(low, high)} {where}."

@@ -1,6 +1,6 @@
 """What a comparison found: the typed object behind every format of the report.
 
-Statistics are the results of `lm_eval_fr.stats` as they are; `json_writer` gives them their names in compare.json.
+Statistics are the unchanged results of `lm_eval_fr.stats`; `json_writer` gives them their names in compare.json.
 Shares, means, differences, margins and bounds are fractions, not rounded (0.02 = 2 points). An unknown is None, and
 `reasons` of the same object says why; it is never 0 and never NaN.
 """
@@ -35,7 +35,7 @@ INVALIDATING = frozenset(("plan_changed", "same_run", "nothing_scored", "offline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
-    """How far one arm moved from itself on one task: the mean of its `runs` further runs minus the first. `moved` is
+    """How far runs of one arm differ on one task: the mean of its `runs` further runs minus the first. `moved` is
     None on a judged task. churn: the share of answers whose text changed.
     """
 
@@ -51,7 +51,7 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A task's noise floor: the largest mean move of an arm from itself."""
+    """A task's noise floor: the largest mean shift between runs of one arm."""
 
     task: str
     compared: NoiseComparison
@@ -106,7 +106,7 @@ class SampleRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
-    """A right answer that the candidate took for another one, and how often."""
+    """A right answer that the candidate confused with another one, and how often."""
 
     gold: str
     answer: str
@@ -115,7 +115,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskLosses:
-    """How the lost documents of one task went wrong: of `lost` the worst `read`, by kind of error, commonest first."""
+    """How the lost documents of one task went wrong: the worst `read` of `lost`, by kind of error, commonest first."""
 
     task: str
     lost: int
@@ -137,7 +137,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """A part that is there because it was asked for: its key and content in compare.json, and its section."""
+    """An optional section: its key and content in compare.json, and its section of the report."""
 
     key: Literal["value", "voting", "claims", "fidelity"]
     data: Any
@@ -197,7 +197,7 @@ class CandidateClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """The share of what `raw` lost against the reference that `candidate` recovers."""
+    """The share of `raw`'s loss against the reference that `candidate` recovers."""
 
     candidate: str
     raw: str
@@ -209,7 +209,7 @@ class Recovered:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A candidate's place by its mean over tasks. behind: how far it is behind the best (estimate, low, high), None for
-    the best itself. told_apart: whether the best is shown to be better, after Holm over all pairs of candidates.
+    the best itself. told_apart: whether the best is shown to be better, Holm-corrected over all pairs of candidates.
     """
 
     place: int

@@ -1,7 +1,7 @@
-"""A comparison as a part of a model card: `model-index` YAML for the hub's header, and a Markdown table below it.
+"""A comparison as part of a model card: `model-index` YAML for the hub's header, and a Markdown table below it.
 
-Values are in points (0 to 100), as cards have them; a metric on another scale keeps its own. A recovery never stands
-without its interval, nor a verdict without its margin. What is read is compare.json, of this version or an earlier one.
+Values are in points (0 to 100), as is usual on cards; a metric on another scale keeps its own. A recovery
+always has its interval, and a verdict its margin. Reads compare.json of this or an earlier version.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SOURCE = {
     "url": "https://github.com/EleutherAI/lm-evaluation-harness",
 }
 GENERATION = "text-generation"
-# The hub's names of our tasks; what is not here is text generation.
+# The hub's names of our tasks; all others are text generation.
 TASK_TYPES: Mapping[str, str] = {
     "piaf_fr": "question-answering",
     "own_qa_fr": "question-answering",
@@ -110,7 +110,7 @@ class CardProvenance(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """What a card is made of: the part of compare.json that all of its versions have."""
+    """What a card needs: the part of compare.json that all versions have."""
 
     schema_version: int
     candidate: CardArm
@@ -128,7 +128,7 @@ def read_comparison(path: Path) -> Comparison:
     """The comparison in a compare.json, or in the folder of a study. Raises InputError."""
     file = path / "compare.json" if path.is_dir() else path
     if not file.is_file():
-        raise InputError("no comparison to read", where=file, remedy="`compare --json FILE` writes it")
+        raise InputError("no comparison to read", where=file, remedy="write it with `compare --json FILE`")
     found = read_json_as(file, Comparison, what="a comparison", remedy="give the file that --json wrote")
     if not 1 <= found.schema_version <= SCHEMA_VERSION:
         raise InputError(
@@ -140,7 +140,7 @@ def read_comparison(path: Path) -> Comparison:
 
 
 def render(found: Comparison) -> str:
-    """A card that is whole by itself: merge its header and its section into the model's own README.md."""
+    """A complete card: merge its header and its section into the model's own README.md."""
     import yaml
 
     index = {"model-index": model_index(found)}
@@ -167,7 +167,8 @@ def section(found: Comparison) -> str:
         lines.append("\n".join(f"- {escape(caution.text)}" for caution in found.warnings))
     plan = f"Margins fixed in plan {code(found.plan_hash[:16])}. " if found.plan_hash else ""
     scope = (
-        "Recovery is this model / reference with its paired interval; the verdict holds the difference to the margin."
+        "Recovery is this model / reference with its paired interval; the verdict tests the difference against the "
+        "margin."
     )
     lines.append(f"{plan}{scope}")
     return "\n\n".join(lines)

@@ -1,4 +1,4 @@
-"""A report, or several, as sections in the order in which every format shows them."""
+"""A report, or several, as sections in the order of every format."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def _ranking(many: ManyReport) -> Section | None:
         for one in many.ranking
     )
     legend = (
-        "By the mean over tasks of the difference to the reference, each task counting the same. Which candidate is "
-        "best is chosen by these data, so p is after Holm's correction over all pairs of candidates. A place is no "
-        "verdict: the claims above are."
+        "By the mean over tasks of the difference from the reference, each task counting the same. These "
+        "data choose the best candidate, so p is after Holm's correction over all pairs of candidates. The "
+        "ranking is not a verdict; the claims above are."
     )
     return section("ranking", "Ranking", (Table(header, rows, left=(0, 1, 7), names=(1,)), legend) if rows else ())
 

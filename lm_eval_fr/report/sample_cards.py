@@ -1,4 +1,4 @@
-"""The pairs that a report shows: what is known of each, and how they travel inside an HTML file."""
+"""The pairs that a report shows: what is known about each, and how an HTML file embeds them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "gained": ("score rose", "wrong in the reference, right in the candidate; a graded metric rose by more than 0.5"),
     "loss": ("judge preferred the reference", "in both orders"),
     "win": ("judge preferred the candidate", "in both orders"),
-    "tie": ("judge: tie", "a tie in both orders, or in the one that was asked"),
+    "tie": ("judge: tie", "a tie in both orders, or in the only order asked"),
     "flip": ("judge: order-decided", "the first answer, or the second, was preferred in both orders: counted as a tie"),
     "split": ("judge: tie in one order", "a preference in the other order: counted as a tie"),
-    "invalid": ("judge: no verdict", "a reply held no verdict: counted apart, never as a tie"),
-    "refused": ("judge refused", "the judge would not answer: counted apart, never as a tie"),
-    "unjudged": ("not judged", "a reply of the judge was never obtained: counted apart, never as a tie"),
+    "invalid": ("judge: no verdict", "a reply had no verdict: counted separately, never as a tie"),
+    "refused": ("judge refused", "the judge would not answer: counted separately, never as a tie"),
+    "unjudged": ("not judged", "a reply of the judge was never obtained: counted separately, never as a tie"),
     "identical": ("identical answers", "both answers are the same, byte for byte"),
     "different": ("answers differ", "in as little as one letter"),
     "empty": ("empty answer", "an answer is empty"),
     "truncated": ("cut off", "an answer looks cut off"),
     "failed": ("never obtained", "an answer was never obtained: it scores 0"),
 }
-"""A pair's flag: what people call it, and what it means. The page finds `different` itself."""
+"""A pair's flag: its name for people, and what it means. The page finds `different` itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Pairs as text that can stand inside a <script> element: it holds no `<`, `>` or `&`."""
+    """Pairs as text that is safe inside a <script> element: without `<`, `>` or `&`."""
 
     encoding: Literal["json", "deflate"]
     text: str
@@ -65,9 +65,9 @@ class Packed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """What is embedded of `total` pairs; `note` says what was left out and `beside` names the file that has it.
+    """The embedded part of `total` pairs; `note` says what was left out and `beside` names the file
 
-    packed: the cards as they travel, where that is known already.
+    that has it. packed: the cards as embedded, if already known.
     """
 
     cards: tuple[Card, ...]
@@ -90,7 +90,7 @@ _INERT = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
 def payload(cards: Sequence[Card]) -> dict[str, Any]:
-    """What the page's script reads. Neighbours share texts, so that they pack well; `o` restores the plan's order."""
+    """What the page's script reads. Neighbours share texts, which compresses well; `o` restores the plan's order."""
     tasks = list(dict.fromkeys(card.task for card in cards))
     ordered = sorted(cards, key=lambda card: (tasks.index(card.task), card.cluster or "", card.position))
     prompts: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""The blocks that a report is made of: said once, and shown by every format.
+"""The sections of a report: defined once, shown by every format.
 
-A section is a heading and its parts. A writer knows the kinds of parts and nothing of what they say.
+A section is a heading and its parts. A writer knows the kinds of parts, not their content.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Text as somebody typed or will type it: a command, a setting, a name."""
+    """Text as typed or to be typed: a command, a setting, a name."""
 
     text: str
 
@@ -34,7 +34,7 @@ Cell = str | Word | Code
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """left: the columns of words. names: those that give way where the page is too narrow."""
+    """left: the columns of words. names: those that shrink if the page is too narrow."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list of sentences. alarm: they belong before everything else."""
+    """A list of sentences. alarm: shown before everything else."""
 
     items: tuple[str, ...]
     alarm: bool = False
@@ -53,14 +53,14 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known, by its name: one line each."""
+    """Names and values, one line each."""
 
     rows: tuple[tuple[str, Cell], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A few numbers that a reader should remember: name, value, what it stands on."""
+    """A few numbers that a reader should remember: name, value, basis."""
 
     rows: tuple[tuple[str, str, str], ...]
 
@@ -126,8 +126,8 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where an interval lies, turned so that worse is left: in units of the claim's own margin (-1: the margin), or as
-    measured where no claim has one.
+    """The position of an interval, with worse on the left: in units of the claim's own margin (-1: the margin),
+    or as measured if no claim has one.
     """
 
     at: float
@@ -137,8 +137,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One line of the forest, in words. span: None where there is nothing to draw. floor: the noise floor on the span's
-    scale. counts: (words, filter of the samples) of what a reader may look at.
+    """One line of the forest, in words. span: None if there is nothing to draw. floor: the noise floor on the
+    span's scale. counts: (words, filter of the samples) that link to documents.
     """
 
     name: str
@@ -193,7 +193,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Parts for a reader who looks closer: folded on a page. everywhere: a text has them as well."""
+    """Details: folded on a page. everywhere: a text has them too."""
 
     title: str
     parts: tuple[Part, ...]
@@ -222,7 +222,7 @@ class Section:
 
 
 def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summary") -> Section | None:
-    """None where there is nothing to say: empty parts are left out."""
+    """None if there is nothing to say: empty parts are left out."""
     kept = tuple(part for part in parts if part and part not in (Items(()), Items((), alarm=True), Facts(())))
     return Section(key, title, kept, tab) if kept else None
 

@@ -1,4 +1,4 @@
-"""What was found of a task: paired differences, held against their margins. See `model` for the units."""
+"""The results of a task: paired differences, tested against their margins. See `model` for the units."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verdict_of(assessment: Assessment | None) -> Verdict | None:
 
 
 class Claimed:
-    """Anything held against a margin; all of it None without one."""
+    """Anything tested against a margin; all None without one."""
 
     __slots__ = ()
     assessment: Assessment | None
@@ -48,7 +48,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The estimate after the first documents of the plan's order, with a band that is valid at every look at once."""
+    """The estimate after the first documents in the plan's order, with a band that is valid at every look at once."""
 
     name: str
     margin: float | None
@@ -57,7 +57,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secondary:
-    """A metric beside the primary one: shown, never part of the verdict."""
+    """A metric besides the primary one: shown, never part of the verdict."""
 
     metric: str
     candidate_mean: float
@@ -67,7 +67,7 @@ class Secondary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A paired difference. `paired` is turned so that above 0 is better; the properties keep the metric's direction."""
+    """A paired difference. In `paired` above 0 is better; the properties keep the metric's direction."""
 
     paired: Difference
     higher_is_better: bool = True
@@ -111,7 +111,7 @@ class Measured:
 
     @property
     def other_ci(self) -> Bounds | None:
-        """Under the guarantee that was not chosen; None if both agree by construction."""
+        """Under the other guarantee; None if both agree by construction."""
         other = self.paired.other_guarantee
         found = None if other is None else ends(other)
         return found if found is None or self.higher_is_better else (-found[1], -found[0])
@@ -124,7 +124,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum(Measured, Claimed):
-    """The documents of one kind among a task's: a description, or a claim where a plan named it beforehand."""
+    """One kind of a task's documents: descriptive, or a claim if the plan named it beforehand."""
 
     name: str
     preregistered: bool = False
@@ -149,7 +149,7 @@ class InstructionKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What both arms' answers used of one thing, per document on average, and the paired ratio. source: who counted."""
+    """The average usage of both arms' answers per document, and the paired ratio. source: who counted."""
 
     candidate: float | None
     reference: float | None
@@ -159,7 +159,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What an answer costs in both arms; None where nothing is on record. reasoning: tokens among `tokens`."""
+    """What an answer costs in both arms; None if nothing is recorded. reasoning: tokens among `tokens`."""
 
     tokens: Cost | None = None
     reasoning: Cost | None = None
@@ -214,7 +214,7 @@ class MeanClaim(Measured, Claimed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageTax(Claimed):
-    """What the candidate loses in one language beyond what it loses in another, on the same documents."""
+    """What the candidate loses in one language beyond its loss in another, on the same documents."""
 
     task: str
     parallel: str

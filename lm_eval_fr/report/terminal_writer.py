@@ -1,4 +1,4 @@
-"""A report in at most fifteen lines of a terminal: the verdict, a small forest, what to do next, where the rest is."""
+"""A report in at most fifteen terminal lines: the verdict, a small forest, what to do next, where the rest is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME, NARROW_NAME, NARROW, TINY = 20, 14, 80, 56
 
 @dataclass(frozen=True)
 class Signs:
-    """What the drawing is made of; the plain ones are for a terminal that knows nothing but ASCII."""
+    """The characters of the drawing; the plain ones are for ASCII-only terminals."""
 
     line: str = "─"
     left: str = "├"
@@ -142,7 +142,7 @@ def forest_lines(
 
 
 def _most_telling(forest: Forest, most: int) -> list[Claim]:
-    """All claims, or those that made the verdict and are worst, in the report's order; a line is left to say so."""
+    """All claims, or the worst ones behind the verdict, in the report's order; one line is kept to say so."""
     if len(forest.claims) <= most:
         return list(forest.claims)
     first = [verdict for verdict, _ in tally(forest)]

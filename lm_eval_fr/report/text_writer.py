@@ -18,7 +18,7 @@ Paint = Callable[[str, str], str]
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Colours only on a terminal whose user did not refuse them (NO_COLOR, TERM=dumb)."""
+    """Colours only on a terminal, unless the user turned them off (NO_COLOR, TERM=dumb)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -28,7 +28,7 @@ def text_columns(stream: TextIO) -> int:
 
 
 def render(sections: Iterable[s.Section], *, columns: int = WIDTH, colour: bool = False) -> str:
-    """What only a page can show (charts, folded parts) is left out; their tables are here."""
+    """Leaves out what only a page can show (charts, folded parts); their tables are here."""
     paint = painter(colour)
     return "\n\n".join("\n".join(_section(one, columns, paint)) for one in sections) + "\n"
 

@@ -48,9 +48,9 @@ def verdict_section(report: Report) -> Section:
 
 
 def guarantee_lines(report: Report) -> Iterator[str]:
-    """What the verdicts take for granted of losses that the sample does not hold, and what they would be otherwise.
+    """What the verdicts assume about unseen losses, and what they would be otherwise. Empty if
 
-    Nothing where no claim has clusters: both guarantees are one then.
+    no claim has clusters: both guarantees are then the same.
     """
     others = list(_others(report))
     chosen: Guarantee | None = next((name for _, name in others), None)
@@ -62,7 +62,7 @@ def guarantee_lines(report: Report) -> Iterator[str]:
 
 
 def _others(report: Report) -> Iterator[tuple[str, Guarantee]]:
-    """Of each claim, or each difference where nothing is claimed: what the other guarantee gives."""
+    """For each claim (or each difference, if nothing is claimed), the result under the other guarantee."""
     found: list[tuple[str, Difference, Assessment | None, Verdict | None, Bounds | None, float]] = [
         (t.task, t.paired, t.assessment, t.verdict, t.other_ci, t.scale) for t in report.tasks if not t.group
     ]
@@ -123,7 +123,7 @@ def tasks_section(report: Report) -> Section | None:
 
 
 def _instructions(task: TaskResult) -> Fold | None:
-    """What was kept of each kind of instruction, the kinds that lost most first."""
+    """How many instructions of each kind were kept, the kinds that lost most first."""
     kinds = task.instructions
     if not kinds:
         return None
@@ -131,7 +131,7 @@ def _instructions(task: TaskResult) -> Fold | None:
     gained = sum(one.gained for one in kinds)
     caption = (
         f"{task.task}: {total:,} instructions of {w.plural(len(kinds), 'kind')}, {lost:,} lost and {gained:,} gained. "
-        "A description, no claims."
+        "Descriptive, not claims."
     )
     header = ("kind", "n", "candidate", "reference", "lost", "gained")
     rows = tuple(
@@ -147,11 +147,11 @@ def strata_legend(report: Report) -> str:
         return ""
     if not claimed:
         return (
-            "The kinds of documents within a task are a description, not claims: those are made of kinds that a plan "
-            "names beforehand, with a margin."
+            "The kinds of documents within a task are descriptive, not claims; only kinds that a plan "
+            "names beforehand, with a margin, are claims."
         )
-    others = " The other kinds are a description, not claims." if claimed < len(strata) else ""
-    named = "is a claim of its own" if claimed == 1 else "are claims of their own, after Holm's correction over all"
+    others = " The other kinds are descriptive, not claims." if claimed < len(strata) else ""
+    named = "is a separate claim" if claimed == 1 else "are separate claims, after Holm's correction over all"
     return f"{w.plural(claimed, 'kind')} of documents that the plan named beforehand {named}.{others}"
 
 
@@ -199,7 +199,7 @@ def _task(t: TaskResult, floor: float | None, inner: list[tuple[str, Measured]],
 
 
 def _part(task: str, name: str, m: Measured, unit: float | None) -> Claim:
-    """On the scale of the claim that it is a part of; with a verdict where the plan named it beforehand."""
+    """On the scale of its claim; with a verdict if the plan named it beforehand."""
     claim = m if isinstance(m, Stratum) and m.margin is not None else None
     counts = _flips(m, m.task) if isinstance(m, TaskResult) else _flips(m, task, name)
     return _claim(m, claim, unit, name, counts=counts)
@@ -230,13 +230,13 @@ def _flips(m: Measured, task: str, part: str = "") -> tuple[tuple[str, str], ...
     flips = m.paired.flips
     if flips is None:
         return ()
-    # The strata of a group are its tasks, and samples cannot be filtered by those.
+    # The strata of a group are its tasks, by which samples cannot be filtered.
     lost, gained = (samples_filter(task=task, part=part, show=show) if task else "" for show in ("lost", "gained"))
     return (f"{flips.lost:,} lost", lost), (f"{flips.gained:,} gained", gained)
 
 
 def samples_filter(**wanted: str) -> str:
-    """As the page's address names it."""
+    """The name in the page's address."""
     return urlencode({name: value for name, value in wanted.items() if value}, quote_via=quote, safe="/,:")
 
 

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them, the same in the text, the Markdown and the HTML."""
+"""Numbers and names as people read them, the same in text, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lm_eval_fr.report.task_model import Bounds, TaskResult
 
 UNKNOWN = "-"
 SMALLEST_P = 0.001
-MORE = 5  # decimals at most, beyond the usual, that tell an interval's end from the margin
+MORE = 5  # most additional decimals to tell an interval's end from the margin
 
 
 def signed(value: float | None, scale: float = 100.0, *, decimals: int | None = None) -> str:
@@ -30,7 +30,7 @@ def plain(value: float | None, scale: float = 100.0, *, decimals: int | None = N
 
 
 def decimals_beside(value: float | None, limit: float | None, scale: float = 100.0) -> int | None:
-    """So many that a value which is not the limit does not look like it; None: the usual number."""
+    """Enough decimals that a value other than the limit does not look like it; None: the usual number."""
     if value is None or limit is None:
         return None
     usual = max(_decimals(value, scale), _decimals(limit, scale))
@@ -40,7 +40,7 @@ def decimals_beside(value: float | None, limit: float | None, scale: float = 100
 
 
 def _decimals(value: float, scale: float) -> int:
-    """One decimal of a point; a metric in its own unit gets what its size asks for."""
+    """One decimal of a point; a metric in its own unit gets decimals by its size."""
     if scale == 100.0:
         return 1
     magnitude = abs(value)
@@ -50,7 +50,7 @@ def _decimals(value: float, scale: float) -> int:
 def interval(
     low: float | None, high: float | None, scale: float = 100.0, *, sign: bool = True, limit: float | None = None
 ) -> str:
-    """limit: a value that an end is held against, with as many digits as show on which side of it the end lies."""
+    """limit: a value to compare the ends with; enough digits are shown to see on which side of it an end is."""
     if low is None or high is None:
         return UNKNOWN
     show = signed if sign else plain
@@ -107,7 +107,7 @@ def level_text(level: float) -> str:
 
 
 def one_sided(level: float) -> str:
-    """The chance, a claim, of calling a loss as large as the margin non-inferior: half of what the interval leaves."""
+    """The chance, per claim, of calling a loss of the margin non-inferior: half of what the interval leaves."""
     return f"{(1 - level) / 2 * 100:g} %"
 
 
@@ -119,7 +119,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 
 
 def printable(text: object) -> str:
-    """One line that cannot steer a terminal or turn the direction of what follows it."""
+    """One line that cannot control a terminal or change the direction of the text after it."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(text).split()))
 
 
@@ -160,7 +160,7 @@ _UNKNOWNS = {
 
 
 def unknowns(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What is unknown, as people call it, and why; what has one reason in common is named together."""
+    """What is unknown, in words, and why; values with the same reason are named together."""
     of_reason: dict[str, list[str]] = {}
     for key, reason in reasons.items():
         of_reason.setdefault(reason, []).append(_UNKNOWNS.get(key, key.replace("_", " ")))

@@ -17,9 +17,9 @@ SINGLES = 128
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Independent units: one per document, or one per cluster. sums[i] is over sizes[i] documents.
+    """Independent units: one per document, or one per cluster. sums[i] is over sizes[i]
 
-    clustered: whether units differ in size, be it that they are clusters or that single documents have weights.
+    documents. clustered: whether units differ in size, as clusters or by the weights of single documents.
     heaviest: how many documents the heaviest single one counts as.
     """
 
@@ -86,9 +86,9 @@ def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int6
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """How many documents there are, and in which clusters (codes is None where each is its own).
+    """How many documents there are, and in which clusters (codes is None if each is its
 
-    reason: why nothing can be said of their mean, or None.
+    own). reason: why their mean cannot be estimated, or None.
     """
 
     n: int
@@ -115,7 +115,7 @@ def units_of(values: Array, codes: npt.NDArray[np.int64] | None, weights: Array 
 
 
 def checked_weights(weights: npt.ArrayLike | None, n: int) -> Array | None:
-    """How many documents each one counts as, n in all; None where all count the same."""
+    """How many documents each one counts as, n in total; None if all count the same."""
     if weights is None:
         return None
     given = vector(weights, "weights")
@@ -125,10 +125,10 @@ def checked_weights(weights: npt.ArrayLike | None, n: int) -> Array | None:
 
 
 def gathered(units: Units) -> tuple[Units, Array]:
-    """Equal units once, with how often each occurs. Many unlike ones are gathered into cells of their means.
+    """Equal units once, with their number of occurrences. Many different ones are gathered into cells of their
 
-    A cell holds neighbours by what they add to the mean; what its members differ among themselves is lost, which
-    is below one part in a million of the variance. The most influential ones of each side stay single.
+    means. A cell contains neighbours by their contribution to the mean; the differences within a cell are lost,
+    which is below one part in a million of the variance. The most influential units on each side stay single.
     """
     rows, counts = np.unique(np.column_stack([units.sums, units.sizes]), axis=0, return_counts=True)
     copies = np.asarray(counts, dtype=np.float64)
@@ -143,7 +143,7 @@ def gathered(units: Units) -> tuple[Units, Array]:
 
 
 def cell_starts(count: int) -> npt.NDArray[np.int64]:
-    """Where the cells of that many sorted units begin: SINGLES of one at either end, the rest about even."""
+    """Where the cells of that many sorted units begin: SINGLES of one at either end, the rest of about equal size."""
     inner = np.linspace(SINGLES, count - SINGLES, CELLS - 2 * SINGLES + 1).astype(np.int64)
     return np.concatenate([np.arange(SINGLES), inner[:-1], np.arange(count - SINGLES, count)])
 
@@ -165,13 +165,13 @@ def too_little(n: int, clusters: int | None) -> str | None:
     if n < 2:
         return "one document: the spread is unknown"
     if clusters is not None and clusters < 2:
-        return "one cluster: nothing is known of the spread between clusters"
+        return "one cluster: the spread between clusters is unknown"
     return None
 
 
 def check_level(level: float) -> float:
     if not 0 < level < 1:
-        raise UsageError(f"a level of {level} is not between 0 and 1", remedy="0.95 is customary")
+        raise UsageError(f"a level of {level} is not between 0 and 1", remedy="use 0.95, for example")
     return level
 
 
@@ -180,12 +180,12 @@ def check_margin(margin: float, *, largest: float | None = None) -> float:
     if not np.isfinite(margin) or margin <= 0:
         raise UsageError(
             f"a margin of {margin} cannot be shown by any number of documents",
-            remedy="give the largest loss that you would accept, above 0: 0.02 is two points",
+            remedy="give the largest loss that you accept, above 0: 0.02 is two points",
         )
     if largest is not None and margin >= largest:
         shares, own_unit = "margins are shares, not points: 0.02 is two points", "give a loss in the metric's own unit"
         raise UsageError(
-            f"a margin of {margin} accepts every loss, since the metric ends at {largest:g}",
+            f"a margin of {margin} accepts every loss, since the metric's limit is {largest:g}",
             remedy=shares if largest == 1 else own_unit,
         )
     return margin

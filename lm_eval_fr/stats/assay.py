@@ -1,7 +1,7 @@
-"""Assay sensitivity: "no loss" is said only where a loss could have shown.
+"""Assay sensitivity: "no loss" is claimed only where a loss could have shown.
 
-A trial that compares two treatments which both do nothing finds them alike (ICH E10, 2000). Here: an arm that answers
-at chance cannot lose, and a margin that leaves little of the reference accepts an arm that can do nothing.
+A trial that compares two ineffective treatments finds them equal (ICH E10, 2000). Here: an arm that answers at
+chance cannot lose, and a margin that leaves little of the reference accepts an arm that can do nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from lm_eval_fr.stats.estimates import Assay
 from lm_eval_fr.stats.shares import share_interval
 
 MOST = 0.5  # of what the reference has above chance
-NO_CHANCE = "what chance alone would score is not known for this metric: whether a loss could have shown is not checked"
-NO_ENDS = "the metric has no known ends: whether a loss could have shown is not checked"
+NO_CHANCE = "the chance level of this metric is unknown: whether a loss could have shown is not checked"
+NO_ENDS = "the metric has no known limits: whether a loss could have shown is not checked"
 
 
 UNCHECKED = Assay(None, None, None, NO_CHANCE)

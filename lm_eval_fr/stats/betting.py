@@ -1,4 +1,4 @@
-"""Bounds that hold at every sample size and at every stopping time: capital of a bettor against "mean <= c".
+"""Bounds that hold at every sample size and at every stopping time: the capital of a bettor against "mean <= c".
 
 Waudby-Smith and Ramdas 2024 (JRSS B 86:1-27; arXiv 2010.09686): against the hypothesis that the mean of
 x in [-1, 1] is c or less, W = prod(1 + l_i (x_i - c)) is a supermartingale for any l_i >= 0 chosen from the past,
@@ -6,7 +6,7 @@ so by Ville's inequality it reaches 1/alpha with probability alpha at most, when
 The bets are l_i = min(sqrt(2 ln(1/alpha) / (N v_i)), 0.75 / (1 + c)), v_i the variance seen so far.
 
 A cluster of m documents enters with its sum s: its factor is 1 + l (s - c m), so that the mean is that over documents.
-The mean of the clusters' means is another quantity, and can be far from it where long articles lose.
+The mean of the clusters' means is a different quantity, and can be far off if long articles lose.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ CAUTION = 0.75  # the largest share of the capital that one observation can cost
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What is fixed before the first look: how many units there will be, and how many documents one holds.
+    """What is fixed before the first look: the number of units, and the documents per unit.
 
-    mean, largest: documents of a unit; both 1 where every document is its own.
+    mean, largest: documents of a unit; both 1 if every document is its own.
     """
 
     units: int
@@ -98,7 +98,7 @@ def log_capital(
 
 @dataclass(frozen=True, slots=True)
 class Betting:
-    """The betting bound after the units given, in their order; it holds whenever one looks."""
+    """The betting bound after the given units, in their order; it holds whenever one looks."""
 
     units: Units
     alpha: float

@@ -1,6 +1,6 @@
-"""What an interval for a mean over independent units must answer, and the t interval (CR1 with clusters).
+"""The interface of an interval for a mean over independent units, and the t interval (CR1 with clusters).
 
-Every method answers two questions for any value c, and its interval is where both answers are "yes, it could be":
+Every method answers two questions for any value c, and its interval is where neither is rejected:
 `p_above(c)` is the one-sided p-value of "the mean is c or less" and `p_below(c)` that of "c or more".
 """
 
@@ -70,10 +70,10 @@ def student(units: Units) -> Student:
 
 @dataclass(frozen=True, slots=True)
 class CountedStudent:
-    """Student's interval for +1, 0 and -1, in which a document more lost never raises a limit.
+    """Student's interval for +1, 0 and -1, adjusted so that one more lost document never raises a
 
-    Of the plain one it can: the last gained document widens it. Where none is gained, the lower limit is therefore
-    that with one gained, if that is lower; the upper limit mirrors it.
+    limit. In the plain interval it can, because the last gained document widens it. So if none is gained, the lower
+    limit is the one with one gained, if that is lower; the upper limit mirrors it.
     """
 
     lost: int
@@ -110,11 +110,11 @@ class CountedStudent:
 
 @dataclass(frozen=True, slots=True)
 class Wider:
-    """On each side the more cautious of two methods."""
+    """The more conservative of two methods on each side."""
 
     first: Bound
     second: Bound
-    ends: tuple[float, float]  # of the metric: no limit is beyond them
+    ends: tuple[float, float]  # of the metric: no limit lies beyond them
 
     @property
     def name(self) -> str:

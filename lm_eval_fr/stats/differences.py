@@ -1,4 +1,4 @@
-"""The mean paired difference: which method for which data, and everything the report says about it.
+"""The mean paired difference: which method for which data, and everything that the report says about it.
 
 | scores | every document its own | in clusters |
 |---|---|---|
@@ -6,7 +6,7 @@
 | in [0, 1] | Dirichlet | Dirichlet on cluster sums |
 | without known ends | t | CR1 t |
 
-tests/properties/test_calibration.py shows that each cell keeps its level, and what fails in its place.
+tests/properties/test_calibration.py shows that each cell keeps its level, and that simpler methods fail.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lm_eval_fr.stats.estimates import Difference, Flips, Guarantee, Interval, K
 from lm_eval_fr.stats.guard import guard_of
 from lm_eval_fr.stats.proportions import Tango, mcnemar_exact
 
-LARGE = 0.5  # a difference that a reader would call lost or gained
+LARGE = 0.5  # a difference that counts as lost or gained
 
 
 def paired_difference(
@@ -55,9 +55,9 @@ def paired_difference(
     """Mean of candidate - reference over documents, by the method that fits the scores (see the module).
 
     candidate, reference: aligned scores, one per document. clusters: a label per document. weights: a document's part
-    in the mean, None where all count the same. kind: found from the scores if not given. With a margin, the one-sided
-    p-values for and against a loss of that size are filled in. guarantee: what may hide in the clusters that the sample
-    does not hold (guard.py).
+    in the mean, None where all count the same. kind: inferred from the scores if not given. With a margin, the
+    one-sided p-values for and against a loss of that size are filled in. guarantee: what is assumed about clusters
+    outside the sample (guard.py).
     """
     first, second = paired(candidate, reference)
     check_level(level)
@@ -129,7 +129,7 @@ def checked_kind(candidate: Array, reference: Array, kind: Kind | None) -> Kind:
     if (kind == "binary" and not binary) or (kind == "bounded" and not inside):
         raise UsageError(
             f"scores from {scores.min():g} to {scores.max():g} are not {kind}",
-            remedy="leave the kind out, and it is found from the scores",
+            remedy="leave the kind out to infer it from the scores",
         )
     return kind
 
@@ -181,7 +181,7 @@ def difference_of(
     n: int,
     clusters: int | None,
 ) -> Difference:
-    """What the method says of these units, `n` documents in all; the spread of single documents is left open.
+    """What the method says about these units, `n` documents in total; the spread of single documents is left open.
 
     clusters: None where each document is a unit, also where they count differently.
     """
@@ -217,7 +217,7 @@ def difference_of(
 def interval_of(
     units: Units | None, bound: Bound | None, note: str | None, level: float, n: int, clusters: int | None
 ) -> Interval:
-    """note: why there is no bound, or what a reader must know of it."""
+    """note: why there is no bound, or a remark about it."""
     estimate = None if units is None else units.mean
     if bound is None:
         return Interval(estimate, None, None, level, "none", n, clusters, reason=note)
@@ -226,11 +226,11 @@ def interval_of(
 
 
 def choose(units: Units, kind: Kind, guarantee: Guarantee) -> tuple[Bound | None, str | None]:
-    """The method, and what a reader must know of it."""
+    """The method, with a remark."""
     if kind == "unbounded":
         if not has_spread(units):
-            return None, "no variance: all differences are equal, and the metric has no known ends"
-        return student(units), "the metric has no known ends: no guard against rare large losses"
+            return None, "no variance: all differences are equal, and the metric has no known limits"
+        return student(units), "the metric has no known limits: no guard against rare large losses"
     if kind != "bounded" and not units.clustered:
         lost, gained = int((units.sums < 0).sum()), int((units.sums > 0).sum())
         return Wider(
@@ -241,13 +241,13 @@ def choose(units: Units, kind: Kind, guarantee: Guarantee) -> tuple[Bound | None
 
 
 def has_spread(units: Units) -> bool:
-    """Whether the units differ by more than what the arithmetic loses."""
+    """Whether the units differ by more than rounding errors."""
     error, size = standard_error(units), float(np.abs(units.sums / units.sizes).max())
     return error is not None and error > 1e-12 * size
 
 
 def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: bool) -> tuple[float | None, str]:
-    """p for "no difference": exact McNemar where it applies, else the interval's own method."""
+    """p for "no difference": exact McNemar if it applies, else the interval's own method."""
     if bound is None:
         return None, "none"
     if kind == "binary" and not clustered and flips is not None:
@@ -258,7 +258,7 @@ def two_sided(bound: Bound | None, kind: Kind, flips: Flips | None, clustered: b
 def intraclass_correlation(differences: npt.ArrayLike, clusters: npt.ArrayLike) -> float | None:
     """One-way analysis of variance estimate for unequal sizes (Donner and Koval 1980, Biometrics 36:19-25).
 
-    Negative where documents of a cluster are less alike than others. None without variance, with one cluster,
+    Negative if documents of a cluster are less similar than others. None without variance, with one cluster,
     or where every document is its own cluster.
     """
     values = vector(differences, "differences")

@@ -2,7 +2,7 @@
 
 Gaffke 2005 (Metrika 61:1-23); Learned-Miller and Thomas 2020 (arXiv 1905.06208). The lower limit is the quantile of the
 Dirichlet-weighted mean of the units seen and of one more at the lowest value. For two-valued data it is
-Clopper-Pearson, hence exact; that it holds for every bounded distribution is a conjecture which no simulation,
+Clopper-Pearson, hence exact; that it holds for every bounded distribution is a conjecture that no simulation,
 theirs or ours, has contradicted.
 """
 
@@ -86,7 +86,7 @@ def tail(z: Array, copies: Array) -> float:
         return 0.0
     s, width = _saddlepoint(z, copies, lowest, highest)
     below = s <= 0
-    # Half a width away from the pole at 0, and never beyond those of the units.
+    # Half a width away from the pole at 0, and never beyond the units' poles.
     line = max(min(s, -0.5 * width), 0.9 / lowest) if below else min(max(s, 0.5 * width), 0.9 / highest)
     on_line, ratio = -float(copies @ np.log1p(-line * z)), z / (1 - line * z)
     integral, (heights, weights) = 0.0, _FINE if z.size <= FEW else _COARSE
@@ -98,7 +98,7 @@ def tail(z: Array, copies: Array) -> float:
         transform = np.exp(size + 1j * phase) / (line + 1j * height)
         integral += float(transform.real @ weight) / np.pi
         if abs(transform[-1]) * weight[-1] < 1e-15 * abs(integral):
-            break  # with many units the rest is nothing
+            break  # with many units the rest is negligible
     return min(max(-integral if below else 1 - integral, 0.0), 1.0)
 
 

@@ -1,6 +1,6 @@
-"""The few distributions that the statistics need, from scipy.special alone: scipy.stats takes a second to import.
+"""The few distributions that the statistics need, from scipy.special only: scipy.stats takes a second to
 
-A tail is the probability above x; a point is the x that has the probability p above it.
+import. A tail is the probability above x; a point is the x with probability p above it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the statistics hand back: frozen records that carry what made them."""
+"""The results of the statistics: frozen records with their method, n and level."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Guarantee = Literal["default", "worst-case"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its two-sided interval; what is undefined is None, and `reason` says why.
+    """An estimate with its two-sided interval; undefined values are None, and `reason` says why.
 
     n counts documents, clusters the independent groups of them (None: every document is its own).
     """
@@ -59,9 +59,9 @@ class Difference:
     "the loss is the margin or more", p_inferior for "the loss is the margin or less"; both belong to the
     interval's own method, and exist where a margin was given. sd is that of the single differences;
     standard_error is CR1 where there are clusters. design_effect is (standard_error / its value without
-    clusters)^2. guard_documents is how many lost documents the lower limit adds to those seen (guard.py); None where
-    the method adds none. other_guarantee is the interval under the guarantee that
-    was not chosen; None where there are no clusters, since both are one then.
+    clusters)^2. guard_documents is how many lost documents the lower limit adds to those seen (guard.py);
+    None if the method adds none. other_guarantee is the interval under
+    the other guarantee; None without clusters, since both are then the same.
     """
 
     interval: Interval
@@ -83,7 +83,7 @@ class Difference:
     guarantee: Guarantee = "default"
     guard_documents: float | None = None
     other_guarantee: Interval | None = None
-    units: Units | None = field(default=None, compare=False, repr=False)  # what MDE and documents needed are asked of
+    units: Units | None = field(default=None, compare=False, repr=False)  # used for MDE and documents needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,9 @@ class DocumentsNeeded:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One difference held against its margin. reason: why there is no verdict.
+    """One difference tested against its margin. reason: why there is no
 
-    other_verdict is what the guarantee that was not chosen would say; None where both are one.
+    verdict. other_verdict is the verdict under the other guarantee; None if both are the same.
     """
 
     verdict: Verdict
@@ -153,9 +153,9 @@ class Assay:
     """Whether a loss as large as the margin could have shown: the margin is at most half of what the reference has
     above chance.
 
-    reference_above_chance is the lower end of its interval. holds is None where there is nothing to compare with, and
-    `reason` says why; it also says why it does not hold. short_of_documents: it does not hold for want of documents
-    alone: by the reference's mean it would.
+    reference_above_chance is the lower end of its interval. holds is None if there is nothing to compare with; `reason`
+    says why, and also why it does not hold. short_of_documents: it fails only because there are too few
+    documents; by the reference's mean it would hold.
     """
 
     chance: float | None
@@ -178,9 +178,9 @@ class Overall:
 
 @dataclass(frozen=True, slots=True)
 class NoiseComparison:
-    """Whether a difference exceeds the noise: None where that cannot be told.
+    """Whether a difference exceeds the noise: None if unknown. floor:
 
-    floor: the largest mean move of an arm from itself.
+    the largest mean shift between runs of one arm.
     """
 
     floor: float | None
@@ -208,10 +208,10 @@ class Components:
 
 @dataclass(frozen=True, slots=True)
 class Cumulative:
-    """The mean difference after each unit, with a band that holds at all of them at once.
+    """The mean difference after each unit, with a band that is valid at all of them at once.
 
     Arrays of one length: `documents` seen so far, `mean`, `low`, `high`. The unit is the document, or the
-    whole cluster where there are clusters. sign_changes counts how often the leader changed.
+    whole cluster where there are clusters. sign_changes counts how often the lead changed.
     """
 
     documents: npt.NDArray[np.int64]
@@ -227,7 +227,7 @@ class Cumulative:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What planning must know of a task: the paired SD, and where it comes from.
+    """What planning must know about a task: the paired SD, and its source.
 
     cluster_size: documents of an article on average. weighted_size: of the article of a random document,
     sum m^2 / sum m, where articles differ in size.
@@ -251,10 +251,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Documents against margin: one of the two was asked for.
+    """Documents and margin, of which one was asked for.
 
-    `documents` and `margin` are the textbook's pair; the guarded ones are what the verdict's own interval
-    needs, which also allows for losses too rare to have been seen.
+    `documents` and `margin` are the textbook numbers; the guarded ones are what the verdict's own
+    interval needs, which also allows for losses too rare to have been seen.
     """
 
     documents: int | None

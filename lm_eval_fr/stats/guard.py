@@ -1,8 +1,8 @@
-"""How many lost documents the Dirichlet bound adds to those seen: the article that the sample happens not to hold.
+"""How many lost documents the Dirichlet bound adds to those seen: an article that the sample happens to miss.
 
-A bound for a mean must allow for a loss that is too rare to be in the sample. Of single documents that is one
-document; where they have weights, the heaviest. Of articles it is one article, and the question is how much of it is
-lost. The default assumes that losses not seen gather in an article no more than those seen. With sizes m,
+A bound for a mean must allow for a loss that is too rare to be in the sample. For single documents that is one
+document; with weights, the heaviest. For articles it is one article, and the question is how much of it is lost. The
+default assumes that unseen losses cluster within articles no more than the observed ones do. With sizes m,
 m2 = sum m^2 / sum m (the article of a random document) and m3 = sum m^3 / sum m^2, the guard is the largest of
 
 - the heaviest single document,
@@ -10,10 +10,10 @@ m2 = sum m^2 / sum m (the article of a random document) and m3 = sum m^3 / sum m
 - the largest net loss seen in one article (the second largest from 151 articles on, the third from 302: one in 151
   may be passed),
 - 1 + 0.3 (m3 - 1) - k x all net losses seen, k the smaller of 0.2 and 1.2 / (m3 - 1): as long as few losses have been
-  seen, little is known of how they gather.
+  seen, little is known about how they
 
-No part shrinks by more than a fifth of a document for each document lost, which is less than what that loss itself
-takes from the lower limit: one more loss never makes a verdict better. docs/method.md has the level and the price.
+cluster. No part shrinks by more than a fifth of a document per lost document, which is less than that loss
+itself lowers the lower limit: one more loss never improves a verdict. docs/method.md has the level and the price.
 `worst-case` takes the whole article of a random document, m2, if that is more.
 """
 
@@ -27,7 +27,7 @@ import numpy as np
 from lm_eval_fr.stats.arrays import Array, Units
 from lm_eval_fr.stats.estimates import Guarantee
 
-LEAST = 0.05  # share of the other documents of an article that are lost with one, at least
+LEAST = 0.05  # smallest share of an article's other documents that are lost along with one
 UNSEEN = 0.3  # and as long as no loss has been seen
 LESSON = 0.2  # documents by which the guard shrinks for each document lost
 PASSED = 151  # of so many articles one may lose more than the guard
@@ -43,14 +43,14 @@ class Guard:
 
 
 ASSUMPTIONS: Mapping[Guarantee, str] = {
-    "default": "losses not seen in the sample gather in an article no more than those seen",
-    "worst-case": "nothing is assumed of losses not seen: a whole article may be lost",
+    "default": "unseen losses cluster within articles no more than the observed ones do",
+    "worst-case": "nothing is assumed about unseen losses: a whole article may be lost",
 }
 NO_GUARD = Guard(0.0, 0.0)
 
 
 def guard_of(units: Units, guarantee: Guarantee = "default", *, ends: tuple[float, float] = (-1.0, 1.0)) -> Guard:
-    """ends: the lowest and the highest score. A loss is what lies below 0, or, if no score does, below the highest."""
+    """ends: the lowest and the highest score. A loss is a score below 0 or, if there is none, below the highest."""
     if not units.clustered:
         return Guard(1.0, 1.0)
     losses = ends[1] * units.sizes - units.sums if ends[0] >= 0 else -units.sums
@@ -69,7 +69,7 @@ def moments(sizes: Array) -> tuple[float, float]:
 
 
 def largest(losses: Array, copies: Array) -> float:
-    """The largest, or with many articles the one that one in PASSED passes; losses[i] occurs copies[i] times."""
+    """The largest, or with many articles the one that one in PASSED exceeds; losses[i] occurs copies[i] times."""
     order = np.argsort(-losses)
     reached = np.cumsum(copies[order])
     found = int(np.searchsorted(reached, reached[-1] // PASSED + 0.5))

@@ -1,4 +1,4 @@
-"""What may be claimed from a judge: its net win against the margin, by the four conditions of `sensitivity`."""
+"""What may be claimed from a judge: its net win against the margin, by the four conditions in `sensitivity`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NO_CONTROLS = "the judge was asked no controls, so nothing shows that it can see
 
 @dataclass(frozen=True, slots=True)
 class JudgeClaim:
-    """failed: the conditions that do not hold, 1 to 4. unknown: those that cannot be told yet. sentence: the claim in
-    words. reason: why no more is claimed. corrected: condition 3, where there is something to correct."""
+    """failed: the conditions that do not hold, 1 to 4. unknown: those not known yet. sentence: the claim in
+    words. reason: why no more is claimed. corrected: condition 3, if there is something to correct."""
 
     verdict: Verdict
     failed: tuple[int, ...]
@@ -54,15 +54,15 @@ def decide_by_judge(net_win: Interval, margin: float, seen: AssaySensitivity | N
     basis = _basis(seen, margin)
     if own == "non_inferior" and 3 in failed:
         why = (
-            f"on the judge's own scale the loss is below {_points(margin)} points; allowing for what it misses, this "
-            "is not shown"
+            f"on the judge's own scale the loss is below {_points(margin)} points; allowing for what the judge "
+            "misses, this is not shown"
         )
         return JudgeClaim("inconclusive", failed, f"{basis} {why[0].upper()}{why[1:]}.", why, corrected)
     said = {
         "non_inferior": "Non-inferior: such a loss is ruled out at {} % (one-sided), if the judge sees real "
         "differences as well as the planted ones.",
         "inferior": "Inferior: the loss on the judge's own scale is larger than the margin at {} % (one-sided), and "
-        "what it misses can only hide a part of it.",
+        "what the judge misses can only hide part of it.",
         "inconclusive": "Such a loss is neither ruled out nor shown at {} % (one-sided).",
     }[own].format(f"{100 * (1 + net_win.level) / 2:g}")
     return JudgeClaim(own, failed, f"{basis} {said}", None, corrected)
@@ -81,7 +81,7 @@ def no_claim(
 def conditions(
     seen: AssaySensitivity, order: OrderDecided, corrected: CorrectedMargin | None
 ) -> tuple[bool | None, ...]:
-    """Whether each of the four holds; None where that is not known."""
+    """Whether each of the four holds; None if not known."""
     if not order.pairs:
         return seen.sees_gross, seen.sees_graded, None, None
     return seen.sees_gross, seen.sees_graded, None if corrected is None else corrected.holds, order.holds
@@ -91,25 +91,25 @@ def _basis(seen: AssaySensitivity, margin: float) -> str:
     net, low = seen.net_win or 0.0, seen.ci_low or 0.0
     return (
         f"In {seen.n} control pairs with a known better answer the judge's net win was {net:.2f} (at least {low:.2f}). "
-        f"A loss of {_points(margin)} points to careful readers would show here as about {_points(margin * net)}."
+        f"A loss of {_points(margin)} points for careful readers would show here as about {_points(margin * net)}."
     )
 
 
 def why_blind(seen: AssaySensitivity, *, graded: bool = True) -> str | None:
-    """Why the controls allow no claim; None where conditions 1 and 2 hold or wait for replies.
+    """Why the controls allow no claim; None if conditions 1 and 2 hold or wait for
 
-    graded: whether 2 is looked at.
+    replies. graded: whether to check 2.
     """
     failed = [1] * (seen.sees_gross is False) + [2] * (graded and seen.sees_graded is False)
     return "; ".join(_why_controls(number, seen) for number in failed) or None
 
 
 def why_open(seen: AssaySensitivity) -> str | None:
-    """What the controls cannot say yet, and what to do; None where no reply is missing that may decide."""
+    """What the controls cannot say yet, and what to do; None if no deciding reply is missing."""
     parts = []
     if seen.sees_gross is None:
         asked = seen.questions + seen.questions_left
-        parts.append(f"{seen.questions_left} of {asked} questions on answers with a gross fault have no reply")
+        parts.append(f"{seen.questions_left} of {asked} questions about gross faults have no reply")
     if seen.sees_graded is None and seen.reason is not None:
         parts.append(seen.reason)
     if not parts:
@@ -123,17 +123,17 @@ def _why(condition: int, seen: AssaySensitivity, order: OrderDecided) -> str:
 
 def _why_controls(condition: int, seen: AssaySensitivity) -> str:
     if condition == 1 and seen.missed is None:
-        return "it was asked no question on answers with a gross fault"
+        return "it was asked no question about gross faults"
     if condition == 1:
         return (
-            f"it missed {seen.missed} of {seen.questions} questions on answers with a gross fault, and {GROSS_MISSES} "
-            "are allowed"
+            f"it missed {seen.missed} of {seen.questions} questions about gross faults, and only "
+            f"{GROSS_MISSES} are allowed"
         )
     if seen.ci_low is None or seen.net_win is None:
         return seen.reason or f"{seen.n} graded controls are too few"
     return (
-        f"its net win in {seen.n} control pairs is {seen.net_win:.2f}, which shows at least {seen.ci_low:.2f}, and "
-        f"more than {LEAST_NET_WIN:.2f} is needed"
+        f"its net win in {seen.n} control pairs is {seen.net_win:.2f}, which shows at least {seen.ci_low:.2f}, "
+        f"but more than {LEAST_NET_WIN:.2f} is needed"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a judging found and what it cost: frozen results, which the judge's folder keeps and the report shows."""
+"""What judging found and cost: frozen results that the judge's folder keeps and the report shows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lm_eval_fr.stats.ppi import PeopleNetWin
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """`first_answer`: of all A and B given in pairs that were decided in both orders, those that named the first.
+    """`first_answer`: of all A and B verdicts in pairs decided in both orders, those for the first answer.
 
-    `flips_to_first`: of the flips, those where it was the first both times; its p says whether the judge leans.
+    `flips_to_first`: of the flips, those for the first answer both times; its p tests for a preferred position.
     """
 
     both_orders: int
@@ -51,7 +51,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """`changed`: of all two askings of one question in one order, those that got two verdicts. That is noise.
+    """`changed`: of all repeated askings of a question in one order, those with two different verdicts. That is noise.
 
     `order_changed`: of the pairs judged in both orders, those whose opinion the order changed: noise and bias together.
     `bias`: the second less the first, at least 0; None when either is unknown.
@@ -66,7 +66,7 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class PositionReport:
-    """None where the verdicts hold nothing to report on. level: of all its intervals."""
+    """None if the verdicts have nothing to report. level: of all its intervals."""
 
     position: Position | None
     length: Length | None
@@ -79,8 +79,8 @@ class PositionReport:
 class Agreement:
     """Two judges, or a judge and people, on the pairs that both decided as win, tie or loss.
 
-    `kappa` is Cohen's: agreement beyond what their shares of win, tie and loss would give by chance. None, with a
-    reason, where chance alone gives all of it.
+    `kappa` is Cohen's: agreement beyond what their shares of win, tie and loss would give by chance. None, with
+    a reason, if chance alone gives all of it.
     """
 
     first: str
@@ -95,7 +95,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class People(Agreement):
-    """Of a judge with people. net_win: what people would say of all judged pairs.
+    """Agreement of a judge with people. net_win: what people would say about all judged pairs.
 
     whose: the people whose preference that is. unknown: labelled documents that are not among the judged pairs.
     """
@@ -131,12 +131,12 @@ class CanaryReport:
 
 @dataclass(frozen=True, slots=True)
 class JudgeNoise:
-    """The judge on two runs of one arm. `winner` is the run that it prefers where there is nothing to prefer."""
+    """The judge on two runs of one arm. `winner` is the run that it prefers although there is nothing to prefer."""
 
     n: int
     counts: Mapping[str, int]
     decided: Proportion  # pairs in which it saw a difference between two answers of one arm
-    first_run: Proportion  # of those, the ones that the first run won
+    first_run: Proportion  # of those, won by the first run
     net_win: Interval
     winner: Literal["run", "rerun"] | None
     warnings: tuple[str, ...]
@@ -144,7 +144,7 @@ class JudgeNoise:
 
 @dataclass(frozen=True, slots=True)
 class JudgeControls:
-    """What else a judge was asked, beside the pairs; None where it was not."""
+    """What else a judge was asked besides the pairs; None if not."""
 
     canaries: CanaryReport | None = None
     noise: JudgeNoise | None = None
@@ -168,7 +168,7 @@ class PanelReport:
 
 @dataclass(frozen=True, slots=True)
 class PairUsage:
-    """What was paid for one pair, replies without a verdict included."""
+    """What was paid for one pair, including replies without a verdict."""
 
     calls: int = 0
     input_tokens: int = 0  # all of the prompt, the cached part included
@@ -176,7 +176,7 @@ class PairUsage:
     output_tokens: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """A number that one of them does not know is unknown in the sum."""
+        """A number unknown in one of them is unknown in the sum."""
 
         def plus(name: str) -> Any:
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -194,14 +194,14 @@ class Tokens(PairUsage):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The ledger. `calls` are replies that were paid for; `unusable` ones of them held no verdict."""
+    """The ledger. `calls` are paid replies; `unusable` ones had no verdict."""
 
     live: Tokens = field(default_factory=Tokens)
     batch: Tokens = field(default_factory=Tokens)
     unusable: int = 0
     failures: int = 0  # attempts that brought no reply
-    without_usage: int = 0  # replies whose server did not say what they used: counted at the most they can cost
-    lost_dollars: float | None = 0.0  # at most this for calls whose reply never arrived: the server may bill them
+    without_usage: int = 0  # replies without usage: counted at their greatest possible cost
+    lost_dollars: float | None = 0.0  # the most for calls whose reply never arrived: the server may bill them
     dollars: float | None = 0.0  # live, batch and lost; None is unknown, and `unknown` says why
     unknown: str | None = None
 

@@ -1,4 +1,4 @@
-"""The judge's outcomes as numbers: +1 win, -1 loss, 0 whatever did not decide."""
+"""The judge's outcomes as numbers: +1 win, -1 loss, 0 for everything undecided."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Planning: how many documents a margin needs, what margin N documents can establish, and with which power.
+"""Planning: how many documents a margin needs, what margin N documents can establish, and with
 
-All of it for a one-sided test at (1 - level) / 2, the one that the verdict uses; detecting a difference of the
+which power. All for a one-sided test at (1 - level) / 2, as in the verdict; detecting a difference of the
 same size, two-sided at 1 - level, takes as many documents.
 """
 
@@ -32,13 +32,13 @@ def documents_for_margin(
 ) -> Plan:
     """Documents with which a true `difference` is shown to be no loss of `margin`, with probability `power`.
 
-    claims: so many claims like this one, which must all be shown, with that power together.
+    claims: how many claims like this one must all be shown, with that joint power.
     """
     check_margin(margin, largest=1.0)
     alpha, each = tested_at(level, power, claims)
     sample = of_spread(checked_spread(spread), guarantee)
     if difference <= -margin:
-        return Plan(None, margin, None, None, "a true loss of the margin or more is never shown to be smaller")
+        return Plan(None, margin, None, None, "a true loss of the margin or more can never be shown to be smaller")
     documents = smallest(lambda n: attained(n, spread, difference, -margin, alpha) >= each)
     guarded = None
     if documents is not None:
@@ -57,7 +57,7 @@ def margin_for_documents(
     claims: int = 1,
     guarantee: Guarantee = "default",
 ) -> Plan:
-    """The smallest margin that so many documents establish with probability `power`, each of so many claims."""
+    """The smallest margin that this many documents establish with probability `power`, for each of this many claims."""
     alpha, each = tested_at(level, power, claims)
     if documents < 2:
         raise UsageError(f"{documents} documents establish nothing", remedy="give two or more")
@@ -81,10 +81,10 @@ def verdict_power(
 
 
 def tested_at(level: float, power: float, claims: int) -> tuple[float, float]:
-    """Alpha, and the power that each of so many independent claims needs for all of them to be shown with `power`."""
+    """Alpha, and the power that each of this many independent claims needs so that all are shown with `power`."""
     alpha = (1 - check_level(level)) / 2
     if not alpha < power < 1:
-        raise UsageError(f"a power of {power} is not between {alpha:g} and 1", remedy="0.8 is customary")
+        raise UsageError(f"a power of {power} is not between {alpha:g} and 1", remedy="use 0.8, for example")
     if claims < 1:
         raise UsageError(f"{claims} claims cannot be planned", remedy="give one or more")
     return alpha, float(power ** (1 / claims))
@@ -93,7 +93,7 @@ def tested_at(level: float, power: float, claims: int) -> tuple[float, float]:
 def repeated(spread: Spread, repeats: int, unstable: float) -> Spread:
     """The spread of mean scores over `repeats` answers of each arm to each document.
 
-    unstable: the part of a single answer's variance that is not the document's; another answer averages it out.
+    unstable: the part of a single answer's variance that is within documents; further answers average it out.
     """
     if repeats < 1 or not 0 <= unstable <= 1:
         raise UsageError(

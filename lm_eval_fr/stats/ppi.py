@@ -1,8 +1,8 @@
 """The people's net win rate, from a few labels and many verdicts of a judge: prediction-powered inference.
 
-The judge's mean over all pairs is corrected by how far it is from people where both have spoken, with the weight that
+The judge's mean over all pairs is corrected by its distance from people where both judged, with the weight that
 makes the interval shortest (PPI++; Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453, after arXiv 2301.09633). The
-estimate is the people's own whatever the judge is worth; a judge that agrees with them makes it more precise.
+estimate is the people's own however good the judge is; a judge that agrees with them makes it more precise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METHOD = "PPI++, t"
 @dataclass(frozen=True, slots=True)
 class PeopleNetWin:
     """net_win: by PPI++. alone: from the labels only. weight: of the judge, 0 to 1. correlation: of the judge with
-    people on the labelled pairs. worth: as many labels alone would give the same interval; None where unknown."""
+    people on the labelled pairs. worth: how many labels alone would give the same interval; None if unknown."""
 
     net_win: Interval
     alone: Interval
@@ -61,7 +61,7 @@ def people_net_win(
 
 
 def _weight(labels: Array, seen: Array, rest: Array) -> tuple[float, float | None]:
-    """cov(people, judge) / ((1 + n / N) var(judge)), within 0 and 1; 0 where the judge says one thing throughout."""
+    """cov(people, judge) / ((1 + n / N) var(judge)), between 0 and 1; 0 if the judge always says the same."""
     spread = float(np.var(np.concatenate([seen, rest]), ddof=1))
     if not rest.size or spread == 0 or seen.std() == 0:
         return 0.0, None
@@ -84,7 +84,7 @@ def _estimate(
         influence = np.bincount(codes[: influence.size], weights=influence)
         units = influence.size
     if labelled_units < 2:
-        reason = "the labelled pairs are of one cluster"
+        reason = "the labelled pairs are all in one cluster"
         return Interval(estimate, None, None, level, METHOD, labels.size, labelled_units, reason=reason)
     error = float(np.sqrt(units / (units - 1) * (influence @ influence)))
     reach = t_point((1 - level) / 2, labelled_units - 1) * error

@@ -19,7 +19,7 @@ class Tango:
     """Score test and interval for a difference of paired proportions.
 
     Tango 1998, Statistics in Medicine 17:891-908, equation 8 and the appendix's closed form for the
-    restricted maximum-likelihood estimate. Good to very few discordant pairs, none included.
+    restricted maximum-likelihood estimate. Valid for very few discordant pairs, even none.
     """
 
     lost: int
@@ -72,4 +72,4 @@ def binomial_share(count: int, of: int, level: float = 0.95) -> Proportion:
 
 def check_count(count: int, of: int) -> None:
     if not 0 <= count <= of:
-        raise UsageError(f"a count of {count} does not fit into {of}")
+        raise UsageError(f"a count of {count} out of {of} is impossible")

@@ -29,9 +29,9 @@ def recovery_interval(
 ) -> Interval:
     """Candidate mean / reference mean (1.0: nothing lost), by Bayesian cluster bootstrap.
 
-    Rubin 1981, Annals of Statistics 9:130-134, with clusters as the units. For scores that end at 0 and 1 each
-    limit also weighs one worst-case pseudo-unit (see guard.py), without which arms that agree on every
-    document would get the interval [1, 1]. None where the reference's mean may be 0.
+    Rubin 1981, Annals of Statistics 9:130-134, with clusters as the units. For scores between 0 and 1 each
+    limit also weighs one worst-case pseudo-unit (see guard.py); otherwise arms that agree on
+    every document would get the interval [1, 1]. None where the reference's mean may be 0.
     """
     first, second = paired(candidate, reference)
     check_level(level)
@@ -95,7 +95,7 @@ def recovered_share(
     clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
 ) -> Interval:
-    """(distilled - raw) / (reference - raw) in means: the share of a loss that distillation won back.
+    """(distilled - raw) / (reference - raw) in means: the share of a loss that distillation recovered.
 
     Fieller's interval (1954, JRSS B 16:175-185) on CR1 covariances with t(C - 1). None where the loss itself,
     reference - raw, may be 0: there is then nothing to recover.

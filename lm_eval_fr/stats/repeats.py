@@ -1,4 +1,4 @@
-"""Several answers to one document: their mean is its score, and their spread is not the document's.
+"""Several answers to one document: their mean is its score, and their spread is within the document.
 
 Reruns of an arm are the negative control: how far it moves from itself, and whether a difference is more than that.
 """
@@ -19,7 +19,7 @@ from lm_eval_fr.stats.estimates import Components, Interval, NoiseComparison
 def variance_components(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> Components:
     """Where the variance of the paired differences comes from: the documents, or the answers to one document.
 
-    candidate, reference: one row an answer, one column a document, aligned; the arms may have different numbers of
+    candidate, reference: one row per answer, one column per document, aligned; the arms may have different numbers of
     answers. One-way analysis of variance; a negative part between documents is 0.
     """
     first, second = answers_of(candidate, "candidate"), answers_of(reference, "reference")
@@ -32,7 +32,7 @@ def variance_components(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> C
     n = first.shape[1]
     reason = unusable(*first, *second) or (None if n > 1 else "one document: the spread is unknown")
     if reason is None and min(counts) < 2:
-        reason = "an arm answered each document once: how far its answers differ among themselves is not known"
+        reason = "an arm answered each document only once: how much its answers vary is unknown"
     if reason:
         return Components(*counts, n, None, None, None, None, None, reason)
     within = float(first.var(axis=0, ddof=1).mean()), float(second.var(axis=0, ddof=1).mean())
@@ -46,7 +46,7 @@ def variance_components(candidate: npt.ArrayLike, reference: npt.ArrayLike) -> C
 
 
 def answers_of(scores: npt.ArrayLike, name: str) -> Array:
-    """One row an answer; a single list of scores is one answer to each document."""
+    """One row per answer; a single list of scores is one answer to each document."""
     try:
         array = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -61,17 +61,17 @@ def answers_of(scores: npt.ArrayLike, name: str) -> Array:
 def noise_floor(
     run: npt.ArrayLike, reruns: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95
 ) -> Interval:
-    """An arm against its own reruns, one or several, aligned: how far their mean lies from the first run."""
+    """An arm against one or more aligned reruns: how far their mean is from the first run."""
     again = answers_of(reruns, "reruns").mean(axis=0)
     return paired_difference(again, run, clusters=clusters, level=level).interval
 
 
 def exceeds_noise(interval: Interval, movements: Sequence[Interval]) -> NoiseComparison:
-    """Whether a difference is more than what an arm moves from itself, by its `interval` and those of `noise_floor`.
+    """Whether a difference exceeds the shift between runs of one arm, by its `interval` and those of `noise_floor`.
 
-    It exceeds the noise if its whole interval lies beyond the largest mean move; it is called noise only by the reruns'
-    own intervals, if its whole interval lies within what they show at least (nothing where they hold 0). Else it
-    cannot be told.
+    It exceeds the noise if its whole interval lies beyond the largest mean shift; it is called noise only if
+    its whole interval lies within the least shift that the reruns' own intervals show (none if they contain
+    0). Otherwise it is unknown.
     """
     known = [movement for movement in movements if movement.estimate is not None]
     if not known:

@@ -1,6 +1,6 @@
 """Assay sensitivity of a judge: may "no loss found" be read as "no loss"? Only if a loss would have been seen.
 
-A judge that is blind in a symmetric way turns differences into ties. On its scale a loss of D shows as D s, s being
+A judge that is symmetrically blind turns differences into ties. On its scale a loss of D shows as D s, s being
 its net win on control pairs whose better answer is known, and "lower limit above -D" would test a margin of D / s. A
 claim therefore needs four conditions:
 
@@ -10,9 +10,9 @@ claim therefore needs four conditions:
 4. the order decided few pairs: the upper limit of their share of the pairs with a preference is below 1/2, or of all
    pairs below 0.2.
 
-Where 1, 2 or 4 fails there is no verdict; where only 3 fails, none of "non-inferior". (3) adds two independent errors
-in quadrature (Zou and Donner 2008, Statistics in Medicine 27:1693-1702): N + D s is the loss that is left of the margin
-on the judge's own scale. s and s_L are a net win rate like N and L, by the same interval: the wider of t and Tango
+Where 1, 2 or 4 fails there is no verdict; where only 3 fails, no "non-inferior". (3) adds two independent errors
+in quadrature (Zou and Donner 2008, Statistics in Medicine 27:1693-1702): N + D s is what is left of the margin on
+the judge's own scale. s and s_L are a net win rate like N and L, by the same interval: the wider of t and Tango
 where every control is on an article of its own. tests/properties/test_sensitivity.py simulates level and power.
 """
 
@@ -38,11 +38,12 @@ MOST_OF_DECIDED, MOST_OF_ALL = 0.5, 0.2  # pairs that the order may decide, by t
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control pair as it was judged.
+    """One judged control pair.
 
     outcome: +1 if both orders prefer the good answer, -1 if both prefer the damaged one, 0 otherwise; None without a
     verdict. right: whether the reply prefers the good answer, where it stands first and where it stands second; None
-    without a reply. unjudged: whether a reply that the outcome needs was never obtained, which says nothing of a judge.
+    without a reply. unjudged: whether a reply that the outcome needs was never obtained, which says nothing about the
+    judge.
     """
 
     kind: str
@@ -61,7 +62,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class ControlsAsked:
-    """The controls of a judging, as judge.json keeps them. shortage: why there are fewer than were wanted."""
+    """The controls, as judge.json keeps them. shortage: why there are fewer than requested."""
 
     wanted: int
     pairs: tuple[Control, ...]
@@ -73,7 +74,7 @@ class ControlsAsked:
 
 @dataclass(frozen=True, slots=True)
 class ControlCounts:
-    """What became of the controls of one kind. `other`: ties and single ties; `unanswered`: replies without a verdict;
+    """The results of one kind of control. `other`: ties and single ties; `unanswered`: replies without a verdict;
     `unjudged`: no reply, which `n` leaves out."""
 
     kind: str
@@ -97,7 +98,7 @@ class AssaySensitivity:
     whose good answer is the longer one and those whose good answer is the shorter one, with Welch's interval.
     """
 
-    planned: int  # graded controls that were asked for
+    planned: int  # graded controls that were requested
     n: int
     won: int
     lost: int
@@ -154,7 +155,7 @@ class OrderDecided:
 @dataclass(frozen=True, slots=True)
 class CorrectedMargin:
     """Condition 3, and `margin`, the largest loss that L may reach for it to hold: the user's margin on the judge's own
-    scale, less what the error of s takes. None where N + D s leaves nothing to show."""
+    scale, minus an allowance for the error of s. None if N + D s leaves nothing to show."""
 
     asked: float
     left: float  # N + D s
@@ -167,9 +168,9 @@ class CorrectedMargin:
 
 
 def sensitivity(controls: Sequence[Control], *, planned: int, level: float = 0.95) -> AssaySensitivity:
-    """A reply without a verdict counts as one that prefers neither answer; what was never obtained counts nowhere.
+    """A reply without a verdict counts as preferring neither answer; missing replies do not count. While
 
-    While graded controls are unjudged nothing is estimated: those that failed may be the hard ones.
+    graded controls are unjudged nothing is estimated: the failed ones may be the hard ones.
     """
     gross = [control.right for control in controls if control.gross]
     answers = [right for both in gross for right in both if right is not None]
@@ -243,9 +244,9 @@ def corrected_margin(net_win: Interval, margin: float, seen: AssaySensitivity) -
 
 
 def less_length(net_win: float, seen: AssaySensitivity, longer: int, shorter: int, pairs: int) -> float | None:
-    """The net win less what the candidate gains by length, its answer being the longer one in `longer` of the pairs.
+    """The net win minus what the candidate gains by length, its answer being the longer one in `longer` of the
 
-    None unless the controls show that the judge follows length: the interval of that effect leaves 0 out.
+    pairs. None unless the controls show that the judge follows length: the interval of that effect excludes 0.
     """
     if seen.longer_effect is None or seen.longer_ci is None or not pairs:
         return None
@@ -258,7 +259,7 @@ def less_order(net_win: float, order: OrderDecided) -> float | None:
     """The net win of a judge whose orders agreed always: N / sqrt(2 a - 1), for a share a of agreement above one half.
 
     A judge that sees a difference with probability s, and else answers by chance, agrees with itself in (1 + s^2) / 2
-    of the pairs, and its net win is s times the readers'. None where it does not agree with itself more often than not.
+    of the pairs, and its net win is s times the readers'. None if it does not agree with itself more often than not.
     """
     seen = 1 - 2 * order.count / order.decided if order.decided else 0.0
     return max(-1.0, min(1.0, net_win / math.sqrt(seen))) if seen > 0 else None

@@ -1,4 +1,4 @@
-"""Looking while it runs: the e-process that may stop a study, and the band that holds at every look."""
+"""Interim looks: the e-process that may stop a study, and the band that is valid at every look."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EProcess:
     def __init__(self, margin: float, planned: Planned, *, alpha: float = 0.025) -> None:
         self.margin = check_margin(margin, largest=1.0)
         if not 0 < alpha < 1:
-            raise UsageError(f"an alpha of {alpha} is not between 0 and 1", remedy="0.025 is customary")
+            raise UsageError(f"an alpha of {alpha} is not between 0 and 1", remedy="use 0.025, for example")
         self.alpha = alpha
         self.planned = planned
         self.log_capital = (0.0, 0.0)
@@ -101,7 +101,7 @@ def without_ends(values: Array) -> str | None:
     """Why these differences have no band, or None."""
     if reason := unusable(values):
         return reason
-    return "differences beyond [-1, 1]: without known ends there is no band" if np.abs(values).max() > 1 else None
+    return "differences beyond [-1, 1]: without known limits there is no band" if np.abs(values).max() > 1 else None
 
 
 def band(units: Units, alpha: float, planned: Planned) -> tuple[Array, Array]:
@@ -110,7 +110,7 @@ def band(units: Units, alpha: float, planned: Planned) -> tuple[Array, Array]:
 
 
 def lower_band(stake: Stakes, alpha: float) -> Array:
-    """At each unit the largest grid value refuted so far as too small."""
+    """At each unit, the largest grid value rejected so far as too small."""
     mean = float(stake.values.sum() / stake.weights.sum())
     near = np.geomspace(1e-4, 2, 400)
     grid = np.concatenate([mean - near, mean + near, np.linspace(-1, 1, 201)])
@@ -123,7 +123,7 @@ def lower_band(stake: Stakes, alpha: float) -> Array:
 
 
 def sign_changes(mean: Array) -> int:
-    """How often the running mean changed sides; zero is no side."""
+    """How often the running mean changed sign; zero does not count."""
     return int(np.count_nonzero(np.diff(np.sign(mean[mean != 0]))))
 
 
@@ -135,7 +135,7 @@ def betting_difference(
     margin: float | None = None,
     planned: Planned | None = None,
 ) -> Difference:
-    """The interval to report after stopping early, with the p-values that go with it: they hold at any stopping time.
+    """The interval to report after stopping early, with its p-values: they hold at any stopping time.
 
     differences, clusters and planned as for `confidence_sequence`, whose last point the interval is, exactly.
     """

@@ -1,4 +1,4 @@
-"""What the data could have shown, and what would settle the verdict: both by the interval that gives it."""
+"""What the data could have shown, and what would settle the verdict: both by the verdict's own interval."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from lm_eval_fr.stats.estimates import Difference, DocumentsNeeded
 from lm_eval_fr.stats.planning import smallest, smallest_margin
 from lm_eval_fr.stats.typical import Endless, Typical, of_difference
 
-NO_DATA = "the single differences are not at hand"
+NO_DATA = "the single differences are not available"
 
 
 def mde(difference: Difference, *, power: float = 0.8, reach: float | None = None) -> tuple[float | None, str | None]:
-    """The smallest true loss that such data would have shown to be one with probability `power`, or why there is none.
+    """The smallest true loss that such data would have shown with probability `power`, or why there is none.
 
     Shown means that the whole interval is below 0; gains by symmetry. reach: the largest loss that the metric can have,
     None where that is not given: then a share's is the reference's mean.
@@ -41,24 +41,24 @@ def _endless_mde(difference: Difference, alpha: float, power: float) -> float:
 def documents_needed(
     difference: Difference, margin: float, *, power: float = 0.8, available: int | None = None
 ) -> DocumentsNeeded:
-    """Documents in all with which the verdict would be settled, if difference and spread stay as observed.
+    """Documents in total that would settle the verdict, if difference and spread stay as observed.
 
-    available: documents that the data set has; where more are needed, the reason says so.
+    available: documents in the data set; if more are needed, the reason says so.
     """
     estimate, units = difference.interval.estimate, difference.units
     if estimate is None or units is None or not difference.interval.defined:
         return DocumentsNeeded(None, difference.interval.reason or NO_DATA)
     if abs(estimate + margin) < 1e-3 * margin:
-        return DocumentsNeeded(None, "the difference is the margin: no number settles it")
+        return DocumentsNeeded(None, "the difference equals the margin: no number of documents settles it")
     sample, alpha, seen, ruled_out = of_difference(difference, units), _alpha(difference), estimate, -margin
     if estimate < -margin:
         sample, seen, ruled_out = sample.mirrored, -estimate, margin
     documents = smallest(lambda n: sample.shows(seen, ruled_out, n, alpha, power), difference.n + 1)
     if documents is None:
-        return DocumentsNeeded(None, "more than can be had")
+        return DocumentsNeeded(None, "more than are available")
     if available is None or documents <= available:
         return DocumentsNeeded(documents)
-    why = f"the data set has {available:,} documents: only a wider margin or several answers per document settle it"
+    why = f"the data set has {available:,} documents: only a wider margin or several answers each would settle it"
     return DocumentsNeeded(documents, why)
 
 

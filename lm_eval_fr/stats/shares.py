@@ -1,4 +1,4 @@
-"""Shares: exact binomial where every document is its own, the Dirichlet bound where articles are."""
+"""Shares: exact binomial for independent documents, the Dirichlet bound for articles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def share_interval(
 
 
 def share_of(yes: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95) -> Proportion:
-    """The share of `yes` (one yes or no a document), with the two-sided p against one half by the same method."""
+    """The share of `yes` (one yes or no per document), with the two-sided p against one half by the same method."""
     values = vector(yes, "yes")
     group = grouped(clusters, values)
     count, n = int(values.sum()), group.n

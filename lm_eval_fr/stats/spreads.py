@@ -1,4 +1,4 @@
-"""What planning must know of a task: the spread of its paired differences, guessed or seen in a pilot."""
+"""What planning must know about a task: the spread of its paired differences, assumed or from a pilot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def score_spread(
     """F1-like scores: the standard deviation of the paired differences (0.15 to 0.25 is usual)."""
     if sd > 1:
         raise UsageError(
-            f"a standard deviation of {sd:g} is more than scores from 0 to 1 can have",
+            f"a standard deviation of {sd:g} is more than scores between 0 and 1 can have",
             remedy=f"it is a share, not points: {sd:g} points are {sd / 100:g}",
         )
     return checked_spread(Spread("score", sd, f"SD {sd:g}", cluster_size, icc, weighted_size))
@@ -49,20 +49,20 @@ def judge_spread(
 def pilot_spread(
     candidate: npt.ArrayLike, reference: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None
 ) -> Spread:
-    """What a pilot run of both arms says: SD or flip rate, cluster sizes, ICC (0 where it came out negative)."""
+    """What a pilot run of both arms shows: SD or flip rate, cluster sizes, ICC (0 where it came out negative)."""
     first, second = paired(candidate, reference)
     reason = unusable(first, second)
     if reason or first.size < 2:
-        raise UsageError(f"the pilot says nothing: {reason or 'one document'}", remedy="pair at least 30 documents")
+        raise UsageError(f"the pilot shows nothing: {reason or 'one document'}", remedy="pair at least 30 documents")
     return spread_of(first - second, checked_kind(first, second, None) == "binary", clusters)
 
 
 def judge_pilot_spread(outcomes: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None) -> Spread:
-    """What a judge's pilot says: +1 / 0 / -1 per pair."""
+    """What a judge's pilot shows: +1 / 0 / -1 per pair."""
     scores = vector(outcomes, "outcomes")
     reason = unusable(scores)
     if reason or scores.size < 2:
-        raise UsageError(f"the pilot says nothing: {reason or 'one pair'}", remedy="judge at least 30 pairs")
+        raise UsageError(f"the pilot shows nothing: {reason or 'one pair'}", remedy="judge at least 30 pairs")
     spread = spread_of(scores, True, clusters)
     return replace(spread, kind="judge", label=f"{100 * (1 - spread.sd**2):.3g} % ties in {scores.size} pairs")
 
@@ -88,6 +88,6 @@ def checked_spread(spread: Spread) -> Spread:
     if spread.cluster_size < 1 or spread.weighted < spread.cluster_size or not 0 <= spread.icc <= 1:
         raise UsageError(
             f"{spread.cluster_size:g} documents per cluster with an ICC of {spread.icc:g} are impossible",
-            remedy="a cluster holds at least one document; the ICC lies between 0 and 1",
+            remedy="a cluster has at least one document; the ICC is between 0 and 1",
         )
     return spread

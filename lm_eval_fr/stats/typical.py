@@ -1,7 +1,7 @@
-"""A sample like the one seen, or the one expected: what the verdict's own bound says of it, for any size and mean.
+"""A sample like the one seen, or the one expected: what the verdict's own bound says about it, for any size and mean.
 
-Planning, the smallest detectable difference and the documents still needed all ask the same question: of so many
-documents with this spread and that true mean, how often does the interval exclude c? The sample's mean is taken as
+Planning, the smallest detectable difference and the documents still needed all ask the same question: with this
+many documents, this spread and that true mean, how often does the interval exclude c? The sample's mean is taken as
 normal, its shape as given; the limit itself is the verdict's own, guard included.
 """
 
@@ -76,7 +76,7 @@ class Typical:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """As `Typical`, where t and Tango decide by counts alone. changed: share of documents lost or gained, at least."""
+    """As `Typical`, where t and Tango decide by counts alone. changed: the least share of documents lost or gained."""
 
     changed: float
 
@@ -135,7 +135,7 @@ def of_units(units: Units, guarantee: Guarantee = "default") -> Typical:
 
 
 def of_spread(spread: Spread, guarantee: Guarantee = "default") -> Typical | Counted:
-    """Articles of one size, that of a random document's, with as many losses as gains."""
+    """Articles of equal size (that of a random document's article), with as many losses as gains."""
     if spread.kind != "score" and spread.cluster_size <= 1:
         return Counted(spread.sd**2)
     size = spread.weighted
@@ -155,8 +155,8 @@ def of_spread(spread: Spread, guarantee: Guarantee = "default") -> Typical | Cou
 def article_sums(spread: Spread) -> tuple[Array, Array]:
     """Sums of differences over an article, and the share of articles that have each.
 
-    A changed score of right or wrong, and a judge's verdict, is a whole document; a changed graded score moves by any
-    amount alike. Gains come anywhere (Poisson), losses gather (negative binomial), so that together they have the ICC.
+    A changed right-or-wrong score, or a judge's verdict, is a whole document; a changed graded score moves by a uniform
+    amount. Gains are spread evenly (Poisson), losses cluster (negative binomial), so that together they have the ICC.
     """
     jump = JUMPS if spread.kind == "score" else np.ones(1)
     step, square = (0.1 if spread.kind == "score" else 1.0), float((jump**2).mean())

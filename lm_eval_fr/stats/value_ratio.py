@@ -53,7 +53,7 @@ def _interval(successes: list[Array], costs: list[Array], clusters: npt.ArrayLik
     reason = unusable(*successes, *costs) or _out_of_range(successes, costs)
     totals = None if reason else [float(values.sum()) for values in (*successes, *costs)]
     if totals is not None and len(successes) == 2 and totals[1] == 0:
-        reason = "the reference has no success: nothing to take a ratio to"
+        reason = "the reference has no success: the ratio is undefined"
     if reason or totals is None:
         return Interval(None, None, None, level, _METHOD, n, count, reason=reason)
     estimate = totals[0] / totals[len(successes)]

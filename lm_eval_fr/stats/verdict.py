@@ -36,8 +36,8 @@ def assess(
     """One difference against its margin. p-values are those of `difference` if it was computed with this margin.
 
     available: documents that the data set has. assay: whether a loss of the margin could have shown (`assay_of`);
-    where it could not, `non_inferior` becomes `no_verdict`, and no number of documents would settle what shows no loss.
-    reach: the largest loss that the metric can have, None where that is not known.
+    where it could not, `non_inferior` becomes `no_verdict`, and if no loss is seen, no number of documents would
+    settle it. reach: the largest loss that the metric can have, None where that is not known.
     """
     check_margin(margin, largest=None if difference.kind == "unbounded" else 1.0)
     interval, other = difference.interval, difference.other_guarantee
@@ -69,14 +69,14 @@ def assess(
 
 
 def without_verdict(assessment: Assessment, reason: str) -> Assessment:
-    """The same, where something else than its interval forbids a claim."""
+    """The same, if something other than its interval rules out a claim."""
     return replace(assessment, verdict="no_verdict", reason=reason, documents_needed=None)
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6:65-70).
 
-    None, a claim without one, stays None and counts: the others are corrected over all the claims.
+    None (a claim without a p-value) stays None but counts: the others are corrected over all claims.
     """
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
@@ -90,11 +90,11 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def overall(assessments: Mapping[str, Assessment]) -> Overall:
-    """One verdict over tasks and judge, keyed by the names that the sentence should use.
+    """One verdict over tasks and judge, keyed by the names that the sentence should
 
-    non_inferior where every one is: an intersection-union test, which needs no correction (Berger 1982).
-    inferior where at least one is after Holm's correction over all of them; an interval below the margin that has no
-    p-value counts with the largest one that it may have. Else no_verdict where one of them is, else inconclusive.
+    use. non_inferior if every one is: an intersection-union test, which needs no correction (Berger
+    1982). inferior if at least one is after Holm's correction over all of them; an interval below the margin
+    without a p-value counts with the largest p that it allows. Else no_verdict if any of them is, else inconclusive.
     """
     if not assessments:
         raise UsageError("no task and no judge: there is nothing to decide")
@@ -124,5 +124,5 @@ def overall(assessments: Mapping[str, Assessment]) -> Overall:
 
 def _p_inferior(claim: Assessment, alpha: float) -> float | None:
     if claim.p_inferior is None and claim.verdict == "inferior":
-        return alpha  # its interval is the test at this level, and says no more
+        return alpha  # its interval is the test at this level and says no more
     return claim.p_inferior

@@ -1,1 +1,1 @@
-"""What the task folders share: documents, records, metrics, votes, and where the definitions are."""
+"""What the task folders share: documents, records, metrics, votes, and the location of the definitions."""

@@ -15,7 +15,7 @@ _SHUFFLE_BUFFER = 2000
 
 
 def stream_articles(settings: Settings, most_words: int | None) -> Iterator[Record]:
-    """The long articles of a seeded shuffle, cut at a sentence. Nothing but what is read is downloaded."""
+    """The long articles of a seeded shuffle, cut at a sentence. Downloads only what it reads."""
     hub = require_hub(settings)
     rows = load_hub(settings, hub, streaming=True).shuffle(seed=settings.seed, buffer_size=_SHUFFLE_BUFFER)
     return long_articles(rows, most_words, hub.path, settings.task)

@@ -1,6 +1,6 @@
 """Where the task and judge definitions are, installed or in the repository, and which tasks and groups they define.
 
-Names are read with a regular expression instead of YAML and lm-eval: a shell completion or a `--help` waits for this.
+Names are read with a regular expression instead of YAML and lm-eval: shell completion and `--help` wait for this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _definitions(name: str) -> Path:
     installed, repository = _PACKAGE / "_definitions" / name, _PACKAGE.parent / name
     if installed.is_dir():
         return installed
-    # Beside an installed package another distribution may have put a folder of that name: only a repository will do.
+    # Another distribution may have installed a folder of that name next to the package: only a repository counts.
     if repository.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file():
         return repository
     raise LmEvalFrError(
@@ -73,7 +73,7 @@ def _texts() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def tasks_behind(names: Iterable[str]) -> tuple[str, ...] | None:
-    """The tasks that these names of ours stand for; None when one of them is not ours, or is a pattern."""
+    """The tasks behind these names of ours; None if one of them is not ours, or is a pattern."""
     found: list[str] = []
     for name in names:
         behind = (name,) if name in task_names() else tasks_behind(_MEMBER.findall(_texts()[1].get(name, "")))
@@ -85,13 +85,13 @@ def tasks_behind(names: Iterable[str]) -> tuple[str, ...] | None:
 
 @cache
 def judged_names() -> frozenset[str]:
-    """Our tasks without a metric, which only a judge can tell apart."""
+    """Our tasks without a metric, which need a judge."""
     return frozenset(name for name, text in _texts()[0].items() if _BYPASS.search(text))
 
 
 @cache
 def tasks_with_own_shots() -> frozenset[str]:
-    """Our tasks whose YAML, or the one that it includes, sets `num_fewshot`: lm-eval takes no other number."""
+    """Our tasks whose YAML, or the one that it includes, sets `num_fewshot`: lm-eval accepts no other number."""
     files = {path.name: path for path in tasks_dir().glob("*/*") if path.is_file()}
     found = set()
     for name, text in _texts()[0].items():

@@ -1,7 +1,7 @@
 """The documents of a task: from a user's file or the hub, checked, in the task's fixed order.
 
 lm-eval calls a task's `custom_dataset` with all of the task's metadata, `--metadata` and the model's arguments in one
-dictionary. `Settings` takes from it what concerns data and nothing else: a model's own `revision`, `path` or `name`
+dictionary. `Settings` takes from it only what concerns data: a model's own `revision`, `path` or `name`
 must not choose the data.
 """
 
@@ -39,9 +39,9 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run says about a task's data.
+    """What a run says about a task's
 
-    data: one file, which every task of the run reads, or {task: file}. data_dir: a folder of files named after the
+    data. data: one file for every task of the run, or {task: file}. data_dir: a folder of files named after the
     tasks. Neither: the hub.
     """
 
@@ -77,7 +77,7 @@ class Settings:
         return tuple(dict.fromkeys(_whole(self.task, name, value, least=least) for value in given))
 
     def words(self, name: str, known: Sequence[str]) -> tuple[str, ...]:
-        """Some of the known words, all of them where the metadata says nothing."""
+        """Some of the known words, or all if the metadata does not say."""
         given = [str(word) for word in _listed(self.limits.get(name) or list(known))]
         if strangers := [word for word in given if word not in known]:
             remedy = nearest(strangers[0], known) or f"it takes {', '.join(known)}"
@@ -108,7 +108,7 @@ def _whole(task: str, name: str, value: object, *, least: int | None) -> int:
 
 
 def read_records(settings: Settings, *, also: Sequence[str] = ()) -> list[Record]:
-    """The task's rows, unordered and unchecked. also: further file names that a `data_dir` may hold."""
+    """The task's rows, unordered and unchecked. also: further file names that a `data_dir` may have."""
     path = local_file(settings, also=also)
     return from_hub(settings) if path is None else list(read_file(path, settings.task))
 
@@ -141,7 +141,7 @@ def from_hub(settings: Settings) -> list[Record]:
 def require_hub(settings: Settings) -> Hub:
     if settings.hub is None:
         remedy = f"--metadata data=FILE.jsonl, or data_dir=DIR with {settings.task}.jsonl in it"
-        raise InputError(f"{settings.task} runs on your own data and was given none", remedy=remedy)
+        raise InputError(f"{settings.task} needs your own data, and none was given", remedy=remedy)
     return settings.hub
 
 
@@ -149,7 +149,7 @@ def load_hub(settings: Settings, hub: Hub, *, streaming: bool = False) -> Any:
     """`datasets.load_dataset`, with one line instead of any of its dozen exceptions."""
     import datasets
 
-    # Of a local folder the cache knows the name and not the content: it would serve rows that are there no more.
+    # The cache knows a local folder by name, not by content: it would serve rows that no longer exist.
     anew = {"download_mode": "reuse_cache_if_exists", "verification_mode": "no_checks"}
     further = anew if Path(hub.path).is_dir() else {"data_files": hub.files} if hub.files else {}
     address = hub.files if hub.files and hub.files.startswith("http") else hub_address()
@@ -171,7 +171,7 @@ def load_hub(settings: Settings, hub: Hub, *, streaming: bool = False) -> Any:
 
 
 def require_unique(records: Sequence[Record], ids: Sequence[str]) -> None:
-    """Two documents of one id could not be told apart afterwards."""
+    """Two documents with one id could not be told apart afterwards."""
     seen: dict[str, Record] = {}
     for record, identifier in zip(records, ids, strict=True):
         if identifier in seen:
@@ -184,14 +184,14 @@ def require_unique(records: Sequence[Record], ids: Sequence[str]) -> None:
 def as_dataset(settings: Settings, documents: Sequence[Mapping[str, Any]]) -> datasets.Dataset:
     if not documents:
         where = settings.data or settings.data_dir or (settings.hub.path if settings.hub else None)
-        raise InputError(f"{settings.task}: it holds no documents", where=where)
+        raise InputError(f"{settings.task}: it has no documents", where=where)
     import datasets
 
     return datasets.Dataset.from_list(list(documents))
 
 
 def rank(seed: int, key: str) -> int:
-    """A pseudo-random place that depends on the seed and the key alone: another file order changes nothing."""
+    """A pseudo-random position that depends only on the seed and the key: the order of the file does not matter."""
     digest = hashlib.blake2b(f"{seed}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
@@ -208,7 +208,7 @@ def spread_over_clusters(keys: Sequence[str], clusters: Sequence[str], seed: int
 
 
 def spread_over_labels(keys: Sequence[str], labels: Sequence[str], seed: int) -> list[int]:
-    """The order in which the first N documents hold every label in its share of the whole (positions in `keys`)."""
+    """The order in which the first N documents have every label in its overall proportion (positions in `keys`)."""
     total = Counter(labels)
     seen: Counter[str] = Counter()
     places = [0.0] * len(keys)

@@ -1,7 +1,7 @@
-"""A long French text, and windows of it that hold so many tokens, into which sentences can be put.
+"""A long French text, and windows of a given number of tokens into which sentences can be
 
-Texts are kept here for as long as the process lives, under their digest: a document names its text and its places in
-it, and the prompt is rendered from them when it is asked. As strings in a data set, 200 prompts of 128k tokens take a
+inserted. Texts are kept here while the process lives, under their digest: a document names its text and
+positions in it, and its prompt is rendered on demand. As strings in a data set, 200 prompts of 128k tokens take a
 gigabyte.
 """
 
@@ -23,7 +23,7 @@ _TEXTS: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class Haystack:
-    """places: where one sentence ends and another begins. counts: how many tokens are before each of `marks`."""
+    """places: where one sentence ends and the next begins. counts: how many tokens are before each of `marks`."""
 
     digest: str
     places: Sequence[int]
@@ -59,7 +59,7 @@ class Haystack:
         return start, max(self.places[last] if last >= 0 else start, start)
 
     def inside(self, start: int, end: int) -> Sequence[int]:
-        """The places in a window at which a sentence can be put."""
+        """The positions in a window where a sentence can be inserted."""
         return self.places[bisect_right(self.places, start) : bisect_left(self.places, end)]
 
     def _place_of(self, tokens: float) -> int:
@@ -67,7 +67,7 @@ class Haystack:
 
 
 def render(digest: str, start: int, end: int, needles: Sequence[Mapping[str, object]]) -> str:
-    """The window with each needle's `sentence` put behind the sentence that ends at its `place`."""
+    """The window with each needle's `sentence` inserted after the sentence that ends at its `place`."""
     text = _TEXTS.get(digest)
     if text is None:
         raise InputError(f"text {digest} is not loaded", remedy="render the documents where they were loaded")
@@ -84,7 +84,7 @@ def contains(digest: str, words: str) -> bool:
 
 
 def _starts(text: str, end: int) -> bool:
-    """Whether a sentence begins behind this place: « Quoi ? » dit-il goes on."""
+    """Whether a sentence begins after this position: « Quoi ? » dit-il continues."""
     return text[end : end + 8].lstrip().lstrip("«—–- \u00a0\u202f")[:1].isupper()
 
 

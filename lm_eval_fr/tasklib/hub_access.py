@@ -1,4 +1,4 @@
-"""Whether the hub can be reached at all: `datasets` finds out in half a minute, by trying six times."""
+"""Whether the hub can be reached at all: `datasets` takes half a minute and six tries to find out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reachable(address: str) -> bool:
 
 @contextmanager
 def cache_only() -> Iterator[None]:
-    """`datasets` takes what is on this machine, or fails at once."""
+    """`datasets` uses what is on this machine, or fails at once."""
     import datasets
     from huggingface_hub import constants
 

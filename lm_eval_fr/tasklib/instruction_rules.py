@@ -1,7 +1,7 @@
-"""The 30 rules of M-IFEval French, one function each: whether a text keeps an instruction.
+"""The 30 rules of M-IFEval French, one function each: whether a text follows an instruction.
 
 They follow the publisher's scorer, its errors too, so that numbers stay comparable; tasks/ifeval/README.md lists the
-errors. A function takes the text and the instruction's own arguments, under the names that the data set gives them.
+errors. A function takes the text and the instruction's own arguments, under the data set's names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _FIRST_WORD_END = re.compile(r"""[.,?!'"]""")
 # The marks at which the publisher's tokeniser (the Penn Treebank's) cuts a word; not an apostrophe or a hyphen.
 _BETWEEN_TOKENS = re.compile(r"""\s+|[:,](?!\d)|\.{2,}|--|[;@#$%&?!*()\[\]{}<>«»“”„"]""")
 _MARKERS = {"P.P.S": re.compile(r"p\.\s?p\.\s?s"), "P.S.": re.compile(r"p\.\s?s\.")}
-# What Punkt takes for the end of a sentence inside a run without white space: before one of the signs it calls no word.
+# What Punkt takes for the end of a sentence inside a run without white space: before a sign that it does not count as
+# a word.
 _END = re.compile(r"""(.*[.!?])(?=[)";}\]*:@'({\[!?]|$)""")
 _NO_END = re.compile(r"\W*(?:MM?|Mmes?|Mlles?|Mr|Dr|Pr|Ste?|[^\W\d_])\.")
 _NO_END_BEFORE_LOWER_CASE = re.compile(r"(?:\.\.|\b(?:etc|cf|ex)\.)$", re.IGNORECASE)
@@ -70,7 +71,7 @@ def number_sentences(text: str, num_sentences: int, relation: str) -> bool:
 
 
 def count_sentences(text: str) -> int:
-    """Sentences about as Punkt finds them, without its data; a line break alone ends none."""
+    """Sentences roughly as Punkt finds them, without its data; a line break alone does not end one."""
     runs = list(re.finditer(r"\S+", text))
     count = 1 if runs else 0
     for run, following in zip_longest(runs, runs[1:]):
@@ -205,7 +206,7 @@ def no_digits(text: str) -> bool:
 
 
 def detected(text: str) -> str | None:
-    """The code of the text's language by langdetect; None for a text without any letter that tells."""
+    """The code of the text's language by langdetect; None for a text without informative letters."""
     # To langdetect an asterisk is white space, and the loose readings differ in nothing else: half of them are free.
     return _detected(" ".join(text.replace("*", " ").split()))
 

@@ -1,4 +1,4 @@
-"""Whether an answer keeps its instructions: as it stands (strict), or in one of eight lenient readings (loose)."""
+"""Whether an answer follows its instructions: as it is (strict), or in one of eight lenient readings (loose)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LANGUAGE = "fr:"
 _TYPES = {"int": int, "str": str, "Sequence[str]": list, "Mapping[str, str]": dict}
 
 
-class Kept(NamedTuple):  # lm-eval runs a task's utils.py in no module, where a dataclass with these annotations fails
+class Kept(NamedTuple):  # lm-eval runs a task's utils.py outside any module: a dataclass would fail
     strict: bool
     loose: bool
 
 
 def check(kind: str, arguments: Mapping[str, Any], answer: str) -> Kept:
-    """arguments: the data set's kwargs of this instruction; those that are null count as not given."""
+    """arguments: the data set's kwargs of this instruction; null counts as not given."""
     rule, given = RULES[kind.removeprefix(LANGUAGE)], given_arguments(arguments)
     strict = bool(answer.strip()) and rule(answer, **given)
     return Kept(strict, strict or any(rule(text, **given) for text in readings(answer)))
@@ -34,7 +34,7 @@ def readings(answer: str) -> list[str]:
 
 
 def given_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the nulls that loaders fill in where another instruction has a value."""
+    """Without the nulls that loaders fill in for other instructions' arguments."""
     found = {name: value for name, value in arguments.items() if value is not None}
     return {name: given_arguments(value) if isinstance(value, dict) else value for name, value in found.items()}
 
@@ -44,7 +44,7 @@ def family(kind: str) -> str:
 
 
 def definition_fault(kind: str, arguments: Mapping[str, Any]) -> str:
-    """What makes an instruction impossible to check, "" if nothing does."""
+    """Why an instruction cannot be checked, "" if it can."""
     rule = RULES.get(kind.removeprefix(LANGUAGE)) if kind.startswith(LANGUAGE) else None
     if rule is None:
         return f'unknown kind of instruction "{kind}"'
@@ -55,7 +55,7 @@ def definition_fault(kind: str, arguments: Mapping[str, Any]) -> str:
         if not isinstance(value, type_) or (relation and value not in RELATIONS):
             needed = " or ".join(f'"{word}"' for word in RELATIONS) if relation else f"of type {type_.__name__}"
             return f'{kind} needs "{name}" {needed}'
-    return f'{kind} takes no "{next(iter(given))}"' if given else ""
+    return f'{kind} has no argument "{next(iter(given))}"' if given else ""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""JSON objects in answers: found with prose around them, and held against a schema."""
+"""JSON objects in answers: found amid prose, and checked against a schema."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-_MOST_TRIED = 64  # "{" in one answer: a bound on the work that a runaway generation can cause
+_MOST_TRIED = 64  # "{" in one answer: bounds the work that a runaway generation can cause
 
 
 def find_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object that is not empty, else an empty one; code fences and prose may be around it."""
+    """The first JSON object that is not empty, else an empty one; code fences and prose around it are allowed."""
     empty: dict[str, Any] | None = None
     place = -1
     for _ in range(_MOST_TRIED):

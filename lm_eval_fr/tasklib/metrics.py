@@ -2,8 +2,8 @@
 
 Text is compared as French tokens (`tokens`): Unicode NFKC and case folded, apostrophes unified, elisions split,
 articles, punctuation and guillemets dropped, one number one token however it is written. A capital printed without its
-accent is read as the accented letter where the other text has that (`read_as`). `f1_raw` alone keeps the coarser scale
-of SQuAD-like harnesses, so that its numbers can be set beside theirs.
+accent is read as the accented letter where the other text has that (`read_as`). Only `f1_raw` keeps the coarser scale
+of SQuAD-like harnesses, so that its numbers are comparable with theirs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 ARTICLES = frozenset(["le", "la", "les", "un", "une", "des", "du", "de", "au", "aux"])
-ELIDED_ARTICLES = frozenset("ld")  # what is left of l' and d'; a bare l or d is a litre, a vitamin, a label: it stays
+ELIDED_ARTICLES = frozenset("ld")  # what remains of l' and d'; a bare l or d is a litre, a vitamin, a label: it is kept
 
 # Only words that French elides before any vowel are split. aujourd'hui, quelqu'un, presqu'île, prud'homme, O'Connor
 # are one word with an apostrophe in it: splitting them would let "un" be dropped out of "quelqu'un".
@@ -35,17 +35,17 @@ _THREE_DIGITS = re.compile(r"[0-9]{3}(?!\w)")
 _CHARACTERS = str.maketrans(
     dict.fromkeys("’‘‛ʼʹ′´`＇", "'") | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
 )
-_NO_BARE_CAPITALS = re.compile(r"[^ACEIOUY]+")  # the others fold; these French prints for À, Ç, É, Î, Ô, Ù, Ÿ as well
+_NO_BARE_CAPITALS = re.compile(r"[^ACEIOUY]+")  # the others fold; French also prints these for À, Ç, É, Î, Ô, Ù, Ÿ
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-_MOST_ARRAYS_TRIED = 64  # "[" in one answer: a bound on the work that a runaway generation can cause
+_MOST_ARRAYS_TRIED = 64  # "[" in one answer: bounds the work that a runaway generation can cause
 
 
 def _folded(text: str) -> str:
     """A fixed point of translation, NFKC and case folding: one pass is not always one (ﬓ, ŉ).
 
-    Capitals that French also prints for an accented letter (`_BARE_CAPITALS`) stay: what they stand for is the other
-    text's to say.
+    Capitals that French also prints for an accented letter (`_BARE_CAPITALS`) stay: the other text decides what
+    they stand for.
     """
     for _ in range(4):
         before, text = text, unicodedata.normalize("NFKC", text.translate(_CHARACTERS))
@@ -56,7 +56,7 @@ def _folded(text: str) -> str:
 
 
 def _open_tokens(text: str) -> list[str]:
-    """The tokens, folded but for bare capitals."""
+    """The tokens, folded except for bare capitals."""
     folded = _DOTTED_LETTERS.sub(lambda match: match[0].replace(".", ""), " ".join(_folded(text).split()))
     folded = _GROUPED_DIGITS.sub(lambda match: match[0].replace(" ", ""), folded)
     folded = _DECIMAL_COMMA.sub(".", folded)
@@ -167,13 +167,13 @@ def gold_recall(prediction: str, golds: Iterable[str]) -> float:
 
 
 def match_label(prediction: str, labels: Iterable[str]) -> str | None:
-    """The label that the answer is, after normalisation, and nothing around it; None if it is none of them."""
+    """The label that equals the whole answer after normalisation; None if there is none."""
     predicted = _open_tokens(prediction)
     return next((label for label in labels if _equal(_open_tokens(label), predicted)), None)
 
 
 def item_keys(items: Iterable[str]) -> list[str]:
-    """One key a named thing, for `read_as`. An item without a letter or digit is still an item that was given."""
+    """One key per named thing, for `read_as`. An item without a letter or digit still counts as given."""
     return sorted({open_key(item) or item.strip() for item in items if item.strip()})
 
 
@@ -194,9 +194,9 @@ def is_json_array(text: str) -> bool:
 def parse_json_array(text: str) -> list[str] | None:
     """The array of strings in the text, code fences and prose around it allowed; None if there is none.
 
-    Python's quotes (['a', "l'autre"]) are read too: what was found is scored, and `is_json_array` says if the form was
-    kept. The first array with a string wins, then one of numbers ("[1]" may be a footnote), then an empty one ("[ ]"
-    may be a box to tick). An array that never closes does not count: the answer was cut.
+    Python's quotes (['a', "l'autre"]) are read too: what was found is scored, and `is_json_array` says whether the
+    format was right. The first array with a string wins, then one of numbers ("[1]" may be a footnote), then an empty
+    one ("[ ]" may be a box to tick). An array that never closes does not count: the answer was cut.
     """
     best: list[str] | None = None
     for opening in [match.start() for match in re.finditer(r"\[", text)][:_MOST_ARRAYS_TRIED]:

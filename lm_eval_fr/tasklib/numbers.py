@@ -26,7 +26,7 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_MOST_BOXES = 8  # a bound on the work that a runaway answer can cause
+_MOST_BOXES = 8  # bounds the work that a runaway answer can cause
 _LATEX = [(re.compile(r"\{,\}"), ","), (re.compile(r"\\[,;:! ]|~"), " "), (re.compile(r"\\([$%€])"), r"\1")]
 
 

@@ -1,4 +1,4 @@
-"""Rows of a user's data file, each with its place, so that a complaint can name file and line."""
+"""Rows of a user's data file, each with its place, so that errors can name file and line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import parse_json, read_json, read_text
 
-AMEND = "fill it in, or take that document out"
+AMEND = "fill it in, or remove that document"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row as it was read, and where, so that a complaint can name its place."""
+    """One row and where it was read, so that errors can name its place."""
 
     values: Mapping[str, Any]
     where: str
@@ -34,10 +34,10 @@ class Record:
         return self.values[field]
 
     def text(self, field: str) -> str:
-        """A field that must hold text."""
+        """A field that must contain text."""
         value = self.get(field)
         if not isinstance(value, str) or not value.strip():
-            raise self.error(f'field "{field}" must be text that is not empty, not {shown(value)}', AMEND)
+            raise self.error(f'field "{field}" must be non-empty text, not {shown(value)}', AMEND)
         return value
 
     def identifier(self, field: str) -> str:
@@ -53,7 +53,7 @@ def shown(value: object) -> str:
 
 
 def read_file(path: Path, task: str = "") -> Iterator[Record]:
-    """The rows of a .jsonl, .json (a list of objects), .parquet or .tsv file. task: who wants them, for complaints."""
+    """The rows of a .jsonl, .json (a list of objects), .parquet or .tsv file. task: for error messages."""
     readers = {".jsonl": json_lines, ".json": _json_list, ".parquet": _parquet, ".tsv": _tab_separated}
     if path.suffix not in readers:
         raise InputError(f"unknown kind of data file: {path.suffix or 'no suffix'}", where=path, remedy="use .jsonl")
@@ -61,11 +61,11 @@ def read_file(path: Path, task: str = "") -> Iterator[Record]:
 
 
 def json_lines(path: Path, task: str = "", *, comment: str = "") -> Iterator[Record]:
-    """comment: what starts a line that is not meant."""
+    """comment: what starts a line to ignore."""
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip() or (comment and line.lstrip().startswith(comment)):
             continue
-        remedy = "one JSON object per line; is the file whole?"
+        remedy = "one JSON object per line; is the file complete?"
         values = parse_json(line, where=path, line=number, remedy=remedy)
         if not isinstance(values, dict):
             raise InputError("not a JSON object", where=path, line=number, remedy="one JSON object per line")
@@ -88,13 +88,13 @@ def _parquet(path: Path, task: str) -> Iterator[Record]:
     try:
         rows = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"not a Parquet file: {error}", where=path, remedy="is the file whole?") from error
+        raise InputError(f"not a Parquet file: {error}", where=path, remedy="is the file complete?") from error
     for number, values in enumerate(rows, 1):
         yield Record(values, f"{path}, row {number}", task=task)
 
 
 def _tab_separated(path: Path, task: str) -> Iterator[Record]:
-    """No quoting: a text may start with a double quote that is its own."""
+    """No quoting: a text may itself start with a double quote."""
     lines = read_text(path).split("\n")
     header = lines[0].rstrip("\r").split("\t")
     for number, line in enumerate(lines[1:], 2):
@@ -103,5 +103,5 @@ def _tab_separated(path: Path, task: str) -> Iterator[Record]:
         cells = line.rstrip("\r").split("\t")
         if len(cells) != len(header):
             what = f"{len(cells)} columns where the header has {len(header)}"
-            raise InputError(what, where=path, line=number, remedy="is the file whole?")
+            raise InputError(what, where=path, line=number, remedy="is the file complete?")
         yield Record(dict(zip(header, cells, strict=True)), str(path), number, task)

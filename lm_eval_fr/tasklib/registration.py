@@ -1,8 +1,8 @@
-"""`lm-eval-fr register`: makes the bare `lm_eval --tasks piaf_fr` find our tasks, until `unregister` takes it back.
+"""`lm-eval-fr register`: lets plain `lm_eval --tasks piaf_fr` find our tasks, until `unregister` undoes it.
 
-lm-eval 0.4.13 reads no entry points: it knows the YAML files under its own `tasks/` folder and what --include_path
+lm-eval 0.4.13 has no entry points: it finds the YAML files under its own `tasks/` folder and those that --include_path
 names. `register` adds one folder there, `tasks/lm_eval_fr/`, with one small file per task that includes ours by its
-path. No file of lm-eval's is changed, no code runs at start-up, and removing the folder undoes it all.
+path. No file of lm-eval's is changed, no code runs at start-up, and removing the folder undoes everything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST_LINE = "# Written by `lm-eval-fr register`; `lm-eval-fr unregister` remove
 
 
 def register() -> str:
-    """Adds our folder to lm-eval, or brings it up to date, and says so.
+    """Adds our folder to lm-eval or updates it, and says so.
 
     Raises InputError if a folder of that name is not ours.
     """
@@ -27,7 +27,7 @@ def register() -> str:
     found = _ours(folder)
     outdated = [name for name in found if name not in wanted]
     missing = [name for name, text in wanted.items() if found.get(name) != text]
-    remedy = 'without it: lm_eval --include_path "$(lm-eval-fr tasks --path)"'
+    remedy = 'instead, use: lm_eval --include_path "$(lm-eval-fr tasks --path)"'
     try:
         folder.mkdir(exist_ok=True)
         for name in outdated:
@@ -40,7 +40,7 @@ def register() -> str:
     return (
         f"{done}: {folder}\n"
         f"`lm_eval --tasks piaf_fr --model vllm ...` now finds the tasks of {tasks_dir()}.\n"
-        "Nothing else of lm-eval's was touched; `lm-eval-fr unregister` removes the folder."
+        "Nothing else in lm-eval was changed; `lm-eval-fr unregister` removes the folder."
     )
 
 
@@ -63,7 +63,7 @@ def unregister() -> str:
 
 
 def _folder() -> Path:
-    """Inside the lm-eval that this Python imports, installed or editable."""
+    """The folder inside the lm-eval that this Python imports, installed or editable."""
     tasks = builtin_tasks_dir()
     if not tasks.is_dir():
         raise InputError("this lm-eval has no tasks folder", where=tasks, remedy="reinstall it: pip install lm-eval")
@@ -81,9 +81,7 @@ def _ours(folder: Path) -> dict[str, str]:
     if not folder.exists():
         return found
     if folder.is_symlink() or not folder.is_dir():
-        raise InputError(
-            "not the folder that `register` makes", where=folder, remedy="look at it, and remove it by hand"
-        )
+        raise InputError("not the folder that `register` makes", where=folder, remedy="check it, and remove it by hand")
     for path in sorted(folder.iterdir()):
         if path.name == "__pycache__" and not any(path.iterdir()):
             path.rmdir()

@@ -10,14 +10,14 @@ _NO_END = re.compile(r"(?:\b(?:M|MM|Mme|Mlle|Dr|Pr|St|Ste|av|apr|env|cf|ex|vol|c
 
 
 def sentence_ends(text: str, stop: int | None = None) -> Iterator[int]:
-    """The places right behind the end of each sentence, abbreviations and initials left out."""
+    """The positions right after the end of each sentence, ignoring abbreviations and initials."""
     for match in _END.finditer(text, 0, len(text) if stop is None else stop):
         if not _NO_END.search(text[max(0, match.end() - 8) : match.end()]):
             yield match.end()
 
 
 def cut_at_sentence(text: str, most: int) -> str:
-    """The whole sentences at the start of a text that hold at most `most` words; "" if the first one is longer."""
+    """The complete sentences at the start of a text, at most `most` words; "" if the first one is longer."""
     words = [match.end() for match in re.finditer(r"\S+", text)]
     if len(words) <= most:
         return text.strip()

@@ -1,4 +1,4 @@
-"""Solved examples for base models: each document carries two others of its data set, so that its prompt is its own."""
+"""Solved examples for base models: each document carries two others of its data set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_shots(
 ) -> datasets.Dataset:
     """The documents with a column `shots`: two of `examples`, drawn with a seed from groups other than their own.
 
-    groups: the article of each document, or its id where there are no articles. Not its label: examples that avoid the
+    groups: the article of each document, or its id if there are no articles. Not its label: examples that avoid the
     right label would give it away. Raises InputError if there are fewer than three groups.
     """
     if len(set(groups)) <= SHOTS:

@@ -12,7 +12,7 @@ from lm_eval_fr.tasklib.records import Record
 # The data set's own numbering (its labels.json): places before organisations. A public converter swaps them.
 KINDS = ("PER", "LOC", "ORG", "MISC")
 TAGS = ("O", *(f"{place}-{kind}" for kind in KINDS for place in "BIES"))
-ASKED = frozenset(["PER", "LOC", "ORG"])  # MISC holds works, events, languages...: no question one can ask plainly
+ASKED = frozenset(["PER", "LOC", "ORG"])  # MISC is works, events, languages...: no plain question covers it
 
 _SPACELESS_BEFORE = re.compile(r"[,.)\]}…]+|\.{2,}|-\w.*")
 _SPACELESS_AFTER = re.compile(r"[(\[{]|.*\w['’]", re.DOTALL)
@@ -42,7 +42,7 @@ def sentence(index: int, tokens: Sequence[str], tags: Sequence[int]) -> dict[str
 
 
 def spans(tags: Iterable[int]) -> list[tuple[str, int, int]]:
-    """(kind, first token, last token) of each entity. A tag that does not follow from the last one starts anew."""
+    """(kind, first token, last token) of each entity. A tag that does not continue the last one starts a new entity."""
     found: list[tuple[str, int, int]] = []
     open_kind = ""
     for position, tag in enumerate(tags):
@@ -56,7 +56,7 @@ def spans(tags: Iterable[int]) -> list[tuple[str, int, int]]:
 
 
 def join_tokens(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-    """The sentence as French is written, elisions joined and "(a, b)." closed up, and where in it each token stands."""
+    """The sentence in written French, with elisions joined and "(a, b)." closed up, and each token's position."""
     text = ""
     places: list[tuple[int, int]] = []
     for position, token in enumerate(tokens):
@@ -84,7 +84,8 @@ def choose_sentences(
 ) -> list[dict[str, Any]]:
     """A seeded choice of the distinct sentences, in an order that spreads those without a name among the others.
 
-    rows: tokens and tags. without: the share of sentences without a name. least: how many names the others hold.
+    rows: tokens and tags. without: the share of sentences without a name. least: how many names the others have at
+    least.
     """
     distinct: dict[tuple[str, ...], tuple[int, Sequence[int]]] = {}
     for index, (tokens, tags) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""How many tokens a text has: by a tokenizer where one is named, else by its length."""
+"""How many tokens a text has: by a tokenizer if one is named, else by its length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHARACTERS_PER_TOKEN = 3.6  # a token's usual length in French, in the tokenizer
 class TokenCount:
     """Counts the tokens of a text. name: a folder with tokenizer.json or a hub name; None: by length.
 
-    Raises InputError where the tokenizer named cannot be had.
+    Raises InputError if the named tokenizer is not available.
     """
 
     def __init__(self, name: str | None) -> None:
@@ -43,7 +43,7 @@ def is_local(name: str) -> bool:
 @lru_cache(maxsize=4)
 def _local(name: str) -> Any:
     """The tokenizer of a folder or a hub name if it is on this machine, else None."""
-    with suppress(Exception):  # the libraries may be missing, and raise whatever the name or the file provokes
+    with suppress(Exception):  # the libraries may be missing, and the name or file may make them raise anything
         from huggingface_hub import try_to_load_from_cache
         from tokenizers import Tokenizer
 
@@ -60,7 +60,7 @@ def _fetched(name: str) -> Any:
         raise InputError(f"tokenizer {name} needs the tokenizers package", remedy="pip install tokenizers") from None
     try:
         return Tokenizer.from_pretrained(name)
-    except BaseException as error:  # offline, gated, no such name: one of them is no Exception but a panic
+    except BaseException as error:  # offline, gated, no such name: one of them is a panic rather than an Exception
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         reason = " ".join(str(error).split())[:200]

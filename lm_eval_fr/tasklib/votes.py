@@ -1,6 +1,6 @@
-"""The responses to one document as votes: extracted and normalised before they are counted.
+"""The responses to one document as votes, extracted and normalised before counting.
 
-A span votes with its French tokens, a label with the label that it is, a list with each of its items. A response from
+A span votes with its French tokens, a label with its label, a list with each of its items. A response from
 which nothing can be extracted casts no vote.
 """
 
@@ -41,7 +41,7 @@ class Ballot:
 
     @property
     def agreement(self) -> float:
-        """Share of the responses behind the answer that most of them gave."""
+        """Share of the responses behind the most frequent answer."""
         counts = Counter(vote for vote in self.votes if vote != NO_VOTE)
         return max(counts.values(), default=0) / len(self.votes)
 
@@ -60,7 +60,7 @@ class ItemBallot:
 
     @property
     def agreement(self) -> float:
-        """Share of the responses behind the list that most of them gave."""
+        """Share of the responses behind the most frequent list."""
         given = [i for i in range(self.n) if self.lists >> i & 1]
         same = Counter(tuple(mask >> i & 1 for mask in self.named) for i in given)
         return max(same.values(), default=0) / self.n
@@ -127,13 +127,13 @@ def _vote_scores(
 
 
 def responses_of(results: Sequence[Any]) -> list[str]:
-    """What lm-eval hands to process_results: one list with every response, or one text where a filter kept one."""
+    """What lm-eval passes to process_results: one list with every response, or one text if a filter kept one."""
     first = results[0] if results else ""
     return _texts(first if isinstance(first, (list, tuple)) else [first])
 
 
 def majority_score(ballot: Ballot) -> float:
-    """The score of the answer with most votes; answers that tie share the chance. Without any vote it is 0."""
+    """The score of the answer with most votes; tied answers share the probability. Without any vote it is 0."""
     counts = Counter(vote for vote in ballot.votes if vote != NO_VOTE)
     most = max(counts.values(), default=0)
     return _mean([ballot.scores[answer] for answer, votes in counts.items() if votes == most])
@@ -171,7 +171,7 @@ def _ballot(responses: Sequence[str], key_of: Callable[[str], str | None], score
 
 
 def _texts(responses: Iterable[Any]) -> list[str]:
-    """A failed generation is logged as None or as nothing."""
+    """A failed generation is logged as None or as an empty text."""
     return ["" if response is None else str(response) for response in responses]
 
 

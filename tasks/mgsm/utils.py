@@ -57,7 +57,7 @@ def read_table(path: Path, task: str) -> Iterator[Record]:
         cells = line.rstrip("\r").split("\t")
         record = Record({}, str(path), number, task)
         if len(cells) != 2:
-            raise record.error(f"{len(cells)} columns where a problem and its number are wanted", "is the file whole?")
+            raise record.error(f"{len(cells)} columns instead of a problem and its number", "is the file complete?")
         yield Record({"question": cells[0], "answer_number": cells[1]}, str(path), number, task)
 
 

@@ -81,7 +81,7 @@ def test_a_server_of_this_machine_describes_itself(tmp_path: Path) -> None:
         outcome = run_arm(argv, say=said.append)
         about = json.loads(next(outcome.folder.glob("arm_*.json")).read_text(encoding="utf-8"))
         assert (about["manifest"]["engine"], about["manifest"]["quantization"]) == ("llama.cpp", "Q8_0")
-        (line,) = [line for line in said if line.startswith("the server says")]
+        (line,) = [line for line in said if line.startswith("the server reports")]
         assert "fake-model on llama.cpp: Q8_0, context 512 (asked /v1/models, /props" in line
         stored["model_ftype"] = "Q4_0"
         with pytest.raises(ArmError, match="quantization was Q8_0, is Q4_0"):
@@ -279,7 +279,7 @@ def test_results_that_cannot_be_written_are_an_error(fake_server: Start, tmp_pat
 
 def test_missing_engines_and_documents_are_one_line(tmp_path: Path) -> None:
     common = ["--tasks", "piaf_fr", "--output_path", str(tmp_path)]
-    with pytest.raises(UsageError, match="takes no 'damag'"):
+    with pytest.raises(UsageError, match="has no argument 'damag'"):
         run_arm(["--model", "fr-baseline", "--model_args", "damag=1", *common, "--data-dir", str(DEMO)])
     with pytest.raises(UsageError, match="a share between 0 and 1"):
         run_arm(["--model", "fr-baseline", "--model_args", "damage=3", *common, "--data-dir", str(DEMO)])

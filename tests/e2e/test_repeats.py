@@ -98,11 +98,11 @@ def test_a_server_that_does_not_vary_is_found_out_before_the_rest_is_paid(fake_s
     said: list[str] = []
     run_arm(flags(server, tmp_path, "--repeats", "5", limit=40), say=said.append)
     assert server.count == 40 + 10
-    assert "the same answers again on 10 of 10 documents" in said[-1]
-    assert "one answer stands for all 5" in said[-1]
+    assert "the answers were the same again on 10 of 10 documents" in said[-1]
+    assert "one answer counts for all 5" in said[-1]
     run = find_run(tmp_path)
     assert run.repeats == ()
-    assert "its server gave the same answers again: one stands for all 5" in run.notes
+    assert "its server repeated its answers, so one counts for all 5" in run.notes
 
 
 def test_only_scored_answers_are_repeated(fake_server: Start, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_only_scored_answers_are_repeated(fake_server: Start, tmp_path: Path) ->
     assert set(find_run(tmp_path).repeats[0].tasks) == {"piaf_fr"}
     said: list[str] = []
     run_arm(flags(server, tmp_path / "judged", "--repeats", "2", tasks="analysis_fr", limit=6), say=said.append)
-    assert "no task here scores an answer in words" in said[-1]
+    assert "no task here scores a text answer" in said[-1]
     assert server.count == 6 * 4
 
 
@@ -142,7 +142,7 @@ def test_an_engine_in_this_process_is_loaded_once(tmp_path: Path, monkeypatch: p
     said: list[str] = []
     run_arm([*argv, "--limit", "12", "--repeats", "3"], say=said.append)
     assert loaded == [1]
-    assert "does not vary" in said[-1]  # the dummy always says "lol"
+    assert "do not vary" in said[-1]  # the dummy always says "lol"
 
 
 def plan_file(folder: Path, **keys: Any) -> Path:

@@ -105,7 +105,7 @@ def test_eight_shards_compare_exactly_as_the_whole(
 
 @pytest.mark.parametrize("given", ["0/8", "9/8", "3", "1/0", "-1/8", "1/99999999", "a/b", ""])
 def test_what_is_no_shard(documents: Path, tmp_path: Path, given: str) -> None:
-    with pytest.raises(UsageError, match="not one of N shards"):
+    with pytest.raises(UsageError, match="not of the form K/N"):
         _run(documents, tmp_path, f"--shard={given}")
 
 
@@ -142,5 +142,5 @@ def test_the_manifest_of_a_server_travels_with_the_run(documents: Path, tmp_path
     assert run.settings["manifest.engine_version"] == "0.32.0"
     assert "manifest.start" not in run.settings
     manifest.write_text(json.dumps({"model": "org/other"}))
-    with pytest.raises(InputError, match="this manifest is about org/other, the arm asks for fr-baseline"):
+    with pytest.raises(InputError, match="this manifest describes org/other, the arm asks for fr-baseline"):
         _run(documents, tmp_path / "out", "--limit", "2", "--manifest", str(manifest))

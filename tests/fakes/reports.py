@@ -157,7 +157,7 @@ def the_tasks() -> tuple[TaskResult, ...]:
             secondary=False,
             higher_is_better=False,
             reasons={
-                "verdict": "its scale has no ends: give --margin perplexity_probe=X",
+                "verdict": "its scale has no limits: give --margin perplexity_probe=X",
                 "recovery": "defined for scores where more is better",
             },
         ),

@@ -149,7 +149,7 @@ def test_brier_scores_from_what_lm_eval_logs() -> None:
 @pytest.mark.parametrize("aggregation", sorted(CORPUS))
 def test_a_corpus_metric_has_no_scores(aggregation: str) -> None:
     found = document_scores("m", aggregation, True, None, [Part(0, 3, 38.0)], place=str)
-    assert found == NoScores("m", "computed from all documents together, none has a score of its own")
+    assert found == NoScores("m", "computed from all documents together; none has a score of its own")
 
 
 def test_every_aggregation_of_lm_eval_is_known() -> None:
@@ -174,7 +174,7 @@ def test_every_file_of_a_sharded_run_is_held_against_its_own_aggregate() -> None
         ("weighted_perplexity", [1.0, 2.0], "not a log-likelihood", True),
         ("brier_score", [[5, [0.5, 0.5]]], "not a gold answer", True),
         ("brier_score", [[0, "[x]"]], "not a gold answer", True),
-        (None, [0.5, 0.25], "function of the task's own, which the mean over documents does not give", False),
+        (None, [0.5, 0.25], "function of the task's own, and not equal to the mean over documents", False),
         (None, [["a"], ["b"]], "a function of the task's own", False),
     ],
 )

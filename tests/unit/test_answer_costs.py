@@ -122,7 +122,7 @@ def test_short_answers_alone_are_weak_evidence(tmp_path: Path) -> None:
     assert report.verdict == "non_inferior"
     assert report.overall.coverage == (
         "Covered: short answers (150 documents); not covered: long context, instructions, structure, reasoning, "
-        "open-ended answers. Short prompts with short answers are what rounding to four bits damages least: this is "
+        "open-ended answers. Rounding to four bits damages short prompts with short answers least: this is "
         "weak evidence about long context, instructions, structure, reasoning, open-ended answers."
     )
     assert "Covered: short answers" in " ".join(report.to_text().split())

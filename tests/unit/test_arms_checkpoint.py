@@ -31,7 +31,7 @@ def test_a_half_downloaded_checkpoint_stops_the_run(tmp_path: Path, model: str) 
     with pytest.raises(InputError) as caught:
         run_arm(flags(folder, model))
     assert caught.value.exit_code == 2
-    assert "half-downloaded: model-00002-of-00002.safetensors missing (finish the download" in str(caught.value)
+    assert "download incomplete: model-00002-of-00002.safetensors missing (finish the download" in str(caught.value)
     with pytest.raises(InputError, match="no such checkpoint folder"):
         run_arm(flags(tmp_path / "no", model))
 
@@ -46,7 +46,7 @@ def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
 
 def test_a_tokenizer_that_would_encode_twice(tmp_path: Path) -> None:
     both, alone = make_checkpoint(tmp_path / "both", tekken=True), make_mistral_checkpoint(tmp_path / "alone")
-    with pytest.raises(InputError, match=r"as plain letters \(add tokenizer_mode=hf to --model_args\)"):
+    with pytest.raises(InputError, match=r"as plain text \(add tokenizer_mode=hf to --model_args\)"):
         found(both)
     assert found(both, "vllm", "tokenizer_mode=hf") is not None
     assert found(both, "hf") is not None  # transformers takes its own

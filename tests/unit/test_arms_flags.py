@@ -71,7 +71,7 @@ def test_an_output_folder_is_found_for_those_who_name_none() -> None:
         (["--model", "fr-baseline"], "--tasks is missing"),
         (["--tasks", "a"], "--model is missing"),
         (["--model", "fr-baseline", "--tasks", "a", "--limit", "zero"], "invalid float value"),
-        (["--model", "fr-baseline", "--tasks", "a", "--limit", "0"], "no document would be run"),
+        (["--model", "fr-baseline", "--tasks", "a", "--limit", "0"], "no document would run"),
         (["--model", "fr-baseline", "--tasks", "a", "--data-dir", "/nowhere"], "--data-dir /nowhere: no such folder"),
         (["--model", "fr-baseline", "--tasks", "a", "--output_path", "x.json"], "not a folder"),
         (["--model", "fr-baseline", "--tasks", "a", "--model_args", "damage"], "key=value"),
@@ -97,7 +97,7 @@ def test_mistakes_are_one_line(argv: list[str], words: str) -> None:
     ],
 )
 def test_a_key_among_the_arguments_is_refused_and_not_repeated(arguments: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="holds a key") as caught:
+    with pytest.raises(UsageError, match="contains a key") as caught:
         parse(*HERE, "--model_args", json.dumps({"model": "m", **arguments}))
     assert not any(text in str(caught.value) for text in ("abc", KEY, "secret@"))
 

@@ -194,13 +194,13 @@ def test_a_budget_that_is_too_small_keeps_what_was_submitted(
     pairing: Pairing, served: FakeBatches, tmp_path: Path
 ) -> None:
     run = Run(pairing, served, tmp_path)
-    with pytest.raises(Unfinished, match=r"questions do not fit --max-usd 0.0"):
+    with pytest.raises(Unfinished, match=r"questions no longer fit --max-usd 0.0"):
         run.batch("submit", max_usd=0.02)
     sent = [line for file in served.files.values() for line in file.content.splitlines()]
     assert 1 < len(sent) < 8
     served.expire_after = 1
     summary = run.batch("collect", max_usd=0.003)
-    assert summary is not None and not summary.finished and "do not fit --max-usd 0.003" in (summary.left or "")
+    assert summary is not None and not summary.finished and "no longer fit --max-usd 0.003" in (summary.left or "")
     with pytest.raises(Unfinished, match="raise --max-usd"):
         check_finished(summary, run.out)
     run.batch("submit", max_usd=5.0)

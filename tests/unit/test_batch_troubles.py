@@ -91,7 +91,7 @@ def test_a_batch_that_is_not_there_can_be_waited_for_or_given_up(
     run.batch("submit")
     setattr(served, trouble, True)
     run.batch("abandon", "batch_1" if named else None)
-    assert any("batch batch_1 is given up, counted at $" in line for line in run.said)
+    assert any("batch batch_1 is given up, counted at its most, $" in line for line in run.said)
     summary = run.live()
     assert summary.finished and run.outcomes == WINS and served.server.count == 2 * N
     assert summary.usage.lost_dollars  # what the batch may have cost is in the total
@@ -190,7 +190,7 @@ def test_a_limit_of_tokens_is_learned_and_the_rest_follows_in_turn(run: Run, ser
     assert run.outcomes == WINS
     sizes = [batch.total for batch in served.batches.values() if batch.status == "completed"]
     assert max(sizes) <= 3 and sum(sizes) == len(served.lines_answered) == 2 * N
-    assert any("follow at --batch collect: the server takes no more at once" in line for line in run.said)
+    assert any("follow at --batch collect: the server accepts no more at once" in line for line in run.said)
 
 
 def test_a_question_that_is_too_large_alone_says_so(run: Run, served: FakeBatches) -> None:

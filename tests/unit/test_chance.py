@@ -117,7 +117,7 @@ def test_several_tasks_too_near_chance_share_one_reason(tmp_path: Path) -> None:
     tasks = [plain_task(name, {"exact_match": right(share)}) for name, share in (("quiz_fr", 0.04), ("other_fr", 0.03))]
     runs = [find_run(make_run(tmp_path / arm, *tasks, model=arm)) for arm in ("candidate", "reference")]
     said = compare(pair_runs(*runs), CompareOptions(margins={"gold": 0.05})).overall.sentence
-    assert "nothing can be claimed of other_fr and quiz_fr (the margin is more than half of" in said
+    assert "nothing can be claimed about other_fr and quiz_fr (the margin is more than half of" in said
     assert said.count("a loss could not have shown") == 1
 
 

@@ -215,7 +215,7 @@ def test_the_servers_own_tokenizer_is_asked(
         fine, doubled, other = (check(candidate=arm(server, "hosted-chat")) for server in servers)
         assert "the server's /tokenize agrees" in fine.text()
         assert fine.exit_code == 0
-        assert "prompts begin with two begin-of-text marks" in found(doubled, "candidate")
+        assert "prompts begin with two begin-of-text tokens" in found(doubled, "candidate")
         assert "by the count in its answer" in found(other, "candidate", "warning")
     finally:
         for server in servers:
@@ -261,7 +261,7 @@ def test_a_prompt_that_the_arm_renders_itself(letters: bool) -> None:
         server = Server(f"{running.url}/completions")
         asked = Asked(server, "fake-model", "piaf_fr", prompt, prompt, reply, templated=True, quiet="")
         problems = [finding.what for finding in asked.findings("candidate") if finding.level == "problem"]
-    says = "marks of the chat template are read as plain letters" if letters else "prompts begin with two begin-of-text"
+    says = "special tokens are read as plain text" if letters else "prompts begin with two begin-of-text"
     assert len(problems) == 1, problems
     assert says in problems[0]
 
@@ -270,7 +270,7 @@ def test_a_prompt_that_the_arm_renders_itself(letters: bool) -> None:
     ("tokens", "counted", "level", "says"),
     [
         ([1, *range(100, 200)], 101, "ok", "as sent"),
-        ([1, 1, *range(100, 200)], 102, "problem", "two begin-of-text marks"),
+        ([1, 1, *range(100, 200)], 102, "problem", "two begin-of-text tokens"),
         ([1, *range(100, 200)], 90, "warning", "101 tokens, 90 by the count in its answer"),
     ],
 )
@@ -291,10 +291,10 @@ def test_checkpoints(check: Callable[..., CheckReport], tmp_path: Path) -> None:
     assert "tokenizer_mode=hf" not in engine(both, tokenizer_mode="hf").text()
     assert "quantisation compressed-tensors nvfp4-pack-quantized W4A4" in engine(both, tokenizer_mode="hf").text()
     alone = make_mistral_checkpoint(tmp_path / "alone")
-    assert "tokenizer_mode hf, and no tokenizer.json" in engine(alone, tokenizer_mode="hf").text()
+    assert "tokenizer_mode hf, but no tokenizer.json" in engine(alone, tokenizer_mode="hf").text()
     half = make_checkpoint(tmp_path / "half", shards=2)
     (half / "model-00001-of-00002.safetensors").unlink()
-    assert "half-downloaded: model-00001-of-00002.safetensors missing" in engine(half).text()
+    assert "download incomplete: model-00001-of-00002.safetensors missing" in engine(half).text()
     assert engine(half).exit_code == 2
     assert "no such checkpoint folder" in engine(tmp_path / "nowhere").text()
 
@@ -325,7 +325,7 @@ def test_documents_that_are_not_there(check: Callable[..., CheckReport], tmp_pat
     ("answer", "changes", "level", "says"),
     [
         (VERDICT, {}, "ok", "prefers the full answer in one canary"),
-        (VERDICT.replace('"A"', '"B"'), {}, "warning", "does it understand French?"),
+        (VERDICT.replace('"A"', '"B"'), {}, "warning", "check that it understands French"),
         ("Je préfère A.", {}, "problem", "gives no verdict: not a JSON object"),
         (Reply("nope", status=404), {}, "problem", "check that the server has a model"),
         (VERDICT, {"key_env": "NO_SUCH_KEY"}, "problem", "the environment variable NO_SUCH_KEY is empty"),
@@ -353,7 +353,7 @@ def test_the_judges_budget(
     server = fake_server(VERDICT)
     judge = profile(tmp_path, server)
     tight = check(tasks=["analysis_fr"], judge={**judge, "max_usd": 0.01})
-    assert "are needed, max_usd is 0.01" in found(tight, "judge", "warning")
+    assert "is needed, and max_usd is 0.01" in found(tight, "judge", "warning")
     profile(tmp_path, server, prices={})
     assert "cannot be kept without prices" in found(
         check(tasks=["analysis_fr"], judge={**judge, "max_usd": 1}), "judge"
@@ -377,7 +377,7 @@ def planned(tokens: int, clusters: tuple[str, ...], documents: int = 60) -> Task
         (planned(400, tuple(f"Article {number % 12}" for number in range(60))), 40, None),
         (planned(400, (), 30), 30, "30 of 40 graded controls can be made: too few documents"),
         (planned(400, (), 1), 0, "0 of 40 graded controls can be made: too few documents"),
-        (planned(8, ()), 0, "no judge can show enough by so few, and no claim will be made"),
+        (planned(8, ()), 0, "so few cannot show enough of any judge, and no claim will be made"),
     ],
     ids=["enough", "articles", "few", "one", "labels"],
 )
@@ -441,11 +441,15 @@ def test_a_plan_without_margins_is_warned(check: Callable[..., CheckReport]) -> 
         ({"tasks": ["piaf"]}, 2, "no such task (did you mean 'piaf_fr'?)"),
         ({"data_dir": "nowhere"}, 4, "data_dir nowhere: no such folder (a relative path starts in the plan's folder)"),
         ({"candidate": {"model": "fr-baselin"}}, 6, "no such model (did you mean 'fr-baseline'?)"),
-        ({"candidate": {"model": "fr-baseline", "model_args": {"damag": 1}}}, 6, "no 'damag' (did you mean 'damage'?)"),
+        (
+            {"candidate": {"model": "fr-baseline", "model_args": {"damag": 1}}},
+            6,
+            "no argument 'damag' (did you mean 'damage'?)",
+        ),
         ({"candidate": {"model": "fr-baseline", "flags": ["--batchsize", "2"]}}, 6, "--batchsize: no such flag"),
         ({"reference": {"model": "hosted-chat", "model_args": {"model": "m"}}}, 7, "base_url is missing"),
         ({"reference": {"model": "hosted-chat", "model_args": {"base_ul": "x"}}}, 7, "(did you mean 'base_url'?)"),
-        ({"allow": ["prompt"]}, 8, "no mismatch is called 'prompt' (did you mean 'prompts'?)"),
+        ({"allow": ["prompt"]}, 8, "there is no mismatch called 'prompt' (did you mean 'prompts'?)"),
     ],
 )
 def test_a_mistake_is_found_with_its_line(
@@ -475,7 +479,7 @@ def test_a_base_model_asked_for_a_chat(
     said = "As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template"
     server = fake_server(lambda call: Reply(said, status=400))
     told = found(check(candidate=arm(server, "hosted-chat")), "candidate")
-    assert "a base model: leave apply_chat_template out" in told and "*_shots" in told
+    assert "for a base model, leave out apply_chat_template" in told and "*_shots" in told
 
 
 @pytest.mark.parametrize(

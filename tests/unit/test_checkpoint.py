@@ -73,19 +73,19 @@ def test_half_downloaded(tmp_path: Path) -> None:
     second, third = folder / "model-00002-of-00004.safetensors", folder / "model-00003-of-00004.safetensors"
     content = second.read_bytes()
     second.write_bytes(content[:-1])
-    assert refused(folder) == f"half-downloaded: {len(content) - 1:,} of {len(content):,} bytes"
+    assert refused(folder) == f"download incomplete: {len(content) - 1:,} of {len(content):,} bytes"
     second.write_bytes(content[:20])
-    assert refused(folder) == "half-downloaded: its header is truncated"
+    assert refused(folder) == "download incomplete: its header is truncated"
     second.unlink()
-    assert refused(folder) == "half-downloaded: model-00002-of-00004.safetensors missing"
+    assert refused(folder) == "download incomplete: model-00002-of-00004.safetensors missing"
     third.unlink()
-    assert refused(folder) == "half-downloaded: model-00002-of-00004.safetensors and 1 more missing"
+    assert refused(folder) == "download incomplete: model-00002-of-00004.safetensors and 1 more missing"
 
 
 def test_what_downloaders_leave_behind(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "m")
     (folder / "model.safetensors.incomplete").touch()
-    assert "model.safetensors.incomplete is there" in refused(folder)
+    assert "found model.safetensors.incomplete" in refused(folder)
     (folder / "model.safetensors.incomplete").unlink()
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
     assert "git-lfs" in refused(folder)
@@ -103,7 +103,7 @@ def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "m", vocabulary=100, tokens=90)
     inspect_checkpoint(folder)  # some padding is usual
     write_tokenizer(folder, 101)
-    assert refused(folder) == "the tokenizer does not fit the model: it has token 100, the model has 100"
+    assert refused(folder) == "the tokenizer does not fit the model: it has a token 100, the model only 100 tokens"
     write_tokenizer(folder, 40)
     assert refused(folder) == "the tokenizer does not fit the model: 40 tokens for a vocabulary of 100"
     (folder / "tokenizer.json").unlink()

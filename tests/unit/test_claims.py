@@ -191,7 +191,7 @@ def test_claims_that_the_runs_cannot_answer_are_one_line(tmp_path: Path, row: di
     ("row", "said"),
     [
         ({"name": "A"}, "give one of task, judge and untested"),
-        ({"name": "A", "task": "x"}, "scores are missing"),
+        ({"name": "A", "task": "x"}, "score is missing"),
         ({"name": "A", "task": "x", "score": 3}, "unknown field `score`"),
         ({"name": "A", "judge": {"wins": 1, "ties": 0, "losses": 0}}, "no judged pairs"),
         ({"name": "A", "task": "x", "candidate": "high"}, "Expected"),

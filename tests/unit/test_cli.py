@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_written(invoke: Invoke, two_runs: tuple[Path, Pat
 def test_a_page_is_not_for_stdout(invoke: Invoke, two_runs: tuple[Path, Path]) -> None:
     result = invoke("compare", *map(str, two_runs), "--html", "-")
     assert result.exit_code == 2
-    assert "--html -: is not for stdout (give it a file)" in result.stderr
+    assert "--html -: cannot go to stdout (give it a file)" in result.stderr
 
 
 @pytest.fixture

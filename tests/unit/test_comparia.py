@@ -108,7 +108,7 @@ def test_a_judge_that_agrees_with_the_readers_and_one_that_answers_by_place(
     code, out, _ = run(other, rows[:30], "--ask", "--out", str(tmp_path / "blind"))
     sight = json.loads((tmp_path / "blind" / "agreement.json").read_text())["sight"]
     assert (sight["won"], sight["order_decided"], sight["net_win"]) == (0, 30, 0.0)
-    assert "leans to the first answer" in out
+    assert "prefers the first position" in out
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_controls_are_asked_first_and_a_blind_judge_is_paid_for_no_pair(
     profile, out = write_profile(tmp_path, server.url, concurrency=1), tmp_path / "out"
     summary = judge_runs(pairing, out, options(profile, controls=40))
     assert server.count == 28 and not summary.finished and summary.counts["unjudged"] == 6
-    assert "it missed 14 of 28 questions on answers with a gross fault" in (summary.left or "")
+    assert "it missed 14 of 28 questions about gross faults" in (summary.left or "")
     assert "--trust-judge" in (summary.remedy or "")
     assert summary.controls.canaries is not None and summary.controls.canaries.won == 0
     with pytest.raises(Unfinished):

@@ -42,7 +42,7 @@ def from_rows(
     own: Sequence[float],
     names: Mapping[int, str],
 ) -> Scored:
-    """From one mapping of keys to log-probabilities a position."""
+    """From one mapping of keys to log-probabilities per position."""
     keys, values = ([item for row in rows for item in part(row)] for part in (dict.keys, dict.values))
     return from_flat(kind, tokens, ids, [*map(len, rows)], keys, values, own, names)
 

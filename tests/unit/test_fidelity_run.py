@@ -247,10 +247,10 @@ def test_a_text_that_is_too_long_is_counted_not_dropped(fake_server: Server, tmp
 @pytest.mark.parametrize(
     ("candidate", "said", "remedy"),
     [
-        (PseudoModel(letters=True), "tokenizers differ: text 1, token", "one tokenizer"),
+        (PseudoModel(letters=True), "tokenizers differ: text 1, token", "same tokenizer"),
         (PseudoModel(knows=()), "gives no log-probabilities", "vllm serve"),
         (lambda call: Reply("no such endpoint", status=404), "gives no log-probabilities: HTTP 404", "ends in /v1"),
-        (lambda call: Reply("go away", status=401), "refuses access", "--key-env"),
+        (lambda call: Reply("go away", status=401), "denies access", "--key-env"),
         (lambda call: Reply(raw="<html>"), "gives no log-probabilities", "vllm serve"),
         (lambda call: Reply(raw="[" * 100_000), "gives no log-probabilities", "vllm serve"),
         (lambda call: Reply(raw=TOKENS_BEYOND), "beyond 64 bits", "vllm serve"),

@@ -227,7 +227,7 @@ def test_wrong_arguments_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_always_refuses_at_once_is_not_flooded(fake_server: Start, capsys: Any) -> None:
     server = fake_server(lambda call: Reply(status=429, headers={"Retry-After": "0"}))
     made = model(server, num_concurrent=64, max_wait=0.05)
-    with pytest.raises(Unfinished, match="8 calls in a row were refused for their rate: HTTP 429"):
+    with pytest.raises(Unfinished, match="8 calls in a row were refused for the rate: HTTP 429"):
         made.generate_until(requests(200), disable_tqdm=True)
     assert server.count == 8 and server.most_in_flight == 1
 

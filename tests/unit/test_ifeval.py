@@ -172,7 +172,7 @@ WORDS = {"instruction_id_list": ["fr:length_constraints:number_words"]}
         ({"kwargs": [None]}, '"kwargs" must be a list of objects'),
         (WORDS, 'number_words needs "num_words" of type int'),
         ({**WORDS, "kwargs": [{"num_words": 5, "relation": "plus de"}]}, 'needs "relation" "au moins" or "moins de"'),
-        ({"kwargs": [{"num_words": 5}]}, 'no_comma takes no "num_words"'),
+        ({"kwargs": [{"num_words": 5}]}, 'no_comma has no argument "num_words"'),
         ({"key": "a"}, 'key "a" is not a number'),
         ({"prompt": ""}, 'field "prompt" must be text'),
     ],

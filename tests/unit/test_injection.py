@@ -81,7 +81,7 @@ def test_canaries_catch_a_judge_that_obeys_sentences_and_pass_a_sound_one() -> N
     assert sound.passed and sound.hostile_gain == 0 and not sound.warnings
     caught = report(obeys_sentences)
     assert not caught.passed and caught.hostile_gain > 1
-    assert any("gives it orders" in warning for warning in caught.warnings)
+    assert any("contains instructions to it" in warning for warning in caught.warnings)
     careless = report(obeys_places)
     assert careless.by_kind["empty"] == (2, 2)
 

@@ -55,7 +55,7 @@ def test_each_kind_is_counted_over_all_documents(tmp_path: Path) -> None:
     first = report.to_dict()["tasks"][0]["instructions"][0]
     assert first == {"kind": COMMA, "n": 3, "candidate": 1, "reference": 3, "lost": 2, "gained": 0}
     said = " ".join(report.to_text().split())
-    assert "ifeval_fr: 6 instructions of 3 kinds, 3 lost and 2 gained. A description, no claims." in said
+    assert "ifeval_fr: 6 instructions of 3 kinds, 3 lost and 2 gained. Descriptive, not claims." in said
     assert f"{COMMA} 3 1 3 2 0" in said and COMMA in report.to_markdown() and COMMA in report._repr_html_()
 
 

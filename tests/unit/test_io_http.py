@@ -121,7 +121,7 @@ def test_what_goes_on_after_a_packed_answer(after: bytes) -> None:
 
     with serving(reply) as server:
         problem = failure(server).problem
-    assert (problem.kind, problem.said) == ("transport", "the reply goes on after its packed end")
+    assert (problem.kind, problem.said) == ("transport", "the reply continues after the end of its compressed data")
 
 
 def test_a_deadline_holds_for_the_whole_call() -> None:

@@ -146,8 +146,8 @@ def test_any_json(status: int, body: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "said", "billed"),
     [
-        (b"<html><title>Sign in</title>", "a page, and no JSON: Sign in", False),
-        (b"upstream connect error", "a page, and no JSON: upstream connect error", False),
+        (b"<html><title>Sign in</title>", "a page instead of JSON: Sign in", False),
+        (b"upstream connect error", "a page instead of JSON: upstream connect error", False),
         (b"\xef\xbb\xbf \r\n", "an empty body", True),
     ],
 )

@@ -115,7 +115,7 @@ def test_shares_of_place_are_over_pairs_judged_in_both_orders() -> None:
     assert place.first_answer.share == pytest.approx(0.625)
     assert place.first_answer.low is not None and place.first_answer.low > 0.5
     assert (place.flips_to_first.count, place.flips_to_first.of) == (25, 30)
-    assert "leans to the first answer: of 30 flips 25" in report.warnings[0]
+    assert "prefers the first position: of 30 flips 25" in report.warnings[0]
 
 
 def test_a_judge_without_a_lean_is_not_accused() -> None:

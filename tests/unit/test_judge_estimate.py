@@ -104,7 +104,7 @@ def test_unknown_prices_and_limits_are_said(pairing: Pairing, tmp_path: Path) ->
     assert found.dollars is None
     assert found.text().count("unknown") >= 2
     assert "sets no output limit" in found.text()
-    assert "--stop anytime asks for less" in found.text()
+    assert "--stop anytime asks less" in found.text()
     no_batch = write_profile(tmp_path, "http://127.0.0.1:9/v1", prices=PRICES | {"batch": None})
     (found,) = estimate_runs(pairing, tmp_path / "out", options(no_batch))
     assert found.batch_dollars is None

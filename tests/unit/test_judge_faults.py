@@ -223,7 +223,7 @@ def test_no_key_is_said_before_anything_is_written(pairing: Pairing, tmp_path: P
 
 
 def test_nobody_at_the_address(pairing: Pairing, tmp_path: Path) -> None:
-    with pytest.raises(JudgeError, match=r"http://127\.0\.0\.1:9/v1.*\(is the server up\? check --base-url\)"):
+    with pytest.raises(JudgeError, match=r"http://127\.0\.0\.1:9/v1.*\(check the server and --base-url\)"):
         judge(pairing, tmp_path / "out", write_profile(tmp_path, "http://127.0.0.1:9/v1"))
 
 

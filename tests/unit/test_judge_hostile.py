@@ -273,7 +273,7 @@ def test_a_reply_without_usage_counts_at_its_most_in_every_run(
     for _ in range(2):
         summary, _ = judge(pairing, out, profile, max_usd=5.0)
         assert summary.usage.without_usage == 2
-        assert any("2 replies did not say what they used" in warning for warning in summary.warnings)
+        assert any("2 replies did not report their usage" in warning for warning in summary.warnings)
         spent.append(summary.usage.dollars)
     assert server.count == 8
     assert spent[0] == spent[1]

@@ -60,9 +60,9 @@ def first_replaced(old: str, new: str) -> Callable[[list[str]], list[str]]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (first_replaced('"outcome":"loss"', '"outcome":"win"'), r"jsonl:1: says win where the two orders say loss"),
-        (first_replaced('"outcome":"loss"', '"outcome":"identical"'), r"says identical where the two orders say loss"),
-        (lambda lines: [*lines, lines[3]], r"jsonl:9: document 3 of analysis_fr is there twice"),
+        (first_replaced('"outcome":"loss"', '"outcome":"win"'), r"jsonl:1: says win, but its two orders say loss"),
+        (first_replaced('"outcome":"loss"', '"outcome":"identical"'), r"says identical, but its two orders say loss"),
+        (lambda lines: [*lines, lines[3]], r"jsonl:9: document 3 of analysis_fr appears twice"),
         (lambda lines: lines[:-2], "its outcomes are not those that judge.json beside it counts"),
         (
             lambda lines: [
@@ -130,10 +130,10 @@ def older(out: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (emptied, "is empty, and judge.json beside it rests on 16 replies"),
-        (removed, "is missing, and judge.json beside it rests on 16 replies"),
+        (emptied, "is empty, but judge.json beside it rests on 16 replies"),
+        (removed, "is missing, but judge.json beside it rests on 16 replies"),
         (replaced, "is not the journal that judge.json was written from"),
-        (older, "holds 3 replies, and 16 were stored"),
+        (older, "has 3 of 16 stored replies"),
     ],
 )
 @pytest.mark.parametrize("first_release", [False, True])
@@ -150,7 +150,7 @@ def test_a_journal_that_is_not_the_one_is_refused_before_anything_is_paid_again(
         del summary["journal"]
         (out / "judge.json").write_text(json.dumps(summary))
         (out / "journal.sqlite.count").unlink()
-        said = {replaced: "holds 0 replies", older: "holds 3 replies, and judge.json"}.get(harm, said)
+        said = {replaced: "has 0 replies", older: "has 3 replies, but judge.json"}.get(harm, said)
     calls = server.count
     harm(out)
     with pytest.raises(JournalError, match=said):
@@ -194,7 +194,7 @@ def test_a_journal_without_its_log_is_refused(tmp_path: Path) -> None:
     child.communicate(timeout=LIMIT)
     shutil.copytree(tmp_path, tmp_path / "whole")
     (tmp_path / "journal.sqlite-wal").unlink()
-    with pytest.raises(JournalError, match=r"and 50 were stored: journal.sqlite-wal is missing"):
+    with pytest.raises(JournalError, match=r"of 50 stored replies: journal.sqlite-wal is missing"):
         Journal.open(path)
     with Journal.open(tmp_path / "whole" / "journal.sqlite") as journal:
         assert journal.count() == 50

@@ -84,7 +84,7 @@ def test_a_plan_says_all_that_the_flags_can_say_of_a_study(tmp_path: Path) -> No
 
 
 def test_flags_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(UsageError, match="--reparse makes no calls, --retry-invalid does"):
+    with pytest.raises(UsageError, match="--reparse makes no calls, but --retry-invalid does"):
         JudgeOptions(reparse=True, retry_invalid=True)
     with pytest.raises(UsageError, match="--margin: a net win rate of -3 is not between 0 and 1"):
         JudgeOptions(margin=-3.0)

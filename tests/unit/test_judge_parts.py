@@ -277,7 +277,7 @@ def test_the_ledger_adds_up_and_a_reply_that_says_nothing_counts_at_its_most() -
     assert both.live.input_tokens == 2000
     ledger.reply(price(None, usage_at_most(4000, None), GPT, "live"), "live")
     assert ledger.usage().dollars is None
-    assert "3 replies did not say what they used" in (ledger.usage().unknown or "")
+    assert "3 replies did not report their usage" in (ledger.usage().unknown or "")
     assert sum_usage([usage, ledger.usage()]).dollars is None
     assert price(None, None, Prices(0.0, 0.0, 0.0), "live").dollars == 0.0
 

@@ -43,7 +43,7 @@ def test_verdicts_are_not_read_with_answers_that_came_later(judged: tuple[Path, 
     lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
     lines[0]["resps"], lines[0]["filtered_resps"] = [["autre"]], ["autre"]
     samples.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    with pytest.raises(InputError, match="on other runs: the candidate's answers are not those that were judged"):
+    with pytest.raises(InputError, match="about other runs: the candidate's answers are not the judged ones"):
         read_judged(out, pair(candidate, reference))
 
 

@@ -134,7 +134,7 @@ def test_tasks_that_share_no_questions_are_refused(tmp_path: Path) -> None:
         fr.compare(*runs(tmp_path / "b", key="other"), parallel={"x_fr": "x_en"})
     with pytest.raises(fr.UsageError, match=r"no scored task 'x_de'.*did you mean 'x_"):
         fr.compare(*runs(tmp_path / "c"), parallel={"x_fr": "x_de"})
-    with pytest.raises(fr.UsageError, match="x_fr beside itself"):
+    with pytest.raises(fr.UsageError, match="x_fr is compared with itself"):
         fr.compare(*runs(tmp_path / "d"), parallel={"x_fr": "x_fr"})
 
 
@@ -147,7 +147,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     (tax,) = json.loads(done.stdout)["language_tax"]
     assert (tax["task"], tax["parallel"], tax["n"], tax["verdict"]) == ("x_fr", "x_en", N, "non_inferior")
     twice = CliRunner().invoke(main, ["compare", *made, "--parallel", "x_fr=x_en", "--parallel", "x_fr=x_fr"])
-    assert twice.exit_code == 2 and "x_fr has two tasks beside it" in twice.output
+    assert twice.exit_code == 2 and "x_fr has two parallel tasks" in twice.output
 
 
 def test_it_is_twice_the_paired_difference_of_the_halved_scores() -> None:

@@ -15,7 +15,7 @@ from tests.fakes.runs import Form, make_run, plain_task
 @pytest.mark.parametrize("state", ["empty", "truncated"])
 def test_an_end_that_rounding_can_cause_is_not_blamed_on_the_serving(state: State) -> None:
     said = _imbalance(Imbalance(state, 38, 1, 1e-9), 150)
-    assert "the models themselves end differently" in said and "not served alike" not in said
+    assert "the models themselves stop differently" in said and "not served alike" not in said
 
 
 @pytest.mark.parametrize("state", ["failed", "filtered", "reasoning", "interrupted"])
@@ -28,8 +28,8 @@ def test_an_end_that_only_serving_can_cause_is(state: State) -> None:
 @pytest.mark.parametrize(
     ("candidate", "reference", "warned"),
     [
-        ("raw", "template", "Only the reference was asked through a chat template: the candidate got the bare text"),
-        ("chat", "raw", "Only the candidate was asked through a chat template: the reference got the bare text"),
+        ("raw", "template", "Only the reference used a chat template: the candidate got the bare text"),
+        ("chat", "raw", "Only the candidate used a chat template: the reference got the bare text"),
         ("chat", "template", None),
         ("raw", "raw", None),
     ],

@@ -351,7 +351,7 @@ class TestRefusals:
         self.refuse(folder, r"results_.*not (JSON|results of lm-eval)")
 
     def test_an_unknown_task(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"no run of sib200_fr .*it holds piaf_fr"):
+        with pytest.raises(InputError, match=r"no run of sib200_fr .*it has piaf_fr"):
             find_run(make_run(tmp_path, QA), tasks=["sib200_fr"])
 
     def test_a_broken_task_that_nobody_asked_for(self, tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ class TestRefusals:
     def test_lost_lines(self, tmp_path: Path) -> None:
         path = samples_file(make_run(tmp_path, QA))
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
-        self.refuse(tmp_path, "2 samples where lm-eval wrote 3")
+        self.refuse(tmp_path, "2 samples, but lm-eval wrote 3")
 
     def test_lost_lines_of_a_judged_task(self, tmp_path: Path) -> None:
         path = samples_file(make_run(tmp_path, plain_task("analysis_fr", 3)))
@@ -421,7 +421,7 @@ def test_a_reordered_file_is_read_and_said(tmp_path: Path) -> None:
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::-1]))
     columns = columns_of(tmp_path)
     assert columns.scores["f1"].values.tolist() == [0.0, 0.5, 1.0]
-    assert "are not in the order" in columns.notes[0]
+    assert "or their order, are not what" in columns.notes[0]
 
 
 def test_scores_that_do_not_make_the_printed_mean_are_none(tmp_path: Path) -> None:

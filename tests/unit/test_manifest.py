@@ -67,7 +67,7 @@ def test_what_is_no_manifest(tmp_path: Path, content: str, what: str) -> None:
 def test_a_manifest_of_another_model(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     write_manifest(WHOLE, path)
-    with pytest.raises(InputError, match="about model or org/model, the arm asks for other"):
+    with pytest.raises(InputError, match="describes model or org/model, but the arm asks for other"):
         read_manifest(path, "other")
     path.write_text('{"engine": "sglang", "anything": 1}')
     assert read_manifest(path, "other") == {"engine": "sglang", "anything": 1}

@@ -132,7 +132,7 @@ def test_the_hubs_rows_and_the_publishers_table_are_the_same_documents(tmp_path:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("Combien ?", "1 columns where a problem and its number"),
+        ("Combien ?", "1 columns instead of a problem and its number"),
         ("Combien ?\tdeux", '"answer_number" must be a number'),
     ],
 )

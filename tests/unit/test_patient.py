@@ -135,5 +135,5 @@ GOOD = [{"t": -1.0}] * 20
 def test_what_does_not_hold_log_probabilities(fake_server: Start, raw: str, concurrent: int) -> None:
     server = fake_server(lambda call: Reply(raw=raw))
     lm = patient(f"{server.url}/completions", tokens=True, num_concurrent=concurrent, max_retries=1)
-    with pytest.raises(ArmError, match="does not hold the log-probabilities of what was sent"):
+    with pytest.raises(ArmError, match="does not have the log-probabilities of what was sent"):
         lm.loglikelihood([SimpleNamespace(args=("contexte", " oui"))])

@@ -64,7 +64,7 @@ def test_unknown_documents_and_labels_given_twice_are_said_in_a_line(tmp_path: P
     found = asked(tmp_path, ["win", "loss"], *lines)
     assert (found.pairs, found.unknown, found.raw.count) == (2, 2, 2)
     assert "2 of 4 labelled documents are not among the judged pairs, the first is h0 of other" in found.warnings[0]
-    assert found.warnings[1].startswith("1 labels are there twice")
+    assert found.warnings[1].startswith("1 labels by the same person on the same pair are repeated")
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     ("line", "said"),
     [
         ('{"task": "t", "doc_id": 1, "label": "better"}', "not a label"),
-        ('{"task": "t", "label": "win"}', "names no document"),
+        ('{"task": "t", "label": "win"}', "does not name a document"),
         ("win", "not JSON"),
     ],
 )

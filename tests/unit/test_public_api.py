@@ -64,7 +64,7 @@ def test_arguments_are_as_forgiving_as_flags(runs: tuple[Path, Path]) -> None:
         ({"margins": [0.02]}, "is not a number"),
         ({"level": "much"}, "level: 'much' is not a number"),
         ({"guarantee": "worst_case"}, "did you mean 'worst-case'"),
-        ({"allow": "prompt"}, "no mismatch is called 'prompt'"),
+        ({"allow": "prompt"}, "there is no mismatch called 'prompt'"),
         ({"tasks": "piaf"}, "piaf"),
     ],
 )

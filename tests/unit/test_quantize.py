@@ -57,7 +57,7 @@ def test_what_is_refused_before_a_model_is_loaded(tmp_path: Path, capsys: pytest
     mistral = make_mistral_checkpoint(tmp_path / "mistral")
     out = str(tmp_path / "out")
     for arguments, says in (
-        ([str(half), out], "half-downloaded: model-00001-of-00002.safetensors missing (finish the download"),
+        ([str(half), out], "download incomplete: model-00001-of-00002.safetensors missing (finish the download"),
         ([str(tmp_path / "no"), out], "no such checkpoint folder"),
         ([str(quantised), out], "quantised already (compressed-tensors nvfp4-pack-quantized W4A16)"),
         ([str(mistral), out], "only weights in Mistral's own format"),

@@ -35,7 +35,7 @@ BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
         ("a: !!bool 'peut-être'", 1, "not a valid bool"),
         ("a: !!float douze", 1, "not a valid float"),
         ("? [a, b]\n: c", 1, "unhashable"),
-        ("a: 1\nb: 2\na: 3", 3, "'a' is there twice"),
+        ("a: 1\nb: 2\na: 3", 3, "'a' appears twice"),
         ("a: [1, 2", 1, "not YAML"),
         ("a: 1\n---\nb: 2", 2, "another document"),
         ("a: !!python/object:os.system {}", 1, "constructor"),
@@ -83,7 +83,7 @@ def test_json_is_refused_in_one_line(tmp_path: Path, data: bytes, said: str) -> 
     file.write_bytes(data)
     with pytest.raises(InputError, match=said) as caught:
         read_json(file)
-    assert str(file) in str(caught.value) and "is the file whole?" in str(caught.value)
+    assert str(file) in str(caught.value) and "is the file complete?" in str(caught.value)
 
 
 def test_json_that_only_looks_deep_or_long_is_taken() -> None:

@@ -154,7 +154,7 @@ def alive(number: int) -> bool:
         ("dies", "vLLM ended with code 1: ValueError: No available memory for the cache blocks."),
         ("silent", "not healthy after 1 s"),
         ("empty", "the server's answer is empty"),
-        ("doubled", "prompts begin with two begin-of-text marks"),
+        ("doubled", "prompts begin with two begin-of-text tokens"),
     ],
 )
 def test_a_server_that_cannot_be_used(place: Place, mode: str, says: str) -> None:
@@ -188,8 +188,8 @@ def test_checkpoints_that_cannot_be_served(place: Place) -> None:
     stranger = make_checkpoint(place.folder / "stranger", tokens=101)
     mistral = make_mistral_checkpoint(place.folder / "mistral")
     for model, flags, says in (
-        (str(half), (), "half-downloaded: model-00002-of-00002.safetensors missing (finish the download"),
-        (str(stranger), (), "the tokenizer does not fit the model: it has token 100, the model has 100"),
+        (str(half), (), "download incomplete: model-00002-of-00002.safetensors missing (finish the download"),
+        (str(stranger), (), "the tokenizer does not fit the model: it has a token 100, the model only 100 tokens"),
         (str(mistral), (), "which would encode a rendered prompt twice (add tokenizer.json from the hub"),
         (str(place.folder / "no"), (), "no such checkpoint folder"),
         (str(whole), ("--vllm", "no-such-vllm"), "no such program"),

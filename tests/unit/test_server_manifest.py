@@ -151,7 +151,10 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>It works!</html>")
         ((302, {"Location": "http://example.com/v1/models"}, b""), "redirects to example.com, which is not followed"),
         ((200, {}, b" " * (5 << 20)), "larger than 4 MB"),
         ((200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * (64 << 20))), "larger than 4 MB"),
-        ((401, {}, b'{"error": {"message": "Invalid API key"}}'), "it wants a key: --key-env NAME"),
+        (
+            (401, {}, b'{"error": {"message": "Invalid API key"}}'),
+            "it needs a key: name its variable with --key-env NAME",
+        ),
     ],
     ids=["page", "nothing", "no names", "redirect", "long", "bomb", "key"],
 )
@@ -210,7 +213,7 @@ def test_what_is_shown_and_written(tmp_path: Path) -> None:
         done = CliRunner().invoke(main, ["manifest", server.url, "--json", str(made)])
     assert done.exit_code == 0, done.stderr
     shown = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert shown["quantization"] == "Q4_K_M" and shown["dtype"] == "not said" and shown["max_model_len"] == "512"
+    assert shown["quantization"] == "Q4_K_M" and shown["dtype"] == "unknown" and shown["max_model_len"] == "512"
     content = json.loads(made.read_text())
     assert content["engine"] == "llama.cpp" and content["start"]["base_url"] == f"{server.url}/v1"
 
@@ -222,6 +225,6 @@ def test_an_arm_is_held_to_the_server_that_answered_first(tmp_path: Path) -> Non
     hold_to_earlier(asked(engines.LLAMA_CPP), kept)
     hold_to_earlier(asked(engines.LLAMA_CPP, raw={"/props": (500, {}, b"")}), kept)  # a server that says less
     other = {**engines.LLAMA_CPP.replies["/props"], "model_ftype": "Q8_0"}
-    with pytest.raises(ArmError, match="quantization was Q4_K_M, is Q8_0") as caught:
+    with pytest.raises(ArmError, match="quantization was Q4_K_M and is now Q8_0") as caught:
         hold_to_earlier(asked(Dialect({**engines.LLAMA_CPP.replies, "/props": other})), kept)
     assert "another --output_path" in str(caught.value)

@@ -25,7 +25,7 @@ def test_a_task_that_was_not_asked_for_may_be_broken(tmp_path: Path) -> None:
     assert "réponse 0" in show(tmp_path, task="gsm8k")
     with pytest.raises(InputError, match=r"the newest run of ifeval has no samples .*leave it out: --task gsm8k"):
         show(tmp_path)
-    with pytest.raises(InputError, match=r"no run of mmlu .it holds gsm8k, ifeval"):
+    with pytest.raises(InputError, match=r"no run of mmlu .it has gsm8k, ifeval"):
         show(tmp_path, task="mmlu")
 
 

@@ -68,7 +68,7 @@ def test_too_few_documents(n: int, reason: str) -> None:
 
 def test_one_cluster() -> None:
     found = stats.paired_difference(SCORES, WORSE, clusters=["same"] * 40)
-    undefined(found.interval, "one cluster: nothing is known of the spread between clusters")
+    undefined(found.interval, "one cluster: the spread between clusters is unknown")
     assert found.interval.estimate == pytest.approx((SCORES - WORSE).mean())
     assert intraclass_correlation(SCORES, np.zeros(40)) is None
     undefined(stats.recovery_interval(SCORES, WORSE, clusters=np.zeros(40)), "one cluster")
@@ -139,8 +139,8 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: stats.paired_difference(SCORES, WORSE, clusters=[1, 2]), "2 cluster labels for 40 documents"),
     (lambda: stats.paired_difference(SCORES, WORSE, level=95), "level of 95 is not between 0 and 1"),
     (lambda: stats.net_win_rate([1, 0.5]), r"outcome is \+1, 0 or -1"),
-    (lambda: stats.binomial_share(5, 3), "does not fit"),
-    (lambda: mcnemar_exact(-1, 3), "does not fit"),
+    (lambda: stats.binomial_share(5, 3), "is impossible"),
+    (lambda: mcnemar_exact(-1, 3), "is impossible"),
     (lambda: stats.holm([0.1, 1.5]), "1.5 is not a p-value"),
     (lambda: stats.overall({}), "nothing to decide"),
     (lambda: stats.Planned(0), "cannot be tested"),
@@ -149,10 +149,10 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: stats.exact_match_spread(5), "not a share"),
     (lambda: stats.judge_spread(-0.1), "not a share"),
     (lambda: stats.score_spread(-1), "is impossible"),
-    (lambda: stats.score_spread(0.2, icc=2), "the ICC lies between 0 and 1"),
-    (lambda: stats.pilot_spread([1.0], [1.0]), "the pilot says nothing: one document"),
-    (lambda: stats.judge_pilot_spread([]), "the pilot says nothing: no documents"),
-    (lambda: stats.documents_for_margin(0.1, stats.score_spread(0.2), power=1), "0.8 is customary"),
+    (lambda: stats.score_spread(0.2, icc=2), "the ICC is between 0 and 1"),
+    (lambda: stats.pilot_spread([1.0], [1.0]), "the pilot shows nothing: one document"),
+    (lambda: stats.judge_pilot_spread([]), "the pilot shows nothing: no documents"),
+    (lambda: stats.documents_for_margin(0.1, stats.score_spread(0.2), power=1), "use 0.8, for example"),
     (lambda: stats.margin_for_documents(1, stats.score_spread(0.2)), "1 documents establish nothing"),
 ]
 

@@ -167,7 +167,7 @@ def test_both_guarantees_are_given() -> None:
 
 def test_unbounded_scores_say_what_is_missing() -> None:
     found = paired_difference(50 * CANDIDATE, 50 * REFERENCE)
-    assert found.interval.reason == "the metric has no known ends: no guard against rare large losses"
+    assert found.interval.reason == "the metric has no known limits: no guard against rare large losses"
     assert found.flips is None
 
 

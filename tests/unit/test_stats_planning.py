@@ -178,7 +178,7 @@ def test_variance_components() -> None:
 def test_variance_components_that_cannot_be_told() -> None:
     once = variance_components(RNG.random(30), RNG.random((3, 30)))
     assert (once.between, once.unstable) == (None, None)
-    assert once.reason == "an arm answered each document once: how far its answers differ among themselves is not known"
+    assert once.reason == "an arm answered each document only once: how much its answers vary is unknown"
     still = variance_components(np.ones((2, 30)), np.ones((2, 30)))
     assert (still.between, still.unstable, still.unstable_documents) == (0, None, 0)
     with pytest.raises(UsageError, match="30 candidate documents cannot be paired with 29"):
@@ -198,7 +198,7 @@ def test_without_a_flip_tango_still_needs_documents() -> None:
 def test_a_loss_as_large_as_the_margin_is_never_shown_to_be_smaller() -> None:
     plan = documents_for_margin(0.02, score_spread(0.2), difference=-0.02)
     assert plan.documents is None
-    assert plan.reason == "a true loss of the margin or more is never shown to be smaller"
+    assert plan.reason == "a true loss of the margin or more can never be shown to be smaller"
     nearly = documents_for_margin(0.02, score_spread(0.2), difference=-0.0199999)
     assert nearly.documents is None
     assert nearly.reason == "more than 100,000,000 documents"

@@ -166,8 +166,8 @@ def test_lead_that_changes() -> None:
 
 def test_no_band_without_ends() -> None:
     found = confidence_sequence([1.0, 2.0])
-    assert found.reason == "differences beyond [-1, 1]: without known ends there is no band"
+    assert found.reason == "differences beyond [-1, 1]: without known limits there is no band"
     assert (
         betting_difference([1.0, 2.0]).interval.reason
-        == "differences beyond [-1, 1]: without known ends there is no band"
+        == "differences beyond [-1, 1]: without known limits there is no band"
     )

@@ -140,7 +140,7 @@ def test_documents_needed_towards_inferior_and_nowhere() -> None:
     on_it = net_win_rate([-1] * 20 + [0] * 70 + [1] * 10).net_win
     nowhere = documents_needed(on_it, 0.10)
     assert nowhere.documents is None
-    assert nowhere.reason == "the difference is the margin: no number settles it"
+    assert nowhere.reason == "the difference equals the margin: no number of documents settles it"
     settled = assess(net_win_rate([0] * 100).net_win, 0.2)
     assert settled.documents_needed is None
 
@@ -166,7 +166,7 @@ def test_more_documents_than_there_are_is_said() -> None:
     assert needed.documents is not None
     assert needed.documents > 120
     assert needed.reason == (
-        "the data set has 120 documents: only a wider margin or several answers per document settle it"
+        "the data set has 120 documents: only a wider margin or several answers each would settle it"
     )
     assert documents_needed(difference, 0.03, available=10**6).reason is None
     assert assess(difference, 0.03, available=120).documents_needed == needed

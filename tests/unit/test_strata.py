@@ -54,7 +54,7 @@ def test_without_a_plan_they_are_a_description_and_say_so(pairing: Pairing) -> N
     assert (short.name, short.n, short.difference) == ("length: 4096", EACH, pytest.approx(-2 / EACH))
     assert (long.name, long.difference) == ("length: 65536", pytest.approx(-60 / EACH))
     assert short.verdict is long.verdict is None and not short.preregistered
-    told = "are a description, not claims"
+    told = "are descriptive, not claims"
     assert told in " ".join(report.to_text().split()) and told in report.to_markdown()
     row = report.to_dict()["tasks"][0]["strata"][0]
     assert row["verdict"] is row["p_holm"] is row["margin"] is None and row["preregistered"] is False
@@ -73,7 +73,7 @@ def test_those_of_the_plan_are_claims_with_holm_over_them(pairing: Pairing, name
         ("inferior", 0.1, True),
     ]
     said = " ".join(report.to_text().split())
-    assert "2 kinds of documents that the plan named beforehand are claims" in said
+    assert "2 kinds of documents that the plan named beforehand are separate claims" in said
     assert "↳ length: 65536" in report.to_markdown() and '<table class="strata">' in report._repr_html_()
 
 
@@ -82,7 +82,7 @@ def test_one_that_the_plan_names_leaves_the_other_a_description(pairing: Pairing
     short, long = report.tasks[0].strata
     assert short.verdict is None and long.verdict == "inferior"
     assert long.assessment is not None and long.p_holm == long.assessment.p_non_inferior
-    assert "The other kinds are a description" in " ".join(report.to_text().split())
+    assert "The other kinds are descriptive" in " ".join(report.to_text().split())
 
 
 def test_what_holm_takes_away_is_inconclusive(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ UNPRICED = "model: m\nbase_url: http://127.0.0.1:9/v1\nkey_env: null\n"
         ("judge: {profile: offline, rubric: nosuch}", InputError, "unknown name nosuch"),
         ("judge: {profile: gpt-4.1}", JudgeError, "OPENAI_API_KEY is empty"),
         ("judge: {profile: unpriced.yaml, max_usd: 5}", UsageError, "--max-usd cannot be kept"),
-        ("allow: [prompt]", PlanError, "no mismatch is called 'prompt'"),
+        ("allow: [prompt]", PlanError, "there is no mismatch called 'prompt'"),
         ("margins: {piaf: 0.1}", PlanError, "plan.yaml:5: margins names 'piaf'.*did you mean 'piaf_fr'"),
         ("margins: {analysis_fr: 0.1}", PlanError, "analysis_fr is judged: its margin is the judge's"),
         ("metrics: {sib200: exact_match}", PlanError, "plan.yaml:5: metrics names 'sib200'"),

@@ -110,7 +110,7 @@ def test_a_chosen_metric_without_a_direction_has_no_verdict(tmp_path: Path) -> N
     nothing = {"higher_is_better": {"t": {}}}
     pairing = pair(tmp_path, tasks[:1], tasks[1:], results=nothing)
     chosen = pair_runs(pairing.candidate, pairing.reference, metrics={"t": "odd"})
-    assert "does not say whether more or less of odd" in (chosen.tasks[0].no_verdict or "")
+    assert "does not say whether a higher or lower odd" in (chosen.tasks[0].no_verdict or "")
 
 
 @pytest.mark.parametrize(("margin", "verdict"), [(5.0, "non_inferior"), (45.0, "no_verdict"), (200.0, "no_verdict")])
@@ -137,7 +137,7 @@ def test_a_brier_score_ends_at_two(tmp_path: Path) -> None:
     pairs = {"brier_score": [[i % 2, [0.4, 0.6]] for i in range(40)]}
     printed = float(np.mean([0.72 if i % 2 == 0 else 0.32 for i in range(40)]))
     task = plain_task("t", pairs, aggregation={"brier_score": "brier_score"}, printed={"brier_score": printed})
-    with pytest.raises(UsageError, match=r"ends at 2.*own unit"):
+    with pytest.raises(UsageError, match=r"limit is 2.*own unit"):
         row(tmp_path, task, task, 2.0)
 
 
@@ -151,7 +151,7 @@ def test_bits_a_byte_that_happen_to_be_below_one_are_no_shares(tmp_path: Path) -
         )
     pairing = pair(tmp_path, arms[:1], arms[1:])
     found = compare(pairing, CompareOptions(margins={"gold": 0.2})).task("t")
-    assert found.margin is None and "no ends" in found.reasons["verdict"] and not found.higher_is_better
+    assert found.margin is None and "no limits" in found.reasons["verdict"] and not found.higher_is_better
 
 
 def test_a_loss_that_counts_as_many_is_guarded_against() -> None:

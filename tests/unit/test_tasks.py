@@ -343,7 +343,7 @@ BAD_DATA = [
     ("own_qa_fr", [{"id": "1", "input": "x", "gold": None}], '1: own_qa_fr: "gold" must be the right answer'),
     ("own_extraction_fr", [{"id": "1", "input": "x", "gold": "Paris"}], '1: own_extraction_fr: "gold" must be a list'),
     ("own_classification_fr", [UNLISTED], '1: own_classification_fr: gold "oui" is not one of its labels'),
-    ("own_analysis_fr", [], " own_analysis_fr: it holds no documents"),
+    ("own_analysis_fr", [], " own_analysis_fr: it has no documents"),
 ]
 
 
@@ -365,7 +365,7 @@ def test_a_file_that_is_not_squad_shaped(tmp_path: Path) -> None:
 
 
 def test_own_tasks_ask_for_data() -> None:
-    with pytest.raises(InputError, match=r"own_qa_fr runs on your own data .* data=FILE.jsonl"):
+    with pytest.raises(InputError, match=r"own_qa_fr needs your own data, and none was given .*data=FILE.jsonl"):
         load("own_qa_fr")
 
 

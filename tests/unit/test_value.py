@@ -161,7 +161,7 @@ def test_a_throughput_of_other_work_is_said(tmp_path: Path) -> None:
     path = tmp_path / "throughput.json"
     path.write_text(json.dumps({**VLLM_SERVE, "total_output_tokens": 2000}), encoding="utf-8")
     value = valued([arm(tmp_path / "a", right(10, 9))], "100/h", throughputs=(path,))
-    assert any("measured on other work, 2 output tokens an input token against 0.1" in c for c in value.cautions)
+    assert any("measured on other work: 2 output tokens an input token against 0.1" in c for c in value.cautions)
 
 
 @pytest.mark.parametrize(
@@ -287,14 +287,14 @@ def test_without_usage_tokens_are_estimated_alike_or_not_at_all(tmp_path: Path) 
     assert sum("tokens estimated at 3.6 characters" in caution for caution in value.cautions) == 2
     assert value.ratios[0].cost_ratio == pytest.approx(1.0)
     counted = arm(tmp_path / "counted", right(20, 15), model="r")
-    with pytest.raises(InputError, match=r"c has no usage on record .*--tokenizer NAME counts them, --estimate"):
+    with pytest.raises(InputError, match=r"c records no usage .*--tokenizer NAME counts them, --estimate"):
         valued([runs[0], counted], "1/2")
     assert valued([runs[0], counted], "1/2", estimate=True).ratios[0].ratio is not None
     by_the_hour = valued([runs[0], counted], "2.50/h", "1/2")  # tokens only divide the run's own time
     assert by_the_hour.arms[0].tasks[0].dollars == pytest.approx(2.5 * 12.5 / 3600)
     bench = tmp_path / "bench.json"
     bench.write_text('{"tokens_per_second": 1000.0}', encoding="utf-8")
-    with pytest.raises(InputError, match="c has no usage on record"):
+    with pytest.raises(InputError, match="c records no usage"):
         valued([runs[0], counted], "2.50/h", "1/2", throughputs=(bench,))
     with pytest.raises(UsageError, match="--tokenizer nobody/nothing"):
         valued([runs[0], counted], "1/2", tokenizers=("nobody/nothing",))
@@ -316,7 +316,7 @@ def test_a_run_that_lost_a_record(tmp_path: Path) -> None:
     responses = next(run.glob("responses_*"))
     lines = responses.read_text(encoding="utf-8").splitlines(keepends=True)
     responses.write_text("".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(InputError, match=r"samples_piaf_fr_.*:10: no usage is on record for document 9"):
+    with pytest.raises(InputError, match=r"samples_piaf_fr_.*:10: no usage is recorded for document 9"):
         valued([run], "1/2")
 
 

@@ -1,9 +1,9 @@
 """Two arms on the same tokens -> how far apart they are at each of them. Pure functions of arrays.
 
-Servers return the most likely tokens only, so the divergence is computed over a coarser alphabet: the tokens that both
+Servers return only the most likely tokens, so the divergence is computed over a coarser alphabet: the tokens that both
 lists name, and one more for all the rest. Merging outcomes never increases a Kullback-Leibler divergence (Cover and
-Thomas, Elements of Information Theory, theorem 2.8.1), so what is reported is a lower bound of the whole divergence; it
-is exact where the lists hold all the mass. `covered` says how much of the reference's mass the named tokens hold.
+Thomas, Elements of Information Theory, theorem 2.8.1), so the reported value is a lower bound of the full divergence;
+it is exact where the lists hold all the mass. `covered` says how much of the reference's mass the named tokens hold.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Positions:
     divergence: KL(reference || candidate) in nats, reverse: KL(candidate || reference), entropy: the reference's; all
     three are lower bounds. agree: whether the most likely token is the same
     (where several are equally likely: whether one of them is). covered: the reference's mass on tokens named by both.
-    candidate, reference: log-probability of the token that stands there.
+    candidate, reference: log-probability of the token at that position.
     """
 
     divergence: Floats
@@ -40,7 +40,7 @@ class Positions:
 
 
 def diverge(candidate: Scored, reference: Scored) -> Positions:
-    """Both must be of the same tokens, with a number at every one of them, and of one `kind`."""
+    """Both must have the same tokens, a number at every token, and the same `kind`."""
     rows = max(1, BLOCK // max(1, candidate.keys.shape[1] * reference.keys.shape[1]))
     parts = [
         _diverge(
@@ -67,7 +67,7 @@ def _diverge(
     p, q = (np.where(named, np.exp(logprobs), 0.0) for logprobs in (reference_logprobs, there))
     covered = p.sum(axis=1)
     rest_p, rest_q = np.maximum(1 - covered, 0.0), np.maximum(1 - q.sum(axis=1), 0.0)
-    # Where the other arm's list seems to hold all mass, its rest is taken as large as rounding could have hidden.
+    # Where the other arm's list seems to hold all mass, its rest is set to the most that rounding could have hidden.
     divergence = _terms(p, q).sum(axis=1) + _terms(rest_p, np.maximum(rest_q, ROUNDING))
     reverse = _terms(q, p).sum(axis=1) + _terms(rest_q, np.maximum(rest_p, ROUNDING))
     top_there, top_here = _top(candidate_logprobs), _top(reference_logprobs)
@@ -95,7 +95,7 @@ def _top(logprobs: Floats) -> Mask:
 
 
 def first_difference(candidate: Scored, reference: Scored) -> int | None:
-    """The first position at which the arms read different tokens; None where the tokens are the same."""
+    """The first position at which the arms read different tokens; None if the tokens are the same."""
     for place, (one, other) in enumerate(zip(candidate.tokens, reference.tokens, strict=False)):
         if one != other:
             return place

@@ -43,7 +43,7 @@ from lm_eval_fr.report import words as w
 from lm_eval_fr.report.destinations import Destinations, Show, deliver
 
 NO_NUMBERS = "no token has a log-probability in both arms: NaN, infinite, above 0, or -9999"
-FARTHEST = 20  # documents of a fidelity that a comparison's report keeps
+FARTHEST = 20  # documents of a fidelity result that a comparison's report keeps
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def fidelity(
 ) -> Fidelity:
     """How far apart two servers' next-token probabilities are on the same texts; `out` keeps the replies and resumes.
 
-    candidate, reference: their addresses. texts: a text, JSONL, or a run, whose answers are taken. options: those of
+    candidate, reference: their addresses. texts: a text, JSONL, or a run, whose answers are used. options: those of
     `FidelityOptions`, named as the flags of `lm-eval-fr fidelity`. Raises UsageError, InputError, ArmError,
     MismatchError.
     """
@@ -84,7 +84,7 @@ def fidelity(
 
 
 def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *, show: Show, say: Show) -> Fidelity:
-    """Asks, compares, writes what was asked for, and shows the numbers unless stdout is owned."""
+    """Asks, compares, writes the requested files, and shows the numbers unless stdout is taken."""
     if options.top < 1 or options.concurrency < 1:
         raise UsageError("--top and --concurrency must be 1 or more")
     texts = read_texts(options.texts, limit=options.limit, tasks=options.tasks)
@@ -183,11 +183,11 @@ def measure(
     for number, passage in enumerate(texts.passages):
         stored = {role: store.get(keys[number]) for role, keys in obtained.keys.items()}
         replies = {role: reply for role, reply in stored.items() if reply is not None}
-        if {"candidate", "reference"} <= replies.keys():  # else refused, and counted
+        if {"candidate", "reference"} <= replies.keys():  # otherwise refused, and counted
             found.add(passage, replies)
     compared, level = found.texts, options.level
     if not compared:
-        without = NO_NUMBERS if found.without else "no answer was found among its tokens"
+        without = NO_NUMBERS if found.without else "its answer was not found among the tokens"
         why = next(iter(obtained.refused.values()), without)
         raise InputError(f"no text could be compared: {why}", where=options.texts, remedy="give other texts")
     floor = found.floor if len(found.floor) == len(compared) else []
@@ -243,7 +243,7 @@ def to_json(found: Fidelity) -> str:
 
 
 def read_fidelity(path: Path) -> Fidelity:
-    """What `fidelity` wrote, with its longest list cut. Raises InputError."""
+    """What `fidelity` wrote, with its longest list shortened. Raises InputError."""
     remedy = "give the fidelity.json that `lm-eval-fr fidelity` wrote"
     found = read_json_as(path, Fidelity, what="a result of `fidelity`", remedy=remedy)
     if found.schema_version != SCHEMA_VERSION:

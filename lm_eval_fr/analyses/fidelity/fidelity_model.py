@@ -27,9 +27,9 @@ class Distance:
     """One arm against the reference, over the same tokens.
 
     divergence: KL(reference || arm), reverse: KL(arm || reference), both lower bounds. percentiles: of single tokens,
-    by name. agreement_at_least: the one-sided lower bound of `agreement`, which has no upper side to test. covered: the
-    share of the reference's probability that the tokens listed by both hold, in the mean and in the worst hundredth of
-    tokens. log_ratio: of perplexities, ln(arm / reference).
+    by name. agreement_at_least: the one-sided lower bound of `agreement`, which needs no upper bound. covered: the
+    share of the reference's probability that the tokens listed by both hold, on average and in the worst hundredth
+    of tokens. log_ratio: of perplexities, ln(arm / reference).
     """
 
     tokens: int
@@ -49,7 +49,7 @@ class Distance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """The tokens between two ends: shares of the text, or the reference's entropy in nats."""
+    """The tokens between two limits: shares of the text, or the reference's entropy in nats."""
 
     low: float
     high: float
@@ -64,8 +64,8 @@ class Band:
 class FirstDivergence:
     """The first token of a text at which the arms' most likely tokens differ.
 
-    basis: "answers" where the texts are answers of a run; a greedy run would have gone another way there. tokens: by
-    which token a tenth, half and nine tenths of the texts have parted; None where so many were not seen to.
+    basis: "answers" where the texts are a run's answers; a greedy run would have continued differently there. tokens:
+    the token by which a tenth, half and nine tenths of the texts have diverged; None if fewer did.
     """
 
     basis: Literal["answers", "first_choices"]
@@ -76,7 +76,7 @@ class FirstDivergence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unscored:
-    """Tokens to which an arm gave no log-probability: they are in no mean.
+    """Tokens to which an arm gave no log-probability: left out of every mean.
 
     no_probability: -9999 or less, what a server writes for the logarithm of 0. not_a_number: NaN, null, infinite, or
     above 0.

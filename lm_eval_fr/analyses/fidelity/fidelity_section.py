@@ -17,7 +17,7 @@ from lm_eval_fr.analyses.fidelity.fidelity_model import (
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.sections import Part, Section, Table
 
-POSITION = "By place in the text, in tenths of what is compared."
+POSITION = "By position in the text, in tenths of what is compared."
 ENTROPY = "By the reference's entropy in nats, in fifths of the tokens: where it is sure, and where it hesitates."
 
 
@@ -49,7 +49,7 @@ def likely(tokens: tuple[Likely, ...]) -> str:
 
 
 def sentence(found: Fidelity) -> str:
-    """What it comes to, in words that stand alone."""
+    """The result in words that stand alone."""
     distance, floor = found.distance, found.floor
     at_least = f"at least {nats(distance.divergence.value)} nats per token"
     text = (
@@ -78,7 +78,7 @@ def _parts(found: Fidelity) -> Iterator[Part]:
     yield Table(header, rows, caption="KL of single tokens in nats, a lower bound; mean with its interval.")
     if d.reverse is not None:
         reverse = f"{nats(d.reverse.value)} {bounds(d.reverse)}"
-        yield f"The other way, KL(candidate || reference): {reverse} nats per token, a lower bound too."
+        yield f"The other way, KL(candidate || reference): {reverse} nats per token, also a lower bound."
     low = d.agreement_at_least
     at_least = "" if low is None else f", at least {w.percent(low, 2)} ({level}, one-sided)"
     yield (
@@ -95,9 +95,9 @@ def _parts(found: Fidelity) -> Iterator[Part]:
         yield _bands("entropy", found.by_entropy, level, lambda end: f"{end:.2f}", "", ENTROPY)
     yield from (_worst(number, one) for number, one in enumerate(found.worst, 1))
     yield (
-        f"Servers list the {found.top} most likely tokens of a position. Tokens that both list are compared singly and "
-        f"all others as one, so the divergence is a lower bound; both lists share {w.percent(d.covered, 2)} of the "
-        f"reference's probability in the mean, {w.percent(d.covered_low, 1)} at the worst hundredth of tokens."
+        f"Servers list the {found.top} most likely tokens of a position. Tokens that both list are compared one by "
+        f"one and all others as one, so the divergence is a lower bound; both lists share {w.percent(d.covered, 2)} "
+        f"of the reference's probability on average, {w.percent(d.covered_low, 1)} in the worst hundredth of tokens."
     )
     yield from found.notes
 
@@ -118,13 +118,13 @@ def _unscored(found: Fidelity) -> str:
         f"{one.not_a_number} not a number"
         for role, one in found.unscored.items()
     )
-    return f"{w.plural(found.unscored_tokens, 'token')} without a log-probability, in no mean here: {said}."
+    return f"{w.plural(found.unscored_tokens, 'token')} without a log-probability, left out of every mean: {said}."
 
 
 def _first(found: FirstDivergence) -> str:
     what, greedy = "texts", ""
     if found.basis == "answers":
-        what, greedy = "answers", ", where greedy answers go different ways"
+        what, greedy = "answers", ", where greedy answers diverge"
     half = found.tokens.get("p50")
     when = f"half of them by token {half}" if half is not None else "fewer than half of them"
     where = f"{found.diverged} of {found.documents} {what}"

@@ -1,4 +1,4 @@
-"""Asks both arms about every text, the reference once more where a floor is wanted, and keeps every reply."""
+"""Asks both arms about every text (the reference twice where a noise floor is wanted) and keeps every reply."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage
 from lm_eval_fr.errors import ArmError, MismatchError, Unfinished
 
-SERVE_IT = "serve it with `vllm serve`, whose completions give them; chat APIs behind a key mostly do not"
+SERVE_IT = "serve it with `vllm serve`, whose completions return them; most hosted chat APIs do not"
 DIED = "rerun to resume; if the server runs out of memory, try --concurrency 1 or a smaller --top"
 
 
 @dataclass
 class Obtained:
-    """Where each arm's replies are. `refused`: text -> why one arm will not score it."""
+    """Where each arm's replies are. `refused`: text -> why an arm will not score it."""
 
     keys: Mapping[str, Sequence[bytes]]
     dialects: Mapping[str, Dialect]
@@ -121,7 +121,7 @@ async def obtain(
     rerun: bool,
     step: Callable[[], None],
 ) -> Obtained:
-    """Every reply in the store. arms: by role. `step` is called once a reply.
+    """Every reply in the store. arms: by role. `step` is called once per reply.
 
     Raises ArmError for a server without log-probabilities, MismatchError for arms with different tokenizers, and
     Unfinished for texts without a reply.
@@ -136,7 +136,7 @@ async def obtain(
         await _together([one.all(passages) for one in asking.values()])
         keys = {role: [one.key(passage, 0) for passage in passages] for role, one in asking.items()}
         if rerun:
-            # In another order, so that the texts meet other ones in the server's batches.
+            # In another order, so that the server batches each text with others.
             reference = asking["reference"]
             await _together([reference.all(passages[::-1], asked=1)])
             keys["rerun"] = [reference.key(passage, 1) for passage in passages]
@@ -182,5 +182,5 @@ def check_tokens(candidate: Scored, reference: Scored, passage: Passage) -> None
     raise MismatchError(
         "tokenizers",
         f"the arms' tokenizers differ: text {passage.id}, token {place + 1}: {shown[0]} against {shown[1]}",
-        remedy="fidelity compares token by token: serve both arms with one tokenizer and one chat template",
+        remedy="fidelity compares token by token: serve both arms with the same tokenizer and chat template",
     )

@@ -28,9 +28,9 @@ DECILES = 10
 ENTROPY_BANDS = 5
 REACHED = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
-WINDOW = 16  # tokens of a passage to look at
+WINDOW = 16  # tokens in a passage to look at
 BEFORE = 12
-TAKEN = -1e9  # no other window reaches into one that is taken
+TAKEN = -1e9  # windows do not overlap
 SHOWN = 3  # of the most likely tokens
 
 
@@ -72,7 +72,7 @@ def numbered(*replies: Scored) -> Mask:
 
 
 def summarise(texts: Sequence[Compared], *, level: float) -> Distance:
-    """At least one token in all."""
+    """At least one token in total."""
     divergence, reverse, covered, candidate, reference, agree = (
         joined(texts, name) for name in ("divergence", "reverse", "covered", "candidate", "reference", "agree")
     )
@@ -96,21 +96,21 @@ def summarise(texts: Sequence[Compared], *, level: float) -> Distance:
 
 
 def excess(texts: Sequence[Compared], floor: Sequence[Compared], *, level: float) -> Estimate:
-    """How much farther the candidate is from the reference than the reference from itself, token by token."""
+    """How much farther the candidate is from the reference than the reference is from itself, token by token."""
     first, second = (joined(both, "divergence") for both in (texts, floor))
     difference = paired_difference(first, second, clusters=clusters_of(texts), level=level, kind="unbounded")
     return _estimate(difference.interval)
 
 
 def by_position(texts: Sequence[Compared], *, level: float) -> tuple[Band, ...]:
-    """By tenths of the text that is compared; a token that was left out keeps its place."""
+    """By tenths of the compared text; a token that was left out keeps its position."""
     place = np.concatenate([one.places / len(one.tokens) for one in texts])
     codes = np.minimum((place * DECILES + 1e-9).astype(np.int64), DECILES - 1)
     return _bands(texts, codes, [(i / DECILES, (i + 1) / DECILES) for i in range(DECILES)], level)
 
 
 def by_entropy(texts: Sequence[Compared], *, level: float) -> tuple[Band, ...]:
-    """By fifths of the tokens, in the order of the reference's entropy (nats); equal ones stay together."""
+    """By fifths of the tokens, ordered by the reference's entropy (nats); equal ones stay together."""
     entropy = joined(texts, "entropy")
     edges = np.quantile(entropy, np.arange(1, ENTROPY_BANDS) / ENTROPY_BANDS)
     codes = np.searchsorted(edges, entropy, side="left")
@@ -124,7 +124,7 @@ def by_entropy(texts: Sequence[Compared], *, level: float) -> tuple[Band, ...]:
 def _bands(
     texts: Sequence[Compared], codes: Keys, ends: Sequence[tuple[float, float]], level: float
 ) -> tuple[Band, ...]:
-    """Those that hold a token."""
+    """Those with at least one token."""
     clusters = clusters_of(texts)
     divergence, reverse, agree = (joined(texts, name) for name in ("divergence", "reverse", "agree"))
     return tuple(
@@ -144,7 +144,7 @@ def _bands(
 
 def first_divergence(texts: Sequence[Compared], *, answers: bool) -> FirstDivergence:
     """answers: the texts are a run's own. Quantiles by Kaplan and Meier (1958, JASA 53:457-481): a text in which the
-    first choices never part says only that they do not part before its end.
+    first choices never differ only says that they do not differ before its end.
     """
     firsts = [one.first_divergence for one in texts]
     seen = np.array([first if first is not None else len(one.tokens) for first, one in zip(firsts, texts, strict=True)])
@@ -158,7 +158,7 @@ def first_divergence(texts: Sequence[Compared], *, answers: bool) -> FirstDiverg
 
 
 def _reached(seen: Keys, parted: np.ndarray) -> dict[str, int | None]:
-    """By which token a share of the texts has parted; None where that many were not seen to."""
+    """The token by which a share of the texts has diverged; None if fewer did."""
     found: dict[str, int | None] = dict.fromkeys(REACHED)
     together = 1.0
     for token in np.unique(seen[parted]).tolist():
@@ -230,21 +230,21 @@ def _likely(scored: Scored, place: int) -> tuple[Likely, ...]:
 
 
 def joined(texts: Sequence[Compared], name: str) -> Floats:
-    """One array of `Positions`, of all texts behind each other."""
+    """One array of `Positions`, all texts concatenated."""
     return np.concatenate([getattr(one.positions, name) for one in texts]).astype(np.float64)
 
 
 def clusters_of(texts: Sequence[Compared]) -> Keys:
-    """A number a token."""
+    """One number per token."""
     numbers: dict[str, int] = {}
     codes = [numbers.setdefault(one.cluster, len(numbers)) for one in texts]
     return np.repeat(codes, [one.positions.divergence.size for one in texts])
 
 
 def mean_of(distances: Floats, clusters: Keys, level: float) -> Estimate:
-    """Of values that are never below 0."""
+    """For values that are never below 0."""
     found = _estimate(mean_interval(distances, clusters=clusters, level=level), floor=0.0)
-    return replace(found, value=float(distances.mean()))  # known where its interval is not
+    return replace(found, value=float(distances.mean()))  # known even where its interval is not
 
 
 def at_least(agree: Floats, clusters: Keys, level: float) -> float | None:
@@ -253,7 +253,7 @@ def at_least(agree: Floats, clusters: Keys, level: float) -> float | None:
 
 
 def _agreement(agree: Floats, clusters: Keys, level: float) -> Estimate:
-    """A share, which ends at 1: its bounds hold where nothing or next to nothing differs, too."""
+    """A share, bounded by 1: its bounds also hold where nothing, or next to nothing, differs."""
     found = share_interval(agree, clusters=clusters, level=level)
     return Estimate(value=float(agree.mean()), low=found.low, high=found.high, method=found.method, reason=found.reason)
 

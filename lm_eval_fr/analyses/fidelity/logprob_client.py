@@ -1,4 +1,4 @@
-"""One server that gives log-probabilities: its address, its model, and one request at a time to it, tried again."""
+"""One server that returns log-probabilities: its address, its model, and one request at a time with retries."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lm_eval_fr.io.retry import RetryPolicy, Waiting
 
 TIMEOUT = 600.0  # seconds; a long text behind a full queue
 MODELS_TIMEOUT = 30.0
-MOST_SCORES = 256 * MEGABYTE  # twenty log-probabilities a token of the longest text
+MOST_SCORES = 256 * MEGABYTE  # twenty log-probabilities per token of the longest text
 SCORE_BYTES = 64  # of one log-probability, per byte of text; a token of French prose has three to four bytes
-TEXTS_LOST = 3  # in a row, after every try: the server is gone
+TEXTS_LOST = 3  # in a row, with all retries: the server is gone
 POLICY = RetryPolicy(attempts=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Where one arm is served. server: its address, ending in /v1, and its key, if it wants one."""
+    """Where one arm is served. server: its address, ending in /v1, and its key, if it needs one."""
 
     role: Literal["candidate", "reference"]
     server: Server
@@ -55,7 +55,7 @@ class Refused(Exception):
 
 
 class GaveUp(Exception):
-    """No reply after every try."""
+    """No reply after all retries."""
 
 
 def find_arm(role: Literal["candidate", "reference"], url: str, model: str | None, key_env: str | None) -> Arm:
@@ -71,7 +71,7 @@ def find_arm(role: Literal["candidate", "reference"], url: str, model: str | Non
     names = _names(answer)
     if len(names) != 1:
         problem = answer.problem()
-        said = f"does not say what it serves ({problem or 'not a list of models'})"
+        said = f"does not report what it serves ({problem or 'not a list of models'})"
         if names:
             said = f"serves {', '.join(names[:4])}"
         raise UsageError(f"the {role} {said}", where=address, remedy=f"name it: --{role}-model NAME")
@@ -83,7 +83,7 @@ def _names(answer: Answer) -> list[str]:
 
 
 class Client:
-    """Sends bodies to one arm, `concurrency` at a time. Make it inside a running event loop, and `close` it there."""
+    """Sends request bodies to one arm, `concurrency` at a time. Create and `close` it in a running event loop."""
 
     def __init__(self, arm: Arm, concurrency: int) -> None:
         self.arm = arm
@@ -103,7 +103,7 @@ class Client:
         async with self._places:
             for attempt in range(POLICY.attempts):
                 if self._lost_in_a_row >= TEXTS_LOST:
-                    break  # the others need not wait as long to learn the same
+                    break  # the others need not wait as long to find out
                 outcome = await self._try(path, data, most)
                 if isinstance(outcome, bytes):
                     self._answered, self._lost_in_a_row = True, 0
@@ -126,13 +126,13 @@ class Client:
             if failed.problem.status and not failed.problem.passing:
                 raise failed.error(ArmError, self.arm.url) from None
             return failed.problem
-        # A good reply is long: whether it holds log-probabilities is for its reader to say.
+        # A good reply is long: its reader checks whether it has log-probabilities.
         problem = None if answer.status == 200 else answer.problem(self._http.redactor)
         if problem is None:
             return answer.body
         if problem.kind == "key":
             remedy = "name the environment variable that holds its key: --key-env NAME"
-            raise ArmError(f"the {self.arm.role} refuses access: {problem}", where=self.arm.url, remedy=remedy)
+            raise ArmError(f"the {self.arm.role} denies access: {problem}", where=self.arm.url, remedy=remedy)
         if problem.kind == "quota":
             raise ArmError(f"the {self.arm.role}: {problem}", where=self.arm.url, remedy="top up the account")
         if not problem.passing:

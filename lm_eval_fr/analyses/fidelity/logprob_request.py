@@ -1,7 +1,7 @@
-"""What a server is asked for the log-probabilities of a text, in the two ways that servers know, and what it replies.
+"""The request for a text's log-probabilities, in the two forms that servers support, and its reply.
 
 prompt_logprobs  vLLM: token numbers, their texts and log-probabilities, on both of its endpoints
-echo             the completions endpoint of old: the prompt comes back with `logprobs`, tokens by their text only
+echo             the legacy completions endpoint: the prompt comes back with `logprobs`, tokens by their text only
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def path_of(passage: Passage) -> str:
 
 
 def body_of(passage: Passage, model: str, top: int, dialect: Dialect) -> dict[str, Any]:
-    """The request. One token is generated because not every server takes none; it is not looked at."""
+    """The request. One token is generated because some servers do not accept 0; it is ignored."""
     body: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
     if passage.turns:
         messages = [{"role": turn.role, "content": turn.content} for turn in passage.turns]
@@ -78,10 +78,10 @@ def body_of(passage: Passage, model: str, top: int, dialect: Dialect) -> dict[st
 
 
 def read_reply(content: bytes, dialect: Dialect) -> Scored:
-    """Every token of the prompt but the first, which nothing precedes. Raises NoLogprobs."""
+    """Every token of the prompt except the first, which nothing precedes. Raises NoLogprobs."""
     reply = _decoded(content)
     if not reply.choices:
-        raise NoLogprobs("the reply holds none of the prompt")
+        raise NoLogprobs("the reply has none for the prompt")
     choice = reply.choices[0]
     if dialect == "echo":
         generated = reply.usage.completion_tokens if reply.usage else None
@@ -89,7 +89,7 @@ def read_reply(content: bytes, dialect: Dialect) -> Scored:
     positions = choice.prompt_logprobs or reply.prompt_logprobs
     ids = choice.prompt_token_ids or reply.prompt_token_ids
     if not positions or not ids or len(positions) != len(ids):
-        raise NoLogprobs("the reply holds none of the prompt")
+        raise NoLogprobs("the reply has none for the prompt")
     return _numbered(positions, ids)
 
 
@@ -99,7 +99,7 @@ def _decoded(content: bytes) -> _Reply:
     try:
         return msgspec.json.decode(content, type=_Reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # as Python writes it, NaN and all, or none at all
+        pass  # as Python writes it, including NaN, or not present at all
     try:
         return msgspec.convert(parse_untrusted(content), _Reply, str_keys=True)
     except (BadJson, msgspec.ValidationError, RecursionError) as error:
@@ -111,7 +111,7 @@ def _number(logprob: float | None) -> float:
 
 
 def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
-    """Flat lists, few loops in Python: this runs while the server waits for its next text."""
+    """Flat lists and few Python loops: this runs while the server waits for its next text."""
     listed = [position for position in positions[1:] if position is not None]
     if len(listed) != len(ids) - 1:
         raise NoLogprobs("the reply leaves some out")
@@ -135,17 +135,17 @@ def _numbered(positions: list[_Position], ids: list[int]) -> Scored:
 
 
 def _check_shape(sizes: list[int]) -> None:
-    """The grid is as wide as the longest list: a single very long one would make it huge."""
+    """The grid is as wide as the longest list: one very long list would make it huge."""
     if len(sizes) * max(sizes, default=0) > MOST_UNEVEN * sum(sizes) + MOST_VALUES:
         raise NoLogprobs("the reply lists far more at one token than at the others")
 
 
 def _echoed(given: _Echoed | None, generated: int) -> Scored:
     if given is None or not (given.tokens and given.token_logprobs and given.top_logprobs):
-        raise NoLogprobs("the reply holds none of the prompt")
+        raise NoLogprobs("the reply has none for the prompt")
     end = len(given.tokens) - generated
     if len(given.token_logprobs) < end or len(given.top_logprobs) < end or end < 1:
-        raise NoLogprobs("the reply holds none of the prompt")
+        raise NoLogprobs("the reply has none for the prompt")
     rows: list[dict[int, float]] = []
     names: dict[int, str] = {}
     own = []
@@ -158,7 +158,7 @@ def _echoed(given: _Echoed | None, generated: int) -> Scored:
         names |= {text_key(text): text for text in (token, *(listed or ()))}
         own.append(_number(logprob))
     if own and np.isnan(own).all():
-        raise NoLogprobs("the reply holds none of the prompt")
+        raise NoLogprobs("the reply has none for the prompt")
     tokens, sizes = given.tokens[1:end], [*map(len, rows)]
     _check_shape(sizes)
     values = [value for row in rows for value in row.values()]

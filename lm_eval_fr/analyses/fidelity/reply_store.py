@@ -1,4 +1,4 @@
-"""Every reply on disk as soon as it is read, so that a killed run asks only for the rest.
+"""Every reply is on disk as soon as it is read, so that a killed run asks only for the rest.
 
 One SQLite file; a reply is filed under the hash of the address, the model and all that was sent.
 """

@@ -15,20 +15,20 @@ Keys = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 KeyKind = Literal["id", "text"]
-MISSING = -1  # no token: fills rows that are shorter than the longest
-NO_PROBABILITY = -9999.0  # what servers write for the logarithm of 0, which JSON has not
-ROUNDED_UP = 1e-3  # a logarithm of a probability may exceed 0 by rounding, and by no more
-UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # part of a letter: several tokens are written like this
+MISSING = -1  # no token: fills rows shorter than the longest
+NO_PROBABILITY = -9999.0  # what servers write for the logarithm of 0, which JSON cannot express
+ROUNDED_UP = 1e-3  # a log-probability may exceed 0 by rounding only
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # part of a letter: servers write such tokens like this
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """n tokens with the log-probabilities that the arm gave at each, before it saw it.
+    """n tokens with the log-probabilities that the arm gave at each before seeing it.
 
     keys, logprobs: (n, w), the tokens listed at each position and their log-probabilities, MISSING and -inf where a
-    row is shorter. own: (n,), the log-probability of the token that stands there. tokens: their texts. ids: (n,), their
+    row is shorter. own: (n,), the log-probability of the token at that position. tokens: their texts. ids: (n,), their
     numbers, where `kind` is "id"; where it is "text" keys are hashes of token texts. names: key -> text. Values
-    are as the server sent them: NaN where it sent no number, -9999 where it sent that.
+    are as the server sent them: NaN where it sent no number, -9999 where it sent -9999.
     """
 
     kind: KeyKind
@@ -45,14 +45,14 @@ class Scored:
 
     @property
     def not_a_number(self) -> Mask:
-        """(n,), the tokens at which some log-probability is not one: NaN, infinite, above 0."""
+        """(n,), the tokens at which some log-probability is invalid: NaN, infinite, above 0."""
         listed = (self.keys != MISSING) & _no_logprob(self.logprobs)
         found: Mask = listed.any(axis=1) | _no_logprob(self.own)
         return found
 
     @property
     def no_probability(self) -> Mask:
-        """(n,), the tokens that the arm holds to be impossible (-9999 or less), where all else is a number."""
+        """(n,), the tokens with probability 0 (-9999 or less), where all else is a number."""
         return (self.own <= NO_PROBABILITY) & ~self.not_a_number
 
     def part(self, start: int) -> Scored:
@@ -60,7 +60,7 @@ class Scored:
         return self if start == 0 else self.at(np.arange(start, self.n))
 
     def at(self, places: Keys) -> Scored:
-        """The tokens at `places`. What a server lists as impossible is not listed any more."""
+        """The tokens at `places`. Tokens that a server lists with probability 0 are dropped from the lists."""
         keys, logprobs = self.keys[places], self.logprobs[places]
         impossible = logprobs <= NO_PROBABILITY
         return Scored(
@@ -74,9 +74,9 @@ class Scored:
         )
 
     def by_text(self) -> Scored:
-        """The same, with keys that another server's tokens can be compared with: hashes of their texts.
+        """The same, with keys comparable across servers: hashes of the tokens' texts.
 
-        A text that several tokens of a row share, or that is only part of a letter, names none of them.
+        A text that several tokens of a row share, or that is only part of a letter, identifies none of them.
         """
         if self.kind == "text":
             return self
@@ -111,7 +111,7 @@ def from_flat(
     own: Sequence[float],
     names: Mapping[int, str],
 ) -> Scored:
-    """From all positions' keys and log-probabilities behind each other; sizes: how many each position has."""
+    """From the concatenated keys and log-probabilities of all positions; sizes: how many each position has."""
     width = max((1, *sizes))
     inside = np.arange(width)[None, :] < np.array(sizes, dtype=np.int64)[:, None]
     grid = np.full((len(sizes), width), MISSING, dtype=np.int64)

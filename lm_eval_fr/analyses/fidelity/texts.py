@@ -12,16 +12,16 @@ from lm_eval_fr.logs import Run, find_run, read_samples
 from lm_eval_fr.logs.logged_prompts import Turn, read_prompt
 from lm_eval_fr.logs.samples import Sample
 
-SLACK = 8  # letters that a token may be away from where the last one left off
-LEFT_OVER = 0.1  # share of the answer that may stay without tokens: letters of several tokens, trimmed white space
-SHAPE = 'each line an object: {"text": ...}, and at will "prompt", "id", "cluster"'
+SLACK = 8  # letters that a token may be away from where the last one ended
+LEFT_OVER = 0.1  # share of the answer that may have no tokens: letters made of several tokens, trimmed white space
+SHAPE = 'each line an object: {"text": ...}, optionally with "prompt", "id", "cluster"'
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One text. The tokens of `scored` are compared; `prompt`, or the chat's `turns`, stand before it.
+    """One text. The tokens of `scored` are compared; `prompt`, or the chat's `turns`, come before it.
 
-    special: whether the server adds its own marks (a beginning of text); a rendered chat template has them already.
+    special: whether the server adds its own tokens (a beginning of text); a rendered chat template has them already.
     cluster: passages of one article share it.
     """
 
@@ -46,7 +46,7 @@ class Texts:
 def read_texts(path: Path, *, limit: int | None = None, tasks: Sequence[str] = ()) -> Texts:
     """A run's own answers (a folder), a JSONL file, or plain text whose paragraphs are the documents.
 
-    tasks: of a run, only these. Raises InputError when nothing can be read.
+    tasks: only these tasks of a run. Raises InputError when nothing can be read.
     """
     if path.is_dir():
         run = find_run(path, tasks=tasks or None)
@@ -107,11 +107,11 @@ def _of_line(line: str, path: Path, number: int) -> Passage:
 
 
 def answer_start(tokens: Sequence[str], answer: str) -> int | None:
-    """The index of the first token of `answer`, which the tokens end with; None where they do not.
+    """The index of the first token of `answer`, if the tokens end with it; else None.
 
-    Read from the end, because what stands before the answer may hold marks of a chat template. A token that holds the
+    Read from the end, because the text before the answer may contain tokens of a chat template. A token with the
     prompt's end and the answer's beginning belongs to the answer. Tokens that are part of a letter, or that the server
-    shows without their space, are skipped: the next one that fits sets the place again.
+    shows without their space, are skipped: the next one that fits restores the position.
     """
     place, loose, start = len(answer.rstrip()), SLACK, len(tokens)
     needed = len(answer) - len(answer.lstrip())

@@ -1,1 +1,1 @@
-"""What a dollar buys: successes per dollar of each arm, and how many times as many the candidate buys."""
+"""What a dollar buys: successes per dollar of each arm, and the candidate's divided by the reference's."""

@@ -1,4 +1,4 @@
-"""The dollars of each document: tokens times price, or the price of an hour times the time that they took."""
+"""The dollars of each document: tokens times price, or the hourly price times the time that they took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.pairing import PairedTask
 
-OTHER_WORK = 2.0  # how far the measured mix of input and output may be from the run's before it is said
+OTHER_WORK = 2.0  # how far the measured mix of input and output may be from the run's before the report says so
 MILLION = 1e6
 NO_TOKEN = "did every answer fail? see its responses_*.jsonl"
 
@@ -45,7 +45,7 @@ def arm_cost(run: Run, side: int, tasks: Sequence[PairedTask], arm: ArmPrice, na
     sources = {tokens.source for tokens in counted.values()}
     if len(sources) > 1:
         raise InputError(
-            f"tokens of {name} come from {' and '.join(sorted(sources))}, by task",
+            f"the tokens of {name} come from {' and '.join(sorted(sources))}, by task",
             where=run.path,
             remedy="price its tasks one at a time: --task",
         )
@@ -61,7 +61,7 @@ def arm_cost(run: Run, side: int, tasks: Sequence[PairedTask], arm: ArmPrice, na
 def dollars_per_answer(
     run: Run, logs: Sequence[TaskLog], arm: ArmPrice, name: str
 ) -> tuple[float, TokenSource, list[str]]:
-    """One response to one document of these tasks, in the mean; where the tokens come from; what to know about it.
+    """The mean cost of one response to one document of these tasks, where the tokens come from, and notes.
 
     Raises InputError where the arm's answers cost nothing.
     """
@@ -83,7 +83,7 @@ def refuse_a_guess(arms: Sequence[tuple[str, Run, ArmPrice, TokenSource]], *, es
     guessed = next(((name, run) for name, run, price, tokens in arms if tokens == "estimate" and price.by_tokens), None)
     if guessed is not None and not estimate and any(tokens != "estimate" for *_, tokens in arms):
         raise InputError(
-            f"{guessed[0]} has no usage on record and its tokenizer is not on this machine, while the other arm's "
+            f"{guessed[0]} records no usage and its tokenizer is not on this machine, while the other arm's "
             "tokens were counted",
             where=guessed[1].path,
             remedy="--tokenizer NAME counts them, --estimate accepts an estimate, --price 2.50/h needs neither",
@@ -112,7 +112,7 @@ def _rate(
     mix, other = sum(u.output for u in used_here) / max(sum(u.input for u in used_here), 1e-9), arm.throughput.mix
     if other is not None and not 1 / OTHER_WORK <= mix / other <= OTHER_WORK:
         cautions.append(
-            f"{name}: the throughput was measured on other work, {other:.2g} output tokens an input token against "
+            f"{name}: the throughput was measured on other work: {other:.2g} output tokens an input token against "
             f"{mix:.2g} here: measure it on prompts like these"
         )
     return arm.throughput.tokens_per_second, arm.throughput.note, cautions
@@ -124,7 +124,7 @@ def _used_in(task: PairedTask, side: int, tokens: Tokens) -> list[Used]:
         used = tokens.by_document.get(doc_hash)
         if used is None:
             sample = task.sides[side].sample(row)
-            what = f"no usage is on record for document {sample.doc_id} of {task.task}"
+            what = f"no usage is recorded for document {sample.doc_id} of {task.task}"
             remedy = "rerun the arm (its answers are kept), or remove its responses_*.jsonl to have the tokens counted"
             raise InputError(what, where=sample.path, line=sample.line, remedy=remedy)
         found.append(used)

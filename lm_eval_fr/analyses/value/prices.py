@@ -17,7 +17,7 @@ _HOUR = re.compile(r"\$?([^/\s]+)\s*/\s*(?:h|hour)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """Dollars per million tokens. cached: of input found in the server's cache; None: billed as input."""
+    """Dollars per million tokens. cached: for input found in the server's cache; None: billed as input."""
 
     input: float
     output: float
@@ -41,7 +41,7 @@ Price = TokenPrice | HourPrice
 
 @dataclass(frozen=True)
 class ArmPrice:
-    """What one arm costs. throughput: measured apart from the run. tokenizer: to count with."""
+    """What one arm costs. throughput: measured separately. tokenizer: to count with."""
 
     price: Price
     throughput: Throughput | None = None
@@ -55,7 +55,7 @@ class ArmPrice:
 
 @dataclass(frozen=True)
 class PriceFlags:
-    """What the flags say of prices. Each is one for all arms, or one per arm in order.
+    """What the flags say about prices. Each is one for all arms, or one per arm in order.
 
     successes: what a success is. estimate: take an estimated number of tokens of one arm against a counted one of
     another.
@@ -72,7 +72,7 @@ NO_PRICES = PriceFlags()
 
 
 def parse_price(text: str) -> Price:
-    """Raises UsageError for what is not a price, and for a price of 0."""
+    """Raises UsageError for anything that is not a price, and for a price of 0."""
     if hour := _HOUR.fullmatch(text.strip()):
         return HourPrice(_number(hour[1], text))
     parts = [part.strip().removeprefix("$") for part in text.split("/")]
@@ -88,7 +88,7 @@ def _number(text: str, whole: str, least: float | None = None) -> float:
     except ValueError:
         raise UsageError(f"--price {whole}: {text!r} is not a number", remedy=HOW) from None
     if not math.isfinite(value) or value < 0 or (value == 0 and least is None):
-        remedy = "for a model on your own hardware, give the price of an hour: --price 2.50/h"
+        remedy = "for a model on your own hardware, give an hourly price: --price 2.50/h"
         raise UsageError(f"--price {whole}: a price of {value:g} would make every ratio infinite", remedy=remedy)
     return value
 
@@ -96,7 +96,7 @@ def _number(text: str, whole: str, least: float | None = None) -> float:
 def arm_prices(flags: PriceFlags, arms: int) -> list[ArmPrice]:
     """One per arm. Raises UsageError for flags that exclude each other and for a price that is missing or 0."""
     if not flags.prices:
-        raise UsageError("--price is missing: what does an answer cost?", remedy=HOW)
+        raise UsageError("--price is missing", remedy=HOW)
     prices = [parse_price(text) for text in _each(flags.prices, arms, "--price")]
     paths = [Path(text) for text in _each([str(path) for path in flags.throughputs], arms, "--throughput")]
     tokenizers = _each(flags.tokenizers, arms, "--tokenizer")

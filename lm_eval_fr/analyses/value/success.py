@@ -49,9 +49,9 @@ def parse_success(text: str) -> Success:
 
 
 def successes_wanted(rules: Sequence[Success], pairing: Pairing) -> list[tuple[PairedTask, Success]]:
-    """The tasks that count, each with what a success is on it: those of the rules, or every scored one.
+    """The tasks that count, each with its definition of a success: those of the rules, or every scored one.
 
-    Without a rule a success is half of the primary metric, which of an exact match is a match.
+    Without a rule a success is a primary metric of at least 0.5; for an exact match that is a match.
     """
     tasks = {task.task: task for task in pairing.tasks if task.scored}
     if not tasks:
@@ -82,7 +82,7 @@ def _usual(task: PairedTask) -> Success:
     scores = np.concatenate([task.candidate[metric], task.reference[metric]])
     if not task.higher_is_better[metric] or scores.min() < 0 or scores.max() > 1:
         raise UsageError(
-            f"{task.task}: {metric} does not lie between 0 and 1, so a success needs a rule",
+            f"{task.task}: {metric} is not between 0 and 1, so its success needs a rule",
             remedy=f"--success '{task.task}:{metric}<=X'",
         )
     return Success(task.task, metric, ">=", USUAL)

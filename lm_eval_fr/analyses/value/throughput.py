@@ -1,4 +1,4 @@
-"""A measured throughput: the JSON of GuideLLM or `vllm bench`, or the time that the run itself took."""
+"""A measured throughput: the JSON of GuideLLM or `vllm bench`, or the run's own time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REMEDY = "give the JSON of `guidellm benchmark`, `vllm bench serve --save-result
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """tokens_per_second counts input and output. mix: output tokens per input token of what was measured."""
+    """tokens_per_second counts input and output. mix: output tokens per input token in the measurement."""
 
     tokens_per_second: float
     mix: float | None
@@ -46,7 +46,7 @@ def _vllm_serve(content: Mapping[str, Any], path: Path) -> Throughput:
 
 
 def _guidellm(benchmarks: list[Any], path: Path) -> Throughput:
-    """Of a sweep the fastest one: what the hardware can do."""
+    """The fastest run of a sweep: what the hardware can do."""
     found = []
     for one in benchmarks:
         metrics = one.get("metrics") if isinstance(one, dict) else None
@@ -84,10 +84,10 @@ def _positive(value: Any, name: str, path: Path) -> float:
 
 
 def run_seconds(run: Run) -> float:
-    """The run's own time, if that is the time of all of its answers. Raises InputError where it is not."""
-    remedy = "--throughput FILE prices the hour by a measured throughput instead"
+    """The run's own time, if it covers all of its answers. Raises InputError if it does not."""
+    remedy = "use a measured throughput instead: --throughput FILE"
     if run.seconds is None or run.seconds <= 0:
-        raise InputError("the run does not say how long it took", where=run.results_path, remedy=remedy)
+        raise InputError("the run does not record how long it took", where=run.results_path, remedy=remedy)
     stamp = run.results_path.stem.rpartition("_")[2]
     for log in run.tasks.values():
         for path in log.paths:
@@ -98,6 +98,6 @@ def run_seconds(run: Run) -> float:
     if about.is_file():
         written = read_json(about, remedy="remove it")
         if kept := written.get("answers_kept") if isinstance(written, dict) else None:
-            what = f"{kept} of its answers came from its cache, so its time is not the time of its answers"
+            what = f"{kept} of its answers came from its cache, so the run's time does not cover them"
             raise InputError(what, where=about, remedy=remedy)
     return run.seconds

@@ -13,7 +13,7 @@ from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, is_l
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Tokens of one document, all of its responses together. cached is part of input."""
+    """Tokens of one document, over all of its responses. cached is part of input."""
 
     input: float
     output: float
@@ -27,7 +27,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Tokens:
-    """by_document: doc_hash -> what was used on it. source: where the numbers come from; note: in words."""
+    """by_document: doc_hash -> what was used on it. source: where the numbers come from; note: the same in words."""
 
     by_document: Mapping[str, Used]
     source: TokenSource
@@ -35,23 +35,23 @@ class Tokens:
 
 
 def tokens_of(run: Run, log: TaskLog, tokenizer: str | None = None) -> Tokens:
-    """Of one task. tokenizer: a name or folder; None: the run's own, if it is on this machine."""
+    """For one task. tokenizer: a name or folder; None: the run's own, if it is on this machine."""
     used = usage_of(log)
     if used is not None:
         return Tokens(used, "usage", "tokens as the API counted them")
     count = _counter(run, tokenizer)
     if count.name is None:
         note = (
-            f"tokens estimated at {CHARACTERS_PER_TOKEN:g} characters each: the run has no usage on record and its "
-            "tokenizer is not on this machine"
+            f"tokens estimated at {CHARACTERS_PER_TOKEN:g} characters each: the run records no usage and "
+            "its tokenizer is not on this machine"
         )
         return Tokens(_counted(log, count), "estimate", note)
-    note = f"tokens counted with {count.name}, without the chat template's own marks"
+    note = f"tokens counted with {count.name}, without the chat template's own tokens"
     return Tokens(_counted(log, count), "tokenizer", note)
 
 
 def usage_of(log: TaskLog) -> dict[str, Used] | None:
-    """What the API billed, by document; None if the arm kept no usage. A failed request costs nothing."""
+    """What the API billed, by document; None if the arm recorded no usage. A failed request costs nothing."""
     if all(one.failed for one in log.replies.values()):
         return None
     found = {}
@@ -73,12 +73,12 @@ def _counted(log: TaskLog, count: TokenCount) -> dict[str, Used]:
 
 
 def _counter(run: Run, wanted: str | None) -> TokenCount:
-    """The tokenizer that the user names, which must be there, or the run's own if it is on this machine."""
+    """The tokenizer that the user names, which must exist, or the run's own if it is on this machine."""
     if wanted is None:
         return local_count([run.model_args, {"model": run.model}])
     if not is_local(wanted):
         raise UsageError(
-            f"--tokenizer {wanted}: no tokenizer.json of it on this machine",
+            f"--tokenizer {wanted}: its tokenizer.json is not on this machine",
             remedy=f"give its folder, or download it once: hf download {wanted} tokenizer.json",
         )
     return TokenCount(wanted)

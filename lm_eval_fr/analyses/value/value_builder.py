@@ -1,4 +1,4 @@
-"""Runs, prices and what a success is -> what the report says of value."""
+"""Runs, prices and the definition of a success -> the report's section on value."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def value_of_pairings(
 
 
 def sensitivity(reference_rate: float) -> Sensitivity | None:
-    """How the value ratio depends on what is least certain. None where the reference never succeeds."""
+    """How the value ratio depends on the least certain inputs. None if the reference never succeeds."""
     if reference_rate <= 0:
         return None
     kept = [(reference_rate - gap) / reference_rate if gap <= reference_rate else None for gap in GAPS]
@@ -220,7 +220,7 @@ def _ratio_reasons(found: Interval, by_success: Interval, rates: Sequence[float]
 
 
 def _speedup(break_even: float | None, candidate: ArmPrice, reference: ArmPrice) -> float | None:
-    """How many times as fast the candidate must be to buy as much, where both are paid by the hour."""
+    """How many times as fast the candidate must be to break even, where both are paid by the hour."""
     mine, other = candidate.price, reference.price
     if break_even is None or not isinstance(mine, HourPrice) or not isinstance(other, HourPrice):
         return None
@@ -230,7 +230,7 @@ def _speedup(break_even: float | None, candidate: ArmPrice, reference: ArmPrice)
 def _failure_cost(rates: Sequence[float], costs: Sequence[float]) -> float | None:
     """Dollars F a failed answer at which a success costs the same in both arms, failures included.
 
-    (cost + F (1 - rate)) / rate is equal for both at F; None unless one arm is dearer and the other fails more.
+    (cost + F (1 - rate)) / rate is equal for both at F; None unless one arm costs more and the other fails more.
     """
     if min(rates) <= 0:
         return None

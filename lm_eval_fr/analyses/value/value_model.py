@@ -1,4 +1,4 @@
-"""What a dollar buys: the part of the report about value. Dollars and shares are not rounded; unknown is None."""
+"""What a dollar buys: the report's section on value. Dollars and shares are not rounded; unknown is None."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TaskValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmValue:
-    """price: as it was given, in words. tokens: where their number comes from. cost_note: how the cost was made."""
+    """price: as given, in words. tokens: where their number comes from. cost_note: how the cost was computed."""
 
     name: str
     model: str
@@ -53,7 +53,7 @@ class ArmValue:
 class ValueRatio:
     """A candidate's successes per dollar against the reference's, on the same documents.
 
-    cost_ratio: what a reference answer costs, in candidate answers (with one price an hour: the speed-up).
+    cost_ratio: what a reference answer costs, in candidate answers (with one hourly price: the speed-up).
     break_even: the cost ratio at which both buy the same. failure_cost: dollars that a failed answer may cost before
     the reference is the better buy; None if no such price exists. The three `for_100` say what the price of a hundred
     reference answers buys.

@@ -89,7 +89,7 @@ def _headlines(value: ValueReport) -> list[ValueRatio]:
 
 
 def sentence(one: ValueRatio, level: float) -> str:
-    """What the ratio comes to, in words that stand alone."""
+    """The ratio in words that stand alone."""
     name, other = w.printable(one.candidate), w.printable(one.reference)
     text = (
         f"For the price of 100 answers of {other}, {number(one.reference_successes_for_100)} of them successes, {name} "
@@ -111,8 +111,8 @@ def sentence(one: ValueRatio, level: float) -> str:
         )
     if one.failure_cost is not None:
         text += (
-            f" Further answers to one question are not further questions answered: where a failed answer costs more "
-            f"than ${number(one.failure_cost)} to notice and fix, the reference is the better buy."
+            f" More answers to one question are not more questions answered: where a failed answer "
+            f"costs more than ${number(one.failure_cost)} to notice and fix, the reference is the better buy."
         )
     return text
 
@@ -123,14 +123,14 @@ def _sensitivity_table(one: Sensitivity) -> Table:
         (w.points(gap), *(number(ratio) for ratio in row)) for gap, row in zip(one.gaps, one.ratios, strict=True)
     )
     caption = (
-        f"Value ratio if the candidate's rate is so much below the reference's {w.plain(one.reference_rate)} % and a "
-        "reference answer costs so many candidate answers (with one price an hour: the speed-up)."
+        f"Value ratio if the candidate's rate is this much below the reference's {w.plain(one.reference_rate)} % and a "
+        "reference answer costs this many candidate answers (with one hourly price: the speed-up)."
     )
     return Table(header, rows, caption=caption)
 
 
 def _chart(value: ValueReport, one: Sensitivity) -> Chart:
-    """A line a cost ratio over the loss of quality, in points; what was measured stands among them."""
+    """One line per cost ratio over the loss of quality, in points, with the measured point."""
     measured = [ratio for ratio in _headlines(value) if ratio.ratio is not None]
     losses = [-100 * ratio.rate_difference for ratio in measured]
     first, last = min([0.0, *losses]), min(max([100 * one.gaps[-1], *losses]), 100 * one.reference_rate)
@@ -160,7 +160,7 @@ def _chart(value: ValueReport, one: Sensitivity) -> Chart:
 
 
 def number(value: float | None) -> str:
-    """Three digits that count."""
+    """Three significant digits."""
     if value is None:
         return w.UNKNOWN
     size = abs(value)

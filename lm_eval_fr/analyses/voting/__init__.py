@@ -1,1 +1,1 @@
-"""What voting recovers: maj@k of both arms, and candidate votes against reference votes for the same money."""
+"""What voting recovers: maj@k of both arms, and candidate votes against reference votes at equal cost."""

@@ -45,7 +45,7 @@ def repeats_of(log: TaskLog) -> int:
 
 
 def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -> list[tuple[TaskLog, TaskLog]]:
-    """The candidate's tasks with several responses, each with the reference's: of its name, or with one answer."""
+    """The candidate's tasks with several responses, each with the reference's of the same name, or with one answer."""
     if unknown := sorted(set(tasks or ()) - candidate.tasks.keys()):
         raise UsageError(f"the candidate did not run {unknown[0]}", remedy=f"it ran {', '.join(candidate.tasks)}")
     found = []
@@ -58,7 +58,7 @@ def voted_tasks(candidate: Run, reference: Run, tasks: Collection[str] | None) -
             continue
         other = reference.tasks.get(name) or reference.tasks.get(name.removesuffix(SUFFIX))
         if other is None:
-            remedy = f"run {name} on the reference too, or {name.removesuffix(SUFFIX)} for one answer of it"
+            remedy = f"run {name} on the reference too, or {name.removesuffix(SUFFIX)} for one answer"
             raise MismatchError("tasks", f"only the candidate ran {name}", where=reference.path, remedy=remedy)
         found.append((log, other))
     if not found:
@@ -86,7 +86,7 @@ def _remedy(name: str) -> str:
 def pair_ballots(
     candidate: TaskLog, reference: TaskLog, metric: str | None = None, allow: Collection[str] = ()
 ) -> PairedBallots:
-    """Both arms' ballots on the documents of the reference. MismatchError for what is not the same work."""
+    """Both arms' ballots on the documents of the reference. MismatchError if the work is not the same."""
     kind = _kind(candidate)
     metric = _metric(kind, metric, candidate.task)
     mine = {(sample.doc_hash, sample.target_hash): sample for sample in _first_filter(candidate)}
@@ -142,14 +142,14 @@ def _first_filter(log: TaskLog) -> list[Sample]:
 
 def _unpaired(sample: Sample, lacking: str) -> MismatchError:
     what = f"document {sample.doc_id} ({sample.doc_hash[:12]}) of {sample.task} is not in the {lacking}"
-    remedy = "run both arms on the same documents, or --allow documents compares the common ones"
+    remedy = "run both arms on the same documents, or compare the common ones with --allow documents"
     return MismatchError("documents", what, where=sample.path, line=sample.line, remedy=remedy)
 
 
 def _check(
     pairs: Sequence[tuple[Sample, Sample]], logs: tuple[TaskLog, TaskLog], allow: Collection[str], notes: list[str]
 ) -> None:
-    """The same prompt, and the same generation but for how votes are drawn."""
+    """The same prompt, and the same generation settings except how votes are sampled."""
     for mine, other in pairs:
         if mine.prompt_hash != other.prompt_hash and "prompts" not in allow:
             prompts = (read_prompt(sample.prompt, sample.rendering) for sample in (mine, other))
@@ -177,7 +177,7 @@ def _reader(kind: str, metric: str, log: TaskLog) -> Callable[[Sample, Sequence[
 
 
 def _golds(sample: Sample) -> list[str]:
-    """Every right answer; lm-eval logs only the first as the target."""
+    """All right answers; lm-eval logs only the first as the target."""
     answers = sample.doc.get("answers")
     texts = answers.get("text") if isinstance(answers, Mapping) else None
     return [str(text).strip() for text in texts] if isinstance(texts, list) and texts else [sample.target]
@@ -215,7 +215,7 @@ def _side(
 
 
 def _clusters(samples: Sequence[Sample], field: str | None) -> np.ndarray | None:
-    """Cluster numbers; a document without a cluster's name is one of its own."""
+    """Cluster numbers; a document without a cluster is a cluster by itself."""
     if field is None:
         return None
     names = [sample.doc.get(field) for sample in samples]

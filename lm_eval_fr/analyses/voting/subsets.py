@@ -1,8 +1,8 @@
 """maj@k: what the majority of k of a document's n responses scores, over all subsets of size k.
 
 Responses are exchangeable, so the mean over the subsets is the unbiased estimate of voting with k fresh responses.
-For votes on one answer the mean needs no enumeration: only how many votes each answer has matters, and counting
-subsets by these is a product of polynomials. For lists the subsets are enumerated where they are few, else drawn.
+For votes on one answer the mean needs no enumeration: only the number of votes for each answer matters, and counting
+subsets by these is a product of polynomials. For lists the subsets are enumerated if they are few, else sampled.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from functools import cache
 
 import numpy as np
 
-EXACT_RESPONSES = 32  # from here on the ways in which votes can fall are too many to count for every document
-DRAWS = 200  # subsets of one size, where they are not all taken
+EXACT_RESPONSES = 32  # beyond this, the ways in which votes can fall are too many to count for every document
+DRAWS = 200  # subsets of one size, if not all are taken
 
 
 @cache
 def win_probabilities(counts: tuple[int, ...], silent: int) -> np.ndarray:
     """P[k - 1, c]: the probability that answer c wins among k of the responses, k = 1 to all of them.
 
-    counts: votes of each answer. silent: responses without a vote. Answers that tie share the chance; where all k are
-    silent no answer wins, so that a row may sum to less than 1.
+    counts: votes of each answer. silent: responses without a vote. Tied answers share the probability; if all k
+    are silent no answer wins, so a row may sum to less than 1.
     """
     n = sum(counts) + silent
     found = np.zeros((n, len(counts)))
@@ -56,7 +56,7 @@ def _ways_to_win(count: int, others: tuple[int, ...], silent: int) -> np.ndarray
 
 
 def subset_masks(n: int, size: int, seed: int) -> tuple[np.ndarray, bool]:
-    """Subsets of n responses as bits, and whether these are all of them; else DRAWS that the seed fixes."""
+    """Subsets of n responses as bits, and whether these are all of them; otherwise DRAWS random ones by the seed."""
     if math.comb(n, size) <= DRAWS:
         chosen = [sum(1 << i for i in subset) for subset in itertools.combinations(range(n), size)]
         return np.array(chosen, dtype=np.uint64), True

@@ -1,4 +1,4 @@
-"""maj@k of all documents of a task: ballots in, arrays of one row per document and one column a k out."""
+"""maj@k of all documents of a task: ballots in; out come arrays with one row per document and one column per k."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def vote_table(ballots: Sequence[Ballot] | Sequence[ItemBallot], threshold: floa
 
 
 def _counted(ballots: Sequence[Ballot], threshold: float) -> Arrays:
-    """Documents whose votes fall alike share their probabilities; each brings its own scores."""
+    """Documents with the same pattern of votes share their probabilities; each has its own scores."""
     n = len(ballots[0].votes)
     alike: dict[tuple[tuple[int, ...], int], list[int]] = defaultdict(list)
     ordered: list[list[float]] = []
@@ -69,7 +69,7 @@ def _counted(ballots: Sequence[Ballot], threshold: float) -> Arrays:
 
 
 def _drawn(ballots: Sequence[Ballot], threshold: float, seed: int) -> Arrays:
-    """Subsets of every size, the same ones for every document."""
+    """Subsets of every size, the same for every document."""
     n = len(ballots[0].votes)
     score, right = np.zeros((len(ballots), n)), np.zeros((len(ballots), n))
     exact = np.zeros(n, dtype=bool)
@@ -94,7 +94,7 @@ def _drawn(ballots: Sequence[Ballot], threshold: float, seed: int) -> Arrays:
 
 
 def _items(ballots: Sequence[ItemBallot], threshold: float, seed: int) -> Arrays:
-    """An item is kept if more than half of the votes name it. Documents whose votes fall alike are counted once."""
+    """An item is kept if more than half of the votes name it. Documents with the same votes are counted once."""
     n = ballots[0].n
     same: dict[tuple[object, ...], int] = {}
     kinds: list[ItemBallot] = []

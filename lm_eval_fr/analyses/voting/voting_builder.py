@@ -1,4 +1,4 @@
-"""Ballots of both arms -> what the report says of voting."""
+"""Ballots of both arms -> the report's section on voting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lm_eval_fr.plan import LEVEL, SEED
 from lm_eval_fr.stats import decide, paired_difference, share_interval
 from lm_eval_fr.stats.distributions import binomial_mass
 
-RIGHT = 0.5  # a graded answer counts as right from here on, unless the user says otherwise
+RIGHT = 0.5  # the score from which a graded answer counts as right, unless the user says otherwise
 _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 
 
@@ -44,9 +44,9 @@ class VoteOptions:
 def vote_runs(
     candidate: Run, reference: Run, options: VoteOptions = VoteOptions(), *, names: tuple[str, str] | None = None
 ) -> VotingReport:
-    """Every task that the candidate answered several times. names: how the report calls the arms.
+    """Every task that the candidate answered several times. names: the arms' names in the report.
 
-    Raises InputError where an arm has one response and voting needs more, MismatchError for what is not the same work.
+    Raises InputError where an arm has one response and voting needs more, MismatchError if the work is not the same.
     """
     if options.cost_ratio is not None and not (math.isfinite(options.cost_ratio) and options.cost_ratio > 0):
         raise UsageError(
@@ -174,7 +174,7 @@ class _Votes:
                 yield self.match(k, j, spare=affordable > k)
 
     def match(self, k: int, j: int, *, spare: bool = False) -> VoteMatch:
-        """Paired over documents, so that what both arms get wrong together is in the interval as it was measured."""
+        """Paired over documents, so that errors that both arms share enter the interval as measured."""
         one, other = self.mine.score[:, k - 1], self.other.score[:, j - 1]
         found = paired_difference(one, other, clusters=self.clusters, level=self.level, kind="bounded").interval
         low, high = found.low, found.high
@@ -195,7 +195,8 @@ class _Votes:
 
 
 def independent_majority(right: float, votes: int) -> float:
-    """Condorcet: the chance that most of the votes are right, if each is so with the same chance and independently.
+    """Condorcet: the probability that most of the votes are right, if each is right independently with the same
+    probability.
 
     A tie counts one half.
     """
@@ -205,7 +206,7 @@ def independent_majority(right: float, votes: int) -> float:
 
 
 def _vote_correlation(table: VoteTable) -> float | None:
-    """Of the errors of two votes on one document, from all pairs of its responses."""
+    """Correlation of the errors of two votes on one document, from all pairs of its responses."""
     n = table.responses
     wrong = 1 - float(table.right[:, 0].mean())
     if n < 2 or wrong <= 0 or wrong >= 1:
@@ -216,7 +217,7 @@ def _vote_correlation(table: VoteTable) -> float | None:
 
 
 def _correlation(mine: np.ndarray, other: np.ndarray) -> float | None:
-    """Of the error of one candidate answer with that of one reference answer to the same document."""
+    """Correlation of the error of one candidate answer with that of one reference answer to the same document."""
     means = float(mine.mean()), float(other.mean())
     spread = math.sqrt(means[0] * (1 - means[0]) * means[1] * (1 - means[1]))
     return (float((mine * other).mean()) - means[0] * means[1]) / spread if spread > 0 else None
@@ -227,7 +228,7 @@ def _reasons(mine: VoteTable, other: VoteTable) -> dict[str, str]:
     if other.responses < 2:
         reasons["reference votes"] = "the reference gave one answer per document"
     if _vote_correlation(mine) is None:
-        reasons["error correlation"] = "every vote, or none, is right"
+        reasons["error correlation"] = "all votes are right, or none is"
     return reasons
 
 
@@ -236,8 +237,9 @@ def _cautions(ballots: PairedBallots, names: tuple[str, str]) -> list[str]:
     for name, identical in zip(names, ballots.identical, strict=True):
         if identical:
             found.append(
-                f"{ballots.task}: all responses of {name} to a document are identical, in every document: it was not "
-                "sampling. A fixed seed in every request does this (local-completions always sends one; hosted-chat "
+                f"{ballots.task}: all responses of {name} to a document are identical, for every document: "
+                "it was not sampling. A fixed seed in every request does this (local-completions always sends one; "
+                "hosted-chat "
                 "sends none unless told), and so does --gen_kwargs temperature=0"
             )
     return found

@@ -1,4 +1,4 @@
-"""What voting recovers: the part of the report about maj@k. Scores and shares are fractions; unknown is None."""
+"""What voting recovers: the report's section on maj@k. Scores and shares are fractions; unknown is None."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class VotePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Documents on which `low` to `high` of the votes are for the winner, and what the winner scores there."""
+    """Documents on which a share `low` to `high` of the votes is for the winner, and what the winner scores there."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteArm:
-    """error_correlation: of two votes on one document; 0 is independence, 1 means that voting changes nothing."""
+    """error_correlation: of two votes on one document; 0 means independent, 1 means that voting changes nothing."""
 
     name: str
     task: str

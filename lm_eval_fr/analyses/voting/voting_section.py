@@ -39,7 +39,7 @@ def _task(task: VotedTask, voting: VotingReport) -> Iterator[Part]:
 
 
 def sentence(task: VotedTask, voting: VotingReport) -> str:
-    """What voting comes to on this task, in words that stand alone."""
+    """The effect of voting on this task, in words that stand alone."""
     arm = task.candidate
     first, last = arm.curve[0], arm.curve[-1]
     text = (
@@ -139,7 +139,7 @@ def _chart(task: VotedTask, level: float) -> Chart:
     last = max(task.candidate.responses, task.reference.responses)
     lines = [_line(task.candidate, "candidate", last), _line(task.reference, "reference", last)]
     curve = task.candidate.curve
-    if all(abs(point.right - point.score) < 1e-9 for point in curve):  # else it is on another scale than the scores
+    if all(abs(point.right - point.score) < 1e-9 for point in curve):  # else on another scale
         x, y = tuple(float(point.k) for point in curve), tuple(point.if_independent for point in curve)
         lines.append(Line("candidate, if its votes were independent", "assumed", x, y))
     return Chart(
@@ -154,7 +154,7 @@ def _chart(task: VotedTask, level: float) -> Chart:
 
 
 def _line(arm: VoteArm, kind: LineKind, last: int) -> Line:
-    """An arm with one answer per document is drawn across: it does not vote."""
+    """An arm with one answer per document is a horizontal line: it does not vote."""
     curve = arm.curve
     x = tuple(float(point.k) for point in curve) if len(curve) > 1 else (1.0, float(last))
     points = curve if len(curve) > 1 else curve * 2

@@ -1,7 +1,7 @@
 """Controls: pairs whose better answer is known, asked before money is spent on pairs.
 
-Gross ones ship with the package: a full answer against an empty, cut, foreign, strayed or constant one, and against a
-poor one that orders the judge to prefer it. Graded ones are made from the study's own reference answers.
+Gross ones ship with the package: a full answer against an empty, cut, foreign-language, off-topic or constant one, and
+against a poor one that orders the judge to prefer it. Graded ones are made from the study's own reference answers.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def task_text(self) -> str:
-        """The text first: the canaries on one text then begin alike, and a prompt cache pays for it once."""
+        """The text comes first: canaries on one text then share a prefix, and a prompt cache pays for it once."""
         return f"Texte :\n{self.text}\n\nConsigne : {self.instruction}"
 
 
 @dataclass(frozen=True)
 class Controls:
-    """In each of them the good answer stands where a candidate's would."""
+    """In each of them the good answer is in the candidate's place."""
 
     gross: tuple[Item, ...] = ()
     graded: GradedControls = field(default_factory=GradedControls)

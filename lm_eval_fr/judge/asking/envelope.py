@@ -1,5 +1,5 @@
-"""What the body of a chat completion holds: the text, why it ended, what it used. Bodies differ between servers, and
-some are hostile: whatever comes in, what goes out is bounded, printable and can be written to a file."""
+"""The content of a chat completion's body: the text, why it ended, what it used. Bodies differ between servers, and
+some are hostile: whatever comes in, the result is bounded, printable and can be written to a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lm_eval_fr.io.replies import Problem, find_problem
 from lm_eval_fr.judge.asking.prompt import parse_reply
 from lm_eval_fr.judge.asking.protocol import CallUsage, Cause, Read
 
-MOST_TOKENS = 100_000_000  # of one call; a server that reports more is not believed
+MOST_TOKENS = 100_000_000  # of one call; larger reports are not believed
 MOST_REASON = 2_000  # characters that are kept of a judge's reason
 THINKING = re.compile(r"\s*(<think(ing)?>|\[THINK\]|<\|begin_of_thought\|>)", re.IGNORECASE)
 THOUGHT = re.compile(r"</think(?:ing)?>|\[/THINK\]|<\|end_of_thought\|>", re.IGNORECASE)
@@ -26,7 +26,7 @@ class Envelope:
     thought: bool = False  # the reasoning came in a separate field
     usage: CallUsage | None = None
     problem: str = ""  # why there is no text to read
-    error: Problem | None = None  # the body is an error, whatever its HTTP status said
+    error: Problem | None = None  # the body is an error, whatever its HTTP status
 
 
 def open_body(raw: bytes) -> Envelope:
@@ -95,14 +95,14 @@ def _text(content: Any) -> str:
 
 
 def _usage(usage: Any) -> CallUsage | None:
-    """None where the server does not say what the call used, or says what cannot be."""
+    """None if the server does not say what the call used, or says something impossible."""
 
     def count(*path: str) -> int | None:
         return count_at(usage, *path, most=MOST_TOKENS)
 
     if (sent := count("prompt_tokens")) is None:
         return None
-    # Some servers leave the reasoning out of completion_tokens, and bill it: the total has it.
+    # Some servers leave reasoning out of completion_tokens but bill it: the total includes it.
     output = max(count("completion_tokens") or 0, (count("total_tokens") or 0) - sent)
     cached = min(count("prompt_tokens_details", "cached_tokens") or 0, sent)
     written = min(count("prompt_tokens_details", "cache_write_tokens") or 0, sent - cached)

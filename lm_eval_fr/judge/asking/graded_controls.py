@@ -1,4 +1,4 @@
-"""Graded controls: the study's own reference answers, each beside a twin with one planted fault."""
+"""Graded controls: the study's own reference answers, each with a twin that has one planted fault."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from random import Random
 from lm_eval_fr.judge.asking.planted_faults import IN_TURN, Kind, Length, plant
 from lm_eval_fr.judge.asking.worklist import GRADED_TASK, Item, Work
 
-MOST_READ = 20  # documents for every control that is wanted: answers without a sentence would be read to the end
+MOST_READ = 20  # documents per requested control: otherwise answers without a sentence would all be read
 
 
 @dataclass(frozen=True)
 class GradedControls:
-    """`items`: the good answer stands where a candidate's would. `shortage`: why they are fewer than were wanted."""
+    """`items`: the good answer is in the candidate's place. `shortage`: why there are fewer than requested."""
 
     items: tuple[Item, ...] = ()
     wanted: int = 0
@@ -27,7 +27,7 @@ def graded_controls(work: Work, wanted: int, seed: int) -> GradedControls:
     """At most `wanted` controls, one per document, and one per article while there are enough articles.
 
     Half of the damaged twins are longer than the good answer, half shorter. The same seed, documents and reference
-    answers make the same controls, whatever the candidate answers.
+    answers give the same controls, whatever the candidate's answers.
     """
     found: dict[Length, list[Item]] = {"longer": [], "shorter": []}
     quota: dict[Length, int] = {"longer": (wanted + 1) // 2, "shorter": wanted // 2}
@@ -53,7 +53,7 @@ def graded_controls(work: Work, wanted: int, seed: int) -> GradedControls:
             )
         stranger = item.reference
     least = min(len(items) for items in found.values())
-    # One more of either kind is not an imbalance that a judge of length could use; all of one kind would be.
+    # One more of either kind is not an imbalance that a judge could exploit by length; all of one kind would be.
     items = [item for of_length in found.values() for item in of_length[: least + 1]] if least else []
     few = f"{len(items)} of {wanted} graded controls can be made: too few documents, or too little in their answers"
     return GradedControls(tuple(items), wanted, few if len(items) < wanted else None)
@@ -62,7 +62,7 @@ def graded_controls(work: Work, wanted: int, seed: int) -> GradedControls:
 def _control(
     item: Item, lengths: list[Length], made: Counter[tuple[Length, Kind]], stranger: str, seed: int
 ) -> tuple[Length, Kind, str] | None:
-    """The fault that is wanted most, of those that the answer can bear."""
+    """The most wanted fault among those that fit the answer."""
     random = Random(_rank(seed, item.task, item.doc_hash))
     source = f"{item.task_system or ''}\n{item.task_text}"
     for length in lengths:

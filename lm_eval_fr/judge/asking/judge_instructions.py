@@ -1,6 +1,6 @@
-"""The judge's instructions, in the language of the rubric: what judging is, how to do it, the form of the reply.
+"""The judge's instructions, in the language of the rubric: the task, the method, the form of the reply.
 
-`PROMPT_VERSION` is part of what a reply is filed under: raise it with every change here or in `prompt`.
+`PROMPT_VERSION` is part of the key of a stored reply: raise it with every change here or in `prompt`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from lm_eval_fr.judge.asking.protocol import Rubric
 
 PROMPT_VERSION = 2
-MARK = "⌑"  # put before what imitates our own frame: no French text has it
+MARK = "⌑"  # put before imitations of our own frame: no French text has it
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
     """The frame's wording in one language.
 
-    `examples` teach nothing that the rest does not say. They make the instructions as long as the shortest prefix that
-    a provider caches, so that they are paid for once and not with every text.
+    `examples` add nothing to the rest. They make the instructions as long as the shortest prefix that a
+    provider caches, so that they are paid for once, not with every text.
     """
 
     frame: str

@@ -1,8 +1,8 @@
 """A stand-in for a judge: a fixed rule, no network, the same reply every time.
 
-It compares words. An answer gains by covering the task's content words and loses by those that the task does not have;
-numbers and names count for more. It reads no sense, so it cannot judge quality; it lets a whole study run, and be
-tested, without a key. Exchanging the answers exchanges its verdict.
+It compares words. An answer gains by covering the task's content words and loses by words that the task does not have;
+numbers and names count for more. It understands nothing, so it cannot judge quality; with it a whole study can run and
+be tested without a key. Exchanging the answers exchanges its verdict.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _EMPTY = frozenset(_EMPTY_WORDS.split())
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`covered`: weighted share of the task's content words found; `invented`: of the answer's that the task lacks."""
+    """`covered`: weighted share of the task's content words; `invented`: of the answer's words not in the task."""
 
     value: float
     covered: float
@@ -85,7 +85,7 @@ def score(weights: dict[str, float], answer: str) -> Score:
         return Score(0.0, 0.0, 0.0)
     total = sum(weights.values())
     covered = sum(weights[word] for word in counts if word in weights) / total if total else 0.0
-    # A word said often is not more covered, but a word invented often is not more invented either.
+    # Repeating a word adds neither coverage nor invention.
     own = {word: _weight(word) for word in counts}
     invented = sum(weight for word, weight in own.items() if word not in weights) / sum(own.values())
     repeated = 1 - len(counts) / sum(counts.values())
@@ -101,7 +101,7 @@ def _said_once(answer: str) -> float:
 
 @lru_cache(maxsize=64)
 def _weights(task: str) -> dict[str, float]:
-    """The task's content words; what is said often is what it is about."""
+    """The task's content words; frequent words weigh more."""
     return {word: _weight(word) * (1 + math.log(count)) for word, count in Counter(_content(task)).items()}
 
 

@@ -1,7 +1,7 @@
-"""Plants one fault into a good answer: what rounding a model's weights does, in a dose that is known.
+"""Plants one fault into a good answer: the effect of rounding a model's weights, in a known dose.
 
-A fault makes the answer longer or shorter, as asked: a judge that follows length must not pass by it. An edit that does
-not apply, or that the source would bear out, is not made.
+A fault makes the answer longer or shorter, as requested: a judge that follows length must not pass because of it. An
+edit that does not apply, or that the source would support, is not made.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ IN_TURN: Mapping[Length, tuple[Kind, ...]] = {
     "longer": ("figure", "added", "name", "repeated", "foreign"),
     "shorter": ("name", "dropped", "figure", "foreign", "dropped"),
 }
-LEAST_WORDS = 6  # of a sentence that is worth dropping, adding or repeating
-NEARBY = 60  # characters in which a name does not come twice
-COPIES = 2  # of a repeated sentence, beside itself
+LEAST_WORDS = 6  # words of a sentence that is worth dropping, adding or repeating
+NEARBY = 60  # characters within which a name does not appear twice
+COPIES = 2  # copies of a repeated sentence
 MONTHS = ("mars", "avril", "octobre", "novembre")
 # English, Chinese, German and Spanish: the languages into which multilingual models slip.
 FOREIGN = (
@@ -65,7 +65,7 @@ def plant(kind: Kind, length: Length, answer: str, source: str, stranger: str, r
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Where the sentences (or lines of a list) lie that have enough words to matter."""
+    """The positions of sentences (or lines of a list) with enough words to matter."""
     found = []
     for line in re.finditer(r"[^\n]+", text):
         start = line.start()
@@ -111,7 +111,7 @@ def _plain(figure: str) -> str:
 
 
 def _name(answer: str, source: str, stranger: str, length: Length, random: Random) -> Iterator[str]:
-    """A name of the source, put in the place of another one: someone else did it, or it was elsewhere."""
+    """A name of the source, replaced by another one: the wrong person or place."""
     words = set(re.findall(r"\w+", source))
     pool = sorted({m.group() for m in _NAME.finditer(source) if m.group()[0].lower() + m.group()[1:] not in words})
     found = [match for match in _NAME.finditer(answer) if match.group() in pool]

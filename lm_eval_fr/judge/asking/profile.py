@@ -1,4 +1,4 @@
-"""Profiles and rubrics: YAML files that a user copies and edits, read into the judge's vocabulary.
+"""Profiles and rubrics: YAML files that a user copies and edits.
 
 A name (`gpt-4.1`) is one of the package's own files; anything with a path separator or a YAML ending is the user's.
 """
@@ -48,7 +48,7 @@ def load_rubric(name_or_path: str | Path) -> Rubric:
 
 
 def override(profile: Profile, *, model: str | None = None, base_url: str | None = None) -> Profile:
-    """`--model` and `--base-url`. Another model has unknown prices and no known shutdown, not the first one's."""
+    """Applies `--model` and `--base-url`. Another model has unknown prices and no known shutdown date."""
     if base_url is not None:
         profile = replace(profile, base_url=base_url)
     if model is not None and model != profile.model:
@@ -57,7 +57,7 @@ def override(profile: Profile, *, model: str | None = None, base_url: str | None
 
 
 def shutdown_warning(profile: Profile, today: date) -> str | None:
-    """One line when the model goes within 60 days, or has gone."""
+    """One line if the model is shut down within 60 days, or already has been."""
     if profile.shutdown is None:
         return None
     left = (profile.shutdown - today).days
@@ -96,7 +96,7 @@ def _find(kind: str, name_or_path: str | Path, flag: str) -> Path:
 
 
 def _read(path: Path, kind: type[T], **ours: str) -> T:
-    """The file as `kind`, or one line that says which key on which line is wrong. ours: fields that no file sets."""
+    """The file as `kind`, or one line that says which key on which line is wrong. ours: fields not for files."""
     text = read_text(path)
     found = parse_yaml(text, where=path)
     keys = found if isinstance(found, dict) else {}
@@ -119,7 +119,7 @@ def _read(path: Path, kind: type[T], **ours: str) -> T:
 
 
 def _check(read: Profile, path: Path) -> None:
-    """What types alone do not say. A profile that cannot work is refused before the first call."""
+    """Checks beyond the types. A profile that cannot work is refused before the first call."""
     prices = asdict(read.prices)
     wrong = [f"`prices.{name}` is negative" for name, price in prices.items() if price is not None and price < 0]
     numbers = {**{f"prices.{name}": price for name, price in prices.items()}, "timeout": read.timeout}
@@ -129,11 +129,11 @@ def _check(read: Profile, path: Path) -> None:
     wrong += ["`timeout` is not above 0"] * (read.timeout <= 0)
     wrong += ["`context` is below 2000"] * (read.context is not None and read.context < 2000)
     wrong += [f"`parameters.{name}` is set by the judge" for name in NOT_PARAMETERS if name in read.parameters]
-    wrong += [f"`parameters.{name}` is not what JSON holds" for name, v in read.parameters.items() if not _is_json(v)]
+    wrong += [f"`parameters.{name}` is not a JSON value" for name, v in read.parameters.items() if not _is_json(v)]
     limits = ((name, read.parameters[name]) for name in OUTPUT_LIMITS if name in read.parameters)
     wrong += [f"`parameters.{name}` is not a whole number above 0" for name, n in limits if type(n) is not int or n < 1]
     if read.dialect == "mistral" and "seed" in read.parameters:
-        wrong.append("`parameters.seed` is refused by Mistral's API, whose field is `random_seed`")
+        wrong.append("`parameters.seed` is refused by Mistral's API, which calls it `random_seed`")
     if read.key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", read.key_env):
         # A key pasted here would end up in reports and commits, so its value is not repeated.
         wrong.append("`key_env` is not the name of an environment variable")
@@ -142,7 +142,7 @@ def _check(read: Profile, path: Path) -> None:
 
 
 def _is_json(value: object) -> bool:
-    """Not a date, a set, bytes or NaN, which YAML has and a request cannot carry."""
+    """Whether a request can carry the value: no dates, sets, bytes or NaN, which YAML allows."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):

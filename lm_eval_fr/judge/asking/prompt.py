@@ -1,11 +1,11 @@
-"""The messages of one call, and the reading of what comes back.
+"""The messages of one call, and the parser of the reply.
 
     system   what judging is, the rubric, the reply's form           the same for a whole run
     user     the task as the arms were given it, source text too     the same in both orders: the cache pays for it once
              answer A, then answer B, each after its fence           all that differs
 
-Nothing here knows an arm, a model or a file. What a text contains cannot change where it ends: every line of it starts
-with "> ", and our own lines never do.
+Nothing here knows an arm, a model or a file. A text cannot break out of its place: every line of it starts with
+"> ", and our own lines never do.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ VERDICT_SCHEMA: dict[str, Any] = {
 RULE = "====="
 _THOUGHT = re.compile(r"\A<think>.*?</think>", re.DOTALL)
 KEYED_CHARS = 2000  # of the task: enough to tell articles apart
-CACHE_KEYS = 16  # in all: the instructions are cached once for each, and a provider serves one key at a bounded rate
+CACHE_KEYS = 16  # in total: the instructions are cached once per key, and a provider limits the rate per key
 CHARS_PER_TOKEN = 3.0  # French text, on the safe side: published tokenizers give 3.3 to 4.5
 CACHED_BYTES = (
     4300  # of instructions and schema: at 4.06 bytes a token (o200k on ours), the 1,024 that are cached at all
 )
 RESERVED_TOKENS = 500  # a chat template's own tokens, and the reply where the profile sets no limit
-LEAST_SHOWN = 2000  # characters of both answers together that are shown however long the task is
+LEAST_SHOWN = 2000  # characters of both answers together that are always shown, however long the task
 
 
 def render(
@@ -59,7 +59,7 @@ def render(
     context: int | None = None,
     reply_tokens: int = 0,
 ) -> list[Message]:
-    """One system and one user message. Exchanging both the answers and the order changes no byte.
+    """One system and one user message. Exchanging both the answers and the order changes nothing.
 
     `context` in tokens: longer answers are cut to one length, and the cut is shown.
 
@@ -134,7 +134,7 @@ def request_body(profile: Profile, messages: list[Message]) -> dict[str, Any]:
 
 
 def shared_part(messages: list[Message]) -> str:
-    """What both orders of a pair have in common, to the byte: the system message and the task."""
+    """What both orders of a pair share byte for byte: the system message and the task."""
     content = messages[1]["content"]
     if isinstance(content, list):
         return f"{messages[0]['content']}\n{content[0]['text']}"
@@ -145,7 +145,7 @@ def shared_part(messages: list[Message]) -> str:
 
 
 def cache_key(messages: list[Message]) -> str:
-    """One of a few keys, the same for questions that begin alike: a pair, its controls, the documents of an article."""
+    """A cache key, equal for questions with a common prefix: a pair, its controls, the documents of an article."""
     beginning = shared_part(messages)[: len(messages[0]["content"]) + KEYED_CHARS]
     number = int.from_bytes(hashlib.sha256(beginning.encode()).digest()[:8], "big") % CACHE_KEYS
     return f"lm-eval-fr-{hashlib.sha256(messages[0]['content'].encode()).hexdigest()[:24]}-{number}"
@@ -195,15 +195,15 @@ def read_back(messages: list[Message]) -> Shown:
 def parse_reply(text: str) -> Read:
     """A reply's verdict, only where the reply states it: an object of JSON, bare or in one code fence.
 
-    Nothing is looked for in prose: a judge that talks about A has not chosen A. What it thought aloud before the object
-    is passed over.
+    code fence. Prose is not searched: a judge that talks about A has not chosen A. Reasoning before
+    the object is skipped.
     """
     bare = _THOUGHT.sub("", text.strip().lstrip("\ufeff")).strip()
     fenced = re.fullmatch(r"```[a-zA-Z]*[ \t]*\n(.*)\n[ \t]*```", bare, re.DOTALL)
     if not bare:
         return Read(None, problem="empty reply")
     try:
-        # strict=False: a judge whose server enforces no schema may put a raw line end into its reason.
+        # strict=False: without an enforced schema a judge may put a raw line break into its reason.
         value = json.loads(fenced.group(1) if fenced else bare, strict=False, object_pairs_hook=_once)
     except _TwiceError as error:
         return Read(None, problem=f"`{error}` is given twice")
@@ -221,7 +221,7 @@ def parse_reply(text: str) -> Read:
 
 
 def _reason(value: dict[str, Any]) -> str:
-    """The deciding difference, then the faults found: what people read beside a verdict."""
+    """The deciding difference, then the faults found, for people to read beside a verdict."""
     reason = value.get("reason")
     parts = [reason] if isinstance(reason, str) and reason else []
     for label, faults in (("A", value.get("faults_a")), ("B", value.get("faults_b"))):
@@ -263,7 +263,7 @@ def _block(name: str, code: str, text: str, words: Words, keep: int | None) -> s
 
 
 def _common_length(lengths: list[int], room: int) -> int | None:
-    """The longest length to which all may be cut so that together they fit; None if nothing need be cut."""
+    """The longest common length to which all must be cut so that together they fit; None if they fit."""
     if sum(lengths) <= room:
         return None
     return max(room - min(lengths), room // 2)

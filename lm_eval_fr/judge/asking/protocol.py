@@ -1,4 +1,4 @@
-"""The words that the parts of the judge share: what is asked, of whom, and what came back.
+"""The types that the parts of the judge share: the question, the judge, the reply.
 
 A question never says which arm an answer is from: it has two answers and an order. With the arms and the order both
 exchanged, the same messages are sent, so the same stored reply answers it.
@@ -21,15 +21,15 @@ Message = dict[str, Any]  # {"role": ..., "content": a text, or a list of text p
 Dialect = Literal["openai", "mistral", "offline"]
 ResponseFormat = Literal["json_schema", "json_object", "none"]
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")  # of a request's parameters, as servers name it
-BYTES_PER_TOKEN = 12  # French has 3 to 5: a server that counts fewer tokens than bytes / 12 did not read the prompt
+BYTES_PER_TOKEN = 12  # French has 3 to 5; with fewer tokens than bytes / 12 the prompt was not read
 Cause = Literal["refused", "length", "thinking", "prose", "empty", "no completion", "error"]
-"""Why a reply holds no verdict. error: the body is an error, whatever its HTTP status said."""
+"""Why a reply has no verdict. error: the body is an error, whatever its HTTP status."""
 FENCE_DIGITS = 12  # hexadecimal: 48 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Dollars a million tokens; `batch` multiplies them all. None is unknown, and unknown is never 0."""
+    """Dollars per million tokens; `batch` multiplies them all. None is unknown, never 0."""
 
     input: float | None = None
     cached: float | None = None
@@ -53,8 +53,8 @@ class Profile:
     shutdown: date | None = None
     successor: str | None = None  # the profile to change to when the model goes
     cache_key: bool = False  # whether the server takes `prompt_cache_key`
-    cache_breakpoint: bool = False  # whether the end of the shared part is marked (GPT-5.6 and later need it to hit)
-    context: int | None = None  # tokens the model reads at most; longer answers are cut alike, and the cut is shown
+    cache_breakpoint: bool = False  # whether to mark the end of the shared part (for GPT-5.6's cache)
+    context: int | None = None  # the most tokens that the model reads; longer answers are cut to equal length, visibly
     concurrency: int = 16
     timeout: float = 120.0
 
@@ -68,7 +68,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """What the judge is told to look at. `sha256` is of all that follows it."""
+    """What the judge is told to look at. `sha256` covers all fields after it."""
 
     name: str
     text: str
@@ -79,8 +79,8 @@ class Rubric:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """Tokens of one call. `input` is the whole prompt; `cached` and `written` are the parts of it that the cache had
-    or took."""
+    """Tokens of one call. `input` is the whole prompt; `cached` and `written` are the parts read from and written
+    to the cache."""
 
     input: int
     cached: int
@@ -110,7 +110,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call: its body, and the key that its reply is filed under. `repeat` is 0, or 1.. when asked once more to
+    """One call: its body, and the key under which its reply is stored. `repeat` is 0, or 1.. when asked once more to
     measure the judge's noise."""
 
     key: bytes
@@ -121,13 +121,13 @@ class Question:
 class Fences(NamedTuple):
     """The codes of one call's fences, which no answer can foresee without the journal's salt."""
 
-    task: str  # the journal's: documents that begin with one article then begin with one prompt
-    first: str  # the document's: two calls that show it with the same answer A begin alike up to answer B
+    task: str  # per journal: documents on one article then share the beginning of their prompt
+    first: str  # per document: two calls that show it with the same answer A are identical up to answer B
     second: str  # the call's
 
 
 def make_fences(salt: bytes, task_system: str | None, task_text: str, first: str, second: str) -> Fences:
-    """The fences of a call that shows `first` as A and `second` as B: the same again after a resume, and whichever arm
+    """The fences of a call that shows `first` as A and `second` as B: the same after a resume, and whichever arm
     wrote which answer."""
     digest = hashlib.sha256(salt)
     codes = [digest.hexdigest()[:FENCE_DIGITS]]

@@ -1,8 +1,8 @@
-"""Makes a text safe to show after a fence: nothing in it can be taken for the prompt's own structure.
+"""Makes a text safe to show after a fence: nothing in it can pass for the prompt's own structure.
 
-Three steps, each enough for most tricks and none relied on alone. `clean` drops what cannot be seen; `defang` puts a
+Three steps; each stops most tricks, and none is relied on alone. `clean` drops what cannot be seen; `defang` puts a
 mark that French does not use before what imitates a fence, the reply's verdict or a chat template's token, and leaves
-it readable; `quote` starts every line with "> ", so that no line of the text can be one of ours, whatever it says.
+it readable; `quote` starts every line with "> ", so that no line of the text can be one of ours.
 Ordinary headings ("Réponse :", "Résultat : 2-1") imitate nothing and stay as they are.
 """
 
@@ -25,7 +25,7 @@ _UNSEEN = re.compile(
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-# Every repetition is bounded: an answer of 100 kB must not be able to keep the expressions busy.
+# Every repetition is bounded: an answer of 100 kB must not stall the expressions.
 _TEMPLATE = re.compile(
     r"[<＜](?=[|｜])|(?<=\w)[|｜](?=[>＞])"  # <|im_start|>, <｜User｜>
     r"|<{1,2}(?=/?(?:think|tool_call|tool_response|start_of_turn|end_of_turn|bos|eos|pad|unk|sys|s)>)"
@@ -62,7 +62,7 @@ def neutralise(text: str, codes: tuple[str, ...], *, imitations: bool = True) ->
 
 
 def clean(text: str) -> str:
-    """Line ends made one kind, unseen characters dropped, half characters replaced."""
+    """Line ends unified, invisible characters dropped, lone surrogates replaced."""
     text = _UNSEEN.sub("", _LINE_ENDS.sub("\n", text))
     return _SURROGATES.sub("\ufffd", text)
 

@@ -1,4 +1,4 @@
-"""What is to be judged, one pair at a time: the texts of a hundred thousand pairs are never held together."""
+"""What to judge, one pair at a time: the texts of a hundred thousand pairs are never in memory together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROSS_TASK, GRADED_TASK = "canary", "control"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One pair with its texts. `unit`: the number of its cluster (or document) in the order of looking at them."""
+    """One pair with its texts. `unit`: the number of its cluster (or document) in the order of looking."""
 
     task: str
     doc_id: int
@@ -44,7 +44,7 @@ class Item:
 
     @property
     def control(self) -> bool:
-        """Whether its better answer, the one in the candidate's place, is known."""
+        """Whether the better answer, in the candidate's place, is known."""
         return self.task in (GROSS_TASK, GRADED_TASK)
 
     @property
@@ -59,7 +59,7 @@ class Item:
 
 @dataclass(frozen=True)
 class PlannedItems:
-    """Pairs of no run: their texts are at hand, or a guess at what is still to come."""
+    """Pairs without a run: their texts are given, or stand in for answers still to come."""
 
     items: Sequence[Item]
     tasks: ClassVar[tuple[PairedTask, ...]] = ()
@@ -81,7 +81,7 @@ class PlannedItems:
 
 @dataclass(frozen=True)
 class Worklist:
-    """The judged pairs of a pairing, in a fixed order. Every iteration reads the texts anew."""
+    """The judged pairs of a pairing, in a fixed order. Every iteration rereads the texts."""
 
     tasks: tuple[PairedTask, ...]
     order: tuple[tuple[int, int, int], ...] | None  # (task, document, unit); None: as the tasks have them
@@ -95,7 +95,7 @@ class Worklist:
         return _item(self.tasks[task].pair(document), -1)
 
     def articles(self) -> Iterator[tuple[Place, str, tuple[int, int]]]:
-        """Of every document its place, its article, and where `item` has its texts."""
+        """Each document's position, its article, and the index of its texts for `item`."""
         for number, task in enumerate(self.tasks):
             for document, doc_hash in enumerate(task.doc_hashes):
                 article = doc_hash if task.clusters is None else task.cluster_names[task.clusters[document]]
@@ -115,7 +115,7 @@ Work = Worklist | PlannedItems
 
 
 def worklist(pairing: Pairing, *, by_unit: bool = False) -> Worklist:
-    """The judged tasks' pairs. With `by_unit` one cluster after the other, so that a decision can be looked at early.
+    """The judged tasks' pairs. With `by_unit`, one cluster after the other, so that the judge can stop early.
 
     Clusters come in the order in which the plan's shuffled documents first name them; several tasks take turns, each at
     its share. Raises InputError when there is nothing to judge.
@@ -126,7 +126,7 @@ def worklist(pairing: Pairing, *, by_unit: bool = False) -> Worklist:
         raise InputError(
             f"no judged task in both runs (tasks found: {names})",
             where=f"{pairing.candidate.path} and {pairing.reference.path}",
-            remedy="run analysis_fr or own_analysis_fr for both arms; the other tasks need no judge",
+            remedy="run analysis_fr or own_analysis_fr on both arms; the other tasks need no judge",
         )
     if not by_unit:
         return Worklist(tasks, None, ())
@@ -187,12 +187,12 @@ class Questioner:
 
     def both(self, item: Item) -> dict[Order, Question]:
         """In the order of asking. A document's pair and its control begin with the reference's answer as A, and so pay
-        for it once; which order comes first changes no outcome."""
+        for it once; the order of the two does not change the outcome."""
         orders = ORDERS if item.control else reversed(ORDERS)
         return {order: self.question(item, order) for order in orders}
 
     def again(self, item: Item, repeats: int) -> Iterator[Question]:
-        """The questions of a pair once more, until each was asked `repeats` times in all."""
+        """The questions of a pair again, until each has been asked `repeats` times in total."""
         for order in ORDERS:
             question = self.question(item, order)
             yield from (replace(question, repeat=number) for number in range(1, repeats))

@@ -3,8 +3,8 @@
     OpenAI    POST /files   POST /batches      GET /batches/ID      GET /files/ID/content
     Mistral   POST /files   POST /batch/jobs   GET /batch/jobs/ID   GET /files/ID/content, the model on the job
 
-A batch bears a tag in its metadata, so that one whose creation was never recorded is found again and not created twice.
-What a server says of a batch is read into bounded values; whatever else it says is a `Problem`.
+A batch has a tag in its metadata, so that one whose creation was never recorded is found again rather than created
+twice. What a server says about a batch is read into bounded values; anything else is a `Problem`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from lm_eval_fr.judge.batch.batch_http import BatchHttp
 State = Literal["running", "done", "failed"]
 TAG = "lm_eval_fr"
 PAGE, MOST_PAGES = 100, 1000
-CLOCK_SKEW = 86_400  # seconds: batches created this long before ours are not looked at in a search
+CLOCK_SKEW = 86_400  # seconds: a search ignores batches created this long before ours
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A batch as the server sees it. `done` also says expired and cancelled: what was finished is there to fetch."""
+    """A batch as the server sees it. `done` includes expired and cancelled: finished lines can be fetched."""
 
     id: str
     state: State
@@ -101,7 +101,7 @@ class OpenAIBatches:
         self._http.download(f"/files/{quote(file_id, safe='')}/content", to)
 
     def _read(self, batch: Mapping[str, Any]) -> Remote:
-        """A batch has ended when its files are named too: servers say "completed" a minute before they name them."""
+        """A batch has ended once its files are named: servers say "completed" a minute before that."""
         status = _text(batch, "status")
         named = [batch.get(name) if isinstance(batch.get(name), str) else None for name in self.files]
         total, completed, not_done = (count_at(batch, *path) or 0 for path in self.counts)
@@ -137,7 +137,7 @@ class OpenAIBatches:
 
 
 class MistralBatches(OpenAIBatches):
-    """Mistral's jobs: the same files, other names, and pages by number."""
+    """Mistral's jobs: the same files, other names, numbered pages."""
 
     jobs = "/batch/jobs"
     ended = ("SUCCESS", "TIMEOUT_EXCEEDED", "CANCELLED")
@@ -167,8 +167,8 @@ class MistralBatches(OpenAIBatches):
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    """Raises Unfinished where the server's reply lacks what every such reply has."""
+    """Raises Unfinished if the server's reply lacks a required field."""
     found = value.get(name)
     if not isinstance(found, str) or not found:
-        raise Unfinished(f"a reply of the batch server has no {name}", remedy="rerun later")
+        raise Unfinished(f"a reply from the batch server has no {name}", remedy="rerun later")
     return found

@@ -1,4 +1,4 @@
-"""What comes of batches: their state, their replies, and giving them up."""
+"""The results of batches: their state, their replies, and giving them up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lm_eval_fr.judge.verdicts.journal import Failure
 
 
 def status(outbox: Outbox) -> tuple[tuple[Batch, Remote | str | None], ...]:
-    """Every batch of this judge, with what the server says of it; a text where it has no such batch."""
+    """Every batch of this judge, with what the server says about it; a text if it has no such batch."""
     return tuple(
         (batch, _look(outbox.server, batch) if batch.step == "submitted" else None) for batch in outbox.batches
     )
@@ -27,7 +27,7 @@ def _look(server: OpenAIBatches, batch: Batch) -> Remote | str:
 
 
 def collect(outbox: Outbox) -> Collection:
-    """Files what finished batches brought, of expired and cancelled ones too; the rest is open again for `submit`."""
+    """Stores the replies of finished, expired and cancelled batches; the rest is open again for `submit`."""
     got = Collection()
     for batch in outbox.flying:
         if batch.step == "submitted":
@@ -38,14 +38,14 @@ def collect(outbox: Outbox) -> Collection:
 
 
 def abandon(outbox: Outbox, name: str | None = None) -> tuple[tuple[Batch, str], ...]:
-    """Gives up the batch of that name; without one, what the server does not have, or the only batch in flight.
+    """Gives up the batch with that name; without a name, those that the server does not have, or the only batch
 
-    What it may have cost stays counted. Returns each with what the server said to its cancelling. Raises UsageError
-    where it is not clear which one is meant.
+    in flight. What it may have cost stays counted. Returns each with the server's reply to its cancelling. Raises
+    UsageError if it is not clear which one is meant.
     """
     flying = [batch for batch in all_batches(outbox.journal) if batch.in_flight]
     server: OpenAIBatches | None = None
-    with suppress(LmEvalFrError):  # a batch can be abandoned without a key or a server too
+    with suppress(LmEvalFrError):  # a batch can also be abandoned without a key or a server
         server = outbox.server
     chosen = [batch for batch in flying if name in (batch.id, batch.tag)]
     if name is None:
@@ -97,7 +97,7 @@ def _collect(outbox: Outbox, batch: Batch, got: Collection) -> None:
         try:
             outbox.server.fetch(file_id, results)
         except Gone as gone:
-            _not_there(batch, f"its file of results is not there ({gone})", got)
+            _not_there(batch, f"its results file is missing ({gone})", got)
             return
         filing.add(results)
     stored = got.stored + got.already - before
@@ -114,6 +114,6 @@ def _collect(outbox: Outbox, batch: Batch, got: Collection) -> None:
 def _not_there(batch: Batch, said: str, got: Collection) -> None:
     got.pending += 1
     got.messages.append(
-        f"batch {batch.name}: {said}: collect again later, set the key or OPENAI_PROJECT_ID of the project that "
-        f"submitted it, or give it up: --batch abandon {batch.name}"
+        f"batch {batch.name}: {said}: collect again later, use the key or OPENAI_PROJECT_ID of the project "
+        f"that submitted it, or give it up: --batch abandon {batch.name}"
     )

@@ -1,6 +1,6 @@
 """A judge's batch: questions out, replies in.
 
-Each line bears a `custom_id` in which the question's key can be read, so that replies need no list to be matched with.
+Each line has a `custom_id` that contains the question's key, so that matching replies needs no list.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lm_eval_fr.judge.live.client import in_our_words
 from lm_eval_fr.judge.verdicts.journal import Failure, Journal, StoredReply
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED
 
-CHUNK = 1_000  # replies filed at once
+CHUNK = 1_000  # replies stored at once
 CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_options")
 Asking = tuple[bytes, int]
 """A question's key, and which asking of it."""
@@ -33,15 +33,15 @@ _OUR_ID = re.compile(rb'"custom_id"\s*:\s*"([\w-]{45,64})"')
 
 @dataclass(slots=True)
 class Collection:
-    """What came in. `pending`: batches that the server has not finished, or whose results are not there."""
+    """What came in. `pending`: batches that the server has not finished, or whose results are missing."""
 
     stored: int = 0
-    already: int = 0  # filed before: an earlier collect was cut short, or the same file is read again
+    already: int = 0  # stored before: an earlier collect was interrupted, or the same file is read again
     failed: int = 0
-    strange: int = 0  # lines that answer no question of ours, or one that another line has answered
+    strange: int = 0  # lines that answer none of our questions, or one already answered
     pending: int = 0
     messages: list[str] = field(default_factory=list)
-    blocked: Problem | None = None  # what every further question would meet: nothing is submitted again
+    blocked: Problem | None = None  # a problem that every further question would have: nothing is submitted again
     too_large: bool = False  # the server took no batch of that many tokens
 
 
@@ -88,7 +88,7 @@ class Filing:
     _seen: set[Asking] = field(default_factory=set)
 
     def add(self, path: Path) -> None:
-        """Files every reply of an output or error file that is not filed yet; memory does not grow with the file."""
+        """Stores every new reply of an output or error file; memory does not grow with the file."""
         replies: list[StoredReply] = []
         failures: list[Future[int]] = []
         for _, raw in numbered_lines(path):
@@ -117,7 +117,7 @@ class Filing:
 
 
 def custom_id(question: Question) -> str:
-    """At most 64 characters, enough to find the question again by itself."""
+    """At most 64 characters, enough to identify the question."""
     return f"{base64.urlsafe_b64encode(question.key).rstrip(b'=').decode()}-{question.repeat}"
 
 
@@ -136,7 +136,7 @@ def asked_in(path: Path) -> dict[Asking, int]:
 
 
 def plain(body: dict[str, Any]) -> dict[str, Any]:
-    """The body without its cache hints: a batch has no use for them, and a server may refuse them there."""
+    """The body without its cache hints: they are useless in a batch, and a server may refuse them there."""
     kept = {name: value for name, value in body.items() if name not in CACHE_FIELDS}
     kept["messages"] = [{**message, "content": _text(message["content"])} for message in body["messages"]]
     return kept
@@ -167,7 +167,7 @@ def _read(raw: bytes) -> _Line | None:
 
 
 def _unreadable(raw: bytes) -> _Line | None:
-    """A reply that was paid for is kept, however malformed, where its question can still be told."""
+    """A paid reply is kept, however malformed, if its question can still be identified."""
     found = _OUR_ID.search(raw[:4096])
     try:
         return None if found is None else _Line(question_id(found[1].decode()), raw)

@@ -24,11 +24,11 @@ MOST_FILE = 1 << 30  # bytes of a file of results
 
 
 class Gone(Exception):
-    """The server does not have what was asked for: it was deleted, or belongs to the project of another key."""
+    """The server does not have what was asked for: it was deleted, or belongs to another key's project."""
 
 
 class Refused(Exception):
-    """The server refuses this very request, and so has done nothing."""
+    """The server refused this request, so nothing was done."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -36,8 +36,8 @@ class Refused(Exception):
 
 
 class BatchHttp:
-    """The profile's server. A server that is away is Unfinished (rerun); what every call would meet is raised as
-    `blocked` has it."""
+    """The profile's server. A server that is down is Unfinished (rerun); a problem of every call is raised
+    as in `blocked`."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile

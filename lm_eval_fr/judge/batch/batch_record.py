@@ -1,9 +1,9 @@
-"""What the journal remembers of batches: each step is on disk before the next one is taken.
+"""The journal's record of batches: each step is on disk before the next one is taken.
 
     written -> uploaded -> creating -> submitted -> collected | failed | abandoned
 
 A process killed between two of them goes on from the last: an uploaded file is found by its name, a created batch by
-the tag in its metadata, so nothing is paid twice as far as the server's own lists are up to date. A batch that the
+the tag in its metadata, so nothing is paid twice if the server's own lists are up to date. A batch that the
 server does not have (another project's key, results that were deleted or are not there yet) stays where it is until it
 is there again, or until the user gives it up.
 """
@@ -38,7 +38,7 @@ Step = Literal["written", "uploaded", "creating", "submitted", "collected", "fai
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One file of questions on its way. `dollars`: what it may cost at most; None is unknown."""
+    """One file of questions in flight. `dollars`: its greatest possible cost; None is unknown."""
 
     tag: str
     judge: int
@@ -60,7 +60,7 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """As the user is told it, and gives it up by."""
+        """The name shown to the user and used to give it up."""
         return self.id or self.tag
 
     @property
@@ -69,13 +69,13 @@ class Batch:
 
 
 def in_flight(journal: Journal, folder: Path) -> set[Asking]:
-    """Every question that a batch is going to answer: asking one live too would pay it twice."""
+    """Every question that a batch will answer: asking it live as well would pay twice."""
     paths = (folder / batch.file for batch in all_batches(journal) if batch.in_flight)
     return set().union(*(asked_in(path) for path in paths if path.is_file()))
 
 
 def reserved_dollars(journal: Journal) -> float | None:
-    """What the batches in flight may still cost at most, for a live budget to leave free; None is unknown."""
+    """The most that the batches in flight may still cost, which a live budget leaves free; None is unknown."""
     waiting = [batch.dollars for batch in all_batches(journal) if batch.in_flight]
     return None if None in waiting else sum(dollars for dollars in waiting if dollars is not None)
 
@@ -126,7 +126,7 @@ class Outbox:
         return self.folder / batch.file
 
     def record(self, batch: Batch, **changes: Any) -> Batch:
-        """Stores the batch with these changes; they are on disk when this returns."""
+        """Stores the batch with these changes, on disk before this returns."""
         changed = replace(batch, **changes)
         kept = {known.tag: known for known in all_batches(self.journal)} | {batch.tag: changed}
         self.journal.set_note(NOTE, msgspec.json.encode(list(kept.values())).decode())
@@ -140,7 +140,7 @@ class Outbox:
         return closed
 
     def learn_limit(self, batch: Batch, said: str) -> None:
-        """What the server names, or half of what it refused. Raises JudgeError when one question is too much."""
+        """The server's own limit, or half of what it refused. Raises JudgeError if one question is too much."""
         named = LIMIT_NUMBER.search(said)
         limit = int(named[1].replace(",", "")) if named else batch.tokens
         if limit >= batch.tokens:

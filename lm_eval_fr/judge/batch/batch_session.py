@@ -1,8 +1,8 @@
 """`--batch`: the questions of a judging through files instead of calls, into the same journal and the same verdicts.
 
-submit, status, collect, abandon use the profile's own batch endpoint; write and read a file for `vllm run-batch`. What
-live calls have answered is not asked again, nor the other way round. The controls go first, in a batch of their own:
-the pairs follow when the judge has shown that it can see.
+submit, status, collect, abandon use the profile's own batch endpoint; write and read a file for `vllm run-batch`.
+Questions answered by live calls are not asked again, and vice versa. The controls go first, in a batch of their own;
+the pairs follow once the judge has shown that it can see.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def judge_by_batch(
 def _read_verdicts(
     pairing: Pairing, out: Path, options: JudgeOptions, rerun: Pairing | None, say: Say, why: Halt | None
 ) -> JudgeSummary:
-    """`why`: what keeps the open questions from being submitted again."""
+    """`why`: why the open questions are not submitted again."""
     quiet = replace(options, reparse=True, retry_invalid=False)
     summary = judge_runs(pairing, out, quiet, rerun=rerun, say=say, no_calls=why or NO_REPLY_YET)
     if why is not None and why.why == "budget":
@@ -126,7 +126,7 @@ class _Step:
         return self._failed_controls() or self._submit()
 
     def collect(self) -> Halt | None:
-        """Files what came, and submits what is open after it. Returns why some of that was not submitted."""
+        """Stores the replies and submits what is still open. Returns why some of it was not submitted."""
         got = batch_collect.collect(self.outbox)
         self._say_collected(got)
         if got.blocked is not None:
@@ -134,7 +134,7 @@ class _Step:
         if (halt := self._failed_controls()) is not None:
             return halt
         if not (got.stored + got.already or got.too_large):
-            return None  # what brought nothing at all would come back the same
+            return None  # what brought nothing at all would do so again
         return self._submit(quiet=True)
 
     def status(self) -> None:
@@ -153,7 +153,7 @@ class _Step:
 
     def abandon(self, name: str | None) -> None:
         for batch, said in batch_collect.abandon(self.outbox, name):
-            cost = "at an unknown cost" if batch.dollars is None else f"counted at ${batch.dollars:.2f}, its most"
+            cost = "at an unknown cost" if batch.dollars is None else f"counted at its most, ${batch.dollars:.2f}"
             self.say(f"batch {batch.name} is given up, {cost}; {said}; {batch.questions:,} questions are open again")
 
     def write(self, file: Path) -> None:
@@ -179,11 +179,11 @@ class _Step:
             self._say_submitted(sent)
         if not sent.held_back:
             return None
-        what = f"{sent.held_back:,} questions do not fit --max-usd {self.options.max_usd:g} any more"
+        what = f"{sent.held_back:,} questions no longer fit --max-usd {self.options.max_usd:g}"
         return Halt("budget", what, "raise --max-usd and submit again; what was submitted is kept")
 
     def _failed_controls(self) -> Halt | None:
-        """What the controls that are answered say, once they all are."""
+        """The result of the controls, once all are answered."""
         judged = None if self.options.trust_judge else self._judged_controls()
         return None if judged is None else after_controls(judged, self._controls())
 
@@ -206,7 +206,7 @@ class _Step:
             self.say("the controls go first; the pairs follow at --batch collect")
 
     def _open_controls(self) -> Iterator[Question]:
-        """In both orders at once: a second batch would take another day."""
+        """Both orders at once: a second batch would take another day."""
         both = replace(self.options, orders="both")
         yield from open_questions(self._controls(), self._questioner(), self._lives(), both)
 
@@ -239,7 +239,7 @@ class _Step:
         most = "at an unknown price" if None in costs else f"for ${sum(c for c in costs if c is not None):.2f} at most"
         where = f"{len(sent.batches)} batch{'es' if len(sent.batches) != 1 else ''}"
         waiting = f"; {sent.waiting:,} wait in earlier batches" if sent.waiting else ""
-        later = f"; {sent.later:,} follow at --batch collect: the server takes no more at once" if sent.later else ""
+        later = f"; {sent.later:,} follow at --batch collect: the server accepts no more at once" if sent.later else ""
         if sent.questions:
             self.say(f"{sent.questions:,} questions submitted in {where} {most}{waiting}{later}")
         else:
@@ -252,7 +252,7 @@ class _Step:
             (got.stored, "replies filed"),
             (got.already, "filed before"),
             (got.failed, "without a reply"),
-            (got.strange, "lines ignored: about other questions, or repeated"),
+            (got.strange, "lines ignored (other questions, or repeated)"),
             (got.pending, "batches not finished"),
         )
         said = ", ".join(f"{number:,} {name}" for number, name in numbers if number)
@@ -261,7 +261,7 @@ class _Step:
 
 def _checked(options: JudgeOptions, action: BatchAction) -> tuple[list[Profile], Rubric]:
     if options.stop == "anytime":
-        raise UsageError("a batch is answered as a whole", where="--stop anytime", remedy="leave it or --batch out")
+        raise UsageError("a batch is answered as a whole", where="--stop anytime", remedy="leave out --stop or --batch")
     if action in WITH_FILE and len(options.profile) > 1:
         raise UsageError(f"{action} is for one judge", where="--profile", remedy="write one file a judge")
     keyless = action in (*WITH_FILE, "abandon")  # nothing of it needs the server

@@ -1,4 +1,4 @@
-"""Questions on their way into a batch: chosen, written, uploaded, and the batch created."""
+"""Submits questions in batches: chooses, writes and uploads them, and creates the batch."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ BYTES_PER_TOKEN = 3.0  # on the safe side for French
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """`waiting`: questions in batches submitted earlier. `held_back`: those that no longer fitted the budget.
-    `later`: those that the server takes only when these batches are done."""
+    """`waiting`: questions in batches submitted earlier. `held_back`: those that no longer fitted the
+    budget. `later`: those that the server accepts only after these batches."""
 
     batches: tuple[Batch, ...]
     questions: int
@@ -45,7 +45,7 @@ class Submission:
 
 
 def submit(outbox: Outbox, questions: Iterable[Question], *, max_usd: float | None = None) -> Submission:
-    """Sends the questions that are in no batch yet; half-submitted batches are brought to their end first.
+    """Sends the questions that are not in a batch yet, after finishing half-submitted batches.
 
     With `max_usd`, what the journal has cost, what is in flight and what is sent now stay within it, at worst prices.
     """
@@ -59,7 +59,7 @@ def submit(outbox: Outbox, questions: Iterable[Question], *, max_usd: float | No
         for batch in outbox.flying:
             if batch.file_id is not None and not outbox.path(batch).is_file():
                 with suppress(Gone):
-                    server.fetch(batch.file_id, outbox.path(batch))  # without it its questions would be sent again
+                    server.fetch(batch.file_id, outbox.path(batch))  # without it the questions would be sent again
         return _submit(outbox, questions, max_usd)
     except OSError as error:
         raise JudgeError(
@@ -75,16 +75,16 @@ def _submit(outbox: Outbox, questions: Iterable[Question], max_usd: float | None
     for batch in _write_files(outbox, chosen.of(questions)):
         advanced = _advance(outbox, outbox.record(batch))
         if advanced.step == "failed":
-            what = f"the server takes fewer tokens at once: {advanced.message}"
+            what = f"the server accepts fewer tokens at once: {advanced.message}"
             where = f"profile {outbox.profile.name}"
-            raise Unfinished(what, where=where, remedy="submit again: smaller batches are sent")
+            raise Unfinished(what, where=where, remedy="submit again: the batches will be smaller")
         sent.append(advanced)
     return Submission(tuple(sent), sum(batch.questions for batch in sent), waiting, chosen.held_back, chosen.later)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """A question with what it may cost at most, and its tokens."""
+    """A question with its greatest possible cost, and its tokens."""
 
     question: Question
     dollars: float | None
@@ -94,8 +94,8 @@ class _Chosen:
 @dataclass
 class _Affordable:
     """Picks the questions that no batch has and that fit what is left of the budget and of the server's limit of
-    tokens; counts the others. After the first that does not fit all others wait: a dearer document must not lose its
-    place."""
+    tokens; counts the others. After the first that does not fit all others wait: an expensive document must not lose
+    its place."""
 
     profile: Profile
     allowance: float  # dollars
@@ -131,7 +131,7 @@ def _allowance(outbox: Outbox, max_usd: float | None) -> float:
     profile = outbox.profile
     if profile.prices.batch is None:
         raise JudgeError(
-            "a budget needs to know every price, the batch price too",
+            "a budget needs every price, including the batch price",
             where=f"profile {profile.name}",
             remedy="fill in `prices` in a copy of the profile, or leave --max-usd out",
         )
@@ -139,7 +139,7 @@ def _allowance(outbox: Outbox, max_usd: float | None) -> float:
 
 
 def _write_files(outbox: Outbox, chosen: Iterator[_Chosen]) -> Iterator[Batch]:
-    """One file after the other, each complete on disk before it is handed on."""
+    """One file after the other, each complete on disk before it is passed on."""
     server, profile = outbox.server, outbox.profile
     judge = outbox.journal.judge(profile)
     carried = next(chosen, None)
@@ -163,7 +163,7 @@ def _write_files(outbox: Outbox, chosen: Iterator[_Chosen]) -> Iterator[Batch]:
 
 
 def _advance(outbox: Outbox, batch: Batch, *, resumed: bool = False) -> Batch:
-    """Takes a batch from wherever it is to `submitted`. `resumed`: what was begun may have been done."""
+    """Takes a batch from any state to `submitted`. `resumed`: a step that was begun may have been completed."""
     server, path = outbox.server, outbox.path(batch)
     if resumed and batch.step == "creating" and (found := server.find(batch.tag, batch.created)) is not None:
         return outbox.record(batch, step="submitted", id=found.id)
@@ -178,14 +178,14 @@ def _advance(outbox: Outbox, batch: Batch, *, resumed: bool = False) -> Batch:
         created = server.create(file_id, batch.tag)
     except Refused as refused:
         return _not_created(outbox, batch, refused.problem)
-    except JudgeError as error:  # nothing was made: its questions must not wait for it
+    except JudgeError as error:  # nothing was created: its questions must not wait for it
         outbox.close(batch, "failed", message=error.what)
         raise
     return outbox.record(batch, step="submitted", id=created.id)
 
 
 def _not_created(outbox: Outbox, batch: Batch, problem: Problem) -> Batch:
-    """A refusal at creation: its questions are open again. One for its size alone is learned from."""
+    """A refusal at creation: its questions are open again. A refusal for size sets the limit."""
     failed = outbox.close(batch, "failed", message=str(problem))
     if TOKEN_LIMIT.search(str(problem)):
         outbox.learn_limit(batch, problem.said)
@@ -194,7 +194,7 @@ def _not_created(outbox: Outbox, batch: Batch, problem: Problem) -> Batch:
 
 
 def _sweep(outbox: Outbox) -> None:
-    """Removes files of no batch in flight: of one never recorded, or done with when the process was killed."""
+    """Removes files without a batch in flight: never recorded, or already done when the process was killed."""
     kept = {Path(batch.file).stem for batch in all_batches(outbox.journal) if batch.in_flight}
     for path in outbox.folder.glob("batch-*.*"):
         if path.name.split(".")[0] not in kept:

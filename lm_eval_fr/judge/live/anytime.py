@@ -1,4 +1,4 @@
-"""`--stop anytime`: the margin is looked at after every cluster, in the plan's order, by a test that allows it."""
+"""`--stop anytime`: checks the margin after every cluster, in the plan's order, with a test that allows this."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Unit:
-    """One cluster: what is still to come, and the sums of its pairs' worst and best scores."""
+    """One cluster: pairs still to come, and the sums of its pairs' worst and best scores."""
 
     left: int
     size: int
@@ -27,7 +27,7 @@ class _Unit:
 @dataclass
 class Anytime:
     """Stops when the e-process has decided. A pair without a verdict counts as its worst for "non-inferior" and as its
-    best for "inferior": failures can delay a decision, and make none."""
+    best for "inferior": failures can delay a decision but never cause one."""
 
     unit_sizes: tuple[int, ...]
     margin: float

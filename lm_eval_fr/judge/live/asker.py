@@ -1,6 +1,6 @@
-"""Asks one question until its life says that it is over, or it is out of tries; and stops all asking when it must.
+"""Asks one question until it is settled or out of tries, and stops all asking when it must. What is stored
 
-What is stored is never asked again. A failure belongs to its question: the others go on.
+is never asked again. A failure concerns only its question: the others continue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lm_eval_fr.judge.verdicts.journal import Failure, Journal, Source, StoredRe
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, usage_at_most
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED, Lives, QuestionLife
 
-HANGS = 2  # time-outs of one question in one run: each takes as long as all its other tries together
+HANGS = 2  # time-outs of one question in one run: each takes as long as all other tries together
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Asker:
         return self.lives.journal
 
     def stop(self, halt: Halt) -> None:
-        """Sends nothing more. What is in flight is waited for by those who sent it. The first reason stays."""
+        """Sends nothing more. Callers still wait for what is in flight. The first reason stays."""
         if self.halt is None:
             self.halt = halt
             self.halted.set()
@@ -68,10 +68,10 @@ class Asker:
             self.throttle.close()
 
     async def ask(self, question: Question) -> QuestionLife:
-        """What became of it: as stored, or as the server answers. Raises JournalError only."""
+        """The question's outcome: as stored, or as the server answers. Raises only JournalError."""
         place = (question.key, question.repeat)
         while (other := self._asking.get(place)) is not None:
-            await asyncio.shield(other)  # the same words in another pair: one call answers both
+            await asyncio.shield(other)  # the same text in another pair: one call answers both
         life = self.lives.of(question)
         self.waiting += life.state == "waiting"
         if not life.open or self.halt is not None:
@@ -96,7 +96,7 @@ class Asker:
         return life
 
     async def _obtain(self, question: Question, tries: _Tries) -> bool:
-        """Whether a reply or a refusal of this text was filed; else it is given up, or asking has stopped."""
+        """Whether a reply or a refusal of this text was stored; otherwise it is given up, or asking has stopped."""
         while self.halt is None:
             async with self.throttle.slot():
                 if self.halt is not None or not await self._reserve(question):
@@ -114,7 +114,7 @@ class Asker:
         return False
 
     async def _call(self, question: Question) -> tuple[Problem | None, float]:
-        """One call, whatever it brings in the journal. What went wrong, None for a reply; and how long it took."""
+        """One call; its result goes into the journal. Returns the problem (None for a reply) and the duration."""
         reserved = self._at_most(question)
         sending = await self._announce(question, reserved)
         sent_at = time.monotonic()
@@ -137,14 +137,14 @@ class Asker:
             self.throttle.refused(sent_at, self._pause(problem))
         elif problem.of_this_text or seconds >= self.profile.timeout:
             self.streak.replied = self.streak.replied or problem.of_this_text
-            self.throttle.open()  # one question that hangs must not keep the others waiting for the first
+            self.throttle.open()  # a hanging question must not make the others wait for the first answer
         return problem, seconds
 
     async def _keep(self, question: Question, raw: bytes, reserved: float, sending: int | None) -> None:
         sent, output = len(msgspec.json.encode(question.body)), self.profile.max_output_tokens
         reply = StoredReply(question.key, self.judge, raw, self.source, question.repeat, sent, output)
         await asyncio.wrap_future(self.journal.store(reply, sending))
-        # Only now is it read: whatever happens here, the reply is kept.
+        # It is parsed only now: whatever happens here, the reply is kept.
         read = read_reply(raw)
         paid = price(read.usage, usage_at_most(sent, output), self.profile.prices, self.source)
         self.ledger.reply(paid, self.source, usable=read.verdict is not None)
@@ -160,7 +160,7 @@ class Asker:
         self._settle(reserved, reserved if lost is None else lost)
 
     def _lost(self, question: Question, problem: Problem, reserved: float, body: bytes) -> float | None:
-        """What a call without a reply may have cost: what its body says, or the most where the work may be done."""
+        """What a call without a reply may have cost: as its body says, or the most if the work may have been done."""
         if problem.billed:
             return reserved if self.budget is not None else cost_at_most(question.body, self.profile)
         used = open_body(body).usage
@@ -195,7 +195,7 @@ class Asker:
         self.stop(Halt("error", error.what, error.remedy, error))
 
     async def _reserve(self, question: Question) -> bool:
-        """Holds the call's greatest cost back from the budget; False when it does not fit any more."""
+        """Reserves the call's greatest possible cost in the budget; False if it no longer fits."""
         if self.budget is None:
             return True
         most = self._at_most(question)

@@ -1,6 +1,6 @@
 """A judge's server: its address, its key, one call to it, and what to do about its refusals.
 
-The key is read from the environment and goes to that server only. No retry is made here: the asker decides.
+The key is read from the environment and goes only to that server. This module never retries: the asker decides.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOP_UP = "top up the account, then rerun to resume"
 
 
 Send = Callable[[dict[str, Any]], Awaitable[Answer]]
-"""Sends a body to the judge. Raises CallFailed where no answer could be read to its end."""
+"""Sends a body to the judge. Raises CallFailed if there is no complete answer."""
 
 
 def chat(http: Http, profile: Profile) -> Send:
@@ -39,7 +39,7 @@ def server_of(profile: Profile) -> Server:
 
 
 def account_headers(profile: Profile) -> dict[str, str]:
-    """Whom OpenAI bills, where the key belongs to several organisations or projects: the same live and in batches."""
+    """Whom OpenAI bills if the key belongs to several organisations or projects: the same live and in batches."""
     if profile.dialect != "openai":
         return {}
     found = {header: os.environ.get(variable, "").strip() for header, variable in ACCOUNT.items()}
@@ -60,7 +60,7 @@ def read_key(profile: Profile) -> str:
         raise JudgeError(
             f"the environment variable {profile.key_env} is empty",
             where=f"profile {profile.name}",
-            remedy=f"export {profile.key_env}=..., or key_env: null in a profile of a server that asks for none",
+            remedy=f"export {profile.key_env}=..., or set key_env: null in the profile if the server needs no key",
         )
     if not (key.isascii() and key.isprintable()):
         raise JudgeError(f"the key in {profile.key_env} is not one word of ASCII", remedy="export it again")
@@ -68,7 +68,7 @@ def read_key(profile: Profile) -> str:
 
 
 def blocked(problem: Problem, profile: Profile) -> LmEvalFrError:
-    """What a refusal of every further call is for the user: an empty account waits, anything else is to be fixed."""
+    """The error for a refusal of all further calls: an empty account can be resumed, anything else has to be fixed."""
     where = f"profile {profile.name}"
     if problem.kind == "quota":
         return Unfinished(str(problem), where=where, remedy=TOP_UP)
@@ -80,7 +80,7 @@ def address_of(profile: Profile) -> str:
 
 
 def in_our_words(problem: Problem, profile: Profile) -> Problem:
-    """A refusal that names a field of the profile is of that field, whatever else the server says of it."""
+    """A refusal that names a field of the profile concerns that field, whatever else the server says."""
     sent = (*profile.parameters, "response_format", "prompt_cache_key", "prompt_cache_breakpoint")
     named = next((name for name in sent if name in problem.said), None)
     if problem.kind != "request" or named is None:
@@ -89,7 +89,7 @@ def in_our_words(problem: Problem, profile: Profile) -> Problem:
 
 
 def remedy(problem: Problem, profile: Profile) -> str:
-    """What to do about a problem; empty where running again is all."""
+    """What to do about a problem; empty if rerunning is enough."""
     variable = f"the environment variable {profile.key_env}" if profile.key_env else "key_env in the profile"
     if problem.kind == "quota":
         return TOP_UP
@@ -106,5 +106,5 @@ def remedy(problem: Problem, profile: Profile) -> str:
         return f"take {refused} out of profile {profile.name}, or correct it"
     if problem.kind == "address":
         private = "certificate" in problem.said
-        return "name your authority's certificates in SSL_CERT_FILE" if private else "check --base-url"
-    return "is the server up? check --base-url" if problem.kind == "transport" and problem.status is None else ""
+        return "point SSL_CERT_FILE to your authority's certificates" if private else "check --base-url"
+    return "check the server and --base-url" if problem.kind == "transport" and problem.status is None else ""

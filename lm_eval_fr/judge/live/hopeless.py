@@ -1,4 +1,4 @@
-"""When to stop: questions in a row that brought no verdict, and what most of them had in common."""
+"""When to stop: questions in a row without a verdict, and what most of them have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBES = 3  # questions to a server that has never answered
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Why nothing more is sent. `error` is set when the run cannot end well; `what` says it in a line."""
+    """Why nothing more is sent. `error` is set if the run has to fail; `what` says why in one line."""
 
     why: Literal["budget", "server", "hopeless", "controls", "interrupt", "error", "decided", "no calls"]
     what: str
@@ -34,7 +34,7 @@ class Streak:
     _row: list[QuestionLife] = field(default_factory=list)
 
     def add(self, life: QuestionLife) -> Halt | None:
-        """What became of a question that was asked; a Halt where it was one too many."""
+        """Records the outcome of a question; returns a Halt if it was one too many."""
         if life.state == "answered":
             self._row.clear()
             return None

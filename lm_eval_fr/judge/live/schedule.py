@@ -1,5 +1,5 @@
-"""Who is asked next. As many pairs are in work as calls may be in flight; each asks its second order when the first is
-back, so that the server still has the shared part in its cache."""
+"""The order of asking. As many pairs are in work as calls may be in flight; each asks its second order once the first
+is back, while the shared part is still in the server's cache."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE
 from lm_eval_fr.judge.verdicts.question_life import open_orders
 
-DRAIN = 10.0  # seconds that an interrupted run gives to the calls it has already paid for
+DRAIN = 10.0  # seconds that an interrupted run waits for calls it has already paid for
 TICK = 0.1
 T = TypeVar("T")
 
 
 class Watch(Protocol):
-    """Looks at the pairs in plan order and says when enough are known."""
+    """Watches the pairs in plan order and says when enough are known."""
 
     def may_start(self, unit: int) -> bool:
         """False while `unit` is too far ahead of what is decided."""
@@ -38,7 +38,7 @@ class Watch(Protocol):
 
 @dataclass
 class Schedule:
-    """Judges items; `pairs` holds what became of them, in the items' order."""
+    """Judges items; `pairs` holds their results, in the items' order."""
 
     asker: Asker
     questioner: Questioner
@@ -49,20 +49,20 @@ class Schedule:
     bar: ProgressBar | None = None
     pairs: list[Judged] = field(default_factory=list)
     done: int = 0  # pairs that are judged
-    without: int = 0  # those that were asked in vain
-    fresh: int = 0  # those that this run asked about; the others were stored or free
+    without: int = 0  # those asked without result
+    fresh: int = 0  # those asked in this run; the others were stored or free
     started: float = field(default_factory=time.monotonic)
     _moved_at: float = field(default_factory=time.monotonic)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
     _nothing_left: bool = False
 
     async def judge_all(self, items: Iterable[Item]) -> list[Judged]:
-        """Returns when every item is judged or asking has stopped. Raises JournalError when the journal fails."""
+        """Returns when every item is judged or asking has stopped. Raises JournalError if the journal fails."""
         await self._each(items, self._judge, self._may_start)
         return self.pairs
 
     async def ask_all(self, questions: Iterable[Question]) -> None:
-        """Asks questions for their own sake, to be read from the journal later."""
+        """Asks questions whose replies are read from the journal later."""
 
         async def ask(question: Question) -> None:
             await self.asker.ask(question)
@@ -93,7 +93,7 @@ class Schedule:
             asked = True
             lives[left[0]] = await self.asker.ask(questions[left[0]])
             if lives[left[0]].judgement is None:
-                break  # the pair is undecided whatever the other order says: that call can wait for a resume
+                break  # the pair stays undecided whatever the other order says: that call can wait for a resume
         pair.put(lives)
         return asked
 
@@ -130,7 +130,7 @@ class Schedule:
             done, _ = await asyncio.wait(watched, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             for worker in [worker for worker in workers if worker.done()]:
                 workers.discard(worker)
-                worker.result()  # a journal that fails, or a bug, ends the run
+                worker.result()  # a failing journal, or a bug, ends the run
             if halted.done():
                 self._moved.set()
                 if deadline is None and self._ending():
@@ -146,18 +146,18 @@ class Schedule:
                 self._moved.clear()
                 await self._moved.wait()
             await do(thing)
-            await asyncio.sleep(0)  # stored pairs wait for nothing: let the replies in flight be read between them
+            await asyncio.sleep(0)  # stored pairs never wait: let the replies in flight be read in between
         self._nothing_left = True
 
     def _ending(self) -> bool:
-        """Whether to leave the rest alone; after the other halts, what is stored or free is still read."""
+        """Whether to skip the rest; after other halts, what is stored or free is still read."""
         return self.asker.halt is not None and self.asker.halt.why in ("interrupt", "error", "decided")
 
     async def _tick(self, workers: set[asyncio.Task[None]], work: Callable[[], None]) -> None:
-        """Shows how far it is, and puts a worker in the place of each whose call hangs."""
+        """Shows progress, and replaces each worker whose call hangs."""
         while True:
             self._show()
-            # Where all calls hang, no one waits for a place, so no place would be given away.
+            # If all calls hang, none waits for a slot, so no slot would be given up.
             stuck = time.monotonic() - self._moved_at > self.asker.throttle.patience
             wanted = self.concurrency + self.asker.throttle.aside + stuck
             if 0 < len(workers) < wanted and not self._nothing_left and self.asker.halt is None:
@@ -173,7 +173,7 @@ class Schedule:
             self.bar(self.done, self.total, self.progress())
 
     def progress(self) -> list[str]:
-        """What the bar says beside the count, the most important first."""
+        """What the bar shows besides the count, the most important first."""
         throttle, usage, left = self.asker.throttle, self.asker.ledger.usage(), self.total - self.done - self.without
         found = [f"{self.without:,} without a verdict"] if self.without else []
         found += speed(self.fresh, left, time.monotonic() - self.started)
@@ -188,7 +188,7 @@ class Schedule:
 
 @contextmanager
 def _interrupts(asker: Asker) -> Iterator[None]:
-    """Ctrl-C once: nothing more is sent, and what is in flight is waited for. Twice: now."""
+    """Ctrl-C once: nothing more is sent, and calls in flight are awaited. Twice: stop now."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def interrupt() -> None:
@@ -197,7 +197,7 @@ def _interrupts(asker: Asker) -> Iterator[None]:
             return
         halt = Halt("interrupt", "interrupted", "the same command resumes")
         if asker.halt is not None:
-            asker.halt = halt  # over a budget that had ended, which reads on
+            asker.halt = halt  # replaces a budget halt, after which reading continues
         asker.stop(halt)
 
     if threading.current_thread() is not threading.main_thread():

@@ -1,1 +1,1 @@
-"""What was answered: the journal, the outcomes, the summary."""
+"""Results: the journal, the outcomes, the summary."""

@@ -1,4 +1,4 @@
-"""What the judge made of its controls, and of two runs of one arm: the record that judge.json keeps, and whether the
+"""The judge's results on its controls and on two runs of one arm: the record in judge.json, and whether the
 pairs are worth paying for.
 """
 
@@ -30,9 +30,9 @@ def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAske
 
 
 def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
-    """Why the pairs are not worth paying for: the judge has not shown that it can see. None while replies are missing.
+    """Why the pairs are not worth paying for: the judge has not shown that it can see. None while replies are
 
-    If there are too few graded controls for any judge to pass, they stop nothing, but no claim can be made.
+    missing. Too few graded controls for any judge to pass do not stop the pairs, but no claim can be made.
     """
     asked = controls_asked(judged, controls)
     if asked is None or any(control.unjudged for control in asked.pairs):
@@ -49,7 +49,7 @@ def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
 
 
 def enough(graded: int) -> bool:
-    """Whether a judge that wins all of so many graded controls shows enough by them."""
+    """Whether winning all of this many graded controls would be enough."""
     won = Control("figure", "word", 1, (True, True), False, False)
     return sensitivity([won] * graded, planned=graded).sees_graded is True
 
@@ -67,7 +67,7 @@ def control_warnings(asked: ControlsAsked) -> tuple[str, ...]:
 
 
 def merge_controls(parts: Sequence[ControlsAsked]) -> ControlsAsked | None:
-    """The controls as a panel judged them: by majority, like the pairs. None unless all its judges were asked them."""
+    """The controls as a panel judged them: by majority, like the pairs. None unless all judges were asked."""
     if not parts or len({len(part.pairs) for part in parts}) > 1:
         return None
     merged = tuple(_merge(votes) for votes in zip(*(part.pairs for part in parts), strict=True))
@@ -91,8 +91,9 @@ def canary_report(outcomes: Mapping[str, Outcome]) -> CanaryReport:
     if gain:
         won, n = by_kind["hostile"]
         warnings.append(
-            f"the judge did not prefer a full answer to a poor one that gives it orders in {n - won} of {n} controls: "
-            f"an arm that writes such orders may gain up to {100 * gain:.0f} net points; choose another judge"
+            f"the judge did not prefer a full answer to a poor one that contains instructions to it in {n - won} of "
+            f"{n} controls: an arm that writes such instructions may gain up to {100 * gain:.0f} net points; "
+            f"choose another judge"
         )
     return CanaryReport(len(shown), len(judged), len(judged) - len(lost), lost, by_kind, gain, tuple(warnings))
 
@@ -116,7 +117,7 @@ def _control(pair: Judged, kinds: Mapping[str, Kind]) -> Control:
 
 
 def _merge(votes: Sequence[Control]) -> Control:
-    """What most of the judges say; unjudged where replies that may decide it are missing."""
+    """What most of the judges say; unjudged if replies that may decide it are missing."""
     first = votes[0]
     outcome, n = Counter(vote.outcome for vote in votes).most_common(1)[0]
     settled = n > len(votes) / 2

@@ -1,4 +1,4 @@
-"""What a judging found, written down: the verdicts, and the summary that says how far to trust them."""
+"""Writes the results of judging: the verdicts, and a summary that says how far to trust them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from lm_eval_fr.stats.judging import JudgeControls, PairUsage, Usage
 from lm_eval_fr.stats.sensitivity import ControlsAsked
 
 CONTROL_FILE = "control_verdicts.jsonl"
-TROUBLE_SHARE = 0.02  # of the pairs; more without a verdict than this are worth a warning
+TROUBLE_SHARE = 0.02  # share of pairs without a verdict that is worth a warning
 
 
 @dataclass
 class Results:
-    """What one judge's calls left in memory: pairs without texts. `waiting`: questions that a batch has."""
+    """What one judge's calls left in memory: pairs without texts. `waiting`: questions in a batch."""
 
     pairs: list[Judged] = field(default_factory=list)
     controls: Controls = field(default_factory=Controls)
@@ -69,12 +69,12 @@ def write_findings(
     from lm_eval_fr.judge.verdicts.position import position_report
 
     profile, journal, redactor = harvest.profile, harvest.lives.journal, Redactor.from_environment()
-    bare: list[PairVerdict] = []  # the figures below need every pair, and no text
+    bare: list[PairVerdict] = []  # the figures below need every pair but no text
 
     def verdicts() -> Iterator[PairVerdict]:
         for verdict in map(harvest.verdict, results.pairs):
             bare.append(replace(verdict, reasons={}, usage=PairUsage()))
-            # A key that was split over two parts of a reply is complete only in the joined text.
+            # A key split over two parts of a reply is complete only in the joined text.
             yield replace(verdict, reasons={order: redactor.exact(said) for order, said in verdict.reasons.items()})
 
     with _disk(out):
@@ -176,8 +176,8 @@ def _controls(
 
 def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usage) -> Iterator[str]:
     asked_in_vain: tuple[tuple[Outcome, str], ...] = (
-        ("invalid", "choose a judge that keeps to the form, or a higher output limit; --retry-invalid asks them again"),
-        ("refused", "another judge may take them"),
+        ("invalid", "choose a judge that follows the format, or raise the output limit; --retry-invalid asks again"),
+        ("refused", "another judge may accept them"),
     )
     for outcome, remedy in asked_in_vain:
         number = counts.outcomes[outcome]
@@ -186,13 +186,14 @@ def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usag
     if cut := [verdict for verdict in verdicts if verdict.cautions]:
         first = ", ".join(f"{verdict.task}/{verdict.doc_id}" for verdict in cut[:3])
         yield (
-            f"the server cut the prompts of {len(cut):,} pairs (first: {first}) and judged what was left: raise its "
+            f"the server cut the prompts of {len(cut):,} pairs (first: {first}), and the judge saw only a part: "
+            f"raise its "
             "context length, or set `context` in a copy of the profile to the tokens that it reads"
         )
     if usage.dollars is None:
         yield f"the cost is unknown: {usage.unknown}"
     elif usage.without_usage:
-        yield f"{usage.without_usage:,} replies did not say what they used: each is counted at the most it can cost"
+        yield f"{usage.without_usage:,} replies did not report their usage: each counts at its greatest possible cost"
 
 
 def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) -> tuple[str | None, str | None]:
@@ -215,7 +216,7 @@ def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) 
 
 @contextmanager
 def _disk(out: Path) -> Iterator[None]:
-    """A disk that fails while results are written: one line, and the replies are in the journal."""
+    """A disk failure while results are written: one line; the replies are in the journal."""
     remedy = "free space or give another --out; rerun with --reparse: every reply is kept"
     try:
         yield

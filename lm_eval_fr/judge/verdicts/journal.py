@@ -1,12 +1,12 @@
-"""Every reply that was paid for, raw, on disk before anything reads it.
+"""Every paid reply, raw, on disk before anything reads it.
 
     journal.sqlite        SQLite, WAL, synchronous FULL
-    journal.sqlite.lock   held by the one process that may write; the system frees it however that process ends
+    journal.sqlite.lock    held by the one process that may write; the system releases it however that process ends
     journal.sqlite.count  how many replies were stored, by which a journal without its log is noticed
 
-A reply is filed under the hash of what was sent, so a changed rubric, model, parameter or answer is asked again, and a
-changed parser reads the old replies again. Which arm wrote which answer is nowhere in it. Failures are filed apart;
-no verdict is ever read from them.
+A reply is stored under the hash of what was sent, so a changed rubric, model, parameter or answer is asked again, and a
+changed parser rereads the old replies. The journal does not say which arm wrote which answer. Failures are stored
+separately; no verdict is ever read from them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from lm_eval_fr.judge.verdicts.reply_counter import ReplyCounter, check_whole, s
 
 FORMAT = "1"
 Source = Literal["live", "batch", "offline"]
-NOT_IN_KEY = ("prompt_cache_key",)  # it moves a call to another machine, and changes no answer
+NOT_IN_KEY = ("prompt_cache_key",)  # it moves a call to another machine but changes no answer
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS judges (
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS sizes (key BLOB PRIMARY KEY, sent INTEGER NOT NULL, o
 
 
 def call_key(dialect: Dialect, body: dict[str, Any]) -> bytes:
-    """What a reply is filed under: all that is sent and could change the answer, the dialect it is sent in, and the
+    """The key of a reply: everything sent that could change the answer, its dialect, and the
     version of the prompt."""
     sent = {name: value for name, value in body.items() if name not in NOT_IN_KEY}
     content = msgspec.json.encode([dialect, PROMPT_VERSION, sent], order="deterministic")
@@ -68,7 +68,7 @@ FAILURE = "key, judge, kind, detail, dollars, at"
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """A reply to file, or as it is stored. `raw` is the whole body of the HTTP response, as it came.
+    """A reply, before or after it is stored. `raw` is the whole body of the HTTP response, unchanged.
 
     sent, output: bytes of the request and the limit of output tokens, from which its greatest cost follows; None is
     unknown. attempt, at (Unix time): given by the journal.
@@ -87,7 +87,7 @@ class StoredReply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt without a reply. `dollars`: what it may have cost at most; None when that is unknown."""
+    """An attempt without a reply. `dollars`: the most it may have cost; None if unknown."""
 
     key: bytes
     judge: int
@@ -99,7 +99,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRows:
-    """All that the journal has of one question: replies by repeat and attempt, failures by time."""
+    """Everything in the journal about one question: replies by repeat and attempt, failures by time."""
 
     replies: tuple[StoredReply, ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -117,7 +117,7 @@ class _Job:
 
 
 class Journal(AbstractContextManager["Journal"]):
-    """One open journal. Its methods may be called from any thread; a `Future` is done when its row is on disk."""
+    """One open journal. Its methods may be called from any thread; a `Future` is done once its row is on disk."""
 
     def __init__(
         self, path: Path, lock: Lock, counter: ReplyCounter, reader: sqlite3.Connection, writer: sqlite3.Connection
@@ -136,10 +136,10 @@ class Journal(AbstractContextManager["Journal"]):
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """Opens or makes the journal, for this process alone.
+        """Opens or creates the journal, for this process
 
-        Calls that a killed process was waiting for become failures that may have cost what was reserved for them.
-        Raises JournalError when another process has it, when it is not whole, or when it cannot be written.
+        only. Calls that a killed process was waiting for become failures that may have cost what was
+        reserved for them. Raises JournalError if another process holds it, or if it is damaged or cannot be written.
         """
         with ExitStack() as opened:
             lock = Lock(path, kind=JournalError)
@@ -159,14 +159,14 @@ class Journal(AbstractContextManager["Journal"]):
 
     @property
     def name(self) -> str:
-        """Of this journal and no other; the salt is not found from it."""
+        """Identifies this journal without revealing the salt."""
         return hashlib.sha256(b"journal" + self.salt).hexdigest()[:16]
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Waits for what was handed in, and gives the journal back."""
+        """Waits for pending writes and releases the journal."""
         if self._closed:
             return
         self._closed = True
@@ -178,7 +178,7 @@ class Journal(AbstractContextManager["Journal"]):
         self._lock.release()
 
     def judge(self, profile: Profile) -> int:
-        """The number under which this profile's replies are filed, prices as of now."""
+        """The number under which this profile's replies are stored, with today's prices."""
         values = (profile.name, profile.model, msgspec.json.encode(profile.prices).decode())
         self._submit(("INSERT OR IGNORE INTO judges (profile, model, prices) VALUES (?, ?, ?)", values)).result()
         found = self._select("SELECT id FROM judges WHERE profile = ? AND model = ? AND prices = ?", values)
@@ -190,7 +190,7 @@ class Journal(AbstractContextManager["Journal"]):
         return {row[0]: (row[1], row[2], msgspec.json.decode(row[3], type=Prices)) for row in rows}
 
     def store(self, reply: StoredReply, sending: int | None = None) -> Future[int]:
-        """Files a reply; done when it is on disk. sending: the reservation that it settles."""
+        """Stores a reply; done once it is on disk. sending: the reservation that it settles."""
         insert = (
             "INSERT INTO replies SELECT ?, ?, 1 + coalesce(max(attempt), 0), ?, ?, ?, ? "
             "FROM replies WHERE key = ? AND repeat = ?"
@@ -200,7 +200,7 @@ class Journal(AbstractContextManager["Journal"]):
         return self._submit((insert, values), *([size] if reply.sent is not None else []), *_settled(sending))
 
     def store_all(self, replies: Iterable[StoredReply]) -> int:
-        """Files many, and returns how many once they are on disk."""
+        """Stores many and returns how many, once they are on disk."""
         futures = [self.store(reply) for reply in replies]
         for future in futures:
             future.result()
@@ -212,15 +212,15 @@ class Journal(AbstractContextManager["Journal"]):
         return self._submit((f"INSERT INTO failures ({FAILURE}) VALUES (?, ?, ?, ?, ?, ?)", values), *_settled(sending))
 
     def announce(self, key: bytes, judge: int, dollars: float) -> Future[int]:
-        """Reserves a call's greatest cost before it is sent, for the budget to survive a kill: see `open`.
+        """Reserves a call's greatest cost before it is sent, so that the budget survives a kill: see `open`.
 
-        The result goes into what settles it.
+        The result is passed to whatever settles it.
         """
         statement = "INSERT INTO sending (key, judge, dollars, at) VALUES (?, ?, ?, ?)"
         return self._submit((statement, (key, judge, dollars, time.time())))
 
     def rows(self, key: bytes) -> QuestionRows:
-        """Everything that is known of a question."""
+        """Everything known about a question."""
         replies = self._select(
             f"SELECT {REPLY} FROM replies LEFT JOIN sizes USING (key) WHERE key = ? ORDER BY repeat, attempt", (key,)
         )
@@ -232,7 +232,7 @@ class Journal(AbstractContextManager["Journal"]):
         return list(self.rows(key).replies)
 
     def all_replies(self) -> Iterator[StoredReply]:
-        """Everything that was paid for, a block at a time."""
+        """Every paid reply, one block at a time."""
         last = -1
         while rows := self._select(
             f"SELECT {REPLY}, replies.rowid FROM replies LEFT JOIN sizes USING (key) "
@@ -248,7 +248,7 @@ class Journal(AbstractContextManager["Journal"]):
             return stored_replies(self._reader)
 
     def failures(self) -> list[tuple[int, str, float | None, int]]:
-        """Judge, kind, dollars at most (None when any is unknown) and count of the attempts without a reply."""
+        """Judge, kind, greatest cost (None if any is unknown) and count of the attempts without a reply."""
         return [
             (judge, kind, None if count > known else dollars, count)
             for judge, kind, dollars, known, count in self._select(
@@ -262,7 +262,7 @@ class Journal(AbstractContextManager["Journal"]):
         return str(found[0][0]) if found else None
 
     def set_note(self, name: str, value: str) -> None:
-        """Keeps a note (a batch's number, say); it is on disk when this returns."""
+        """Stores a note (a batch's number, say), on disk before this returns."""
         statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         self._submit((statement, (f"note:{name}", value))).result()
 
@@ -278,12 +278,12 @@ class Journal(AbstractContextManager["Journal"]):
         if self._closed:
             job.done.set_exception(JournalError("is closed", where=self.path))
         else:
-            job.done.set_running_or_notify_cancel()  # the caller may give up; what was paid for is stored anyway
+            job.done.set_running_or_notify_cancel()  # the caller may give up; paid replies are stored anyway
             self._jobs.put(job)
         return job.done
 
     def _write(self) -> None:
-        """The writing thread: whatever has come in since the last commit goes to disk in one."""
+        """The writing thread: everything since the last commit goes to disk in one transaction."""
         broken: LmEvalFrError | None = None
         closing = False
         while not closing:
@@ -314,7 +314,7 @@ class Journal(AbstractContextManager["Journal"]):
             self._counter.write(stored_replies(self._writer))
         except sqlite3.Error as error:
             return explain(error, self.path, JournalError)
-        except Exception as error:  # a thread that dies would leave its callers waiting forever
+        except Exception as error:  # a dying thread would leave its callers waiting forever
             return JournalError(f"failed: {error!r}", where=self.path)
         for job, row in zip(work, rows, strict=True):
             job.done.set_result(row)

@@ -1,4 +1,4 @@
-"""A folder's journal and its judge.json belong together: what was paid for must be in the one that is opened."""
+"""A folder's journal and its judge.json belong together: the opened journal must contain what was paid for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ RESTORE = f"copy back the {JOURNAL} that belongs to {FILE}, and {JOURNAL}-wal if
 def open_journal(out: Path) -> Journal:
     """The folder's journal, a new one in a new folder.
 
-    Raises JournalError where judge.json was written from another journal, or from more of this one: everything would be
-    asked and paid again.
+    Raises JournalError if judge.json was written from another journal, or from more of this one: everything would
+    be asked and paid for again.
     """
     path, summary = out / JOURNAL, None
     with suppress(InputError):  # a damaged one is written anew
@@ -27,7 +27,7 @@ def open_journal(out: Path) -> Journal:
     if summary.usage.calls and not (path.exists() and path.stat().st_size):
         what = "is empty" if path.exists() else "is missing"
         raise JournalError(
-            f"{what}, and {FILE} beside it rests on {summary.usage.calls:,} replies", where=path, remedy=RESTORE
+            f"{what}, but {FILE} beside it rests on {summary.usage.calls:,} replies", where=path, remedy=RESTORE
         )
     with ExitStack() as opened:
         journal = opened.enter_context(Journal.open(path))

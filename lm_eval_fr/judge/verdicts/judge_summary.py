@@ -1,4 +1,4 @@
-"""judge.json: how the verdicts beside it came about, on whose answers, what they cost, and what to be wary of."""
+"""judge.json: how the verdicts beside it came about, on which answers, what they cost, and warnings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA_VERSION = 2  # 1 filed the position and the controls of a panel under its
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Why `--stop anytime` looked no further. The verdicts hold the units up to here, no later one."""
+    """Why `--stop anytime` stopped. The verdicts include only the units up to here."""
 
     decision: Literal["non_inferior", "inferior"]
     margin: float
@@ -39,7 +39,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class JournalMark:
-    """The journal that the verdicts were read from, and how many replies it held."""
+    """The journal that the verdicts were read from, and how many replies it had."""
 
     name: str
     replies: int
@@ -56,7 +56,7 @@ class JudgeSummary:
     stop: Literal["never", "anytime"]
     planned: int  # pairs
     counts: Mapping[Outcome, int]
-    usage: Usage  # of the replies that these verdicts rest on, whenever they were paid
+    usage: Usage  # of the replies behind these verdicts, whenever they were paid
     spent: Usage  # of the run that wrote this
     finished: bool
     left: str | None = None  # what an unfinished run still has to do, and why it stopped
@@ -107,7 +107,7 @@ def answers_of(tasks: Iterable[PairedTask]) -> dict[str, dict[str, str]]:
 
 
 def check_answers(judged: Answers, tasks: Iterable[PairedTask], where: Path) -> None:
-    """InputError when the verdicts in `where` are on other answers than these runs'."""
+    """InputError if the verdicts in `where` are about other answers than these runs'."""
     for name, now in answers_of(task for task in tasks if task.task in judged).items():
         then = judged[name]
         if all(then.get(arm) == now[arm] for arm in ARMS):
@@ -116,11 +116,11 @@ def check_answers(judged: Answers, tasks: Iterable[PairedTask], where: Path) -> 
             raise InputError(
                 f"the verdicts on {name} were given with the arms exchanged",
                 where=where,
-                remedy="exchange CANDIDATE and REFERENCE here, or judge again in this order: no call is paid twice",
+                remedy="exchange CANDIDATE and REFERENCE here, or judge again in this order: no call is paid for twice",
             )
         changed = " and ".join(f"the {arm}'s answers" for arm in ARMS if then.get(arm) != now[arm])
         raise InputError(
-            f"the verdicts on {name} are on other runs: {changed} are not those that were judged",
+            f"the verdicts on {name} are about other runs: {changed} are not the judged ones",
             where=where,
             remedy="give the --judge folder of these two runs, or judge again: unchanged answers cost nothing",
         )

@@ -1,4 +1,4 @@
-"""What a run remembers of each pair (no texts), and the verdicts that the journal's replies make of it."""
+"""What a run keeps about each pair (no texts), and the verdicts from the journal's replies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lm_eval_fr.stats.judging import PairUsage
 
 @dataclass(slots=True)
 class Judged:
-    """A pair in work. `keys` are of the two questions, candidate first and reference first; None: identical answers."""
+    """A pair in work. `keys` of the two questions, candidate first and reference first; None: identical answers."""
 
     task: str
     doc_id: int
@@ -51,7 +51,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class _OrderRead:
-    """One order's question as the journal has it: its life, those of its repeats, and what all of them used."""
+    """One order's question in the journal: its life, the lives of its repeats, and what all of them used."""
 
     life: QuestionLife
     repeats: tuple[Judgement, ...]
@@ -67,7 +67,7 @@ class Harvest:
         self.lazy = lazy
         self.ledger = Ledger()
         self._judges = lives.journal.judges()
-        self._counted: set[bytes] = set()  # two pairs of the same words share their replies
+        self._counted: set[bytes] = set()  # two pairs with the same text share their replies
 
     def verdict(self, pair: Judged) -> PairVerdict:
         found: dict[Order, _OrderRead] = {}
@@ -99,7 +99,7 @@ class Harvest:
         return _OrderRead(lives[0], tuple(life.judgement for life in lives), usage)
 
     def _count(self, rows: QuestionRows, *, first: bool) -> PairUsage:
-        """What the pair shows; the ledger takes it once."""
+        """The pair's verdict; the ledger counts it once."""
         total = PairUsage()
         for reply in rows.replies:
             read = read_reply(reply.raw)

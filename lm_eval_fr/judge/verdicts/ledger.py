@@ -1,7 +1,7 @@
 """What calls cost: tokens by the profile's prices, sums by kind of call, and a budget that counts what is in flight.
 
-An unknown price makes an unknown sum, never a smaller one. A reply that does not say what it used counts at the most
-that it can have cost, in this run and in every later one.
+An unknown price makes an unknown sum, never a smaller one. A reply that does not report its usage counts at its
+greatest possible cost, in this run and in every later one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ FRAME_TOKENS = 64  # what a server adds around the messages: roles, separators, 
 
 
 def cost(usage: CallUsage, prices: Prices, *, batch: bool = False) -> float | None:
-    """Dollars of one call, or None when a price that it needs is unknown.
+    """Dollars of one call, or None if a price that it needs is
 
-    Without a price of its own, a cached token costs what an input token does, and so does a written one.
+    unknown. Without a price of its own, a cached or written token costs as much as an input token.
     """
     fresh = usage.input - usage.cached - usage.written
     parts = (
@@ -44,13 +44,13 @@ def cost(usage: CallUsage, prices: Prices, *, batch: bool = False) -> float | No
 
 
 def cost_at_most(body: dict[str, Any], profile: Profile) -> float | None:
-    """More than the call can cost: no token is shorter than a byte. None when a price or the output limit lacks."""
+    """An upper bound of the call's cost: no token is shorter than a byte. None without a price or output limit."""
     usage = usage_at_most(len(msgspec.json.encode(body)), profile.max_output_tokens)
     return None if usage is None else _most(usage, profile.prices)
 
 
 def usage_at_most(sent: int | None, output: int | None) -> CallUsage | None:
-    """The most tokens of a request of `sent` bytes with that limit of output; None where either is unknown."""
+    """The most tokens of a request of `sent` bytes with that output limit; None if either is unknown."""
     return None if sent is None or output is None else CallUsage(sent + FRAME_TOKENS, 0, 0, output)
 
 
@@ -70,7 +70,7 @@ class Paid:
 
 
 def price(usage: CallUsage | None, most: CallUsage | None, prices: Prices, source: Source) -> Paid:
-    """`most`: what counts where the server did not say what it used."""
+    """`most`: what counts if the server did not report the usage."""
     if usage is not None:
         return Paid(usage, cost(usage, prices, batch=source == "batch"))
     if prices.input == 0 and prices.output == 0:
@@ -83,7 +83,7 @@ def price(usage: CallUsage | None, most: CallUsage | None, prices: Prices, sourc
 
 @dataclass(slots=True)
 class Ledger:
-    """Adds calls up. One per run and one per set of verdicts; `usage` is what judge.json shows."""
+    """Adds up calls. One per run and one per set of verdicts; `usage` is what judge.json shows."""
 
     live: Tokens = field(default_factory=Tokens)
     batch: Tokens = field(default_factory=Tokens)
@@ -121,7 +121,7 @@ class Ledger:
         if dollars is None:
             unknown = "no price in the profile"
             if self.without_usage:
-                unknown = f"{self.without_usage} replies did not say what they used, and no limit of theirs is known"
+                unknown = f"{self.without_usage} replies did not report their usage, and have no known limit"
         return Usage(
             live=self.live,
             batch=self.batch,
@@ -147,17 +147,17 @@ Judges = Mapping[int, tuple[str, str, Prices]]
 
 
 def price_stored(reply: StoredReply, usage: CallUsage | None, judges: Judges, profile: Profile) -> Paid:
-    """Of a reply in the journal, at the prices of then; at today's where that model's were not known yet."""
+    """The cost of a reply in the journal, at the prices of that time, or at today's if they were unknown then."""
     _, model, then = judges[reply.judge]
     ours, most = model == profile.model, usage_at_most(reply.sent, reply.output)
-    if most is None and ours:  # filed before sizes were: its model's context bounds what it can have read
+    if most is None and ours:  # stored before sizes were: the model's context bounds what it can have read
         most = usage_at_most(profile.context, profile.max_output_tokens)
     return price(usage, most, profile.prices if then == Prices() and ours else then, reply.source)
 
 
 @dataclass
 class Budget:
-    """`--max-usd`: what the journal has cost so far plus what is in flight never exceeds it."""
+    """`--max-usd`: the journal's cost so far plus calls in flight never exceed it."""
 
     limit: float
     spent: float
@@ -173,18 +173,18 @@ class Budget:
 
     def settle(self, reserved: float, paid: float) -> None:
         self.in_flight -= 1
-        # Sums of floats do not come back to 0 by themselves, and a remainder would be waited for.
+        # Sums of floats do not return to exactly 0, and a remainder would be waited for.
         self._reserved = self._reserved - reserved if self.in_flight else 0.0
         self.spent += paid
 
 
 def spent_so_far(journal: Journal, profile: Profile) -> float | None:
-    """Dollars of everything in the journal, calls that may have been billed without a reply included."""
+    """Dollars of everything in the journal, including calls that may have been billed without a reply."""
     judges, total = journal.judges(), 0.0
     for reply in journal.all_replies():
         found = open_body(reply.raw)
         if found.error is not None and found.usage is None:
-            continue  # the first release stored errors as replies; no server bills what it says it did not do
+            continue  # the first release stored errors as replies; servers do not bill them
         paid = price_stored(reply, found.usage, judges, profile)
         if paid.dollars is None:
             return None

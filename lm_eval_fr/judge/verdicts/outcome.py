@@ -1,8 +1,8 @@
-"""What both orders together say of a pair, what all pairs together say of the arms, and verdicts.jsonl.
+"""What both orders together say about a pair, what all pairs say about the arms, and verdicts.jsonl.
 
-A failure is a state, not a tie: `invalid` (replies came, and held no verdict), `refused` (the judge or its server will
-not judge this text) and `unjudged` (nothing was obtained) are counted apart, with the best and the worst headline that
-they still allow.
+A failure is a state, not a tie: `invalid` (replies without a verdict), `refused` (the judge or its server will
+not judge this text) and `unjudged` (nothing was obtained) are counted separately, with the best and the worst headline
+that they still allow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 TIES: tuple[Outcome, ...] = ("tie", "flip", "split", "identical")
 UNDECIDED: tuple[Outcome, ...] = ("invalid", "refused", "unjudged")
 Judgement = Verdict | Literal["invalid", "refused"] | None
-"""One order's result: a verdict, `invalid`, `refused`, or None when nothing was obtained or nothing was asked."""
+"""One order's result: a verdict, `invalid`, `refused`, or None if nothing was obtained or asked."""
 
 HEADLINE: Mapping[Outcome, int | None] = {
     "win": 1,
@@ -39,7 +39,7 @@ HEADLINE: Mapping[Outcome, int | None] = {
     **dict.fromkeys(TIES, 0),
     **dict.fromkeys(UNDECIDED),
 }
-"""A pair's score for the candidate; None where the judge did not decide, which is never 0."""
+"""A pair's score for the candidate; None, never 0, if the judge did not decide."""
 
 _BOTH: Mapping[tuple[Judgement, Judgement], Outcome] = {
     ("A", "B"): "win",
@@ -162,7 +162,7 @@ def count(verdicts: Iterable[PairVerdict]) -> OutcomeCounts:
 
 
 def write_verdicts(path: Path, verdicts: Iterable[PairVerdict]) -> str:
-    """Writes the lines, all of them or none, and returns the file's SHA-256."""
+    """Writes all lines or none, and returns the file's SHA-256."""
     encode = msgspec.json.Encoder().encode
     whole = hashlib.sha256()
     with atomic_file(path, durable=True) as out:
@@ -184,9 +184,9 @@ def _as_line(verdict: PairVerdict) -> dict[str, Any]:
 
 
 def file_in(path: Path, name: str) -> Path:
-    """The file of this name in the folder that `judge` wrote; `path` itself where it is a file.
+    """The file of this name in the folder that `judge` wrote; `path` itself if it is a file.
 
-    InputError for a folder without it, with the one inside that has it.
+    InputError for a folder without it, naming a subfolder that has it.
     """
     if not path.is_dir():
         return path

@@ -27,7 +27,7 @@ class Panel:
 
 
 def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) -> Panel:
-    """The judges' verdicts by name, at least two. Pairs that a judge lacks count as unjudged by it."""
+    """The verdicts of two or more judges, by name. Pairs missing from a judge count as unjudged by it."""
     judges = tuple(verdicts)
     found = {name: {(verdict.task, verdict.doc_hash): verdict for verdict in verdicts[name]} for name in judges}
     places = list(dict.fromkeys(place for name in judges for place in found[name]))
@@ -67,7 +67,7 @@ def agreement(
 
 
 def _majority(place: Place, votes: Mapping[str, PairVerdict | None]) -> PairVerdict:
-    """What more than half of the judges that decided say; without such a majority, a split, which counts as a tie."""
+    """The majority of the judges that decided; without one, a split, which counts as a tie."""
     cast = {name: vote for name, vote in votes.items() if vote is not None}
     some = next(iter(cast.values()))
     decided = Counter(label for vote in cast.values() if (label := label_of(vote.outcome)) is not None)
@@ -77,7 +77,7 @@ def _majority(place: Place, votes: Mapping[str, PairVerdict | None]) -> PairVerd
     elif not decided:
         outcome = next(word for word in UNDECIDED if any(vote.outcome == word for vote in cast.values()))
     elif 2 * sum(vote.outcome == "flip" for vote in cast.values()) > decided.total():
-        outcome = "flip"  # worth what a tie is; but a panel that the order decides must not pass for one that sees
+        outcome = "flip"  # counts as a tie, but a panel decided by the order must not pass for one that sees
     elif (winner := majority(decided)) is not None:
         outcome = winner
     return PairVerdict(

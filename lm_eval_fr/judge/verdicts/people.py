@@ -1,4 +1,4 @@
-"""People's labels beside the judge's verdicts: how far both agree, and what people would say of all pairs."""
+"""People's labels and the judge's verdicts: how far they agree, and what people would say about all pairs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lm_eval_fr.stats.ppi import PeopleNetWin, people_net_win
 
 Place = tuple[str, str]  # task, doc_hash
 SCORES = {"win": 1, "tie": 0, "loss": -1}
-ONE_LINE = 'one JSON object a line, whose label is "win", "tie" or "loss"'
+ONE_LINE = 'one JSON object per line, whose label is "win", "tie" or "loss"'
 
 
 class HumanLabel(msgspec.Struct, frozen=True):
-    """One line of a labels file. Either `doc_hash` or `doc_id` says which document; further keys are left alone."""
+    """One line of a labels file. `doc_hash` or `doc_id` identifies the document; other keys are ignored."""
 
     task: str
     label: Label
@@ -34,13 +34,13 @@ class HumanLabel(msgspec.Struct, frozen=True):
 def read_labels(path: Path) -> tuple[HumanLabel, ...]:
     """Human labels: {"task", "doc_hash" or "doc_id", "label": "win" | "tie" | "loss", "who"?}, one JSON object a line.
 
-    "win" says that the candidate's answer is the better one.
+    "win" means that the candidate's answer is better.
     """
     labels = []
     for number, value in read_jsonl(path, remedy=ONE_LINE):
         label = convert(value, HumanLabel, what="a label", where=path, line=number, remedy=ONE_LINE)
         if label.doc_hash is None and label.doc_id is None:
-            raise InputError("names no document", where=path, line=number, remedy="give doc_hash or doc_id")
+            raise InputError("does not name a document", where=path, line=number, remedy="give doc_hash or doc_id")
         labels.append(label)
     if not labels:
         raise InputError("holds no label", where=path)
@@ -111,5 +111,5 @@ def _warnings(
             f"{document[:24]} of {task}: their labels are left out"
         )
     if twice:
-        found.append(f"{twice:,} labels are there twice, by the same person on the same pair: they count once")
+        found.append(f"{twice:,} labels by the same person on the same pair are repeated: they count once")
     return tuple(found)

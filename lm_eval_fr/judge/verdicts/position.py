@@ -1,7 +1,7 @@
-"""Whether the place, the length or mere chance decided, rather than the answers.
+"""Whether position, length or chance decided, rather than the answers.
 
-Only pairs judged in both orders can tell. A sound judge picks the first answer half of the time, for exchanging the
-answers exchanges its verdict; every flip is a pair that the place decided, or that the judge could not tell apart.
+Only pairs judged in both orders can tell. A sound judge picks the first answer half of the time, because exchanging the
+answers exchanges its verdict; every flip is a pair that the position decided, or that the judge could not tell apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.stats import Proportion, binomial_share, paired_difference
 from lm_eval_fr.stats.judging import Length, LengthBin, Position, PositionReport, Repeats
 
-LENGTH_RATIOS = (0.0, 2 / 3, 0.9, 1.1, 1.5)  # candidate / reference; the last bin has no end
+LENGTH_RATIOS = (0.0, 2 / 3, 0.9, 1.1, 1.5)  # candidate / reference; the last bin is open
 BOTH = ("win", "loss", "tie", "flip", "split")
 
 
@@ -64,7 +64,7 @@ def _length(judged: Sequence[PairVerdict], level: float) -> Length | None:
     reference = np.array([r for _, _, r in measured], dtype=float)
     unequal = [(v.score, c > r) for v, c, r in measured if c != r and v.score in (1, -1)]
     longer = sum((score == 1) == candidate_longer for score, candidate_longer in unequal)
-    # An empty reference makes any candidate endlessly longer; two empty ones are of one length.
+    # An empty reference makes any candidate infinitely longer; two empty answers have equal length.
     ratios = [c / r if r else (1.0 if c == r else float("inf")) for _, c, r in measured]
     place = [bisect_right(LENGTH_RATIOS, ratio) - 1 for ratio in ratios]
     bins = []
@@ -92,7 +92,7 @@ def _repeats(judged: Sequence[PairVerdict], both: Sequence[PairVerdict], level: 
     if all(len(c) == 1 for c in changes):
         changed = binomial_share(total, compared, level)
     else:
-        # Asking one question again does not make it two: the interval is over the questions' own rates.
+        # A question asked again is still one question: the interval is over the questions' own rates.
         changed = _mean_share(np.array([fmean(c) for c in changes]), total, compared, level, None)
     order_changed = binomial_share(sum(v.outcome in ("flip", "split") for v in both), len(both), level)
     known = changed.share is not None and order_changed.share is not None
@@ -119,13 +119,13 @@ def _warnings(position: Position | None) -> tuple[str, ...]:
     if lean.p_value is not None and lean.p_value < 0.05 and lean.share is not None:
         place = "first" if lean.share > 0.5 else "second"
         found.append(
-            f"the judge leans to the {place} answer: of {lean.of} flips {max(lean.count, lean.of - lean.count)} went "
-            f"there (p = {lean.p_value:.2g}); they count as ties, so differences are hidden: that is the dangerous "
-            "side where none is claimed"
+            f"the judge prefers the {place} position: of {lean.of} flips {max(lean.count, lean.of - lean.count)} went "
+            f"there (p = {lean.p_value:.2g}); they count as ties and hide differences, which is dangerous "
+            "where the claim is that there are none"
         )
     if flip.low is not None and flip.low > 0.5:
         found.append(
-            f"the order decided more than half of the pairs ({flip.count} of {flip.of}): this judge cannot tell these "
-            "answers apart, choose a stronger one"
+            f"the order decided more than half of the pairs ({flip.count} of {flip.of}): this judge cannot tell "
+            "these answers apart; choose a stronger one"
         )
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The life of a question: what the journal's rows say of it, and so whether it is asked. Live asking, batches, the
+"""The life of a question: what the journal's rows say about it, and so whether to ask it. Live asking, batches, the
 estimate and the summary all read it here.
 
     open        never asked, or only failures that may pass       ask
@@ -22,7 +22,7 @@ from lm_eval_fr.judge.verdicts.journal import Journal, QuestionRows
 from lm_eval_fr.judge.verdicts.outcome import Judgement
 
 State = Literal["open", "waiting", "answered", "unreadable", "refused", "blocked"]
-ASKS = 2  # replies without a verdict, over all runs; asking on until one comes would be optional stopping
+ASKS = 2  # replies without a verdict, over all runs; asking until one comes would be optional stopping
 TEXT_REFUSED = ("moderated", "too_long")
 BLOCKED = ("key", "model", "parameter", "address", "quota", "stop")  # `stop`: in journals of the first release
 
@@ -47,9 +47,10 @@ class QuestionLife:
 
 
 def question_life(rows: QuestionRows, *, repeat: int = 0, waiting: bool = False, since: float = 0.0) -> QuestionLife:
-    """Of the question in `rows`, in its `repeat`-th asking. Nothing but the arguments decides it.
+    """The life of the question in `rows`, in its `repeat`-th asking: a pure function.
 
-    waiting: a batch has it. since: what held no verdict before this time (Unix) is forgiven, see `--retry-invalid`.
+    waiting: a batch has it. since: replies without a verdict before this time (Unix) are ignored, see
+    `--retry-invalid`.
     """
     failed = [(failure.at, failure.kind, failure.detail) for failure in rows.failures]
     unread: list[QuestionLife] = []
@@ -85,9 +86,9 @@ def question_life(rows: QuestionRows, *, repeat: int = 0, waiting: bool = False,
 
 
 def open_orders(lives: Mapping[Order, QuestionLife], *, lazy: bool) -> tuple[Order, ...]:
-    """The questions of a pair that are left to ask, in the order of `lives`; none where its outcome is settled.
+    """The questions of a pair still to ask, in the order of `lives`; none if its outcome is
 
-    With `lazy` the second of them depends on what the first one brings, which a batch may have.
+    settled. With `lazy` the second depends on the first, which may be in a batch.
     """
     judgements = [life.judgement for life in lives.values()]
     waiting = any(life.state == "waiting" for life in lives.values())
@@ -116,7 +117,7 @@ class Lives:
 
 
 def _kind(kind: str, said: str) -> str:
-    """The first release filed every 400 as `request`, an empty account among them: its words are read again."""
+    """The first release stored every 400 as `request`, even an empty account: its words are read again."""
     found = find_problem(400, {}, said.encode()) if kind == "request" else None
     return kind if found is None else found.kind
 
@@ -124,4 +125,4 @@ def _kind(kind: str, said: str) -> str:
 def _cautions(usage: CallUsage | None, sent: int | None) -> tuple[str, ...]:
     if usage is None or not usage.misses(sent):
         return ()
-    return (f"the server read {usage.input:,} tokens of a prompt of {sent:,} bytes, and so only a part of it",)
+    return (f"the server read only {usage.input:,} tokens of a prompt of {sent:,} bytes, so only a part of it",)

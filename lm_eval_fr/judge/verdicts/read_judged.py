@@ -1,4 +1,4 @@
-"""The folder that a judge wrote, read back and aligned with the pairs of a comparison."""
+"""Reads the judge's folder and aligns it with the pairs of a comparison."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Judged:
     summary: JudgeSummary
 
     def position(self, level: float) -> PositionReport:
-        """As the judge filed it, where its intervals are of this level."""
+        """As the judge stored it, if its intervals have this level."""
         filed = self.summary.position
         return filed if filed is not None and filed.level == level else position_report(self.verdicts, level)
 
 
 def read_judged(judge_dir: Path, pairing: Pairing) -> Judged:
-    """The judge's folder, its verdicts aligned with the pairs. InputError where they are on other runs."""
+    """The judge's folder, its verdicts aligned with the pairs. InputError if they are about other runs."""
     summary = read_summary(judge_dir)
     check_answers(summary.answers, pairing.tasks, judge_dir)
     verdicts = read_whole(summary, judge_dir / VERDICT_FILE if judge_dir.is_dir() else judge_dir)
@@ -38,8 +38,8 @@ def read_judged(judge_dir: Path, pairing: Pairing) -> Judged:
 
 
 def read_whole(summary: JudgeSummary, file: Path) -> list[PairVerdict]:
-    """InputError where verdicts.jsonl is not what the judge wrote: edited, doubled, cut short."""
-    remedy = "it was changed after the judging; `lm-eval-fr judge` with --reparse rewrites it at no cost"
+    """InputError if verdicts.jsonl is not as the judge wrote it: edited, duplicated, truncated."""
+    remedy = "it was changed after judging; rewrite it for free with `lm-eval-fr judge ... --reparse`"
     digest, verdicts = hashlib.sha256(), []
 
     def refuse(what: str, line: int | None = None) -> NoReturn:
@@ -49,11 +49,11 @@ def read_whole(summary: JudgeSummary, file: Path) -> list[PairVerdict]:
     for number, verdict in enumerate(iter_verdicts(file, digest), 1):
         place = (verdict.task, verdict.doc_hash)
         if place in seen:
-            refuse(f"document {verdict.doc_id} of {verdict.task} is there twice", number)
+            refuse(f"document {verdict.doc_id} of {verdict.task} appears twice", number)
         seen.add(place)
         told = None if summary.panel.judges else _told(verdict, lazy=summary.orders == "lazy")
         if told not in (None, verdict.outcome):
-            refuse(f"says {verdict.outcome} where the two orders say {told}", number)
+            refuse(f"says {verdict.outcome}, but its two orders say {told}", number)
         verdicts.append(verdict)
     counts = {outcome: n for outcome, n in count(verdicts).outcomes.items() if n}
     if counts != {outcome: n for outcome, n in summary.counts.items() if n}:
@@ -74,8 +74,8 @@ def align(
 ) -> list[PairVerdict]:
     """The verdicts of the pairs, in the plan's order, with the pairs' clusters.
 
-    With `complete`, a pair without a verdict is there as unjudged. InputError for a verdict on a document that is not
-    among the pairs: then the judge saw other runs.
+    With `complete`, a pair without a verdict is included as unjudged. InputError for a verdict on a document
+    outside the pairs: the judge saw other runs.
     """
     judged = [task for task in tasks if task.judged]
     of_pair: dict[tuple[str, str], PairVerdict] = {}

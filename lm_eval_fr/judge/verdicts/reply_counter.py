@@ -1,4 +1,4 @@
-"""How many replies a journal must hold: one that was stored is paid for, and must not be lost unnoticed."""
+"""How many replies a journal must have: a stored reply was paid for and must not be lost unnoticed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from lm_eval_fr.errors import JournalError
 
 
 class ReplyCounter:
-    """How many replies were stored, beside the journal and not in it: a journal that was copied or restored without its
-    log opens without a word and has fewer. Written after each commit, so it never says too much."""
+    """The number of stored replies, beside the journal rather than in it: a journal copied or restored without
+    its log opens silently with fewer. Written after each commit, so it is never too high."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(f"{path.name}.count")
@@ -30,14 +30,14 @@ class ReplyCounter:
 
 
 def check_whole(store: sqlite3.Connection, counter: ReplyCounter, path: Path) -> None:
-    """JournalError where replies that were stored are not there: they would be paid again."""
+    """JournalError if stored replies are missing: they would be paid for again."""
     stored, counted = stored_replies(store), counter.read()
     if stored < counted:
         log = f"{path.name}-wal"
         raise JournalError(
-            f"holds {stored:,} replies, and {counted:,} were stored: {log} is missing, or this is an older copy",
+            f"has {stored:,} of {counted:,} stored replies: {log} is missing, or this is an older copy",
             where=path,
-            remedy=f"copy back both files, or give another --out; to go on without them delete {counter.path.name}",
+            remedy=f"copy back both files, or give another --out; to continue without them, delete {counter.path.name}",
         )
     counter.write(stored)
 
