@@ -268,7 +268,7 @@ class Session:
         )
 
     def _sampling(self, sample: list[Item]) -> Iterator[Item]:
-        """The items, of which those to be asked again are kept in `sample`."""
+        """The items; those to be asked again are kept in `sample`."""
         chosen = sample_of(self.work, self.options, self.lives.journal.salt)
         for item in self.work:
             if item.place in chosen and not item.identical:

@@ -119,7 +119,7 @@ class Question:
 
 
 class Fences(NamedTuple):
-    """The codes of one call's fences, which no answer can foresee without the journal's salt."""
+    """The codes of one call's fences, which no answer can predict without the journal's salt."""
 
     task: str  # per journal: documents on one article then share the beginning of their prompt
     first: str  # per document: two calls that show it with the same answer A are identical up to answer B

@@ -199,7 +199,7 @@ class Questioner:
 
 
 def sample_of(work: Work, options: JudgeOptions, salt: bytes) -> frozenset[Place]:
-    """The pairs that are asked `repeats` times, to measure the judge's noise: the same ones every time."""
+    """The pairs that are asked `repeats` times, to measure the judge's noise; always the same ones."""
 
     def mark(place: Place) -> bytes:
         return hashlib.sha256(salt + place[0].encode() + place[1].encode()).digest()

@@ -263,8 +263,8 @@ def _checked(options: JudgeOptions, action: BatchAction) -> tuple[list[Profile],
     if options.stop == "anytime":
         raise UsageError("a batch is answered as a whole", where="--stop anytime", remedy="leave out --stop or --batch")
     if action in WITH_FILE and len(options.profile) > 1:
-        raise UsageError(f"{action} is for one judge", where="--profile", remedy="write one file a judge")
-    keyless = action in (*WITH_FILE, "abandon")  # nothing of it needs the server
+        raise UsageError(f"{action} is for one judge", where="--profile", remedy="write one file per judge")
+    keyless = action in (*WITH_FILE, "abandon")  # this needs no server
     judges, rubric = check_ready(replace(options, reparse=True, retry_invalid=False) if keyless else options)
     if any(profile.dialect == "offline" for profile in judges):
         raise UsageError("the offline judge has no batches", where="--profile", remedy="leave --batch out")

@@ -36,7 +36,7 @@ def open_journal(out: Path) -> Journal:
             raise JournalError(f"is not the journal that {FILE} was written from", where=path, remedy=RESTORE)
         least = summary.usage.calls if mark is None else mark.replies
         if stored < least:
-            what = f"holds {stored:,} replies, and {FILE} beside it was written from {least:,}"
+            what = f"has {stored:,} replies, but {FILE} beside it was written from {least:,}"
             raise JournalError(what, where=path, remedy=RESTORE)
         opened.pop_all()
     return journal
