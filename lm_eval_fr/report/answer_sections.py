@@ -85,7 +85,7 @@ def lost_section(report: Report) -> Section | None:
 
 
 def _losses(one: TaskLosses) -> Iterator[Part]:
-    yield f"{one.task}: {w.plural(one.lost, 'document')} lost{_kinds(one)}."
+    yield f"{one.task}, {w.plural(one.lost, 'document')} lost{_kinds(one)}."
     judged = any(ref.outcome for ref in one.examples)
     keys = tuple((ref.task, ref.doc_hash) for ref in one.examples)
     shown = samples_filter(task=one.task, show="loss" if judged else "lost")
