@@ -240,7 +240,7 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     }
     own = {name: given.pop(name) for name in ("judges", "margins", "recovered_from", "gate")}
     flags = CompareFlags(of_one={"prices": prices, **o.drop_unset(given)}, of_all=of_all, **own)
-    code = compare_command(runs, flags, to, show=click.echo, say=say, stdout=sys.stdout)
+    code = compare_command(runs, flags, to)
     if flags.gate:
         sys.exit(code)
 
@@ -307,7 +307,7 @@ def fidelity(candidate: str, reference: str, **given: Any) -> None:
     from lm_eval_fr.analyses.fidelity.fidelity_command import FidelityOptions, fidelity_command
 
     options = FidelityOptions(command=_command_line(), **o.drop_unset(given))
-    fidelity_command(candidate, reference, options, show=click.echo, say=say)
+    fidelity_command(candidate, reference, options)
 
 
 @main.command()
@@ -327,7 +327,7 @@ def manifest(url: str, **given: Any) -> None:
     """
     from lm_eval_fr.arms.server_manifest import manifest_command
 
-    manifest_command(url, **given, show=click.echo, say=say)
+    manifest_command(url, **given)
 
 
 @main.command()
@@ -384,7 +384,7 @@ def value(runs: tuple[Path, ...], **given: Any) -> None:
     from lm_eval_fr.analyses.parts import value_command
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)
-    value_command(runs, prices, to=to, show=click.echo, say=say, stdout=sys.stdout, **o.drop_unset(given))
+    value_command(runs, prices, to=to, **o.drop_unset(given))
 
 
 @main.command()
@@ -410,4 +410,4 @@ def vote(candidate: Path, reference: Path, **given: Any) -> None:
 
     prices, to = o.pop_prices(given), o.pop_destinations(given)
     options = VoteOptions(prices=prices, **o.drop_unset({**given, "metrics": dict(given["metrics"])}))
-    vote_command(candidate, reference, options, to=to, show=click.echo, say=say, stdout=sys.stdout)
+    vote_command(candidate, reference, options, to)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+import sys
 
 from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.terminal import in_brief
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
-from lm_eval_fr.report.destinations import Destinations, Show, deliver
+from lm_eval_fr.report.destinations import Destinations, deliver
 from lm_eval_fr.report.json_writer import part_to_json
 from lm_eval_fr.report.model import Extra
 from lm_eval_fr.report.sections import Section
 
 
-def emit(part: Extra, to: Destinations, *, title: str, show: Show, say: Show, stdout: TextIO) -> None:
+def emit(part: Extra, to: Destinations, *, title: str) -> None:
     deliver(
         to,
         json=lambda: part_to_json(part.key, part.data),
         markdown=lambda: markdown.render([part.section]),
         html=lambda path: write_atomic(path, html.render_sections(title, [part.section])),
-        text=lambda: shown_part(part.section, stdout, to.full, rest="--full, or --html FILE"),
-        show=show,
-        say=say,
+        text=lambda: shown_part(part.section, to.full, rest="--full, or --html FILE"),
     )
 
 
-def shown_part(section: Section, stdout: TextIO, full: bool, rest: str = "--full") -> str:
+def shown_part(section: Section, full: bool, rest: str = "--full") -> str:
     """As text for stdout: in a terminal's width, and of more than fits a glance the beginning, unless full."""
-    columns, colour = text.text_columns(stdout), text.wants_colour(stdout)
-    return in_brief(text.render([section], columns=columns, colour=colour).rstrip("\n"), stdout, full=full, rest=rest)
+    columns, colour = text.text_columns(sys.stdout), text.wants_colour(sys.stdout)
+    return in_brief(
+        text.render([section], columns=columns, colour=colour).rstrip("\n"), sys.stdout, full=full, rest=rest
+    )

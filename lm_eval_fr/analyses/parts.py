@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 from lm_eval_fr.analyses.part_output import emit
 from lm_eval_fr.analyses.value.prices import PriceFlags
@@ -18,7 +17,7 @@ from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import Pairing
 from lm_eval_fr.plan import LEVEL
-from lm_eval_fr.report.destinations import Destinations, Show
+from lm_eval_fr.report.destinations import Destinations
 from lm_eval_fr.report.model import Extra
 
 
@@ -26,9 +25,6 @@ def value_command(
     runs: Sequence[Path],
     flags: PriceFlags,
     *,
-    show: Show,
-    say: Show,
-    stdout: TextIO,
     to: Destinations,
     level: float = LEVEL,
     tasks: Sequence[str] = (),
@@ -38,7 +34,7 @@ def value_command(
     to.check()
     value = value_runs([find_run(run) for run in runs], flags, level=level, tasks=tasks, allow=allow)
     part = Extra(key="value", data=value, section=value_section(value))
-    emit(part, to, title=" against ".join(arm.name for arm in value.arms), show=show, say=say, stdout=stdout)
+    emit(part, to, title=" against ".join(arm.name for arm in value.arms))
 
 
 def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequence[str]) -> Extra:
@@ -47,16 +43,14 @@ def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequ
     return Extra(key="value", data=value, section=value_section(value))
 
 
-def vote_command(
-    candidate: Path, reference: Path, options: VoteOptions, *, show: Show, say: Show, stdout: TextIO, to: Destinations
-) -> None:
+def vote_command(candidate: Path, reference: Path, options: VoteOptions, to: Destinations) -> None:
     to.check()
     if options.cost_ratio is not None and options.prices.prices:
         raise UsageError("--cost-ratio and --price exclude each other", remedy="give one of them")
     runs = find_run(candidate), find_run(reference)
     voting = vote_runs(*runs, options)
     part = Extra(key="voting", data=voting, section=voting_section(voting))
-    emit(part, to, title=f"{runs[0].model} against {runs[1].model}", show=show, say=say, stdout=stdout)
+    emit(part, to, title=f"{runs[0].model} against {runs[1].model}")
 
 
 def voting_part(pairing: Pairing, options: VoteOptions, names: tuple[str, str]) -> Extra | None:

@@ -26,7 +26,7 @@ from lm_eval_fr.io.files import write_atomic
 from lm_eval_fr.io.http import CallFailed, Server, api_address, ask, check_address, is_loopback, shown_address
 from lm_eval_fr.io.reading import read_json
 from lm_eval_fr.io.redaction import required_key
-from lm_eval_fr.report.destinations import Destinations, Show, deliver
+from lm_eval_fr.report.destinations import Destinations, deliver
 
 ASK_LIMIT = 5.0  # seconds per question
 MOST_REPLY = 4 << 20
@@ -34,19 +34,14 @@ PATH = re.compile(r"^[/~]|\\|\.gguf$", re.IGNORECASE)  # what is no name on a hu
 REMEDY = "give the address that answers /v1/models, e.g. http://127.0.0.1:8080/v1"
 
 
-def manifest_command(
-    url: str, *, model: str | None, key_env: str | None, json_file: Path | None, show: Show, say: Show
-) -> None:
+def manifest_command(url: str, *, model: str | None, key_env: str | None, json_file: Path | None) -> None:
     """Asks the server at `url`, shows what it says and writes it as a manifest. Raises UsageError, ArmError."""
     server = Server(check_address(url, "URL"), required_key(key_env))
     found = ask_server(server, model, key_env=key_env)
     deliver(
         Destinations(json_file=json_file),
         json=lambda: json.dumps(found.fields(), indent=1, ensure_ascii=False) + "\n",
-        markdown=lambda: "",
         text=lambda: _table(found),
-        show=show,
-        say=say,
     )
 
 

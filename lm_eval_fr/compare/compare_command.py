@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from lm_eval_fr.compare.builder import gate_code
 from lm_eval_fr.compare.compare_paths import compare, compare_many
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
-from lm_eval_fr.report.destinations import Destinations, Show, deliver
+from lm_eval_fr.report.destinations import Destinations, deliver
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.report_sections import sections_of_many
@@ -36,15 +37,7 @@ class CompareFlags:
     gate: bool = False
 
 
-def compare_command(
-    runs: Sequence[Path],
-    flags: CompareFlags,
-    to: Destinations,
-    *,
-    show: Show,
-    say: Show,
-    stdout: TextIO,
-) -> int:
+def compare_command(runs: Sequence[Path], flags: CompareFlags, to: Destinations) -> int:
     """Compares, writes the requested files, shows the table unless stdout is taken, and returns the gate's code.
 
     runs: a study; or one candidate or several, and the reference last.
@@ -55,7 +48,7 @@ def compare_command(
         raise UsageError("goes with --price", where="--success")
     margins = _once(flags.margins, "--margin", "margins", "fix one, before looking")
     if len(runs) > 2:
-        return _compare_several(runs, margins, flags, to, show=show, say=say, stdout=stdout)
+        return _compare_several(runs, margins, flags, to)
     if len(flags.judges) > 1:
         raise UsageError(f"{len(flags.judges)} judge folders for one candidate", where="--judge")
     if flags.recovered_from:
@@ -73,9 +66,7 @@ def compare_command(
         html=report.to_html,
         junit=report.to_junit,
         badge=report.to_badge,
-        text=lambda: report.on_terminal(stdout, full=to.full, rest=_rest(runs, to)),
-        show=show,
-        say=say,
+        text=lambda: report.on_terminal(sys.stdout, full=to.full, rest=_rest(runs, to)),
     )
     return gate_code(report)
 
@@ -86,16 +77,7 @@ def _rest(runs: Sequence[Path], to: Destinations) -> str:
     return f"{page}, or --full" if page is not None and page.is_file() else "--full"
 
 
-def _compare_several(
-    runs: Sequence[Path],
-    margins: Mapping[str, float],
-    flags: CompareFlags,
-    to: Destinations,
-    *,
-    show: Show,
-    say: Show,
-    stdout: TextIO,
-) -> int:
+def _compare_several(runs: Sequence[Path], margins: Mapping[str, float], flags: CompareFlags, to: Destinations) -> int:
     _check_many(flags, to)
     *candidates, reference = runs
     many = compare_many(
@@ -113,10 +95,8 @@ def _compare_several(
         json=lambda: to_json(many),
         markdown=lambda: markdown.render(sections),
         text=lambda: on_terminal(
-            stdout, full=to.full, whole=partial(text.render, sections), brief=partial(render_brief_many, many)
+            sys.stdout, full=to.full, whole=partial(text.render, sections), brief=partial(render_brief_many, many)
         ),
-        show=show,
-        say=say,
     )
     return _gate_of_many(many)
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.io.files import write_atomic
+from lm_eval_fr.io.streams import say_on_stderr
 
 STDOUT = Path("-")
-Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,16 @@ def deliver(
     to: Destinations,
     *,
     json: Callable[[], str],
-    markdown: Callable[[], str],
     text: Callable[[], str],
+    markdown: Callable[[], str] | None = None,
     html: Callable[[Path], None] | None = None,
     junit: Callable[[], str] | None = None,
     badge: Callable[[], str] | None = None,
-    show: Show,
-    say: Show,
 ) -> None:
-    """Makes only the requested formats; the text is shown unless something else is written to stdout."""
+    """Makes only the requested formats; the text goes to stdout unless something else is written there.
+
+    What was written to a file is said on stderr.
+    """
     for path, content in (
         (to.json_file, json),
         (to.markdown_file, markdown),
@@ -59,12 +62,12 @@ def deliver(
         if content is None:
             continue
         if path == STDOUT:
-            show(content().rstrip("\n"))
+            click.echo(content().rstrip("\n"))
         elif path is not None:
             write_atomic(path, content())
-            say(f"wrote {path}")
+            say_on_stderr(f"wrote {path}")
     if to.html_file is not None and html is not None:
         html(to.html_file)
-        say(f"wrote {to.html_file}")
+        say_on_stderr(f"wrote {to.html_file}")
     if not to.quiet and STDOUT not in (to.json_file, to.markdown_file):
-        show(text())
+        click.echo(text())

@@ -16,9 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lm_eval_fr.cli import main
-from lm_eval_fr.console import Program, say
+from lm_eval_fr.console import Program
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.redaction import key_from
+from lm_eval_fr.io.streams import say_on_stderr as say
 from tests.waiting import LIMIT
 
 KEY = "sk-test-0123456789abcdef"

@@ -40,7 +40,7 @@ from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.reading import read_json_as
 from lm_eval_fr.plan import LEVEL
 from lm_eval_fr.report import words as w
-from lm_eval_fr.report.destinations import Destinations, Show, deliver
+from lm_eval_fr.report.destinations import Destinations, deliver
 
 NO_NUMBERS = "no token has a log-probability in both arms: NaN, infinite, above 0, or -9999"
 FARTHEST = 20  # documents of a fidelity result that a comparison's report keeps
@@ -80,10 +80,10 @@ def fidelity(
     """
     check_options("fidelity", options, FidelityOptions)
     asked = FidelityOptions(texts=Path(texts), out=Path(out), quiet=True, **options)
-    return fidelity_command(candidate, reference, asked, show=lambda _: None, say=lambda _: None)
+    return fidelity_command(candidate, reference, asked)
 
 
-def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *, show: Show, say: Show) -> Fidelity:
+def fidelity_command(candidate: str, reference: str, options: FidelityOptions) -> Fidelity:
     """Asks, compares, writes the requested files, and shows the numbers unless stdout is taken."""
     if options.top < 1 or options.concurrency < 1:
         raise UsageError("--top and --concurrency must be 1 or more")
@@ -100,10 +100,7 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions, *
     deliver(
         Destinations(json_file=options.json_file, quiet=options.quiet),
         json=lambda: to_json(found),
-        markdown=lambda: "",
-        text=lambda: shown_part(fidelity_section(found), sys.stdout, options.full),
-        show=show,
-        say=say,
+        text=lambda: shown_part(fidelity_section(found), options.full),
     )
     return found
 
