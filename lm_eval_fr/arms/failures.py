@@ -37,15 +37,12 @@ class LogWatch(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self.last_body = ""
-        self.save_failure = ""
         self._shown: dict[tuple[str, int], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
         if body := BODY.search(message):
             self.last_body = body["body"]
-        if record.module == "evaluation_tracker" and record.levelno >= logging.INFO and "Error" in message:
-            self.save_failure = message
         if any(text in message for text in UNTRUE_HERE):
             return False
         place = (record.pathname, record.lineno)

@@ -64,7 +64,6 @@ class Estimate:
     output_tokens: Range
     dollars: Range | None
     batch_dollars: Range | None
-    measured: bool  # whether the token rate is the judge's own
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
@@ -234,7 +233,6 @@ def _price(profile: Profile, options: JudgeOptions, found: _Open, counts: Mappin
         output_tokens=Range(*(usage.output for usage in used)),
         dollars=dollars,
         batch_dollars=batch,
-        measured=measured,
         notes=tuple(notes),
     )
 

@@ -36,7 +36,6 @@ class Remote:
     id: str
     state: State
     status: str
-    total: int
     completed: int
     failed: int
     files: tuple[str, ...]  # output and error files, those that exist
@@ -57,7 +56,7 @@ class OpenAIBatches:
     # Where a batch says what, and how it says that it has ended.
     ended: ClassVar[Sequence[str]] = ("completed", "expired", "cancelled")
     failed = "failed"
-    counts: ClassVar[Sequence[Sequence[str]]] = tuple(("request_counts", n) for n in ("total", "completed", "failed"))
+    counts: ClassVar[Sequence[Sequence[str]]] = (("request_counts", "completed"), ("request_counts", "failed"))
     files: ClassVar[Sequence[str]] = ("output_file_id", "error_file_id")
     errors: ClassVar[Sequence[str]] = ("errors", "data")
 
@@ -104,7 +103,7 @@ class OpenAIBatches:
         """A batch has ended once its files are named: servers say "completed" a minute before that."""
         status = _text(batch, "status")
         named = [batch.get(name) if isinstance(batch.get(name), str) else None for name in self.files]
-        total, completed, not_done = (count_at(batch, *path) or 0 for path in self.counts)
+        completed, not_done = (count_at(batch, *path) or 0 for path in self.counts)
         answered = named[0] is not None or not completed
         nothing_to_come = any(named) or (status != self.ended[0] and not completed)
         state: State = "running"
@@ -118,7 +117,6 @@ class OpenAIBatches:
             id=_text(batch, "id"),
             state=state,
             status=one_line(status, 40),
-            total=total,
             completed=completed,
             failed=not_done,
             files=tuple(name for name in named if name),
@@ -142,7 +140,7 @@ class MistralBatches(OpenAIBatches):
     jobs = "/batch/jobs"
     ended = ("SUCCESS", "TIMEOUT_EXCEEDED", "CANCELLED")
     failed = "FAILED"
-    counts = (("total_requests",), ("succeeded_requests",), ("failed_requests",))
+    counts = (("succeeded_requests",), ("failed_requests",))
     files = ("output_file", "error_file")
     errors = ("errors",)
 
