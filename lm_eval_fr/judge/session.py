@@ -32,7 +32,7 @@ from lm_eval_fr.judge.batch.batch_record import committed_dollars, in_flight
 from lm_eval_fr.judge.live.asker import Asker
 from lm_eval_fr.judge.live.client import Send, account_headers, chat, server_of
 from lm_eval_fr.judge.live.hopeless import Halt, Streak
-from lm_eval_fr.judge.live.schedule import Schedule, Watch
+from lm_eval_fr.judge.live.schedule import Schedule
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.control_results import after_controls
 from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_panel
@@ -221,7 +221,7 @@ class Session:
         n: int,
         *,
         lazy: bool | None = None,
-        watch: Watch | None = None,
+        watch: Anytime | None = None,
         bar: ProgressBar | None = None,
     ) -> Schedule:
         """For `n` pairs or questions."""

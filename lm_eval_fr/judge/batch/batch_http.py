@@ -10,7 +10,6 @@ import msgspec
 from aiohttp import FormData
 
 from lm_eval_fr.errors import Unfinished
-from lm_eval_fr.io.clean import BadJson, parse_untrusted
 from lm_eval_fr.io.http import Answer, CallFailed, Http
 from lm_eval_fr.io.loops import run_async
 from lm_eval_fr.io.replies import Problem
@@ -75,16 +74,12 @@ class BatchHttp:
 
         self._call(fetch, FILE_LIMIT)
 
-    def _object(self, content: bytes) -> dict[str, Any]:
-        try:
-            value = parse_untrusted(content)
-        except BadJson as error:
-            raise Unfinished(f"the reply is {error}", where=self._where, remedy="rerun later") from None
-        if not isinstance(value, dict):
-            raise Unfinished("the reply is not an object", where=self._where, remedy="rerun later")
+    def _object(self, answer: Answer) -> dict[str, Any]:
+        if not isinstance(value := answer.json, dict):
+            raise Unfinished("the reply is not a JSON object", where=self._where, remedy="rerun later")
         return value
 
-    def _call(self, send: Callable[[Http], Awaitable[Answer]], limit: float, *, once: bool = False) -> bytes:
+    def _call(self, send: Callable[[Http], Awaitable[Answer]], limit: float, *, once: bool = False) -> Answer:
         """limit: seconds of one try."""
 
         async def call() -> Answer:
@@ -92,7 +87,7 @@ class BatchHttp:
                 return await http.persist(lambda: send(http), RetryPolicy(attempts=1 if once else 1 + RETRIES))
 
         try:
-            return run_async(call()).body
+            return run_async(call())
         except CallFailed as failed:
             found = failed.problem
         if found.passing:

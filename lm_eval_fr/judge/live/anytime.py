@@ -45,6 +45,7 @@ class Anytime:
         self._best = EProcess(self.margin, self._planned, alpha=self.alpha)
 
     def may_start(self, unit: int) -> bool:
+        """False while `unit` is too far ahead of what is decided."""
         return unit <= self.looked + self.ahead
 
     def add(self, pair: Judged) -> Halt | None:

@@ -115,8 +115,9 @@ class Asker:
 
     async def _call(self, question: Question) -> tuple[Problem | None, float]:
         """One call; its result goes into the journal. Returns the problem (None for a reply) and the duration."""
-        reserved = self._at_most(question)
-        sending = await self._announce(question, reserved)
+        reserved, sending = self._at_most(question), None
+        if self.budget is not None:
+            sending = await asyncio.wrap_future(self.journal.announce(question.key, self.judge, reserved))
         sent_at = time.monotonic()
         answer: Answer | None = None
         try:
@@ -134,7 +135,7 @@ class Asker:
         assert problem is not None
         await self._file_failure(question, problem, reserved, sending, b"" if answer is None else answer.body)
         if problem.kind == "rate":
-            self.throttle.refused(sent_at, self._pause(problem))
+            self.throttle.refused(sent_at, problem.wait)
         elif problem.of_this_text or seconds >= self.profile.timeout:
             self.streak.replied = self.streak.replied or problem.of_this_text
             self.throttle.open()  # a hanging question must not make the others wait for the first answer
@@ -165,9 +166,6 @@ class Asker:
             return reserved if self.budget is not None else cost_at_most(question.body, self.profile)
         used = open_body(body).usage
         return 0.0 if used is None else cost(used, self.profile.prices)
-
-    def _pause(self, problem: Problem) -> float | None:
-        return None if problem.wait is None else min(problem.wait, self.policy.longest_retry_after)
 
     def _wait_after(self, problem: Problem, tries: _Tries) -> float | None:
         """Seconds until the next try; None when this question is given up. May stop all asking."""
@@ -211,11 +209,6 @@ class Asker:
             await self._settled.wait()
         self.budget.reserve(most)
         return True
-
-    async def _announce(self, question: Question, reserved: float) -> int | None:
-        if self.budget is None:
-            return None
-        return await asyncio.wrap_future(self.journal.announce(question.key, self.judge, reserved))
 
     def _settle(self, reserved: float, paid: float) -> None:
         if self.budget is not None:

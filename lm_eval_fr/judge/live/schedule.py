@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lm_eval_fr.io.progress_bar import ProgressBar, speed
 from lm_eval_fr.judge.asking.protocol import Question
@@ -21,19 +21,12 @@ from lm_eval_fr.judge.verdicts.judged_pairs import Judged
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE
 from lm_eval_fr.judge.verdicts.question_life import open_orders
 
+if TYPE_CHECKING:
+    from lm_eval_fr.judge.live.anytime import Anytime
+
 DRAIN = 10.0  # seconds that an interrupted run waits for calls it has already paid for
 TICK = 0.1
 T = TypeVar("T")
-
-
-class Watch(Protocol):
-    """Watches the pairs in plan order and says when enough are known."""
-
-    def may_start(self, unit: int) -> bool:
-        """False while `unit` is too far ahead of what is decided."""
-        ...
-
-    def add(self, pair: Judged) -> Halt | None: ...
 
 
 @dataclass
@@ -45,7 +38,7 @@ class Schedule:
     lazy: bool
     concurrency: int
     total: int = 0
-    watch: Watch | None = None
+    watch: Anytime | None = None
     bar: ProgressBar | None = None
     pairs: list[Judged] = field(default_factory=list)
     done: int = 0  # pairs that are judged
@@ -58,7 +51,8 @@ class Schedule:
 
     async def judge_all(self, items: Iterable[Item]) -> list[Judged]:
         """Returns when every item is judged or asking has stopped. Raises JournalError if the journal fails."""
-        await self._each(items, self._judge, self._may_start)
+        watch = self.watch
+        await self._each(items, self._judge, lambda item: watch is None or watch.may_start(item.unit))
         return self.pairs
 
     async def ask_all(self, questions: Iterable[Question]) -> None:
@@ -67,7 +61,7 @@ class Schedule:
         async def ask(question: Question) -> None:
             await self.asker.ask(question)
 
-        await self._each(questions, ask, None)
+        await self._each(questions, ask, lambda question: True)
 
     async def _judge(self, item: Item) -> None:
         pair = Judged.of(item)
@@ -80,7 +74,8 @@ class Schedule:
         self.without += outcome in ("invalid", "refused")
         if self.watch is not None and (halt := self.watch.add(pair)) is not None:
             self.asker.stop(halt)
-        self._move()
+        self._moved_at = time.monotonic()
+        self._moved.set()
 
     async def _ask_both(self, item: Item, pair: Judged) -> bool:
         """Whether anything had to be asked."""
@@ -97,11 +92,8 @@ class Schedule:
         pair.put(lives)
         return asked
 
-    def _may_start(self, item: Item) -> bool:
-        return self.watch is None or self.watch.may_start(item.unit)
-
     async def _each(
-        self, things: Iterable[T], do: Callable[[T], Awaitable[None]], may_start: Callable[[T], bool] | None
+        self, things: Iterable[T], do: Callable[[T], Awaitable[None]], may_start: Callable[[T], bool]
     ) -> None:
         stream = iter(things)
         workers: set[asyncio.Task[None]] = set()
@@ -139,10 +131,10 @@ class Schedule:
                 return
 
     async def _work(
-        self, stream: Iterator[T], do: Callable[[T], Awaitable[None]], may_start: Callable[[T], bool] | None
+        self, stream: Iterator[T], do: Callable[[T], Awaitable[None]], may_start: Callable[[T], bool]
     ) -> None:
         while not self._ending() and (thing := next(stream, None)) is not None:
-            while may_start is not None and not may_start(thing) and not self._ending():
+            while not may_start(thing) and not self._ending():
                 self._moved.clear()
                 await self._moved.wait()
             await do(thing)
@@ -163,10 +155,6 @@ class Schedule:
             if 0 < len(workers) < wanted and not self._nothing_left and self.asker.halt is None:
                 work()
             await asyncio.sleep(TICK)
-
-    def _move(self) -> None:
-        self._moved_at = time.monotonic()
-        self._moved.set()
 
     def _show(self) -> None:
         if self.bar is not None:
