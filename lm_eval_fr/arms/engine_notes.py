@@ -61,17 +61,6 @@ def _stopped(decode: Callable[[list[int]], str], tokens: list[int], kwargs: dict
 
 def _record(finish_reason: str | None, prompt: int, completion: int) -> Record:
     """In the shape of `models.chat_replies.Reply.record`; a batch's seconds are not those of one answer."""
-    usage = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "cached_tokens": None,
-        "reasoning_tokens": None,
-    }
-    return {
-        "finish_reason": finish_reason,
-        "usage": usage,
-        "error": None,
-        "failure": None,
-        "reasoned": None,
-        "seconds": None,
-    }
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": None, "reasoning_tokens": None}
+    unknown = dict.fromkeys(("error", "failure", "reasoned", "seconds"))
+    return {"finish_reason": finish_reason, "usage": usage, **unknown}

@@ -19,7 +19,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from lm_eval_fr.arms.arm_records import TORCHLESS, RunOutcome, empty_warnings, leave_records, stamp_of, written
@@ -49,7 +48,6 @@ from lm_eval_fr.io.progress_bar import ProgressBar
 from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.streams import redacted_output, say_on_stderr
 
-NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 VLLM_SLICE = 256  # vLLM's default batch: a killed run loses at most one such slice
 
 
@@ -116,7 +114,7 @@ class _Arm:
     argv: Sequence[str]
 
     def answer(
-        self, call: ArmCall, first: FirstAnswers | None = None, facts: Mapping[str, Any] = NO_FACTS
+        self, call: ArmCall, first: FirstAnswers | None = None, facts: Mapping[str, Any] | None = None
     ) -> RunOutcome:
         """One answer to each document, checked to be on disk. facts: what its record holds beside the usual."""
         started = time.time()
@@ -128,7 +126,7 @@ class _Arm:
         results, samples = written(call, started)
         seconds = time.time() - started
         outcome = RunOutcome(results.parent, results, samples, cache.path, cache.kept, cache.asked, seconds)
-        leave_records(outcome, call, self.checkpoint, self.served, cache, started, self.argv, facts)
+        leave_records(outcome, call, self.checkpoint, self.served, cache, started, self.argv, facts or {})
         for path in results.parent.glob(f"*_{stamp_of(results)}.json*"):
             if self.redactor.scrub_file(path):
                 self.say(f"a key was removed from {path}")

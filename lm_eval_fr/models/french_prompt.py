@@ -64,7 +64,8 @@ def read_prompt(prompt: str) -> Task:
     sections = _sections(text)
     passage = _passage(text, sections)
     around = text.replace(passage, "\n", 1) if passage else text
-    question = sections.get("question", "") or _last_question(around)
+    asking = (line.strip() for line in reversed(around.splitlines()) if line.strip().endswith("?"))
+    question = sections.get("question", "") or next(asking, "")
     labels = _labels(around) if ASKS_LABEL.search(around) else {}
     return Task(_kind(around, passage, sections, question, labels), passage, question, around.strip(), labels)
 
@@ -106,11 +107,6 @@ def _passage(text: str, sections: Mapping[str, str]) -> str:
         return str(max(quoted, key=len)).strip()
     paragraphs = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
     return max(paragraphs, key=len, default="")
-
-
-def _last_question(around: str) -> str:
-    lines = [line.strip() for line in around.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if line.endswith("?")), "")
 
 
 def _labels(around: str) -> dict[str, str]:

@@ -103,7 +103,8 @@ class Sender:
                 self._count_limited(problem)
             else:
                 lost += 1
-                self._check_reached(problem, lost)
+                if problem.status is None and not problem.billed and not self._answered and lost >= PROBES:
+                    raise self._error(str(problem), problem)
             if lost >= self.policy.attempts or limited >= self.policy.rate_limited:
                 return reply
             self._waiting.tell(throttle.pause, problem)
@@ -155,10 +156,6 @@ class Sender:
         if self._limited_in_a_row >= most:
             what = f"{self._limited_in_a_row} calls in a row were refused for the rate: {problem}"
             raise self._error(what, problem, Unfinished, "rerun to resume; try a lower num_concurrent=")
-
-    def _check_reached(self, problem: Problem, tries: int) -> None:
-        if problem.status is None and not problem.billed and not self._answered and tries >= PROBES:
-            raise self._error(str(problem), problem)
 
     def _error(
         self, what: str, problem: Problem, kind: type[LmEvalFrError] = ArmError, remedy: str = ""

@@ -50,9 +50,6 @@ class Controls:
         yield from self.gross
         yield from self.graded.items
 
-    def __len__(self) -> int:
-        return len(self.gross) + len(self.graded.items)
-
 
 def controls_for(work: Work, graded: int) -> Controls:
     """What the judge is asked before the pairs of `work`; nothing where `graded` is 0."""

@@ -18,7 +18,7 @@ from lm_eval_fr.judge.asking.envelope import open_body, read_reply
 from lm_eval_fr.judge.asking.protocol import Profile, Question
 from lm_eval_fr.judge.live.client import TOP_UP, Send, blocked, in_our_words
 from lm_eval_fr.judge.live.hopeless import PROBES, Halt, Streak
-from lm_eval_fr.judge.verdicts.journal import Failure, Journal, Source, StoredReply
+from lm_eval_fr.judge.verdicts.journal import Failure, Source, StoredReply
 from lm_eval_fr.judge.verdicts.ledger import Budget, Ledger, cost, cost_at_most, price, usage_at_most
 from lm_eval_fr.judge.verdicts.question_life import BLOCKED, Lives, QuestionLife
 
@@ -54,10 +54,6 @@ class Asker:
     _asking: dict[tuple[bytes, int], asyncio.Future[None]] = field(default_factory=dict)
     halted: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def journal(self) -> Journal:
-        return self.lives.journal
 
     def stop(self, halt: Halt) -> None:
         """Sends nothing more. Callers still wait for what is in flight. The first reason stays."""
@@ -117,7 +113,7 @@ class Asker:
         """One call; its result goes into the journal. Returns the problem (None for a reply) and the duration."""
         reserved, sending = self._at_most(question), None
         if self.budget is not None:
-            sending = await asyncio.wrap_future(self.journal.announce(question.key, self.judge, reserved))
+            sending = await asyncio.wrap_future(self.lives.journal.announce(question.key, self.judge, reserved))
         sent_at = time.monotonic()
         answer: Answer | None = None
         try:
@@ -144,7 +140,7 @@ class Asker:
     async def _keep(self, question: Question, raw: bytes, reserved: float, sending: int | None) -> None:
         sent, output = len(msgspec.json.encode(question.body)), self.profile.max_output_tokens
         reply = StoredReply(question.key, self.judge, raw, self.source, question.repeat, sent, output)
-        await asyncio.wrap_future(self.journal.store(reply, sending))
+        await asyncio.wrap_future(self.lives.journal.store(reply, sending))
         # It is parsed only now: whatever happens here, the reply is kept.
         read = read_reply(raw)
         paid = price(read.usage, usage_at_most(sent, output), self.profile.prices, self.source)
@@ -156,7 +152,7 @@ class Asker:
     ) -> None:
         lost = self._lost(question, problem, reserved, body)
         failure = Failure(question.key, self.judge, problem.kind, str(problem), lost)
-        await asyncio.wrap_future(self.journal.fail(failure, sending))
+        await asyncio.wrap_future(self.lives.journal.fail(failure, sending))
         self.ledger.failure(lost)
         self._settle(reserved, reserved if lost is None else lost)
 

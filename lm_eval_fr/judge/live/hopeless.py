@@ -52,23 +52,20 @@ class Streak:
     def _remedy(self, cause: str) -> str:
         copy = f"in a copy of profile {self.profile.name}"
         schema = self.profile.response_format == "json_schema"
+        limit = next((name for name in OUTPUT_LIMITS if name in self.profile.parameters), OUTPUT_LIMITS[0])
         remedies = {
             "prompt": f"raise the server's context length, or set `context` {copy} to the tokens that it reads",
-            "length": f"raise {self._limit} {copy}; a model that reasons spends it on that first",
+            "length": f"raise {limit} {copy}; a model that reasons spends it on that first",
             "thinking": "start the server with the model's reasoning parser (vLLM: --reasoning-parser NAME), or turn "
             f"thinking off {copy}",
             "prose": "choose a server that enforces `response_format`, or another judge"
             if schema
             else f"set `response_format: json_schema` {copy}, or choose another judge",
-            "empty": f"raise {self._limit} {copy}, or choose another judge",
+            "empty": f"raise {limit} {copy}, or choose another judge",
             "no completion": "is this an OpenAI-compatible server? check --base-url",
             "refused": "choose a judge without that filter: these pairs are not asked again",
         }
         return remedies[cause]
-
-    @property
-    def _limit(self) -> str:
-        return next((name for name in OUTPUT_LIMITS if name in self.profile.parameters), OUTPUT_LIMITS[0])
 
 
 def _cause(life: QuestionLife) -> str:

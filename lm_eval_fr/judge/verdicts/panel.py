@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, TypeVar
 
+from lm_eval_fr.judge.asking.worklist import Place
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, UNDECIDED, Outcome, PairVerdict
 from lm_eval_fr.stats import binomial_share
 from lm_eval_fr.stats.judging import Agreement, PairUsage, PanelReport
 
 Label = Literal["win", "tie", "loss"]
 LABELS: tuple[Label, ...] = ("win", "tie", "loss")
-Place = tuple[str, str]  # task, doc_hash
 T = TypeVar("T")
 
 

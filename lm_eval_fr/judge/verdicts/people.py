@@ -11,12 +11,12 @@ import msgspec
 
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.reading import convert, read_jsonl
+from lm_eval_fr.judge.asking.worklist import Place
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict
 from lm_eval_fr.judge.verdicts.panel import Label, agreement, majority, seen_label
 from lm_eval_fr.stats.judging import People
 from lm_eval_fr.stats.ppi import PeopleNetWin, people_net_win
 
-Place = tuple[str, str]  # task, doc_hash
 SCORES = {"win": 1, "tie": 0, "loss": -1}
 ONE_LINE = 'one JSON object per line, whose label is "win", "tie" or "loss"'
 

@@ -78,9 +78,7 @@ def align(
     outside the pairs: the judge saw other runs.
     """
     judged = [task for task in tasks if task.judged]
-    of_pair: dict[tuple[str, str], PairVerdict] = {}
-    for verdict in verdicts:
-        of_pair[verdict.task, verdict.doc_hash] = verdict
+    of_pair = {(verdict.task, verdict.doc_hash): verdict for verdict in verdicts}
     aligned = []
     for task in judged:
         for i, doc_hash in enumerate(task.doc_hashes):
