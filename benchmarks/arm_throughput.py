@@ -69,11 +69,9 @@ def measure(name: str, url: str, count: int, concurrent: int) -> float:
     ]
     arguments = {"model": "fake-model", "base_url": f"{url}/chat/completions", "num_concurrent": concurrent}
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "cache.db")
-        hosted = name == "hosted-chat"
-        lm: Any = (
-            AnswerCache(HostedChat(**arguments), path) if hosted else CachingLM(LocalChatCompletion(**arguments), path)
-        )
+        path, hosted = Path(folder) / "cache.db", name == "hosted-chat"
+        theirs = None if hosted else CachingLM(LocalChatCompletion(**arguments), str(path))
+        lm: Any = theirs or AnswerCache(HostedChat(**arguments), path)
         started = time.perf_counter()
         answers = lm.generate_until(requests)
         seconds = time.perf_counter() - started

@@ -29,6 +29,7 @@ from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client
 from lm_eval_fr.analyses.fidelity.logprob_request import body_of, path_of
 from lm_eval_fr.analyses.fidelity.reply_store import Store, reply_key
 from lm_eval_fr.analyses.fidelity.texts import Passage
+from lm_eval_fr.io.http import Server
 from tests.fakes.logprobs import PseudoModel
 
 TOP = 20
@@ -44,7 +45,7 @@ def main() -> None:
     passages = [Passage(str(i), french_text(LETTERS, i), str(i)) for i in range(count)]
     found = []
     with tempfile.TemporaryDirectory() as folder, serving(PseudoModel()) as url:
-        arm = Arm("candidate", url, "fake-model")
+        arm = Arm("candidate", Server(url), "fake-model")
         asyncio.run(plain(arm, passages, given.concurrency))  # the server's caches are warm for both
         for number in range(rounds):  # in turns, so that what else the machine does hits both
             limit = asyncio.run(plain(arm, passages, given.concurrency))
