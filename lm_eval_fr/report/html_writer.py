@@ -28,6 +28,7 @@ from lm_eval_fr.report.sections import Claim, Section
 FILE_LIMIT = 5_000_000
 """Bytes that the HTML file stays under."""
 
+SCRIPTS = ("texts.js", "samples.js")
 SIGNS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", "no_verdict": "?", None: "?"}
 _SLACK = 2_000  # the note, the file's name
 
@@ -43,7 +44,7 @@ class Page:
             "report.html.j2",
             w.titled(report),
             sections_of(report),
-            script=_page_file("samples.js") if browser else None,
+            script="".join(map(_page_file, SCRIPTS)) if browser else None,
             report=report,
             samples=Markup(self._place),
             flags=FLAGS,

@@ -1,20 +1,13 @@
-"use strict";
 // Tabs, and the browser of pairs. Every text of a run reaches the page through textContent, never as markup.
 (() => {
   const byId = (id) => document.getElementById(id), UNSAID = ["lost", "gained", "different"]; // told by what is shown
-  const PAGE = 150, LONGEST_TABLE = 12_000_000, EXCERPT = 700, ASKED = 220;
+  const { make, fold, oneLine, excerpt, points, shared, difference } = texts, PAGE = 150;
   const holder = byId("samples-data");
   const names = holder ? { candidate: holder.dataset.candidate, reference: holder.dataset.reference } : {};
   const tabs = [...document.querySelectorAll("[data-tab]")];
   const state = { task: "", part: "", show: new Set(), q: "", sort: "loss", doc: "" };
   let data = null, words = {}, shown = [], drawn = 0, current = null;
 
-  function make(tag, text, className) {
-    const node = document.createElement(tag);
-    if (text !== undefined && text !== null) node.textContent = text;
-    if (className) node.className = className;
-    return node;
-  }
   function button(label, work, title) {
     const node = make("button", label);
     node.type = "button";
@@ -66,13 +59,8 @@
   const keyOf = (card) => `${data.tasks[card.t]}/${card.h}`;
   const find = (key) => data.cards.find((card) => keyOf(card) === key);
   const has = (value) => value !== null && value !== undefined;
-  const points = (value) => {
-    const text = (value * 100).toFixed(1);
-    return value > 0 && Number(text) !== 0 ? `+${text}` : text.replace("-", "−");
-  };
   // A verdict of the judge is said in words: only a metric's difference is a number.
   const shift = (card) => (card.s && has(card.d) ? points(card.d) : "");
-  const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const number = (value) => value.toLocaleString("en");
 
   function address(doc) {
@@ -160,7 +148,6 @@
     byId("more").textContent = `Show more (${number(shown.length - drawn)} left)`;
   }
 
-  const oneLine = (text, length) => text.replace(/\s+/g, " ").trim().slice(0, length) || "(empty)";
   function listRow(card) {
     const item = make("li"), link = make("a"), first = make("span", null, "first"), line = make("span", null, "line");
     link.href = address(keyOf(card));
@@ -200,104 +187,16 @@
     history.replaceState(null, "", address(""));
   }
 
-  // --- what was asked: the end of what a prompt has of its own, in whole lines
-
-  const common = new Map(); // by task: how many characters all its prompts begin and end with
-  function sharedBy(task) {
-    const prompts = new Set(data.cards.filter((card) => card.t === task).map((card) => data.prompts[card.p]));
-    const [first] = prompts;
-    let start = prompts.size > 1 ? first.length : 0, end = start;
-    for (const text of prompts) {
-      let same = 0;
-      while (same < start && text[same] === first[same]) same += 1;
-      start = same;
-      same = 0;
-      while (same < end && text[text.length - 1 - same] === first[first.length - 1 - same]) same += 1;
-      end = same;
-    }
-    return [start, end];
-  }
-  function asked(card) {
-    if (!common.has(card.t)) common.set(card.t, sharedBy(card.t));
-    const [start, end] = common.get(card.t), text = data.prompts[card.p];
-    const from = text.lastIndexOf("\n", start - 1) + 1, to = text.indexOf("\n", Math.max(from, text.length - end));
-    const lines = text.slice(from, to < 0 ? text.length : to).split("\n").map((line) => line.trim()).filter(Boolean);
-    let said = lines.pop() || "";
-    while (lines.length && said.length + lines.at(-1).length < ASKED) said = `${lines.pop()} ${said}`;
-    return said.length > ASKED ? `${said.slice(0, ASKED)} […]` : said;
-  }
-
-  // --- what differs between two texts
-
-  const cut = (text) => text.match(/\s+|[\p{L}\p{N}\p{M}]+|[^\s\p{L}\p{N}\p{M}]/gu) || [];
-  const sentences = (text) => text.match(/[^.!?\n]+[.!?\n]*\s*|[.!?\n]+\s*/g) || [];
-
-  // Word by word; two texts of n and m pieces take a table of n x m cells, and very long ones go sentence by sentence.
-  function difference(reference, candidate) {
-    return compared(cut(reference), cut(candidate)) || compared(sentences(reference), sentences(candidate));
-  }
-  function compared(a, b) {
-    let start = 0, end = 0;
-    while (start < a.length && start < b.length && a[start] === b[start]) start += 1;
-    while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
-    const n = a.length - start - end, m = b.length - start - end;
-    if (n * m > LONGEST_TABLE) return null;
-    const table = new Uint16Array((n + 1) * (m + 1));
-    for (let i = n - 1; i >= 0; i -= 1) {
-      for (let j = m - 1; j >= 0; j -= 1) {
-        table[i * (m + 1) + j] = a[start + i] === b[start + j] ? table[(i + 1) * (m + 1) + j + 1] + 1
-          : Math.max(table[(i + 1) * (m + 1) + j], table[i * (m + 1) + j + 1]);
-      }
-    }
-    const same = { reference: a.map((_, i) => i < start || i >= a.length - end),
-      candidate: b.map((_, j) => j < start || j >= b.length - end) };
-    for (let i = 0, j = 0; i < n && j < m;) {
-      if (a[start + i] === b[start + j]) {
-        same.reference[start + i] = same.candidate[start + j] = true;
-        i += 1; j += 1;
-      } else if (table[(i + 1) * (m + 1) + j] >= table[i * (m + 1) + j + 1]) i += 1; else j += 1;
-    }
-    return { reference: [a, same.reference], candidate: [b, same.candidate] };
-  }
-
   // --- one pair
 
-  // Characters that show nothing or turn the direction of text are made visible: an answer may be full of them.
-  const HIDDEN = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2069\uFEFF]/g;
-  function addText(place, text) {
-    let from = 0;
-    for (const found of text.matchAll(HIDDEN)) {
-      addHits(place, text.slice(from, found.index));
-      const code = found[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-      place.append(make("span", `U+${code}`, "hidden-character"));
-      from = found.index + found[0].length;
+  const common = new Map(); // by task: what its prompts share
+  function asked(card) {
+    if (!common.has(card.t)) {
+      common.set(card.t, shared(new Set(data.cards.filter((one) => one.t === card.t).map((one) => data.prompts[one.p]))));
     }
-    addHits(place, text.slice(from));
+    return texts.asked(data.prompts[card.p], common.get(card.t));
   }
-
-  // Where the search matches, letter by letter: a folded letter may be longer or shorter than what it stands for.
-  function addHits(place, text) {
-    const terms = fold(state.q).split(/\s+/).filter(Boolean);
-    if (!terms.length || !terms.some((term) => fold(text).includes(term))) {
-      place.append(text);
-      return;
-    }
-    let folded = "";
-    const at = [];
-    for (let i = 0; i < text.length; i += 1) {
-      for (const letter of fold(text[i])) { folded += letter; at.push(i); }
-    }
-    const hit = new Uint8Array(text.length);
-    for (const term of terms) {
-      for (let i = folded.indexOf(term); i >= 0; i = folded.indexOf(term, i + 1)) hit.fill(1, at[i], at[i + term.length - 1] + 1);
-    }
-    for (let i = 0; i < text.length;) {
-      let j = i;
-      while (j < text.length && hit[j] === hit[i]) j += 1;
-      place.append(hit[i] ? make("mark", text.slice(i, j), "hit") : text.slice(i, j));
-      i = j;
-    }
-  }
+  const addText = (place, text) => texts.addText(place, text, state.q);
 
   function textBox(text, label, className) {
     const box = make("div", null, `text ${className || ""}`.trim());
@@ -429,9 +328,6 @@
 
   // --- the summary's examples
 
-  function excerpt(text) {
-    return text.length > EXCERPT ? `${text.slice(0, EXCERPT)} […]` : text;
-  }
   function headings() {
     const row = make("div", null, "headings");
     for (const words of ["document and right answer", "reference", "candidate"]) row.append(make("span", words));
