@@ -391,7 +391,8 @@ def test_characters_that_turn_text_around_are_shown(visit: Open) -> None:
 
 
 def many(count: int) -> tuple[Card, ...]:
-    return tuple(replace(a_gold_card(i), candidate=ordinary()[40].candidate * 3, gold=f"or {i}") for i in range(count))
+    long = ordinary()[40].candidate * 3
+    return tuple(replace(a_gold_card(i), candidate=long, gold=f"or {i}") for i in range(count))
 
 
 def test_many_pairs_are_packed_and_unpacked(visit: Open) -> None:
@@ -425,8 +426,7 @@ def test_without_javascript_all_but_the_samples_is_there(chromium: Any, tmp_path
     page.close()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_accessible_at_any_width_and_in_the_dark(visit: Open, scheme: str, width: int) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -1,4 +1,4 @@
-"""The plug is pulled in every stage of a study: the same command goes on, and nothing answered is asked again."""
+"""The plug is pulled in every stage of a study: its arm ends with it, the same command goes on, no call is repeated."""
 
 from __future__ import annotations
 
@@ -47,13 +47,32 @@ def start(plan: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     )
 
 
-def end_when(process: subprocess.Popen[str], server: FakeOpenAI, calls: int, how: signal.Signals) -> str:
-    """Ends the study as soon as the server has seen this many more calls. Returns its stderr."""
+def end_when(process: subprocess.Popen[str], server: FakeOpenAI, calls: int, how: signal.Signals, arm: bool) -> str:
+    """Ends the study, and it alone, as soon as the server has seen this many more calls; with it ends the arm, if one
+    runs. Returns its stderr."""
     enough = server.count + calls
     wait_for(lambda: server.count >= enough or process.poll() is not None, f"{calls} calls")
     assert process.poll() is None, f"ended by itself before the signal:\n{process.communicate()[1]}"
-    os.killpg(process.pid, how)
-    return process.communicate(timeout=waiting.LIMIT)[1]
+    children = below(process.pid)
+    os.kill(process.pid, how)
+    said = process.communicate(timeout=waiting.LIMIT)[1]
+    assert bool(children) is arm
+    wait_for(lambda: not any(map(alive, children)), f"still there: {children}")
+    return said
+
+
+def below(process: int) -> list[int]:
+    """The processes that this one has started, and those that they have."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found = [pid for pid, parent in pairs if parent == process]
+    return [*found, *(other for pid in found for other in below(pid))]
+
+
+def alive(process: int) -> bool:
+    """Running: what has ended and is not yet collected by its new parent is not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True)
+    return found.returncode == 0 and not found.stdout.startswith("Z")
 
 
 def write_plan(
@@ -90,7 +109,7 @@ def test_a_study_ended_in_every_stage_goes_on_and_asks_nothing_twice(
         (judge, 25, signal.SIGKILL, ()),
     ):
         process = start(plan, out, *flags)
-        said = end_when(process, server, calls, how)
+        said = end_when(process, server, calls, how, arm=server is not judge)
         assert "Traceback" not in said
         if how == signal.SIGKILL:
             continue
