@@ -263,7 +263,7 @@ def test_a_failure_in_the_middle_keeps_the_answers(
 ) -> None:
     healthy = [False]
     server = fake_server(lambda call: trouble if call.number >= 4 and not healthy[0] else "Nice")
-    argv = flags(server, tmp_path)
+    argv = flags(server, tmp_path, args="max_retries=1")
     with pytest.raises(Unfinished, match=words) as caught:
         run_arm(argv)
     assert "the same command resumes" in str(caught.value) and "\n" not in str(caught.value)
