@@ -3,7 +3,7 @@
     python benchmarks/compare_read.py                        100,000 samples an arm (1 GB of files), under a minute
     python benchmarks/compare_read.py --samples 1000000      the full measure: 10 GB of files, about eight minutes
     python benchmarks/compare_read.py --quick                10,000 samples
-    python benchmarks/compare_read.py --short                lines of 1 kB in the place of 5 kB
+    python benchmarks/compare_read.py --short                lines of 1 kB instead of 5 kB
 
 The runs are generated in a temporary folder (--folder names its parent) and removed. Each measure runs in a process of
 its own; memory is the sum of the peaks of that process and of its child. --cores pins both to so many cores.

@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BYTES_PER_TOKEN = 4.2
 LEAST, STEP = 1024, 128
 PROFILE = load_profile("gpt-4.1")
-# Dollars a million tokens.
+# Dollars per million tokens.
 PRICES = {kind: float(getattr(PROFILE.prices, kind)) for kind in ("input", "cached", "output")}
 REPLY_TOKENS = 200  # the faults of both answers, at most
 FIRST_REPLY_TOKENS = 70  # two sentences

@@ -2,8 +2,8 @@
 
     python benchmarks/judge_memory.py [--quick]
 
-A process of its own pairs the runs and judges them on a local server, in both orders; its greatest resident size is
-what is printed, before the judging (the paired runs) and after it (verdicts and figures written). Takes about ten
+A process of its own pairs the runs and judges them on a local server, in both orders; it prints the peak resident
+size before judging (the paired runs) and after it (verdicts and figures written). Takes about ten
 minutes; --quick: 10,000 pairs.
 """
 

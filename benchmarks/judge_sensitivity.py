@@ -1,4 +1,4 @@
-"""What a judge of known sight is allowed to claim: level, power and price of the four conditions, simulated.
+"""What a judge of known sensitivity may claim: level, power and price of the four conditions, simulated.
 
     python benchmarks/judge_sensitivity.py [--quick]
 

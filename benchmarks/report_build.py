@@ -1,8 +1,9 @@
-"""Seconds and bytes of the HTML report for 2,000 and 100,000 pairs, and how long Chromium takes until it can be used.
+"""Seconds and bytes of the HTML report for 2,000 and 100,000 pairs, and how long Chromium takes until the page is
+usable.
 
     python benchmarks/report_build.py [--quick]        --quick: 500 and 5,000 pairs
 
-A pair holds 4 kB: a French text of 2 kB, and two answers of 1 kB of which a quarter of the words differ. Sentences are
+A pair is 4 kB: a French text of 2 kB, and two answers of 1 kB that differ in a quarter of the words. Sentences are
 drawn from the demo's articles. Limits: 2 s and 20 s to build, 5 MB, 0.5 s from opening the file to a list one can use.
 The 100,000 do not fit: the build also writes the rest beside the report, as JSONL.
 """

@@ -3,9 +3,9 @@
     python benchmarks/stats_calibration.py [--quick]
 
 The worlds and the stacked decisions are those of tests/properties/test_calibration.py, with more studies. `shipped` is
-what the verdict uses; the other columns are what people use, or what it was chosen over. A rate above the allowance
-(2.5 % and 3.3 standard errors of the simulation) is marked with !. Articles end with the worst cell of each family. At
-the end: what several answers to a document save.
+what the verdict uses; the other columns are common methods, or alternatives that were rejected. A rate above the
+allowance (2.5 % and 3.3 standard errors of the simulation) is marked with !. Articles end with the worst cell of each
+family. At the end: what several answers to a document save.
 """
 
 from __future__ import annotations

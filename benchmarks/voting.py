@@ -2,7 +2,7 @@
 
     python benchmarks/voting.py [--quick]
 
-The peer is what everybody writes first: for each document and k, Counter over every subset, or over 200 drawn ones
+The peer is the obvious implementation: for each document and k, Counter over every subset, or over 200 drawn ones
 where there are more. It runs on a sample and is scaled up. Seconds are the processor's, on one core.
 """
 

@@ -40,7 +40,7 @@ def _command_line() -> str:
 
 @main.command()
 @click.option("--out", type=o.FOLDER, default=Path("lm-eval-fr-demo"), show_default=True, help="Where to write.")
-@click.option("--texts", type=o.FOLDER, metavar="DIR", help="Only copy the texts to DIR, for plans of your own.")
+@click.option("--texts", type=o.FOLDER, metavar="DIR", help="Only copy the texts to DIR, for your own plans.")
 @o.apply(o.QUIET, o.FULL)
 def demo(out: Path, texts: Path | None, quiet: bool, full: bool) -> None:
     """Run two built-in arms on built-in French texts, the offline judge and the report.

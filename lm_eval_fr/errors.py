@@ -37,7 +37,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def check_options(function: str, given: Iterable[str], options: type) -> None:
-    """UsageError for a keyword of `function` that names no field of the dataclass `options`."""
+    """UsageError for a keyword of `function` that is not a field of the dataclass `options`."""
     import dataclasses
 
     known = [field.name for field in dataclasses.fields(options)]

@@ -114,7 +114,7 @@ class _Study:
         """Refuses, before hours of generation, what a later stage would refuse; says what cannot be decided."""
         from lm_eval_fr.check.before_study import before_study
 
-        watched = sys.stderr.isatty()  # a log keeps every word
+        watched = sys.stderr.isatty()  # a log keeps everything
         pending = {name: arm for name, arm in self.arms if not was_run(self.out / name, self.plan, arm, files)}
         if watched and forecast and pending:
             self.say("reading the plan's documents")

@@ -2,10 +2,11 @@
 
     python scripts/build_evalset.py OUT.jsonl --contact YOU@EXAMPLE.ORG [--articles 100] [--source featured|good|random]
 
-Writes one article a line: id, title, text, words, url, revision, timestamp, licence, source. A text holds 600 to 1,200
-words (--least, --most), cut at the end of a sentence, without its notes and links. Which articles are taken depends on
---seed and on what the encyclopedia holds that day. Stopped for any reason, the same command goes on where it was:
-OUT.state.jsonl remembers what was looked at.
+Writes one article per line: id, title, text, words, url, revision, timestamp, licence, source. A text holds 600 to
+1,200 words (--least, --most), cut at the end of a sentence, without its notes and links. The choice of articles
+depends on
+--seed and on the encyclopedia's content that day. If it stops for any reason, the same command resumes:
+OUT.state.jsonl records which pages were checked.
 
 One request at a time, with maxlag and Retry-After honoured; --contact goes into the User-Agent, as the API's rules ask.
 """
@@ -51,7 +52,7 @@ FORMULA = "{\\displaystyle"  # a formula that became text
 
 @dataclass(frozen=True)
 class Choice:
-    """What decides which articles are taken, and what of them."""
+    """Which articles are taken, and which part of them."""
 
     api: str
     source: str
@@ -92,7 +93,7 @@ class Client:
             if attempt < TRIES - 1:
                 self.sleep(wait)
         if trouble.startswith("not reached"):
-            raise InputError(trouble, where=self.api, remedy="is the address right, and the network there?")
+            raise InputError(trouble, where=self.api, remedy="check the address and the network")
         raise Unfinished(f"{trouble} in {TRIES} tries", where=self.api, remedy="rerun later: it continues from here")
 
     def _content(self, reply: requests.Response) -> dict[str, Any] | None:
@@ -118,7 +119,7 @@ def part(client: Client, content: Mapping[str, Any], name: str) -> list[dict[str
     """query.<name> of an answer."""
     found = content.get("query", {}).get(name)
     if not isinstance(found, list):
-        raise InputError(f"an answer without query.{name}", where=client.api, remedy="is this MediaWiki's api.php?")
+        raise InputError(f"an answer without query.{name}", where=client.api, remedy="check the path to api.php")
     return found
 
 
@@ -166,7 +167,7 @@ def _is_article(page: Mapping[str, Any]) -> bool:
 
 
 def candidates(client: Client, choice: Choice, store: Store) -> Iterator[int]:
-    """Page numbers in the order in which they are looked at, the same after a stop."""
+    """Page numbers in the order of checking, the same after a stop."""
     if choice.source == "random":
         newest = store.newest or newest_page(client)
         store.newest = newest
@@ -230,7 +231,7 @@ def plain_text(extract: str) -> str:
 
 
 class Store:
-    """OUT.jsonl, and beside it which pages were looked at. A line is whole or, after a crash, taken back."""
+    """OUT.jsonl, and beside it which pages were checked. After a crash, an incomplete line is removed."""
 
     def __init__(self, out: Path, choice: Choice) -> None:
         self.out = out
@@ -239,7 +240,7 @@ class Store:
             raise UsageError("exists already", where=out, remedy="give a new OUT.jsonl")
         begun = _whole_lines(self.state)
         if begun and begun[0] != {"choice": asdict(choice)}:
-            remedy = f"repeat the flags of before ({json.dumps(begun[0].get('choice'))}) or give a new OUT.jsonl"
+            remedy = f"repeat the earlier flags ({json.dumps(begun[0].get('choice'))}) or give a new OUT.jsonl"
             raise UsageError("was begun with other settings", where=out, remedy=remedy)
         self.articles = _whole_lines(out)
         self.looked_at = {int(article["id"]) for article in self.articles}
@@ -328,7 +329,7 @@ def main(argv: list[str] | None = None) -> int:
         if not 1 <= given.least <= given.most or given.articles < 1:
             raise UsageError("--articles must be 1 or more, and --least from 1 to --most")
         if given.out.suffix != ".jsonl" or not given.out.parent.is_dir():
-            raise UsageError("must be a .jsonl file in a folder that is there", where=given.out)
+            raise UsageError("must be a .jsonl file in an existing folder", where=given.out)
         choice = Choice(given.api, given.source, given.articles, given.least, given.most, given.seed)
         client = Client(given.api, given.contact)
         words = build(client, choice, given.out, say=say_on_stderr)

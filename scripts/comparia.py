@@ -6,9 +6,9 @@
 
 The readers are those of compar:IA, the French Ministry of Culture's blind comparisons (hub data set
 ministere-culture/comparia-votes, Etalab 2.0): accept its conditions on the hub and set HF_TOKEN, or give the votes as a
-file (.jsonl, .parquet) in the hub's columns. A fair sample of them is judged in both orders: one vote a visitor, one
-turn, in French, with or without a winner. Replies are kept in OUT and never paid twice; the same command resumes.
-What is printed is also written to OUT/agreement.json.
+file (.jsonl, .parquet) in the hub's columns. A fair sample of them is judged in both orders: one vote per visitor, one
+turn, in French, with or without a winner. Replies are kept in OUT and never paid for twice; the same command resumes.
+The printed results are also written to OUT/agreement.json.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from lm_eval_fr.tasklib.records import Record, read_file, shown
 
 NAME = "comparia"
 VOTES = Hub("ministere-culture/comparia-votes", None, "train", None)
-READ_OF_A_TEXT = 400  # characters from which its language is told
-EVERY = 20_000  # votes read between two lines of progress
+READ_OF_A_TEXT = 400  # characters that are enough to tell its language
+EVERY = 20_000  # votes between two lines of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Vote:
 
 @dataclass
 class Sample:
-    """Votes of as many visitors; left_out: how many were not eligible, and why."""
+    """One vote per visitor; left_out: how many were not eligible, and why."""
 
     votes: list[Vote] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -92,12 +92,12 @@ def work(args: argparse.Namespace) -> None:
     sample = sample_votes(rows, args.pairs, args.seed)
     if not sample.votes:
         raise InputError("no vote can be judged" + _left_out(sample), where=args.data or f"hub data set {VOTES.path}")
-    print(f"{len(sample.votes):,} votes of as many visitors{_left_out(sample)}")
+    print(f"{len(sample.votes):,} votes, one per visitor{_left_out(sample)}")
     items = PlannedItems([vote.item for vote in sample.votes])
     (price,) = estimate_runs(items, args.out, asked)
     print(price.text())
     if not args.ask:
-        print("nothing was asked; --ask asks")
+        print("nothing was asked; use --ask to ask")
         return
     summary = judge_runs(items, args.out, asked, say=say_on_stderr)
     found = measure(sample.votes, read_verdicts(args.out), summary)
@@ -113,10 +113,10 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-url", help="another server for the profile's model")
     parser.add_argument("--rubric", default="general_fr")
     parser.add_argument("--data", type=Path, metavar="FILE", help="the votes, instead of the hub's")
-    parser.add_argument("--pairs", type=int, default=200, help="votes at most")
-    parser.add_argument("--ask", action="store_true", help="ask the judge; without it only the price is told")
+    parser.add_argument("--pairs", type=int, default=200, help="the most votes to use")
+    parser.add_argument("--ask", action="store_true", help="ask the judge; without it only the price is printed")
     parser.add_argument("--max-usd", type=float, default=5.0, help="ceiling over OUT, where the profile has prices")
-    parser.add_argument("--seed", type=int, default=SEED, help="which votes are drawn")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the choice of votes")
     parser.add_argument("--out", type=Path, default=Path("comparia-out"), metavar="OUT")
     args = parser.parse_args(argv)
     if args.pairs < 2:
@@ -127,7 +127,7 @@ def options(argv: list[str] | None) -> argparse.Namespace:
 
 
 def asking(args: argparse.Namespace) -> JudgeOptions:
-    """Everything that can be wrong with the judge is said before a vote is read."""
+    """Checks the judge before a vote is read."""
     found = JudgeOptions((args.profile,), args.rubric, args.model, args.base_url, controls=0)
     (judge,), _ = check_ready(found if args.ask else replace(found, reparse=True))  # a price needs no key
     return found if cost_at_most({}, judge) is None else replace(found, max_usd=args.max_usd)
@@ -153,7 +153,7 @@ def sample_votes(rows: Iterable[Record], most: int, seed: int) -> Sample:
     more votes in memory than are drawn."""
     sample = Sample()
     best: dict[str, tuple[int, Vote]] = {}  # by visitor, the vote of the lowest rank
-    worst: list[tuple[int, str]] = []  # the visitors held, of which the one with the highest rank goes first
+    worst: list[tuple[int, str]] = []  # the visitors kept; the one with the highest rank is dropped first
     for number, row in enumerate(rows):
         visitor = str(row.get("visitor_id") or f"row {number}")
         place = rank(seed, visitor)
@@ -277,7 +277,7 @@ def lines(found: Measured) -> Iterator[str]:
     if sight.net_win is not None:
         least = "unknown" if sight.ci_low is None else f"{sight.ci_low:.2f}"
         yield f"  where the reader chose, s = {sight.net_win:.2f}, at least {least}: {_kinds(sight)}"
-        yield "  a single reader chooses by chance at times, which makes s smaller than it is against careful readers"
+        yield "  single readers sometimes choose at random, which makes s smaller than against careful readers"
     yield "  cost " + ("unknown" if found.dollars is None else f"${found.dollars:.2f}")
     yield from (f"  warning: {warning}" for warning in found.warnings)
 

@@ -2,10 +2,10 @@
 
     python scripts/convert_own_data.py FILE.jsonl --out DIR
 
-FILE is the format of llm-quant-ab: a JSON object a line with `id`, `type`, `system`, `input`, `gold`; lines that start
-with # are left out. `type` is qa, classification, extraction or judge (also called analysis, and meant where none is
-said). DIR gets own_qa_fr.jsonl, own_classification_fr.jsonl, own_extraction_fr.jsonl, own_analysis_fr.jsonl, those that
-have documents, and is then a `--metadata data_dir=DIR`. The fields `cluster` and `labels` travel along.
+FILE is the format of llm-quant-ab: one JSON object per line with `id`, `type`, `system`, `input`, `gold`; lines that
+start with # are left out. `type` is qa, classification, extraction or judge (also called analysis, and the
+default). DIR gets own_qa_fr.jsonl, own_classification_fr.jsonl, own_extraction_fr.jsonl, own_analysis_fr.jsonl, those
+that have documents, and is then a `--metadata data_dir=DIR`. The fields `cluster` and `labels` are copied too.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@
 
 MODEL: a folder of safetensors, or a GGUF file; OUT: a new one of the same kind. The matrices of the layers are rounded
 and written back as bfloat16, so that every engine runs them at the speed of whole weights; embeddings, norms and the
-output projection stay as they are. What was done is written into config.json, or into the GGUF's metadata.
+output projection are left alone. A record of this is written into config.json, or into the GGUF's metadata.
 
     whole   nothing is rounded: the ladder's reference, made the same way
-    nvfp4   E2M1 values in blocks of 16, an E4M3 scale a block, a float32 scale a matrix: weight-only NVFP4
-    int8, int4, int3, int2   round to nearest, symmetric, a scale per block of 32
+    nvfp4   E2M1 values in blocks of 16, one E4M3 scale per block, one float32 scale per matrix: weight-only NVFP4
+    int8, int4, int3, int2   round to nearest, symmetric, one scale per block of 32
 
 A GGUF file needs `pip install 'lm-eval-fr[study]'`.
 """
@@ -132,11 +132,11 @@ class Rounding:
 def damage_folder(source: Path, out: Path, values: str, untouched: float, seed: int) -> Damage:
     """A folder of safetensors. Raises InputError for a checkpoint that is not whole, or rounded already."""
     if (quantization := inspect_checkpoint(source).quantization) != "none":
-        raise InputError(f"quantised already: {quantization}", where=source, remedy="give the whole weights")
+        raise InputError(f"quantised already: {quantization}", where=source, remedy="give unquantised weights")
     files = {file: _header(file) for file in sorted(source.glob("*.safetensors"))}
     rounding = Rounding(values, [name for header in files.values() for name in header], untouched, seed)
     draft = out.with_name(f".{out.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)  # of a call that was cut short
+    shutil.rmtree(draft, ignore_errors=True)  # of an interrupted call
     draft.mkdir(parents=True)
     for file, header in files.items():
         _round_file(file, header, draft / file.name, rounding)
@@ -207,7 +207,7 @@ def to_bfloat16(matrix: Matrix) -> bytes:
 
 
 def damage_gguf(source: Path, out: Path, values: str, untouched: float, seed: int) -> Damage:
-    """A GGUF file; whatever its layers are stored as is taken for the whole weights. Raises InputError."""
+    """A GGUF file; however its layers are stored, they count as the whole weights. Raises InputError."""
     try:
         import gguf
     except ImportError:
@@ -216,7 +216,7 @@ def damage_gguf(source: Path, out: Path, values: str, untouched: float, seed: in
     try:
         reader = gguf.GGUFReader(source)
     except (OSError, ValueError, IndexError, KeyError, UnicodeDecodeError):
-        raise InputError("not a GGUF file, or cut", where=source, remedy="download it again") from None
+        raise InputError("not a GGUF file, or truncated", where=source, remedy="download it again") from None
     rounding = Rounding(values, [tensor.name for tensor in reader.tensors], untouched, seed)
     draft = out.with_name(f".{out.name}.draft")
     writer = gguf.GGUFWriter(draft, arch=str(reader.fields["general.architecture"].contents()))
@@ -263,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="a folder of safetensors, or a GGUF file")
     parser.add_argument("out", type=Path, help="a new folder or file")
     parser.add_argument("--values", choices=list(VALUES), required=True)
-    parser.add_argument("--untouched", type=float, default=0.0, help="share of the layers left whole (default 0)")
+    parser.add_argument("--untouched", type=float, default=0.0, help="share of the layers left unrounded (default 0)")
     parser.add_argument("--seed", type=int, default=1234, help="of the choice of layers (default 1234)")
 
     def work() -> None:

@@ -1,12 +1,12 @@
-"""Writes a task that can be contributed into a checkout of lm-evaluation-harness.
+"""Writes a task into a checkout of lm-evaluation-harness, ready to contribute.
 
     python scripts/export_upstream.py CHECKOUT [--tasks piaf_fr] [--results RESULTS.json] [--model NAME]
 
 A contribution is one task: piaf_fr first, ifeval_fr after it. The task becomes lm_eval/tasks/<task>/ with a YAML, a
-README after the project's template with its checklist answered, and a utils.py that imports nothing of ours: what it
-needs of the metrics and of the document order travels in it. A row is put into lm_eval/tasks/README.md. Files of an
-earlier export are replaced. --results puts a public model's scores, as lm-eval wrote them, into the README. What stays
-to be done by hand is printed.
+README after the project's template with its checklist answered, and a utils.py that imports nothing of ours: it
+contains what it needs of the metrics and the document order. A row is put into lm_eval/tasks/README.md. Files of an
+earlier export are replaced. --results puts a public model's scores, as lm-eval wrote them, into the README. Prints
+what is left to do by hand.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lm_eval_fr.tasklib.records import read_json
 
 @dataclass(frozen=True)
 class Page:
-    """What a README upstream must say beyond our own page."""
+    """What an upstream README must say beyond our own page."""
 
     title: str
     paper: str
@@ -344,7 +344,7 @@ def export(checkout: Path, tasks: list[str], results: Path | None = None, model:
     if not index.is_file():
         raise InputError("no lm_eval/tasks/README.md", where=checkout, remedy="give a checkout of its repository")
     if strangers := [task for task in tasks if task not in PAGES]:
-        raise UsageError(f"{strangers[0]} is not one to contribute", remedy=f"these are: {', '.join(PAGES)}")
+        raise UsageError(f"{strangers[0]} is not a task to contribute", remedy=f"these are: {', '.join(PAGES)}")
     tables = results_table(results, tasks, model) if results else {}
     folders = []
     for task in tasks:

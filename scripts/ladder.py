@@ -3,9 +3,9 @@
     python -m scripts.ladder plans/ladder.yaml --out study-out [--data-dir DIR] [--only ARM]...
 
 Every arm of the ladder is made (scripts/damage.py), served (llama.cpp; transformers and vLLM for the same weights in
-other engines), asked through `lm-eval-fr run`, and compared with the reference as `lm-eval-fr compare` does it. What is
-done is not done again: run the same command to resume. OUT/ladder.md and OUT/ladder.html are the tables, with what was
-expected and whether it came out; OUT/<arm>/report.html is each comparison.
+other engines), asked through `lm-eval-fr run`, and compared with the reference as `lm-eval-fr compare` does it.
+Finished work is not repeated: run the same command to resume. OUT/ladder.md and OUT/ladder.html are the tables, with
+the expected results and whether they came out; OUT/<arm>/report.html is each comparison.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class TaskOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FidelityOfLadder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first `texts` of the demo's articles, the first `characters` of each, on vLLM's servers."""
+    """The first `texts` of the demo's articles, the first `characters` of each, on vLLM servers."""
 
     arms: list[str]
     texts: int
@@ -137,7 +137,7 @@ class Study:
         return {task: min(most or given.documents, given.documents) for task, given in tasks.items()}
 
     def checkpoint(self, arm: ArmOfLadder) -> Path:
-        """The arm's weights as its engine reads them, made if they are not there."""
+        """The arm's weights as its engine reads them, made if missing."""
         return self.gguf(arm) if arm.engine == "llama.cpp" else self.folder(arm)
 
     def gguf(self, arm: ArmOfLadder) -> Path:
@@ -165,7 +165,7 @@ class Study:
         return self.out / "models" / f"{self.ladder.model}-{arm.values}-{arm.untouched:g}{ending}"
 
     def answer(self, name: str) -> None:
-        """The arm's answers, where they are not there; tasks with settings of their own in a call of their own."""
+        """Gets the arm's missing answers; tasks with their own settings in a separate call."""
         arm, wanted = self.ladder.arms[name], self.asked(name)
         missing = {task: n for task, n in wanted.items() if self._answered(name, task) < n}
         if not missing:
@@ -188,7 +188,7 @@ class Study:
         folders = sorted({path.parent.name for path in self.run_of(name).glob("*/results_*.json")})
         if len(folders) > 1:
             what = f"answers of this arm under {len(folders)} names: {', '.join(folders)}"
-            raise InputError(what, where=self.run_of(name), remedy="remove one; what is missing then is asked again")
+            raise InputError(what, where=self.run_of(name), remedy="remove one; missing answers are asked again")
 
     def _answered(self, name: str, task: str) -> int:
         """How many documents of the task are in the arm's run."""
@@ -246,7 +246,7 @@ class Study:
 
 
 def run_ladder(study: Study, only: Sequence[str]) -> str:
-    """Everything that is not done yet, then the tables. Returns them as text."""
+    """Does everything that is not done yet, then the tables. Returns them as text."""
     ladder = study.ladder
     if unknown := [name for name in only if name not in ladder.arms]:
         remedy = nearest(unknown[0], ladder.arms) or REMEDY

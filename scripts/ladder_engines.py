@@ -1,4 +1,4 @@
-"""The engines that run a ladder's arms: llama.cpp out of its wheel; transformers and vLLM in the environments that
+"""The engines that run a ladder's arms: llama.cpp from its wheel; transformers and vLLM in the environments that
 `make e2e` builds."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ENVIRONMENTS = {"hf": "nvfp4", "vllm": "vllm"}
 START_LIMIT = 300.0  # seconds until a server answers; vLLM needs one of them on two idle cores
 STOP_LIMIT = 20.0
 CONTEXT = 4096
-# One gigabyte of cache is a hundred of these prompts, and two servers may run at once.
+# One gigabyte of cache holds a hundred of these prompts, and two servers may run at once.
 VARIABLES = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
 VLLM = {"dtype": "bfloat16", "enforce_eager": True, "max_model_len": CONTEXT, "gpu_memory_utilization": 0.3}
 # A CPU without bfloat16 arithmetic is slow in it; float32 holds the same weights.
@@ -35,7 +35,7 @@ TRANSFORMERS = {"dtype": "float32"}
 
 
 class Processes:
-    """What the study has started; none of it outlives the study."""
+    """What the study has started; nothing outlives the study."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -44,7 +44,7 @@ class Processes:
 
     @contextlib.contextmanager
     def started(self, command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """Its output goes to `log`; it is stopped where the context ends."""
+        """Its output goes to `log`; it is stopped when the context ends."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out, self._lock:
             if self._ended:
@@ -76,7 +76,7 @@ class Processes:
             raise ArmError(f"ended with {code}: {said}", where=log, remedy="read the log and rerun to resume")
 
     def end(self) -> None:
-        """Stops everything, also what another thread is waiting for."""
+        """Stops everything, including what another thread is waiting for."""
         with self._lock:
             self._ended = True
             for process in list(self._running):
@@ -115,7 +115,7 @@ def serving(
 
 
 def name_of(checkpoint: Path) -> str:
-    """What a run's folder is named after: inside the checkout, a path that stays when the checkout is moved."""
+    """The name for a run's folder: inside the checkout, a path that stays the same if the checkout is moved."""
     return str(checkpoint.relative_to(ROOT) if checkpoint.is_relative_to(ROOT) else checkpoint)
 
 
@@ -152,7 +152,7 @@ def python_of(engine: Engine) -> Path:
 
 
 def _port_of(folder: Path) -> int:
-    """The same one each time, if it is free: an arm's answers are kept by its server's address, too."""
+    """The same port each time, if free: an arm's answers are also keyed by its server's address."""
     kept = folder / "port"
     port = int(kept.read_text()) if kept.is_file() else free_port()
     with socket.socket() as probe:

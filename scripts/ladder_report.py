@@ -1,4 +1,4 @@
-"""A ladder's tables: every arm against the reference, what was expected of it, and whether that came out."""
+"""A ladder's tables: every arm against the reference, what was expected, and whether it came out."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _verdicts(found: Sequence[Expectation]) -> Items:
 
 
 def expectations(climbed: Climbed) -> list[Expectation]:
-    """What is known before anything is measured, held against what was."""
+    """The expected results, checked against the measured ones."""
     found = [_same_weights(rung) for rung in climbed.rungs if rung.same_weights]
     found += [one for task in climbed.tasks if (one := _in_order(climbed, task)) is not None]
     found += [one for task in climbed.tasks if (one := _gross(climbed.damaged, task)) is not None]
@@ -103,11 +103,11 @@ def _in_order(climbed: Climbed, task: str) -> Expectation | None:
         step = climbed.step(lower.name, upper.name, task).task(task)
         said = f"{lower.name} above {upper.name} by {w.signed(step.difference)} {w.bounds(step.ci, sign=True)}"
         (broken if step.ci_low is not None and step.ci_low > 0 else within).append(said)
-    order = f"{task}: the more is rounded the more is lost, {' > '.join(rung.name for rung in rungs)}"
+    order = f"{task}: the coarser the rounding, the larger the loss, {' > '.join(rung.name for rung in rungs)}"
     if broken:
         return Expectation(f"{order}; {'; '.join(broken)}", False)
     if within:
-        return Expectation(f"{order}; but for steps within their intervals: {'; '.join(within)}", None)
+        return Expectation(f"{order}, except for steps within their intervals: {'; '.join(within)}", None)
     return Expectation(order, True)
 
 

@@ -5,9 +5,9 @@
 MODEL: a local folder or a hub id. OUT: a new folder, in the compressed-tensors format that vLLM and transformers load.
 NVFP4A16 rounds the weights and needs no text. NVFP4 also rounds activations (W4A4): their scales are calibrated on
 French text, by default the articles that ship with lm-eval-fr, or the `text` column of a JSONL FILE (a plain text file
-is cut at blank lines). Activations run in four bits on Blackwell only; elsewhere such a checkpoint runs weight-only.
+is cut at blank lines). Activations run in four bits only on Blackwell; elsewhere such a checkpoint runs weight-only.
 
-Needs `pip install 'lm-eval-fr[quantize]'`. A GPU is used where there is one.
+Needs `pip install 'lm-eval-fr[quantize]'`. A GPU is used if there is one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("NVFP4", "NVFP4A16")
 NEEDS = ("torch", "transformers", "llmcompressor")
-# The output projection stays whole, as in the checkpoints that vendors publish; so do routers, whose rounding would
+# The output projection is not rounded, as in vendors' checkpoints; nor are routers, whose rounding would
 # send tokens to other experts.
 IGNORE = ("lm_head", "re:.*mlp.gate$", "re:.*router.*")
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--scheme", choices=SCHEMES, default="NVFP4A16")
     parser.add_argument("--calibration", type=Path, help="JSONL with a `text` column, or plain text")
-    parser.add_argument("--samples", type=int, default=256, help="calibration texts at most (default 256)")
+    parser.add_argument("--samples", type=int, default=256, help="the most calibration texts (default 256)")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens of each at most (default 2048)")
 
     def work() -> None:
@@ -91,7 +91,7 @@ def check_checkpoint(model: str) -> None:
         remedy = "give the checkpoint in the transformers format"
         raise InputError("only weights in Mistral's own format", where=folder, remedy=remedy)
     if found.quantization != "none":
-        remedy = "give the whole weights"
+        remedy = "give unquantised weights"
         raise InputError(f"quantised already ({found.quantization})", where=folder, remedy=remedy)
 
 

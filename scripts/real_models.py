@@ -6,8 +6,8 @@
     gemma     Gemma 3 270M, a base model (Gemma terms, in the package): Q4_K_M in four pieces, 238 MB
     smollm2   SmolLM2 135M Instruct, mostly English (Apache-2.0): Q4_1, 92 MB
 
-The weights were quantised once already, so "whole" means dequantised: a fair reference for a second rounding, not the
-publisher's own. A file that is there is not fetched again. `--bf16` needs torch, transformers, accelerate and gguf.
+The weights have been quantised once, so "whole" means dequantised: a fair reference for a second rounding, not the
+publisher's own. Existing files are not downloaded again. `--bf16` needs torch, transformers, accelerate and gguf.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ MODELS = {
 
 
 def fetch_model(name: str, folder: Path) -> Path:
-    """The GGUF file in `folder`, fetched if it is not there. Raises InputError when it cannot be had."""
+    """The GGUF file in `folder`, downloaded if missing. Raises InputError if that fails."""
     model = MODELS[name]
     target = folder / model.file
     if target.is_file():
@@ -71,7 +71,7 @@ def fetch_model(name: str, folder: Path) -> Path:
                 digest.update(piece)
     if digest.hexdigest() != model.sha256:
         draft.unlink()
-        raise InputError(f"{model.file} is not the file that was expected", where=name, remedy="fetch it again")
+        raise InputError(f"{model.file} is not the expected file", where=name, remedy="fetch it again")
     draft.replace(target)
     return target
 
@@ -91,7 +91,7 @@ def _pieces(package: str, pattern: str, wheels: Path) -> list[bytes]:
 
 
 def convert_to_bf16(gguf: Path, out: Path) -> Path:
-    """A folder that transformers and vLLM load, made from `gguf`; a folder that is there is kept."""
+    """A folder that transformers and vLLM load, made from `gguf`; an existing folder is kept."""
     if (out / "config.json").is_file():
         return out
     try:
@@ -104,7 +104,7 @@ def convert_to_bf16(gguf: Path, out: Path) -> Path:
 
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    # transformers refuses to save what came from a GGUF, although it holds whole weights by now.
+    # transformers refuses to save weights from a GGUF, although they are dequantised by now.
     for holder, name in (
         (model, "hf_quantizer"),
         (model.config, "quantization_config"),
@@ -122,7 +122,7 @@ def convert_to_bf16(gguf: Path, out: Path) -> Path:
 
 
 def begin_with_bos(tokenizer: Any, gguf: Path) -> None:
-    """A GGUF file says whether a text begins with a mark; what transformers makes of it forgets that."""
+    """A GGUF file says whether a text begins with a special token; transformers loses that."""
     from tokenizers.processors import TemplateProcessing
 
     bos = tokenizer.bos_token

@@ -1,12 +1,12 @@
-"""Serves a checkpoint with vLLM, checks that it answers as it should, and writes down what was served.
+"""Serves a checkpoint with vLLM, checks that it answers as it should, and records what was served.
 
     python scripts/serve.py mistralai/Mistral-Small-4-119B-2603-NVFP4            # a DGX Spark, or any other GPU
     python scripts/serve.py ./my-checkpoint --port 8001 -- --tensor-parallel-size 2
     python scripts/serve.py MODEL --print                                        # the vLLM command, nothing is started
 
 What follows `--` goes to `vllm serve`. The command is printed and run; when the server is healthy it is asked one
-question, and manifest.json says what answered: `lm-eval-fr run --manifest manifest.json` puts that into the run.
-Ctrl-C stops the server. A key that the server shall ask for is read from VLLM_API_KEY.
+question, and manifest.json records what was served: `lm-eval-fr run --manifest manifest.json` adds that to the run.
+Ctrl-C stops the server. The server's API key, if any, is read from VLLM_API_KEY.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ READY_LIMIT = 3600.0  # seconds; 70 GB of weights from a slow disk, and kernels 
 STOP_LIMIT = 30.0
 SAY_EVERY = 30.0
 
-# What vLLM's recipe for the model says, and reasoning off: an arm that reasons is not compared with one that does not.
+# vLLM's recipe for the model, with reasoning off: an arm that reasons is not compared with one that does not.
 MISTRAL_SMALL_4 = (
     *("--reasoning-parser", "mistral", "--tool-call-parser", "mistral", "--enable-auto-tool-choice"),
     *("--default-chat-template-kwargs", '{"reasoning_effort": "none"}', "--max-model-len", "16384"),
 )
 MISTRAL_SMALL_4_NVFP4 = ("--attention-backend", "TRITON_MLA")
-UNIFIED_MEMORY = ("--gpu-memory-utilization", "0.85")  # GB10: CPU and GPU share it, vLLM's default does not fit
+UNIFIED_MEMORY = ("--gpu-memory-utilization", "0.85")  # GB10: shared by CPU and GPU; vLLM's default does not fit
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--manifest", type=Path, default=Path("manifest.json"), help="default: manifest.json")
     parser.add_argument("--log", type=Path, default=Path("vllm.log"), help="the server's output (default: vllm.log)")
     parser.add_argument("--wait", type=float, default=READY_LIMIT, help="seconds until it must answer (default 3600)")
-    parser.add_argument("--vllm", metavar="PROGRAM", help="the vllm command, where it is not beside this Python")
+    parser.add_argument("--vllm", metavar="PROGRAM", help="the vllm command, if it is not beside this Python")
     parser.add_argument("--print", action="store_true", help="print the command and start nothing")
     parser.add_argument("--once", action="store_true", help="start, check, write the manifest, stop")
     end = argv.index("--") if "--" in argv else len(argv)
@@ -116,10 +116,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def plan_launch(arguments: argparse.Namespace) -> Launch:
-    """The command for this checkpoint on this machine. Raises InputError and UsageError for what cannot work."""
+    """The command for this checkpoint on this machine. Raises InputError or UsageError if it cannot work."""
     extra = arguments.flags
     if any(flag.split("=")[0] == "--api-key" for flag in extra):
-        raise UsageError("--api-key: a key does not belong on a command line", remedy="export VLLM_API_KEY=...")
+        raise UsageError("--api-key: do not put keys on a command line", remedy="export VLLM_API_KEY=...")
     program = _program(arguments.vllm)
     if not arguments.print:
         _check_port(arguments.host, arguments.port)
@@ -150,7 +150,7 @@ def plan_launch(arguments: argparse.Namespace) -> Launch:
 def serve(launch: Launch, *, log: Path, manifest: Path, limit: float, once: bool = False) -> None:
     """Runs the server until it ends or is interrupted; writes the manifest when it has answered.
 
-    Raises ArmError when it does not come up, does not answer, or ends by itself.
+    Raises ArmError if it does not come up, does not answer, or ends by itself.
     """
     with log.open("wb") as out:
         # A session of its own: the engine's own processes end with it.
@@ -185,7 +185,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def describe(launch: Launch, log: Path) -> Manifest:
-    """Asks the server one question and reads what it said of itself. Raises ArmError when there is no usable answer."""
+    """Asks the server one question and reads its log. Raises ArmError if there is no usable answer."""
     key = key_from("VLLM_API_KEY")
     server = Server(launch.url, key)
     messages = [{"role": "user", "content": QUESTION}]
@@ -226,19 +226,19 @@ def _ask_canary(server: Server, launch: Launch, messages: list[dict[str, str]], 
     if not reply.text.strip() and reply.reasoning is None:
         raise ArmError("the server's answer is empty", where=launch.url, remedy=f"look at {log}")
     if reply.reasoning:
-        say(f"warning: it reasons before it answers ({reply.reasoning}); switch that off for a fair comparison")
+        say(f"warning: it reasons before it answers ({reply.reasoning}); turn that off for a fair comparison")
     elif EXPECTED not in reply.text.casefold():
-        say(f"warning: asked {QUESTION!r}, it answers {reply.text[:60]!r}: is this the model that you meant?")
+        say(f"warning: asked {QUESTION!r}, it answers {reply.text[:60]!r}: check that this is the right model")
     return reply
 
 
 def _check_encoding(server: Server, launch: Launch, messages: list[dict[str, str]]) -> Encoding | None:
     encoded = encoding(server, launch.served_name, messages)
     if encoded and encoded.start_doubled:
-        remedy = "its chat template and its tokenizer both add the mark"
+        remedy = "its chat template and its tokenizer both add the token"
         raise ArmError("prompts begin with two begin-of-text tokens", where=launch.url, remedy=remedy)
     if encoded and encoded.text_prompts is False:
-        say("warning: text with the template's special tokens is read as plain text here: use chat requests only")
+        say("warning: text with the template's special tokens is read as plain text here: use only chat requests")
     return encoded
 
 
@@ -271,7 +271,7 @@ def _inspect(model: str, revision: str | None, notes: list[str]) -> Checkpoint |
 
 
 def _tokenizer_mode(wanted: str | None, model: str, checkpoint: Checkpoint | None, notes: list[str]) -> str | None:
-    """vLLM's "auto" takes Mistral's own tokenizer where there is one; that one reads a rendered prompt as letters."""
+    """vLLM's "auto" uses Mistral's own tokenizer if there is one, which reads a rendered prompt as plain text."""
     if checkpoint is None:
         return wanted or ("hf" if model.startswith("mistralai/") else None)
     if checkpoint.tokenizer == "mistral" and wanted != "mistral":
@@ -284,7 +284,7 @@ def _tokenizer_mode(wanted: str | None, model: str, checkpoint: Checkpoint | Non
         notes.append("--tokenizer-mode hf added: Mistral's own tokenizer would encode a rendered prompt twice")
         return "hf"
     if wanted == "mistral":
-        notes.append("--tokenizer-mode mistral: ask this server by chat requests only")
+        notes.append("--tokenizer-mode mistral: use only chat requests with this server")
     return wanted
 
 
@@ -300,7 +300,7 @@ def _known_flags(model: str, checkpoint: Checkpoint | None, device: Device | Non
 
 
 def _without(flags: Sequence[str], extra: Sequence[str]) -> list[str]:
-    """`flags` but for those that the user gives another value."""
+    """`flags` except those to which the user gives another value."""
     given = {flag.split("=")[0] for flag in extra if flag.startswith("--")}
     kept: list[str] = []
     drop = False

@@ -1,9 +1,9 @@
-"""llama.cpp's OpenAI-compatible server, out of the `xllamacpp` wheel: nothing is compiled.
+"""llama.cpp's OpenAI-compatible server, from the `xllamacpp` wheel: nothing is compiled.
 
     pip install xllamacpp
     python scripts/serve_gguf.py model.gguf --port 8080 --name my-model
 
-Prints one line when it listens; Ctrl-C or SIGTERM stops it. Where you have `llama-server`, use that: it is the same.
+Prints one line when it listens; Ctrl-C or SIGTERM stops it. If you have `llama-server`, use that: it is the same.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="a GGUF file")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--name", help="the model's name in requests (default: the file's)")
-    parser.add_argument("--context", type=int, default=4096, help="tokens a request may hold (default 4096)")
-    parser.add_argument("--slots", type=int, default=1, help="requests at once (default 1)")
+    parser.add_argument("--context", type=int, default=4096, help="tokens per request (default 4096)")
+    parser.add_argument("--slots", type=int, default=1, help="parallel requests (default 1)")
     parser.add_argument("--threads", type=int, default=1, help="default 1: spinning threads slow a shared machine down")
     return run_script("serve_gguf", lambda: serve(parser.parse_args(argv)))
 

@@ -1,4 +1,4 @@
-"""The parts of a report that are commands as well: what a dollar buys (`value`), what voting recovers (`vote`)."""
+"""The sections of a report that are also commands: what a dollar buys (`value`), what voting recovers (`vote`)."""
 
 from __future__ import annotations
 

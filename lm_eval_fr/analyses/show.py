@@ -77,7 +77,7 @@ def _find(run: Run, task: str, doc: str | None, filter: str | None) -> Sample:
 
 
 def _blocks(runs: Sequence[Run], samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
-    """Each text with what it is."""
+    """Each text with its label."""
     from lm_eval_fr.logs import task_as_asked
     from lm_eval_fr.report.words import printable
 
@@ -103,7 +103,7 @@ def _wrapped(content: str, columns: int) -> list[str]:
 
 
 def _cut(blocks: Sequence[tuple[str, list[str]]], most: int) -> Iterator[str]:
-    """As many lines of each text as there is room for; of what was asked the last ones, which hold the question."""
+    """As many lines of each text as fit; of the prompt the last ones, which contain the question."""
     texts = [(title, [line for line in lines if line]) for title, lines in blocks]
     each, longest = 1, max(len(lines) for _, lines in texts)
     while each < longest and len(texts) + sum(min(len(lines), each + 1) for _, lines in texts) <= most:

@@ -149,7 +149,7 @@ class AnswerCache:
         if self.first is not None:
             self.first.note(method, requests, answers)
         if self.bar:
-            self.bar.close()  # what lm-eval prints next begins a line of its own
+            self.bar.close()  # lm-eval's next output begins on a new line
         return [self._finish(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _note(self, method: str, requests: Sequence[Any]) -> None:

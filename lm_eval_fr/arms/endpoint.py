@@ -101,9 +101,9 @@ def note_context(call: ArmCall, endpoint: Endpoint | None) -> None:
 
 
 def _ask(endpoint: Endpoint, url: str, body: Mapping[str, Any] | None = None) -> tuple[Any, Problem | None]:
-    """The reply's JSON, and what it says if it is an error; nothing from a server that is there but is silent.
+    """The reply's JSON, and what it says if it is an error; nothing from a server that is up but silent.
 
-    Raises ArmError when there is no server, or it refuses the key.
+    Raises ArmError if there is no server, or if it refuses the key.
     """
     try:
         answer = ask(replace(endpoint.server, url=url), "", body, timeout=CONNECT_LIMIT * (1 if body is None else 6))

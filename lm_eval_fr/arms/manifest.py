@@ -117,7 +117,7 @@ _WEIGHT_ONLY = "Weight-only FP4 compression will be used"
 
 
 def read_engine_log(lines: Iterable[str]) -> Manifest:
-    """What vLLM's start-up log says of itself. Later lines of the same kind add kernels, never replace."""
+    """What vLLM's start-up log says about the engine. Later lines of the same kind add kernels, never replace."""
     version, settings = None, ""
     kernels: dict[str, None] = {}
     weight_only = False

@@ -30,7 +30,7 @@ from lm_eval_fr.report.destinations import Destinations, deliver
 
 ASK_LIMIT = 5.0  # seconds per question
 MOST_REPLY = 4 << 20
-PATH = re.compile(r"^[/~]|\\|\.gguf$", re.IGNORECASE)  # what is no name on a hub
+PATH = re.compile(r"^[/~]|\\|\.gguf$", re.IGNORECASE)  # not a name on a hub
 REMEDY = "give the address that answers /v1/models, e.g. http://127.0.0.1:8080/v1"
 
 

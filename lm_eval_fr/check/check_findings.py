@@ -127,7 +127,7 @@ class CheckReport:
         return "\n".join(self.lines())
 
     def brief(self, columns: int) -> str:
-        """At most fifteen lines for a terminal: what is wrong, else what can be decided, and what it will cost."""
+        """At most fifteen lines for a terminal: the problems, or else what can be decided, and what it will cost."""
         found = [str(one) for one in self.problems]
         if not self.problems:
             found += [*filter(None, [self.prospects.headline]), *self.prospects.table()]

@@ -141,7 +141,7 @@ class Prospects:
             yield f"{100 * UNSTABLE:g} % of the variance is taken to be within documents, which repeats average out."
 
     def table(self) -> list[str]:
-        """The same as `lines` in numbers, for a glance."""
+        """The same as `lines` in numbers, in brief."""
         if not self.claims:
             return []
         header = ("in points", "n", "margin", "can show", "needs n", "power")

@@ -71,7 +71,7 @@ def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> Che
 
 
 def _once(refused: Mapping[str, Finding]) -> list[Finding]:
-    """What is wrong with each arm; the same of both is one finding."""
+    """The problems of each arm; a problem of both is one finding."""
     found = {replace(one, where="both arms") for one in refused.values()}
     return [*found] if len(refused) > len(found) else [*refused.values()]
 

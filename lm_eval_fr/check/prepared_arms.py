@@ -59,7 +59,7 @@ def _located(error: LmEvalFrError, arm: str, file: PlanFile) -> PlanError:
 
 
 def _in_the_plan(flag: re.Match[str]) -> str:
-    """The flag by the plan's name of it; what stands in an arm's `flags` stays as it is."""
+    """The flag under its name in the plan; flags in an arm's `flags` keep their names."""
     return _OF_THE_PLAN.get(flag[1], flag[1] if flag[1] in ArmPlan.__struct_fields__ else flag[0])
 
 

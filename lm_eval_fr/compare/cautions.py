@@ -33,7 +33,7 @@ def cautions(
     found = [
         *_plans(options.earlier_plans),
         *_nothing_scored(pairing.tasks, results),
-        *(Caution(kind="mismatch", text=f"Let through by --allow: {one}.") for t in pairing.tasks for one in t.allowed),
+        *(Caution(kind="mismatch", text=f"Allowed by --allow: {one}.") for t in pairing.tasks for one in t.allowed),
         *log_cautions(pairing),
         *judge_cautions(judge, summary, options.today),
         *_unjudged(pairing.tasks, judge),

@@ -72,7 +72,7 @@ def compare_command(runs: Sequence[Path], flags: CompareFlags, to: Destinations)
 
 
 def _rest(runs: Sequence[Path], to: Destinations) -> str:
-    """Where a terminal's reader finds everything: the page, if there is one."""
+    """Where to find everything: the page, if there is one."""
     page = to.html_file or (runs[0] / "report.html" if len(runs) == 1 else None)
     return f"{page}, or --full" if page is not None and page.is_file() else "--full"
 
@@ -102,7 +102,7 @@ def _compare_several(runs: Sequence[Path], margins: Mapping[str, float], flags: 
 
 
 def _once(given: Sequence[tuple[str, T]], flag: str, what: str, remedy: str) -> dict[str, T]:
-    """By name. Raises UsageError for one that was given twice."""
+    """By name. Raises UsageError for a duplicate."""
     for name, times in Counter(name for name, _ in given).items():
         if times > 1:
             raise UsageError(f"{name} has two {what}", where=flag, remedy=remedy)

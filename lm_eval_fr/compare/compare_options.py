@@ -1,4 +1,4 @@
-"""What a comparison is told, by flags or by a study's plan: margins, level, the judge's folder, what a report adds."""
+"""The options of a comparison, from flags or a study's plan: margins, level, the judge's folder, more sections."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _without_claims(tasks: Sequence[TaskResult], judge: JudgeResult | None, opti
 
 
 def _claims(tasks: Sequence[TaskResult], judge: JudgeResult | None) -> Iterator[Stated]:
-    """Of groups, of tasks that belong to none, and of the judge."""
+    """The claims of groups, of tasks without a group, and of the judge."""
     for t in tasks:
         if t.assessment is not None and not t.group:
             yield Stated(t.task, _decided(t.assessment), w.unit(t), t.scale, t.reasons.get("verdict", ""))
@@ -161,8 +161,8 @@ def _advice(
     unit = "pairs for the judge" if name == JUDGE else f"documents of {name}"
     if beyond:
         return (
-            f"{name} has {available[name]:,} documents, and would need about {most:,} if the difference stays what it "
-            "is: take further documents, or a wider margin in the plan of the next study."
+            f"{name} has {available[name]:,} documents and would need about {most:,} if the difference "
+            "stays what it is: add documents, or plan a wider margin for the next study."
         )
     return f"run about {most:,} {unit} in total; that would settle it if the difference stays what it is."
 
@@ -249,9 +249,9 @@ def _no_verdict(undecided: Sequence[Stated]) -> str:
 
 
 def _by_reason(claims: Sequence[Stated]) -> Iterable[tuple[str, list[Stated]]]:
-    """Claims that have one reason in common together; that several are too near chance is one, whatever the numbers.
+    """Groups claims with the same reason; several claims too near chance count as one reason, whatever the numbers.
 
-    What a reason says last, in brackets, is left to the claim's own row.
+    A reason's last part, in brackets, is left to the claim's own row.
     """
     near = [claim for claim in claims if claim.assessment.assay and claim.reason == claim.assessment.assay.reason]
     of_reason: dict[str, list[Stated]] = {}

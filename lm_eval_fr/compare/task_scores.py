@@ -67,7 +67,7 @@ class Scored:
         return reach if math.isfinite(reach) else None
 
     def rows(self, rows: np.ndarray) -> Scored:
-        """Of some of the documents, by their numbers or a mask."""
+        """The scores of some of the documents, by their numbers or a mask."""
         return replace(
             self,
             candidate=self.candidate[rows],
@@ -79,7 +79,7 @@ class Scored:
     def difference(
         self, *, level: float, margin: float | None = None, guarantee: Guarantee = "default", kind: Kind | None = None
     ) -> Difference:
-        """Turned so that above 0 is better. kind: where it is not that of the scores."""
+        """With the sign such that above 0 is better. kind: if it differs from that of the scores."""
         return paired_difference(
             self.better,
             self.worse,

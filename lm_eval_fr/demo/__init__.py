@@ -18,7 +18,7 @@ def example_plan() -> Path:
 
 
 def copy_texts(folder: Path) -> None:
-    """Copies the corpus, for plans of one's own with `data_dir: FOLDER`. Raises UsageError where the folder exists."""
+    """Copies the corpus, for your own plans with `data_dir: FOLDER`. Raises UsageError if the folder exists."""
     import shutil
 
     try:

@@ -32,7 +32,7 @@ class ReplyLine(msgspec.Struct):
 
     @property
     def answer(self) -> Answer:
-        """As a server would have sent it; an error of the line is an error inside a 200."""
+        """The body as a server would have sent it; an error in the line is an error inside a 200."""
         if self.response is not None:
             return Answer(self.response.status_code, {}, bytes(self.response.body), 0.0)
         said = Answer(200, {}, b'{"error": ' + bytes(self.error) + b"}", 0.0)

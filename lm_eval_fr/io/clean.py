@@ -43,7 +43,7 @@ def parse_untrusted(content: bytes | str) -> Any:
 
 
 def at(value: Any, *path: str | int) -> Any:
-    """What stands at `path` (names and places) in a JSON value of whatever shape; None where nothing does."""
+    """The value at `path` (keys and indices) in a JSON value of any shape; None if there is none."""
     for step in path:
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, Mapping) else None
@@ -53,13 +53,13 @@ def at(value: Any, *path: str | int) -> Any:
 
 
 def inner(value: Any, *path: str | int) -> Mapping[str, Any]:
-    """The object there; {} where there is none."""
+    """The object there; {} if there is none."""
     found = at(value, *path)
     return found if isinstance(found, Mapping) else {}
 
 
 def rows_at(value: Any, *path: str | int) -> list[Mapping[str, Any]]:
-    """The objects in the list there; [] where there is none."""
+    """The objects in the list there; [] if there is none."""
     found = at(value, *path)
     return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
 

@@ -179,7 +179,7 @@ class Http:
     async def persist(
         self, send: Callable[[], Awaitable[Answer]], policy: RetryPolicy, waiting: Waiting | None = None
     ) -> Answer:
-        """What `send` gets in the end, after as many tries as `policy` has attempts. Raises CallFailed."""
+        """What `send` returns in the end, after at most the attempts of `policy`. Raises CallFailed."""
         waits, left = policy.waits(), policy.attempts
         while True:
             try:

@@ -38,7 +38,7 @@ class ProgressBar:
             self._show()
 
     def start(self, total: int, kept: int) -> None:
-        """Begins a count that `step` goes on with. kept: what is done already. Shown at once: a step may take long."""
+        """Begins a count that `step` continues. kept: what is already done. Shown at once: a step may take long."""
         self._total, self._done, self._kept = total, kept, kept
         self._state, self._shown_at = (kept, total, ()), self._clock()
         self._began = self._shown_at

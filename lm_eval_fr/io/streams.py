@@ -20,7 +20,7 @@ _BARS = re.compile(rf"({_COLOUR}|\x1b\[A|\x1b\[2?K|\r)")  # the characters that 
 
 
 def say_on_stderr(message: str) -> None:
-    """What is being done now, for people, so that stdout stays the result's; in the terminal's width."""
+    """Progress for people on stderr, so that stdout has only the result; in the terminal's width."""
     shown = printable(message, keep="\n\t")
     print(fold(shown, columns_of(sys.stderr)) if sys.stderr.isatty() else shown, file=sys.stderr, flush=True)
 

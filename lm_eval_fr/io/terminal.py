@@ -1,6 +1,6 @@
-"""What a person sees of a text: in the terminal's width, and no more of it than fits a glance.
+"""How a text is shown on a terminal: in the terminal's width, and cut to a
 
-Data for a pipe or a file is left alone: whole, and as wide as it is.
+screenful. Data for a pipe or a file is left unchanged.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _GAP = re.compile(r"\S {2,}(?=\S)")  # between the columns of a table
 
 
 def asked_columns() -> int | None:
-    """The width that COLUMNS asks for, even if the text goes to a pipe."""
+    """The width in COLUMNS, even for a pipe."""
     asked = os.environ.get("COLUMNS", "")
     return min(max(int(asked), NARROWEST), WIDEST) if asked.isdecimal() and int(asked) else None
 
 
 def columns_of(stream: TextIO, otherwise: int = USUAL) -> int:
-    """The width that COLUMNS asks for, or that of the terminal behind `stream`; `otherwise` where it is none."""
+    """The width in COLUMNS, or of the terminal behind `stream`; `otherwise` if there is none."""
     if (asked := asked_columns()) is not None:
         return asked
     try:
@@ -37,17 +37,17 @@ def columns_of(stream: TextIO, otherwise: int = USUAL) -> int:
 
 
 def fold(text: str, columns: int) -> str:
-    """Lines broken between words where they are too wide.
+    """Breaks lines that are too wide between words.
 
-    A path or an address stays whole, to be copied, and the row of a table too.
+    Paths, addresses and table rows stay whole, so that they can be copied.
     """
     return "\n".join(folded for line in text.split("\n") for folded in _fold(line, columns))
 
 
 def in_brief(text: str, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
-    """The text; on a terminal its first lines, in its width, and where the rest is.
+    """The text; on a terminal its first lines, in its width, and where the rest
 
-    Cut after a whole paragraph if one ends in time.
+    is. Cut after a complete paragraph if possible.
     """
     if not stream.isatty():
         return text
@@ -63,7 +63,7 @@ def in_brief(text: str, stream: TextIO, *, full: bool = False, rest: str = "--fu
 
 
 def in_columns(words: Sequence[str], width: int) -> list[str]:
-    """The words in as many columns as fit, to be read from top to bottom."""
+    """The words in as many columns as fit, to read from top to bottom."""
     room = max(map(len, words)) + 2
     down = -(-len(words) // max(1, width // room))
     return ["".join(word.ljust(room) for word in words[row::down]).rstrip() for row in range(down)]

@@ -95,7 +95,7 @@ class Estimate:
 
 @dataclass
 class _Open:
-    """The questions that are open, by the bytes of each, and what stored replies teach of the judge's own rates."""
+    """The open questions, by their bytes, and the judge's own rates from stored replies."""
 
     questioner: Questioner
     lives: Lives | None
@@ -104,8 +104,8 @@ class _Open:
     first: list[int] = field(default_factory=list)
     second: list[int] = field(default_factory=list)
     repeats: list[int] = field(default_factory=list)
-    shared: list[int] = field(default_factory=list)  # of it, what a second order shares with a first one just asked
-    begun: list[int] = field(default_factory=list)  # of it, what a first order shares with an earlier document's
+    shared: list[int] = field(default_factory=list)  # of these, shared by a second order with the first one just asked
+    begun: list[int] = field(default_factory=list)  # of these, shared by a first order with an earlier document's
     learned: list[_Learned] = field(default_factory=list)
     _beginnings: set[int] = field(default_factory=set)
 
@@ -139,7 +139,7 @@ class _Open:
                 self.shared.append(len(shared))
 
     def _begin(self, content: bytes) -> int:
-        """How many of its bytes an earlier document began with; its own beginnings are noted."""
+        """How many bytes it shares with the beginning of an earlier document; its own prefixes are recorded."""
         found, step = 0, int(CACHE_STEP * BYTES_PER_TOKEN[EXPECTED])
         for size in range(step, len(content) + 1, step):
             mark = hash(content[:size])

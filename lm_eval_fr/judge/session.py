@@ -145,7 +145,7 @@ class Session:
         self.concurrency = self.options.concurrency or self.profile.concurrency
 
     def run(self, out: Path) -> JudgeSummary:
-        """Obtains the replies and writes what came of them. What is stored stays, however it ends."""
+        """Obtains the replies and writes the results. What is stored is kept, however it ends."""
         started, results = time.monotonic(), self.results
         if (warning := shutdown_warning(self.profile, date.today())) is not None:
             self.say(f"warning: {warning}")

@@ -60,7 +60,7 @@ class Columns:
         return "{}:{}".format(*self.place(row))
 
     def named(self, row: int) -> str:
-        """The document of a sample, as a message names it."""
+        """The document of a sample, as messages name it."""
         return f"document {self.doc_id[row]} ({hex_of(self.doc_hash[row])[:12]}) of {self.task}"
 
 
@@ -87,7 +87,7 @@ class _Asked(msgspec.Struct):
 
 
 def read_arguments(columns: Columns, rows: np.ndarray) -> Iterator[Mapping[str, Any]]:
-    """What a model was asked for these samples (a prompt, or each of its choices), as logged, read again."""
+    """What a model was asked for these samples (a prompt, or each of its choices), as logged, reread."""
     decoder = msgspec.json.Decoder(_Asked)
     with OpenFiles() as files:
         for row in rows.tolist():

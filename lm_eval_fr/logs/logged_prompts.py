@@ -148,7 +148,7 @@ def _inside(known: Prompt, rendered: Prompt) -> bool:
 
 
 def _added(known: Prompt, text: str) -> list[str] | None:
-    """What stands before, between and behind the known texts; None where they are not all there, in order."""
+    """The text before, between and after the known texts; None if these are not all there, in order."""
     added, start = [], 0
     for content in map(str.strip, known.contents):
         at = text.find(content, start)

@@ -241,7 +241,7 @@ def settings_of(results: Results) -> dict[str, Any]:
     versions = ("lm_eval_version", "transformers_version", "chat_template_sha")
     settings = {name: config.get(name) for name in named}
     settings |= {name: config[name] for name in model if name in config}
-    if "model_num_parameters" in config:  # else lm-eval loaded no model, and the flag's default says nothing
+    if "model_num_parameters" in config:  # otherwise lm-eval loaded no model, and the flag's default means nothing
         settings["device asked for"] = config.get("device")
     settings |= {name: body.get(name) for name in (*versions, "system_instruction", "fewshot_as_multiturn")}
     settings |= {name: body[name] for name in ("max_length", "eot_token_id") if name in body}

@@ -21,8 +21,8 @@ Weighting = Literal["documents", "tasks"]
 class PairedGroup(Paired):
     """The documents of all tasks of a group.
 
-    subtasks: in the order of the documents. A task counts by its documents in the group's score, or each task the same;
-    then the values hold the weight already, so that their plain mean is the group's score.
+    subtasks: in the order of the documents. A task counts by its documents in the group's score, or all tasks equally;
+    then the values already contain the weights, so that their plain mean is the group's score.
     """
 
     subtasks: tuple[str, ...]

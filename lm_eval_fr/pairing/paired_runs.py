@@ -104,7 +104,7 @@ def _same_run(candidate: Run, reference: Run) -> str | None:
 def _pair_tasks(
     candidate: Run, reference: Run, names: Sequence[str], chosen: Chosen, kept: Kept
 ) -> tuple[list[TaskDraft], tuple[PairedTask, ...]]:
-    """kept: the reference's columns that are read already. All reruns of an arm are paired with its own run."""
+    """kept: the reference's columns that have been read. All reruns of an arm are paired with its own run."""
     drafts = [TaskDraft(candidate.tasks[name], reference.tasks[name], chosen) for name in names]
     requests = [draft.requests() for draft in drafts]
     keys = [(*theirs.log.paths, theirs.filter, theirs.metrics, theirs.fields) for _, theirs in requests]

@@ -73,7 +73,7 @@ class PlanFile:
     text: str
 
     def error(self, key: str | None, what: str, remedy: str) -> PlanError:
-        """With the line of the key, where there is one."""
+        """With the line of the key, if there is one."""
         return PlanError(what, where=self.path, line=line_of(key, self.text) if key else None, remedy=remedy)
 
 

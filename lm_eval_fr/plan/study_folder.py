@@ -23,7 +23,7 @@ from lm_eval_fr.plan.study_plan import ArmPlan, EarlierPlan, Plan, arm_hash, cha
 
 PLAN, STATE, REPORT, DONE = "plan.yaml", "study.json", "compare.json", "arm.done"
 REMEDY = "give an --out that can be written"
-STATE_REMEDY = "copy it back, or move it away and give the plan from its own folder: answers and verdicts are kept"
+STATE_REMEDY = "copy it back, or move it away and give the plan from its own folder; answers and verdicts are kept"
 _OF_ARMS = ("tasks", "limit", "seed", "data_dir", "metadata")
 
 

@@ -1,4 +1,4 @@
-"""What is known of the two arms: their names, how their answers ended, their settings side by side."""
+"""What is known about the two arms: their names, how their answers ended, their settings side by side."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ class Setting:
 
     @property
     def expected(self) -> bool:
-        """Whether this one is meant to differ (the arm's name, its address, its date)."""
+        """Whether this setting is meant to differ (the arm's name, its address, its date)."""
         return self.name in ("model", "source") or self.name.startswith("model_args.")

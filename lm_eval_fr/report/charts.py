@@ -18,7 +18,7 @@ PLOT = (52.0, 14.0, 408.0, 176.0)
 Anchor = Literal["start", "middle", "end"]
 FARTHEST = 20.0  # margins to either side; beyond them is an arrow
 NARROW = 0.1  # of the width
-PARTS = 1.5  # times as far as its claims reaches a forest for the sake of their parts
+PARTS = 1.5  # how many times farther than its claims a forest may reach for their parts
 LEAST = 1.5  # margins that are shown to either side
 
 
@@ -56,7 +56,7 @@ class ForestScale:
 
     @classmethod
     def of(cls, forest: Forest, *, parts: bool = False) -> ForestScale:
-        """parts: whether those of the claims are drawn as well."""
+        """parts: whether to draw the claims' parts too."""
         low, high = _reach(forest.claims)
         if forest.in_margins:
             low, high = min(low, -LEAST), max(high, LEAST)

@@ -78,7 +78,7 @@ def judge_section(report: Report) -> Section | None:
 
 
 def _left(judge: JudgeResult) -> dict[str, str]:
-    """Reasons that do not stand in the judge's row of the forest."""
+    """Reasons that are not in the judge's row of the forest."""
     return {key: reason for key, reason in judge.reasons.items() if key not in ("verdict", "decision")}
 
 

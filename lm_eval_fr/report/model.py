@@ -170,7 +170,7 @@ class Report:
 
     @property
     def cumulative(self) -> tuple[Series, ...]:
-        """How each estimate developed, in the plan's order."""
+        """The estimates over time, in the plan's order."""
         found = [*(task.series for task in self.tasks), self.judge.series if self.judge else None]
         return tuple(series for series in found if series is not None)
 

@@ -166,7 +166,7 @@ class Forest:
 
     @property
     def rows(self) -> Iterator[tuple[Claim, bool, list[str], Word | None]]:
-        """For a text: each claim and each of its parts, whether it is a part, its cells under `header`, its verdict."""
+        """For text: each claim and each of its parts, whether it is a part, its cells under `header`, its verdict."""
         for claim in self.claims:
             for one in (claim, *claim.strata):
                 part = one is not claim

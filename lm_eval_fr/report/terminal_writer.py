@@ -15,7 +15,7 @@ from lm_eval_fr.report.sections import Claim, Forest
 from lm_eval_fr.report.text_writer import COLOURS, Paint, painter, text_columns, wants_colour
 from lm_eval_fr.report.verdict_section import cautions, forest_of
 
-SENTENCE, ALARM, ADVICE, REST = 4, 2, 2, 2  # lines that each may have, whatever the others need
+SENTENCE, ALARM, ADVICE, REST = 4, 2, 2, 2  # lines that each may always have
 MARKS = {"non_inferior": "✓", "inferior": "✗", "inconclusive": "?", "no_verdict": "?", None: "?"}
 NARROWEST, WIDEST = 11, 41  # columns of the drawing
 NAME, NARROW_NAME, NARROW, TINY = 20, 14, 80, 56
@@ -94,7 +94,7 @@ def _shown(lines: Sequence[str], plain: bool) -> str:
 
 
 def _cut_to_fit(texts: Sequence[tuple[list[str], int]], room: int) -> list[list[str]]:
-    """Each text with its least number of lines, and with more where all of them fit the room; the first ones first."""
+    """Each text with its least number of lines, and with more if everything fits; the first texts first."""
     spare = room - sum(min(len(lines), least) for lines, least in texts)
     found = []
     for lines, least in texts:

@@ -206,7 +206,7 @@ def _part(task: str, name: str, m: Measured, unit: float | None) -> Claim:
 
 
 def _claim(m: Measured, claimed: Claimed | None, unit: float | None, name: str, metric: str = "", **more: Any) -> Claim:
-    """claimed: None for a description. unit: what the drawing's scale has for 1."""
+    """claimed: None for a description. unit: the value of 1 on the drawing's scale."""
     margin = claimed.margin if claimed else None
     return Claim(
         name,

@@ -63,7 +63,7 @@ def bounds(pair: Bounds | None, scale: float = 100.0, *, sign: bool = False, lim
 
 
 def against(pair: Bounds | None, margin: float | None, scale: float = 100.0, *, higher_is_better: bool = True) -> str:
-    """An interval of differences, its ends with as many digits as tell them from the margin."""
+    """An interval of differences, with enough digits to tell its ends from the margin."""
     limit = None if margin is None else -margin if higher_is_better else margin
     return bounds(pair, scale, sign=True, limit=limit)
 

@@ -145,5 +145,5 @@ def upper_limit(p_below: Callable[[float], float], alpha: float, mean: float, hi
 
 
 def beyond(p: float, alpha: float) -> float:
-    """How far a p-value is above alpha, in standard deviations: nearly straight in c, so a root takes few steps."""
+    """How far a p-value is above alpha, in standard deviations: nearly linear in c, so a root takes few steps."""
     return normal_point(alpha) - normal_point(min(max(p, 1e-300), 1 - 1e-16))

@@ -108,7 +108,7 @@ def difference_of_differences(
         sd=_twice(found.sd),
         standard_error=_twice(found.standard_error),
         margin=margin,
-        flips=None,  # a move by half of the halved scale is none of a document's own
+        flips=None,  # a move by half of the halved scale is not a flip
         other_guarantee=None,
         units=None,
     )

@@ -15,8 +15,8 @@ import numpy as np
 from lm_eval_fr.stats.arrays import Array, Units, gathered
 from lm_eval_fr.stats.bounds import lower_limit, upper_limit
 
-FEW = 32  # units that differ: fewer of them may turn fast, and cost little
-IN_CACHE = 12_000  # values that are looked at together
+FEW = 32  # different units: with fewer of them the integrand may oscillate fast, but costs little
+IN_CACHE = 12_000  # values computed together
 
 
 def _grid(step: float) -> tuple[Array, Array]:
@@ -103,9 +103,9 @@ def tail(z: Array, copies: Array) -> float:
 
 
 def _saddlepoint(z: Array, copies: Array, lowest: float, highest: float) -> tuple[float, float]:
-    """About where sum z_i / (1 - s z_i) = 0 between its poles, and the width there: 1 / sqrt of its slope.
+    """Approximately where sum z_i / (1 - s z_i) = 0 between its poles, and the width there: 1 / sqrt of its slope.
 
-    Newton steps on the sum times the distances to both poles, which is nearly straight from one to the other. The
+    Newton steps on the sum times the distances to both poles, which is nearly linear between them. The
     integral is the same along any line; it only converges fastest along this one.
     """
     low, high = below, above = 1 / lowest, 1 / highest

@@ -38,7 +38,7 @@ class Interval:
 
     @property
     def degradation_detected(self) -> bool | None:
-        """Whether the candidate is worse at all, however little; None where that is undefined."""
+        """Whether the candidate is worse at all, however little; None if undefined."""
         return None if self.high is None else self.high < 0
 
 
@@ -117,7 +117,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class DocumentsNeeded:
-    """In all (not on top), for the verdict to be settled. reason: why there is no number, or why it cannot be had."""
+    """In total (not additional), to settle the verdict. reason: why there is no number, or why it is not available."""
 
     documents: int | None
     reason: str | None = None

@@ -140,8 +140,8 @@ def test_verdict_sentence_and_gate(tmp_path: Path, lost: int, gained: int, verdi
 
 def test_no_one_is_sent_for_documents_that_the_task_does_not_have(tmp_path: Path) -> None:
     few = compare(gold(tmp_path / "few", *flips(2000, 45, 10))).overall.advice
-    assert re.match(r"piaf_fr has 2,000 documents, and would need about [\d,]+ if the difference stays", few), few
-    assert "a wider margin in the plan of the next study" in few
+    assert re.match(r"piaf_fr has 2,000 documents and would need about [\d,]+ if the difference stays", few), few
+    assert "plan a wider margin for the next study" in few
     many = compare(gold(tmp_path / "many", *flips(2000, 45, 10), original=10**6)).overall.advice
     assert re.match(r"run about [\d,]+ documents of piaf_fr in total; that would settle it", many), many
 

@@ -82,8 +82,8 @@ def test_the_price_comes_first_and_nothing_is_asked(
     server = fake_server(careful)
     code, out, _ = run(server, [vote(n) for n in range(12)])
     assert (code, server.count) == (0, 0) and not (tmp_path / "out").exists()
-    assert "12 votes of as many visitors\n" in out and "0 controls, 12 pairs" in out
-    assert "dollars" in out and "--ask asks" in out
+    assert "12 votes, one per visitor\n" in out and "0 controls, 12 pairs" in out
+    assert "dollars" in out and "use --ask to ask" in out
     code, _, err = run(server, [vote(n) for n in range(12)], "--ask", "--max-usd", "0.00001")
     assert (code, server.count) == (4, 0) and "max-usd" in err
 
@@ -174,7 +174,7 @@ def test_a_conversation_may_be_the_json_of_one() -> None:
         ([vote(0, conv_turns="1")], (), "must be a whole number"),
         ([vote(0, both_equal="yes")], (), "not a vote"),
         ([vote(0, system_prompt_a=3)], (), "must be text or null"),
-        ([vote(0, opening_msg=None)], (), 'field "opening_msg" must be text'),
+        ([vote(0, opening_msg=None)], (), 'field "opening_msg" must be non-empty text'),
         ("{\n", (), "votes.jsonl:1: "),
         ("", (), "no vote can be judged"),
         ([vote(0, conv_turns=2)], (), "no vote can be judged; left out: 1 of several turns"),
@@ -204,7 +204,7 @@ def test_the_votes_are_read_from_the_hub_by_its_own_loader(
     laid = lay_out(tmp_path, [vote(n) for n in range(6)], "default", "train")
     monkeypatch.setattr(comparia, "VOTES", Hub(laid["path"], laid["name"], laid["split"], None))
     assert comparia.main(["--profile", "offline", "--ask", "--out", str(tmp_path / "out")]) == 0
-    assert "6 votes of as many visitors" in capsys.readouterr().out
+    assert "6 votes, one per visitor" in capsys.readouterr().out
 
 
 def test_a_hub_that_lets_nobody_in_is_one_line_with_the_way_in(

@@ -129,7 +129,7 @@ def test_what_cannot_be_rounded_is_one_line(folder: Path, tmp_path: Path, capsys
         ([four_bits, tmp_path / "o"], "quantised already: compressed-tensors"),
         ([empty, tmp_path / "o"], "no weights"),
         ([make_checkpoint(tmp_path / "flat"), tmp_path / "o"], "no layers among the weights"),
-        ([tmp_path / "cut.gguf", tmp_path / "o.gguf"], "not a GGUF file, or cut"),
+        ([tmp_path / "cut.gguf", tmp_path / "o.gguf"], "not a GGUF file, or truncated"),
         ([folder, folder], "exists already"),
         ([folder, tmp_path / "o", "--values", "int5"], "invalid choice: 'int5'"),
         ([folder, tmp_path / "o", "--untouched", "1.5"], "is not a share below 1"),

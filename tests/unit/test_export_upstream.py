@@ -191,7 +191,7 @@ def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "no lm_eval/tasks/README.md" in capsys.readouterr().err
     skeleton(tmp_path)
     assert main([str(tmp_path), "--tasks", "sib200_fr"]) == 2  # afrobench/sib has it, French too
-    assert "sib200_fr is not one to contribute (these are: piaf_fr" in capsys.readouterr().err
+    assert "sib200_fr is not a task to contribute (these are: piaf_fr" in capsys.readouterr().err
 
 
 def upstream_sources(folder: Path) -> Path:

@@ -196,7 +196,7 @@ def test_the_tables_say_what_came_out(ladder: Ladder, tmp_path: Path) -> None:
     study = study_of(ladder, tmp_path / "out", RIGHT)
     said = " ".join(write_report(study, list(ladder.arms), {}).split())
     assert "holds: again: the same weights are not inferior" in said
-    assert "holds: qa: the more is rounded the more is lost, int4 > int3 > int2" in said
+    assert "holds: qa: the coarser the rounding, the larger the loss, int4 > int3 > int2" in said
     assert "holds: qa: int2 is inferior" in said
     assert "holds: floor: too near chance, or in too few documents, for a claim: none of 1 arms is non-inferior" in said
     table = (study.out / "ladder.md").read_text(encoding="utf-8")
@@ -212,14 +212,17 @@ def test_what_does_not_come_out_is_said(ladder: Ladder, tmp_path: Path) -> None:
     upside_down = RIGHT | {"again": 20, "int4": 2, "int3": 45, "int2": 46}
     said = " ".join(write_report(study_of(ladder, tmp_path / "out", upside_down), list(ladder.arms), {}).split())
     assert "DOES NOT HOLD: again: the same weights are not inferior" in said and "(not so: qa)" in said
-    assert "DOES NOT HOLD: qa: the more is rounded the more is lost, int4 > int3 > int2; int3 above int4 by +" in said
+    assert (
+        "DOES NOT HOLD: qa: the coarser the rounding, the larger the loss, int4 > int3 > int2; int3 above int4 by +"
+        in said
+    )
     assert "DOES NOT HOLD: qa: int2 is inferior" in said
 
 
 def test_a_step_inside_its_interval_is_no_contradiction(ladder: Ladder, tmp_path: Path) -> None:
     level = RIGHT | {"int3": 40, "int4": 40, "int2": 41}
     said = " ".join(write_report(study_of(ladder, tmp_path / "out", level), list(ladder.arms), {}).split())
-    assert "cannot be told: qa: the more is rounded the more is lost" in said
+    assert "cannot be told: qa: the coarser the rounding, the larger the loss" in said
     assert "int2 above int3 by" in said
 
 

@@ -165,7 +165,7 @@ def test_a_server_that_cannot_be_used(place: Place, mode: str, says: str) -> Non
     assert not (place.folder / "manifest.json").exists()
 
 
-@pytest.mark.parametrize(("mode", "says"), [("letters", "use chat requests only"), ("reasons", "it reasons before")])
+@pytest.mark.parametrize(("mode", "says"), [("letters", "use only chat requests"), ("reasons", "it reasons before")])
 def test_a_server_that_is_used_with_care(place: Place, mode: str, says: str) -> None:
     code, _, err = place.serve(str(make_checkpoint(place.folder / "m")), mode=mode)
     assert code == 0, err

@@ -150,7 +150,7 @@ class _Compared:
         """Raises MismatchError where the arms' tokenizers differ."""
         reference = replies["reference"]
         check_tokens(replies["candidate"], reference, passage)
-        whole = not passage.prompt and not passage.turns  # else the answer alone is compared
+        whole = not passage.prompt and not passage.turns  # otherwise only the answer is compared
         start = 0 if whole else answer_start(reference.tokens, passage.scored)
         if start is None or start >= reference.n:
             self.unaligned.append(passage.id)

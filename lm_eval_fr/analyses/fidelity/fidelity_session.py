@@ -48,7 +48,7 @@ class _Asking:
         return reply_key(arm.identity, self.dialect, body_of(passage, arm.model, self.top, self.dialect), asked)
 
     async def find_dialect(self, passages: Sequence[Passage]) -> None:
-        """How this server is asked: as it scores the first text that it takes, whose reply is kept."""
+        """How this server is asked: in the way that first works, and that reply is kept."""
         arm, said = self.client.arm, ""
         for passage in passages:
             for self.dialect in DIALECTS[: 1 if passage.turns else None]:
@@ -57,7 +57,7 @@ class _Asking:
                     return
                 try:
                     self.store.put(key, await score(self.client, passage, self.top, self.dialect))
-                    self.resumed -= 1  # it is there when all are asked
+                    self.resumed -= 1  # it is already stored when all are asked
                     return
                 except GaveUp as error:
                     raise Unfinished(f"the {arm.role}: {error}", where=arm.url, remedy=DIED) from None

@@ -1,6 +1,6 @@
-"""All tokens of all texts -> means with intervals by document, percentiles, and the passages to look at.
+"""All tokens of all texts -> means with intervals by document, percentiles, the passages to look at, and
 
-And where the arms differ: by place in the text, by how sure the reference is, and at which token first.
+where the arms differ: by position in the text, by how sure the reference is, and at which token first.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Compared:
 
 
 def compare_text(document: str, cluster: str, candidate: Scored, reference: Scored, scored: Mask) -> Compared:
-    """Both of the same tokens, at those that are `scored`.
+    """Both arms at the same `scored` tokens,
 
-    By token number where both arms give one, by the token's text otherwise.
+    matched by number if both give one, otherwise by text.
     """
     places = np.flatnonzero(scored)
     one, other = candidate.at(places), reference.at(places)

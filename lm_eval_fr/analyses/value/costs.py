@@ -76,7 +76,7 @@ def dollars_per_answer(
 
 
 def refuse_a_guess(arms: Sequence[tuple[str, Run, ArmPrice, TokenSource]], *, estimate: bool) -> None:
-    """Dollars that rest on an estimated number of tokens are no basis for a ratio to those of counted ones.
+    """Refuses to compare dollars from an estimated number of tokens with those from a counted one.
 
     arms: name, run, price and where the tokens come from. estimate: the user accepts it.
     """
@@ -93,9 +93,9 @@ def refuse_a_guess(arms: Sequence[tuple[str, Run, ArmPrice, TokenSource]], *, es
 def _rate(
     run: Run, arm: ArmPrice, counted: dict[str, Tokens], tokens: Tokens, name: str
 ) -> tuple[float, str, list[str]]:
-    """Tokens a second (0 where tokens are priced), how the cost is known, and what to know about it.
+    """Tokens per second (0 if tokens are priced), where the cost comes from, and notes.
 
-    tokens: those of the task whose source is said.
+    tokens: those of the task whose source is named.
     """
     cautions = [f"{name}: {tokens.note}"] if tokens.source != "usage" else []
     if not isinstance(arm.price, HourPrice):

@@ -49,7 +49,7 @@ class ArmPrice:
 
     @property
     def by_tokens(self) -> bool:
-        """Whether the dollars depend on how many tokens there were; else these only divide the run's own time."""
+        """Whether the dollars depend on the number of tokens; otherwise tokens only divide the run's own time."""
         return isinstance(self.price, TokenPrice) or self.throughput is not None
 
 

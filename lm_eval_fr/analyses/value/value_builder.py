@@ -61,7 +61,7 @@ def value_runs(
 def value_of_pairings(
     runs: Sequence[Run], pairings: Iterable[Pairing], flags: PriceFlags, *, level: float, names: Sequence[str] = ()
 ) -> ValueReport:
-    """As `value_runs`. pairings: of each candidate. names: how the report calls the arms, the reference last."""
+    """As `value_runs`. pairings: of each candidate. names: the arms' names in the report, the reference last."""
     prices, rules = arm_prices(flags, len(runs)), [parse_success(text) for text in flags.successes]
     alone = len(runs) == 1 or (len(runs) == 2 and runs[0].results_path == runs[1].results_path)
     called = list(names) or _names(runs)

@@ -26,8 +26,8 @@ _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 
 @dataclass(frozen=True)
 class VoteOptions:
-    """cost_ratio: what one reference answer costs, in candidate answers; prices: from which it is computed else. Both
-    may be unknown. allow: as `compare`'s. margins: of single tasks, where not `margin`.
+    """cost_ratio: what one reference answer costs, in candidate answers; prices: otherwise computed from these. Both
+    may be unknown. allow: as for `compare`. margins: of single tasks, instead of `margin`.
     """
 
     cost_ratio: float | None = None
@@ -76,7 +76,7 @@ def vote_runs(
 def _cost_ratio(
     runs: tuple[Run, Run], logs: Sequence[tuple[TaskLog, TaskLog]], options: VoteOptions
 ) -> tuple[float | None, str | None, list[str]]:
-    """What one reference answer costs in candidate answers, where that is from, and what is uncertain of it."""
+    """What one reference answer costs in candidate answers, the source of that number, and its uncertainties."""
     if options.cost_ratio is not None:
         return options.cost_ratio, "as given", []
     if not options.prices.prices:

@@ -58,7 +58,7 @@ def write(path: Path, questions: Iterable[Question]) -> int:
 
 
 def read(path: Path, journal: Journal, profile: Profile, known: Mapping[Asking, int]) -> Collection:
-    """Files the replies that `vllm run-batch -o FILE` wrote. known: see `Filing`."""
+    """Stores the replies that `vllm run-batch -o FILE` wrote. known: see `Filing`."""
     if not path.is_file():
         raise InputError("no such file", where=path, remedy="give what `vllm run-batch -o` wrote")
     got = Collection()
@@ -74,10 +74,10 @@ def read(path: Path, journal: Journal, profile: Profile, known: Mapping[Asking, 
 
 @dataclass(slots=True)
 class Filing:
-    """Files the replies to one judge's batch, each once, and counts in `got`.
+    """Stores the replies to one judge's batch, each once, and counts
 
-    judge: its number in the journal. known: the questions that were asked, and the bytes of each; None where the list
-    is lost. One more line about a question that a line has answered already counts for nothing.
+    them in `got`. judge: its number in the journal. known: the questions that were asked, and the bytes
+    of each; None if the list is lost. Further lines about an answered question are ignored.
     """
 
     journal: Journal

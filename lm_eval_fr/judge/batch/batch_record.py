@@ -81,7 +81,7 @@ def reserved_dollars(journal: Journal) -> float | None:
 
 
 def committed_dollars(journal: Journal, profile: Profile) -> float:
-    """What a budget has no more: spent in this folder, or reserved for its batches. Raises UsageError if unknown."""
+    """What is gone from a budget: spent in this folder, or reserved for its batches. Raises UsageError if unknown."""
     spent, reserved = spent_so_far(journal, profile), reserved_dollars(journal)
     if spent is None or reserved is None:
         raise UsageError(
@@ -152,7 +152,7 @@ class Outbox:
 
     @property
     def room(self) -> float:
-        """Tokens that the server still takes beside the batches in flight; without end if it has never refused any."""
+        """Tokens that the server still accepts besides the batches in flight; unlimited if it never refused any."""
         limit = self.journal.note(self._limit_note)
         return math.inf if limit is None else max(0, int(limit) - sum(batch.tokens for batch in self.flying))
 

@@ -173,7 +173,7 @@ class _Step:
         self._say_collected(batch_file.read(file, self.outbox.journal, self.outbox.profile, known))
 
     def _submit(self, *, quiet: bool = False) -> Halt | None:
-        """quiet: nothing is said where nothing is submitted."""
+        """quiet: print nothing if nothing is submitted."""
         sent = batch_submit.submit(self.outbox, self._open(), max_usd=self.options.max_usd)
         if sent.questions or sent.held_back or sent.later or not quiet:
             self._say_submitted(sent)
@@ -188,7 +188,7 @@ class _Step:
         return None if judged is None else after_controls(judged, self._controls())
 
     def _judged_controls(self) -> list[Judged] | None:
-        """None while any is left to ask, or waits for a batch."""
+        """None while any has yet to be asked, or waits for a batch."""
         lives, questioner, judged = self._lives(), self._questioner(), []
         for item in self._controls():
             found = lives.both(questioner.both(item))

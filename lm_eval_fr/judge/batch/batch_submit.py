@@ -117,7 +117,7 @@ class _Affordable:
             if self.held_back or (math.inf if dollars is None else dollars) > self.allowance:
                 self.held_back += 1
             elif self.later or (tokens > self.room and (started or self.room <= 0)):
-                self.later += 1  # but one question that seems too large is tried by itself
+                self.later += 1  # but a single question that seems too large is tried alone
             else:
                 self.allowance -= dollars or 0.0
                 self.room -= tokens

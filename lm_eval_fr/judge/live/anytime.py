@@ -33,7 +33,7 @@ class Anytime:
     margin: float
     alpha: float
     lazy: bool
-    ahead: int  # units that may be in work beyond the one that is looked at
+    ahead: int  # units that may be in work beyond the one being checked
     stopped: Stopped | None = None
     looked: int = 0  # units
     _units: dict[int, _Unit] = field(default_factory=dict)

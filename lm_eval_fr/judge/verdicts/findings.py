@@ -197,7 +197,7 @@ def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usag
 
 
 def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) -> tuple[str | None, str | None]:
-    """What is not judged yet and why, and the remedy; None when all is."""
+    """What is not judged yet and why, and the remedy; None if everything is."""
     missing, of, what, where = counts.outcomes["unjudged"], counts.n, "pairs", VERDICT_FILE
     if not missing and asked is not None:
         missing, of = sum(control.unjudged for control in asked.pairs), len(asked.pairs)

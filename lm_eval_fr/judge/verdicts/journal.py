@@ -207,7 +207,7 @@ class Journal(AbstractContextManager["Journal"]):
         return len(futures)
 
     def fail(self, failure: Failure, sending: int | None = None) -> Future[int]:
-        """Files a failure. sending: the reservation that it settles."""
+        """Stores a failure. sending: the reservation that it settles."""
         values = (failure.key, failure.judge, failure.kind, failure.detail, failure.dollars, time.time())
         return self._submit((f"INSERT INTO failures ({FAILURE}) VALUES (?, ?, ?, ?, ?, ?)", values), *_settled(sending))
 

@@ -20,7 +20,7 @@ def open_journal(out: Path) -> Journal:
     be asked and paid for again.
     """
     path, summary = out / JOURNAL, None
-    with suppress(InputError):  # a damaged one is written anew
+    with suppress(InputError):  # a damaged one is rewritten
         summary = read_summary(out) if (out / FILE).exists() else None
     if summary is None:
         return Journal.open(path)

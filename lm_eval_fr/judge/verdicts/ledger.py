@@ -63,7 +63,7 @@ def _most(usage: CallUsage, prices: Prices) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What a reply cost: `dollars` None where a price lacks, `usage` None where the server did not say."""
+    """What a reply cost: `dollars` None if a price is missing, `usage` None if the server did not report it."""
 
     usage: CallUsage | None
     dollars: float | None
