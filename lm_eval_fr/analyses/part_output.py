@@ -26,7 +26,7 @@ def emit(part: Extra, to: Destinations, *, title: str) -> None:
 
 
 def shown_part(section: Section, full: bool, rest: str = "--full") -> str:
-    """As text for stdout: in a terminal's width, and of more than fits a glance the beginning, unless full."""
+    """As text for stdout: in the terminal's width, and cut to its beginning if long, unless full."""
     columns, colour = text.text_columns(sys.stdout), text.wants_colour(sys.stdout)
     return in_brief(
         text.render([section], columns=columns, colour=colour).rstrip("\n"), sys.stdout, full=full, rest=rest

@@ -67,7 +67,7 @@ def test_fields_of_a_record() -> None:
     assert record.text("text") == " oui "
     assert record.identifier("id") == "7"
     for read in (lambda: record.text("empty"), lambda: record.text("id"), lambda: record.identifier("flag")):
-        with pytest.raises(InputError, match=r"f.jsonl:3: piaf_fr: field .* must be text"):
+        with pytest.raises(InputError, match=r"f.jsonl:3: piaf_fr: field .* must be non-empty text"):
             read()
     with pytest.raises(
         InputError, match=r'f.jsonl:3: piaf_fr: no field "question" \(rename or add it; the fields .*: id, text'

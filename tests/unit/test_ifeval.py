@@ -174,7 +174,7 @@ WORDS = {"instruction_id_list": ["fr:length_constraints:number_words"]}
         ({**WORDS, "kwargs": [{"num_words": 5, "relation": "plus de"}]}, 'needs "relation" "au moins" or "moins de"'),
         ({"kwargs": [{"num_words": 5}]}, 'no_comma has no argument "num_words"'),
         ({"key": "a"}, 'key "a" is not a number'),
-        ({"prompt": ""}, 'field "prompt" must be text'),
+        ({"prompt": ""}, 'field "prompt" must be non-empty text'),
     ],
 )
 def test_what_cannot_be_checked_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
