@@ -16,6 +16,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 ARTICLES = frozenset(["le", "la", "les", "un", "une", "des", "du", "de", "au", "aux"])
 ELIDED_ARTICLES = frozenset("ld")  # what remains of l' and d'; a bare l or d is a litre, a vitamin, a label: it is kept
@@ -169,7 +170,10 @@ def gold_recall(prediction: str, golds: Iterable[str]) -> float:
 def match_label(prediction: str, labels: Iterable[str]) -> str | None:
     """The label that equals the whole answer after normalisation; None if there is none."""
     predicted = _open_tokens(prediction)
-    return next((label for label in labels if _equal(_open_tokens(label), predicted)), None)
+    return next((label for label in labels if _equal(_label_tokens(label), predicted)), None)
+
+
+_label_tokens = lru_cache(4096)(_open_tokens)  # every answer is held against the same few labels
 
 
 def item_keys(items: Iterable[str]) -> list[str]:
