@@ -229,7 +229,7 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
     lm-eval-fr compare runs/nvfp4 runs/bf16 --price 2.50/h \\
         --claims nemotron_3_nano_nvfp4
     """
-    from lm_eval_fr.compare.compare_command import CompareFlags, compare_command
+    from lm_eval_fr.compare.compare_command import compare_command
 
     to, prices = o.pop_destinations(given), o.pop_prices(given)
     of_all = {
@@ -239,9 +239,9 @@ def compare(runs: tuple[Path, ...], **given: Any) -> None:
         "seed": given.pop("seed"),
     }
     own = {name: given.pop(name) for name in ("judges", "margins", "recovered_from", "gate")}
-    flags = CompareFlags(of_one={"prices": prices, **o.drop_unset(given)}, of_all=of_all, **own)
-    code = compare_command(runs, flags, to)
-    if flags.gate:
+    of_one = {"prices": prices, **o.drop_unset(given)}
+    code = compare_command(runs, to, of_one=of_one, of_all=of_all, **own)
+    if own["gate"]:
         sys.exit(code)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,40 +24,38 @@ T = TypeVar("T")
 GATE_REMEDY = "--margin 2% accepts a loss of two points"
 
 
-@dataclass(frozen=True)
-class CompareFlags:
-    """The flags of the command. of_all: those that `compare` and `compare_many` take by the same name."""
-
-    judges: Sequence[Path] = ()
-    margins: Sequence[tuple[str, float]] = ()
-    recovered_from: str | None = None
-    of_one: Mapping[str, Any] = field(default_factory=dict)
-    of_all: Mapping[str, Any] = field(default_factory=dict)
-    gate: bool = False
-
-
-def compare_command(runs: Sequence[Path], flags: CompareFlags, to: Destinations) -> int:
+def compare_command(
+    runs: Sequence[Path],
+    to: Destinations,
+    *,
+    judges: Sequence[Path],
+    margins: Sequence[tuple[str, float]],
+    recovered_from: str | None,
+    gate: bool,
+    of_one: Mapping[str, Any],
+    of_all: Mapping[str, Any],
+) -> int:
     """Compares, writes the requested files, shows the table unless stdout is taken, and returns the gate's code.
 
-    runs: a study; or one candidate or several, and the reference last.
+    runs: a study; or one candidate or several, and the reference last. of_one, of_all: what `compare` alone takes by
+    the same name, and what `compare_many` takes too.
     Raises UsageError for flags that do not go together.
     """
     to.check()
-    if flags.of_one["prices"].successes and not flags.of_one["prices"].prices:
+    if of_one["prices"].successes and not of_one["prices"].prices:
         raise UsageError("goes with --price", where="--success")
-    margins = _once(flags.margins, "--margin", "margins", "fix one, before looking")
+    of_all = {**of_all, "margins": _once(margins, "--margin", "margins", "fix one, before looking")}
     if len(runs) > 2:
-        return _compare_several(runs, margins, flags, to)
-    if len(flags.judges) > 1:
-        raise UsageError(f"{len(flags.judges)} judge folders for one candidate", where="--judge")
-    if flags.recovered_from:
+        _check_many(of_one, to)
+        return _compare_several(runs, to, gate, judges=judges, recovered_from=recovered_from, **of_all)
+    if len(judges) > 1:
+        raise UsageError(f"{len(judges)} judge folders for one candidate", where="--judge")
+    if recovered_from:
         raise UsageError("goes with several candidates", where="--recovered-from")
-    judge = flags.judges[0] if flags.judges else None
-    other = runs[1] if len(runs) == 2 else None
-    twins = flags.of_one.get("parallel") or ()
-    of_one = {**flags.of_one, "parallel": _once(twins, "--parallel", "tasks beside it", "name another first: B=A")}
-    report = compare(runs[0], other, judge=judge, margins=margins, **of_one, **flags.of_all)
-    _check_gate(flags, [report])
+    twins = _once(of_one.get("parallel") or (), "--parallel", "tasks beside it", "name another first: B=A")
+    of_one = {**of_one, "parallel": twins, "judge": next(iter(judges), None)}
+    report = compare(runs[0], runs[1] if len(runs) == 2 else None, **of_one, **of_all)
+    _check_gate(gate, [report])
     deliver(
         to,
         json=report.to_json,
@@ -77,18 +74,10 @@ def _rest(runs: Sequence[Path], to: Destinations) -> str:
     return f"{page}, or --full" if page is not None and page.is_file() else "--full"
 
 
-def _compare_several(runs: Sequence[Path], margins: Mapping[str, float], flags: CompareFlags, to: Destinations) -> int:
-    _check_many(flags, to)
+def _compare_several(runs: Sequence[Path], to: Destinations, gate: bool, **flags: Any) -> int:
     *candidates, reference = runs
-    many = compare_many(
-        candidates,
-        reference,
-        judges=flags.judges,
-        margins=margins,
-        recovered_from=flags.recovered_from,
-        **flags.of_all,
-    )
-    _check_gate(flags, many.reports)
+    many = compare_many(candidates, reference, **flags)
+    _check_gate(gate, many.reports)
     sections = sections_of_many(many)
     deliver(
         to,
@@ -109,20 +98,20 @@ def _once(given: Sequence[tuple[str, T]], flag: str, what: str, remedy: str) -> 
     return dict(given)
 
 
-def _check_many(flags: CompareFlags, to: Destinations) -> None:
-    given = {name.replace("_", "-"): value for name, value in flags.of_one.items() if name != "prices"}
-    given |= {"price": flags.of_one["prices"].prices, "html": to.html_file}
+def _check_many(of_one: Mapping[str, Any], to: Destinations) -> None:
+    given = {name.replace("_", "-"): value for name, value in of_one.items() if name != "prices"}
+    given |= {"price": of_one["prices"].prices, "html": to.html_file}
     given |= {"junit": to.junit_file, "badge": to.badge_file}
     for name, value in given.items():
         if value:
             raise UsageError("is for one candidate", where=f"--{name}", remedy="compare that candidate alone")
 
 
-def _check_gate(flags: CompareFlags, reports: Sequence[Report]) -> None:
+def _check_gate(gate: bool, reports: Sequence[Report]) -> None:
     """Without a margin nothing is claimed, and a gate would pass everything or nothing."""
     for report in reports:
         margins = [task.margin for task in report.tasks] + ([report.judge.margin] if report.judge else [])
-        if flags.gate and not any(margin is not None for margin in margins):
+        if gate and not any(margin is not None for margin in margins):
             raise UsageError("needs a margin", where="--gate", remedy=GATE_REMEDY)
 
 

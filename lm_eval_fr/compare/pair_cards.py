@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from lm_eval_fr.compare.losses import Ranked
+from lm_eval_fr.compare.task_scores import DIGITS
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.io.files import atomic_file
 from lm_eval_fr.logs.samples import OpenFiles
-from lm_eval_fr.pairing import Pair, task_as_asked
+from lm_eval_fr.pairing import Pair, PairedTask, task_as_asked
 from lm_eval_fr.report.sample_cards import Card, Samples, fit
 
 REST_LIMIT = 100_000
@@ -75,13 +76,21 @@ def card_of(ranked: Ranked, i: int, files: OpenFiles | None = None) -> Card:
         candidate=pair.candidate.shown,
         reference=pair.reference.shown,
         difference=None if np.isnan(difference) else difference,
-        scores={name: (float(task.candidate[name][i]), float(task.reference[name][i])) for name in task.metrics},
+        scores={name: _scores(task, name, i) for name in task.metrics},
         flags=tuple(_flags(ranked, i, pair)),
         verdicts={"candidate_first": verdict.candidate_first, "reference_first": verdict.reference_first}
         if verdict and verdict.outcome != "identical"
         else {},
         reasons=dict(verdict.reasons) if verdict else {},
     )
+
+
+def _scores(task: PairedTask, metric: str, i: int) -> tuple[float, float]:
+    candidate, reference = float(task.candidate[metric][i]), float(task.reference[metric][i])
+    if metric in task.shares:
+        share = float(task.shares[metric][i])
+        return round(candidate / share, DIGITS), round(reference / share, DIGITS)
+    return candidate, reference
 
 
 def _flags(ranked: Ranked, i: int, pair: Pair) -> Iterator[str]:

@@ -109,16 +109,9 @@ def _recovered(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str,
 
 def _named(pairings: Sequence[Pairing], reports: Sequence[Report], raw: str) -> int:
     for i, (pairing, report) in enumerate(zip(pairings, reports, strict=True)):
-        names = {
-            report.candidate.name,
-            report.candidate.model,
-            str(pairing.candidate.path),
-            pairing.candidate.path.name,
-        }
-        if raw in names or Path(raw).resolve() in (
-            pairing.candidate.path.resolve(),
-            pairing.candidate.path.parent.resolve(),
-        ):
+        path = pairing.candidate.path
+        names = {report.candidate.name, report.candidate.model, str(path), path.name}
+        if raw in names or Path(raw).resolve() in (path.resolve(), path.parent.resolve()):
             return i
     have = ", ".join(report.candidate.name for report in reports)
     raise UsageError(f"no candidate is called {raw!r}", remedy=f"the candidates are {have}")

@@ -99,13 +99,12 @@ class Scored:
 def scored(task: Paired) -> Scored:
     """The primary scores of a task that has scores."""
     metric = task.metrics[0]
-    weights = task.weights.get(metric)
     # The arrays already contain the weights, so their plain mean is the task's number.
     candidate, reference = task.candidate[metric], task.reference[metric]
-    if weights is not None:
-        candidate, reference = (np.round(arm * weights.mean() / weights, DIGITS) for arm in (candidate, reference))
+    if metric in task.shares:
+        candidate, reference = (np.round(arm / task.shares[metric], DIGITS) for arm in (candidate, reference))
     ends = task.ends.get(metric) or _seen_ends(np.concatenate([candidate, reference]))
-    return Scored(candidate, reference, task.clusters, weights, task.higher_is_better[metric], ends)
+    return Scored(candidate, reference, task.clusters, task.weights.get(metric), task.higher_is_better[metric], ends)
 
 
 def _seen_ends(scores: Array) -> tuple[float, float]:

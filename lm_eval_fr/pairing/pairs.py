@@ -133,6 +133,11 @@ class Paired:
     chance: Chance = UNKNOWN
     each: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None
 
+    @cached_property
+    def shares(self) -> Mapping[str, np.ndarray]:
+        """Of a weighted score: a document's part in the mean, 1 on average, which the values hold as a factor."""
+        return {name: weights / weights.mean() for name, weights in self.weights.items()}
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PairedTask(Paired):

@@ -10,6 +10,7 @@ import pytest
 
 from lm_eval_fr.compare import CompareOptions, compare
 from lm_eval_fr.compare.comparison import Comparison
+from lm_eval_fr.compare.pair_cards import card_of
 from lm_eval_fr.logs import find_run
 from lm_eval_fr.pairing import pair_runs
 from lm_eval_fr.report.task_model import InstructionKind
@@ -68,6 +69,7 @@ def test_a_lost_document_of_few_instructions_is_lost_all_the_same(tmp_path: Path
     assert report.tasks[0].paired.flips is not None
     assert [one.lost for one in report.losses] == [report.tasks[0].paired.flips.lost] == [1]
     assert [one.difference for one in report.samples] == [-1.0]
+    assert card_of(report.ranked[0], 0).scores["inst_strict"] == (0.0, 1.0)
 
 
 def test_lists_that_do_not_fit_a_document_are_not_guessed_at(tmp_path: Path) -> None:
