@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -83,7 +83,7 @@ def inspect_checkpoint(folder: Path, *, tokenizer: bool = True) -> Checkpoint:
     if config is None:
         remedy = "a checkpoint has config.json (transformers) or params.json (Mistral)"
         raise InputError("no config.json", where=folder, remedy=remedy)
-    weights = list(_weights(folder))
+    weights = _weights(folder)
     ours = [path for path in weights if not path.name.startswith("consolidated")]
     for path in ours or weights:
         _check_whole(path)
@@ -135,7 +135,7 @@ def _refuse_partial(folder: Path) -> None:
         raise InputError(f"download incomplete: found {loose.name}", where=folder, remedy=DOWNLOAD)
 
 
-def _weights(folder: Path) -> Iterator[Path]:
+def _weights(folder: Path) -> list[Path]:
     """Every file of weights that exists or should. Raises InputError when one is missing."""
     found = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     wanted: set[str] = set()
@@ -150,7 +150,7 @@ def _weights(folder: Path) -> Iterator[Path]:
         raise InputError(f"download incomplete: {missing[0]}{more} missing", where=folder, remedy=DOWNLOAD)
     if not found:
         raise InputError("no weights (*.safetensors)", where=folder, remedy=DOWNLOAD)
-    yield from found
+    return found
 
 
 def _check_whole(path: Path) -> None:

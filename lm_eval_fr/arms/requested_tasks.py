@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +39,14 @@ def locate_tasks(requested: Sequence[str], include_path: str | None) -> TaskSour
         if not Path(include_path).is_dir():
             raise UsageError(f"--include_path {include_path}: no such folder", remedy=HERE)
         folders.append(include_path)
-    foreign = [name for name in requested if not (_known(name, ours) or _on_disk(name))]
+    foreign = [name for name in requested if not (fnmatch.filter(ours, name) or _on_disk(name))]
     theirs = _look_up(foreign, Path(include_path)) if include_path and foreign else set()
     builtin = [name for name in foreign if name not in theirs]
     if builtin:
         near = _declared(Path(include_path)) if include_path else set()
         _refuse_unknown(builtin, sorted({*ours, *near}))
-    return TaskSource(tuple(folders), bool(builtin), not foreign and all(_known(name, ours) for name in requested))
+    ours_only = all(fnmatch.filter(ours, name) for name in requested)
+    return TaskSource(tuple(folders), bool(builtin), ours_only)
 
 
 def check_shots(requested: Sequence[str], num_fewshot: int | None) -> None:
@@ -63,14 +64,8 @@ def check_shots(requested: Sequence[str], num_fewshot: int | None) -> None:
 
 def ours_behind(word: str) -> Sequence[str]:
     """Our tasks that a name or a pattern stands for."""
-    words = fnmatch.filter((*task_names(), *group_names()), word) if PATTERN.search(word) else [word]
+    words = fnmatch.filter((*task_names(), *group_names()), word)
     return [task for name in words for task in tasks_behind([name]) or ()]
-
-
-def _known(name: str, names: Iterable[str]) -> bool:
-    if PATTERN.search(name):
-        return bool(fnmatch.filter(names, name))
-    return name in set(names)
 
 
 def _on_disk(name: str) -> bool:

@@ -7,6 +7,7 @@ French text, or, once twenty replies are stored, at the rate that the judge itse
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -175,13 +176,9 @@ def estimate_runs(
     work = runs if isinstance(runs, PlannedItems) else worklist(runs)
     controls, again = controls_for(work, options.controls), () if rerun is None else worklist(rerun)
 
-    def estimates(lives: Lives | None) -> tuple[Estimate, ...]:
+    with open_journal(out) if (out / JOURNAL).exists() else nullcontext() as journal:
+        lives = None if journal is None else lives_of(journal, options)
         return tuple(estimate_items(work, profile, options, lives, again, controls) for profile in profiles(options))
-
-    if not (out / JOURNAL).exists():
-        return estimates(None)
-    with open_journal(out) as journal:
-        return estimates(lives_of(journal, options))
 
 
 def estimate_items(

@@ -38,10 +38,10 @@ def collect(outbox: Outbox) -> Collection:
 
 
 def abandon(outbox: Outbox, name: str | None = None) -> tuple[tuple[Batch, str], ...]:
-    """Gives up the batch with that name; without a name, those that the server does not have, or the only batch
+    """Gives up the batch with that name; without one, the only one in flight, or those that the server does not have.
 
-    in flight. What it may have cost stays counted. Returns each with the server's reply to its cancelling. Raises
-    UsageError if it is not clear which one is meant.
+    What it may have cost stays counted. Returns each with the server's reply to its cancelling. Raises UsageError if it
+    is not clear which one is meant.
     """
     flying = [batch for batch in all_batches(outbox.journal) if batch.in_flight]
     server: OpenAIBatches | None = None
