@@ -22,7 +22,8 @@ Start = Callable[..., FakeOpenAI]
 
 
 def flags(server: FakeOpenAI, out: Path, task: str = "sib200_fr_vote", limit: int = 6) -> list[str]:
-    arguments = f"model=fake-model,base_url={server.url}/chat/completions,num_concurrent=4,max_retries=1"
+    # One call at once: none is under way when the arm ends, whose answer the server would give and nobody would read.
+    arguments = f"model=fake-model,base_url={server.url}/chat/completions,num_concurrent=1,max_retries=1"
     return [
         *("--model", "hosted-chat", "--model_args", arguments, "--tasks", task, "--data-dir", str(DEMO)),
         *("--output_path", str(out), "--limit", str(limit)),
