@@ -72,10 +72,10 @@ def _check_profile(profile: Profile, options: JudgeOptions) -> Iterator[Finding]
         return
     prefers = f"{profile.name} ({profile.model}) prefers"
     if read.verdict == "A":
-        yield Finding("ok", "judge", f"{prefers} the full answer in one canary")
+        yield Finding("ok", "judge", f"{prefers} the full answer in one control")
         return
     other = "neither" if read.verdict == "tie" else "the empty or damaged one"
-    what = f"{prefers} not the full answer but {other} in one canary"
+    what = f"{prefers} not the full answer but {other} in one control"
     yield Finding("warning", "judge", what, "check that it understands French")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -17,13 +18,14 @@ WIDEST, NARROWEST = 20, 5  # width of the bar itself
 class ProgressBar:
     """Call it as often as you like; `close` shows the last state and ends the line, and a further call starts another.
 
-    label: what is being done, in a word or two. To fit the terminal, the line drops its last parts first, then the bar.
+    label: what is being done, in a word or two; it may change on the way. live: whether a person watches. To fit the
+    terminal, the line drops its last parts first, then the bar.
     """
 
     def __init__(self, label: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._label, self._stream, self._clock = label, stream, clock
-        self._live = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        self._every = LIVE_EVERY if self._live else EVERY
+        self.label, self._stream, self._clock = label, stream, clock
+        self.live = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._every = LIVE_EVERY if self.live else EVERY
         self._shown_at = self._began = clock()
         self._done = self._total = self._kept = 0
         self._state: tuple[int, int, Sequence[str]] | None = None
@@ -36,6 +38,10 @@ class ProgressBar:
         if now - self._shown_at >= self._every:
             self._shown_at = now
             self._show()
+
+    def stage(self, label: str) -> None:
+        """What is done next; shown with the next call."""
+        self.label, self._shown_at = label, -math.inf
 
     def start(self, total: int, kept: int) -> None:
         """Begins a count that `step` continues. kept: what is already done. Shown at once: a step may take long."""
@@ -55,7 +61,7 @@ class ProgressBar:
     def close(self) -> None:
         if self._state != self._shown:
             self._show()
-        if self._live and self._width:
+        if self.live and self._width:
             self._stream.write("\n")
             self._stream.flush()
             self._width = 0
@@ -64,13 +70,13 @@ class ProgressBar:
         if self._state is None:
             return
         self._shown = self._state
-        if self._live:
-            line = bar_line(self._label, *self._state, width=columns_of(self._stream) - 1)
+        if self.live:
+            line = bar_line(self.label, *self._state, width=columns_of(self._stream) - 1)
             self._stream.write(f"\r{line.ljust(self._width)}")
             self._width = len(line)
         else:
             done, total, parts = self._state
-            self._stream.write(", ".join([f"{self._label}: {done:,} of {total:,}", *parts]) + "\n")
+            self._stream.write(", ".join([f"{self.label}: {done:,} of {total:,}", *parts]) + "\n")
         self._stream.flush()
 
 

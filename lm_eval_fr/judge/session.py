@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 BATCHES = "batches"  # the folder of batch files in flight
 NO_CALLS = Halt("no calls", "--reparse makes no calls", "leave --reparse out to ask for what is missing")
+JUDGE = "judge"  # the bar's label while pairs are judged
 Say = Callable[[str], None]
 
 
@@ -75,7 +76,7 @@ def judge_runs(
     work = runs if isinstance(runs, PlannedItems) else worklist(runs, by_unit=options.stop == "anytime")
     judges, rubric = check_ready(options)
     parts = {}
-    with open_journal(out) as journal, closing(ProgressBar("judge", sys.stderr)) as bar:
+    with open_journal(out) as journal, closing(ProgressBar(JUDGE, sys.stderr)) as bar:
         lives = lives_of(journal, options)
         for profile in judges:
             session = Session(profile, rubric, lives, options, work, rerun, bar if progress else None, say, no_calls)
@@ -184,7 +185,8 @@ class Session:
         if controls.graded.shortage is not None:
             self.say(f"warning: {controls.graded.shortage}")
         for items, lazy in ((controls.gross, False), (controls.graded.items, self.lazy)):
-            self.results.asked += await self._schedule(asker, len(items), lazy=lazy).judge_all(items)
+            schedule = self._schedule(asker, len(items), lazy=lazy, bar=self._bar("controls"))
+            self.results.asked += await schedule.judge_all(items)
             halt = after_controls(self.results.asked, controls)
             if halt is not None and self.options.trust_judge:
                 self.say(f"warning: {halt.what}")
@@ -199,7 +201,7 @@ class Session:
     async def _judge_pairs(self, asker: Asker) -> Asker:
         """Returns the asker that has the run's accounts."""
         watch, sample, results = self._watch(), list[Item](), self.results
-        schedule = self._schedule(asker, self.work.n, watch=watch, bar=self.bar)
+        schedule = self._schedule(asker, self.work.n, watch=watch, bar=self._bar(JUDGE))
         results.pairs = await schedule.judge_all(self._sampling(sample))
         if watch is not None and watch.stopped is not None:
             results.stopped = watch.stopped
@@ -212,8 +214,15 @@ class Session:
             await self._schedule(asker, self.concurrency).ask_all(chain.from_iterable(again))
         if self.rerun is not None:
             control = worklist(self.rerun)
-            results.rerun = await self._schedule(asker, control.n).judge_all(control)
+            results.rerun = await self._schedule(asker, control.n, bar=self._bar("rerun")).judge_all(control)
         return asker
+
+    def _bar(self, label: str) -> ProgressBar | None:
+        """For a stage of the judging; a log counts the pairs alone."""
+        if self.bar is None or not (self.bar.live or label == JUDGE):
+            return None
+        self.bar.stage(label)
+        return self.bar
 
     def _schedule(
         self,

@@ -324,7 +324,7 @@ def test_documents_that_are_not_there(check: Callable[..., CheckReport], tmp_pat
 @pytest.mark.parametrize(
     ("answer", "changes", "level", "says"),
     [
-        (VERDICT, {}, "ok", "prefers the full answer in one canary"),
+        (VERDICT, {}, "ok", "prefers the full answer in one control"),
         (VERDICT.replace('"A"', '"B"'), {}, "warning", "check that it understands French"),
         ("Je préfère A.", {}, "problem", "gives no verdict: not a JSON object"),
         (Reply("nope", status=404), {}, "problem", "check that the server has a model"),

@@ -36,6 +36,7 @@ from tests.fakes.judging import (
 )
 from tests.fakes.runs import make_run, plain_task
 from tests.fakes.server import Call, FakeOpenAI, Reply
+from tests.fakes.terminal import Terminal
 
 CANDIDATE = [answer(q) for q in (2, 1, 0, 1, 2, 0)]
 REFERENCE = [answer(q, "Autre.") for q in (1, 1, 1, 1, 1, 1)]
@@ -78,6 +79,19 @@ def test_verdicts_and_summary(pairing: Pairing, server: FakeOpenAI, profile: str
     assert summary.usage.dollars == pytest.approx(
         (summary.usage.input_tokens * 2.0 + summary.usage.output_tokens * 8.0) / 1e6
     )
+
+
+def test_on_a_terminal_every_stage_has_its_bar(
+    pairing: Pairing, server: FakeOpenAI, profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Controls and reruns take as long as pairs: none of them is a wait without a word."""
+    with Terminal(80) as terminal:
+        monkeypatch.setattr("sys.stderr", terminal.stream)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        judge_runs(pairing, tmp_path / "j", options(profile, controls=40), rerun=pairing, progress=True)
+    labels = [part.split(" [")[0] for part in terminal.text.split("\r") if " [" in part]
+    assert list(dict.fromkeys(labels)) == ["controls", "judge", "rerun"]
 
 
 def test_a_second_run_calls_nobody(pairing: Pairing, server: FakeOpenAI, profile: str, tmp_path: Path) -> None:
