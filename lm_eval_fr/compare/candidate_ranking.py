@@ -12,8 +12,6 @@ from lm_eval_fr.pairing.reruns import common_rows
 from lm_eval_fr.report.model import Place, Report
 from lm_eval_fr.stats import Difference, Guarantee, holm, mean_over_tasks
 
-Pair = tuple[int, int]
-
 
 def rank_candidates(
     pairings: Sequence[Pairing], reports: Sequence[Report], level: float, guarantee: Guarantee
@@ -34,9 +32,8 @@ def rank_candidates(
     best = order[0]
     places = []
     for number, i in enumerate(order, 1):
-        behind, p_holm = None, None
-        if i != best:
-            behind, p_holm = _turned(of_pair, best, i), adjusted[_sorted(best, i)]
+        pair = min(best, i), max(best, i)
+        behind, p_holm = _behind(of_pair.get(pair), turned=i < best), adjusted.get(pair)
         places.append(
             Place(
                 place=number,
@@ -50,17 +47,12 @@ def rank_candidates(
     return tuple(places)
 
 
-def _sorted(one: int, other: int) -> Pair:
-    return (one, other) if one < other else (other, one)
-
-
-def _turned(of_pair: Mapping[Pair, Difference | None], best: int, other: int) -> tuple[float, float, float] | None:
-    """How far the other is behind the best: estimate, low, high."""
-    found = of_pair[_sorted(best, other)]
+def _behind(found: Difference | None, *, turned: bool) -> tuple[float, float, float] | None:
+    """A difference as estimate, low, high. turned: of the second from the first."""
     if found is None or found.interval.estimate is None or found.interval.low is None or found.interval.high is None:
         return None
     ends = found.interval.estimate, found.interval.low, found.interval.high
-    return ends if best < other else (-ends[0], -ends[2], -ends[1])
+    return (-ends[0], -ends[2], -ends[1]) if turned else ends
 
 
 def _between(one: Pairing, other: Pairing, level: float, guarantee: Guarantee) -> Difference | None:

@@ -126,9 +126,9 @@ def _whole(value: Any) -> int | None:
 
 
 def results_in(path: Path) -> list[Results]:
-    folder, names = _place(path)
     if path.is_file():
         return [_load(path)]
+    folder, names = _place(path)
     found = [_load(folder / name) for name in names]
     isos = {results.iso for results in found}
     for name in sorted(entry.name for entry in folder.iterdir()):
@@ -144,10 +144,6 @@ def results_in(path: Path) -> list[Results]:
 
 def _place(path: Path) -> tuple[Path, list[str]]:
     """The folder of one model, and its results files."""
-    if path.is_file():
-        if not _RESULTS.fullmatch(path.name):
-            raise InputError("not a results file of lm-eval", where=path, remedy="give the folder of the run")
-        return path.parent, [path.name]
     if path.suffix == ".json" and path.parent.is_dir() and (names := _results_names(path.parent, path.stem)):
         return path.parent, names  # lm-eval takes --output_path x.json as a stem, and writes x_<ISO>.json
     if not path.is_dir():
@@ -182,7 +178,8 @@ def _nearest_run(path: Path) -> str:
 
 def _load(path: Path) -> Results:
     match = _RESULTS.fullmatch(path.name)
-    assert match is not None  # _place took nothing else
+    if match is None:
+        raise InputError("not a results file of lm-eval", where=path, remedy="give the folder of the run")
     body = read_json(path, remedy=COPY_AGAIN, nan=True)
     if not isinstance(body, dict) or not isinstance(body.get("configs"), dict) or not body["configs"]:
         raise InputError("not results of lm-eval: no `configs`", where=path, remedy=RUN_AGAIN)

@@ -207,7 +207,7 @@ def draw_chart(chart: Chart) -> DrawnChart:
         tuple(scale.line(line, height) for line, height in zip(chart.lines, heights, strict=True)),
         tuple(scale.point(point, _is_valley(chart.points, i)) for i, point in enumerate(chart.points)),
         tuple((scale.x(x), name) for x, name in _x_ticks(chart, scale)),
-        tuple((scale.y(v), _said(v, chart.percent)) for v in _ticks(scale.y_low, scale.y_high, 5)),
+        tuple((scale.y(v), f"{100 * v if chart.percent else v:g}") for v in _ticks(scale.y_low, scale.y_high, 5)),
         None if chart.level is None else scale.y(chart.level),
         None if chart.limit is None else scale.y(chart.limit),
     )
@@ -254,7 +254,3 @@ def _ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[
     step = max(1.0, step) if whole else step
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _said(value: float, percent: bool) -> str:
-    return f"{100 * value:g}" if percent else f"{value:g}"
