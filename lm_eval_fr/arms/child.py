@@ -77,17 +77,12 @@ def _stderr() -> int:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends the arm if it is running, and its leftover processes; a second interrupt kills them at once."""
     try:
-        if _signal_all(process, signal.SIGTERM):
-            _wait_for_all(process, GRACE)
+        limit, there = time.monotonic() + GRACE, _signal_all(process, signal.SIGTERM)
+        while there and time.monotonic() < limit and (process.poll() is None or _signal_all(process, 0)):
+            time.sleep(0.05)
     finally:
         _signal_all(process, getattr(signal, "SIGKILL", signal.SIGTERM))
         process.wait()
-
-
-def _wait_for_all(process: subprocess.Popen[bytes], seconds: float) -> None:
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit and (process.poll() is None or _signal_all(process, 0)):
-        time.sleep(0.05)
 
 
 def _signal_all(process: subprocess.Popen[bytes], number: int) -> bool:

@@ -136,8 +136,7 @@ class _Arm:
         """Several answers to each document. The outcome counts those of all passes."""
         import lm_eval.api.registry as registry
 
-        later, first, done = list(later_passes(call)), FirstAnswers(), 1
-        same = False
+        later, first, same = list(later_passes(call)), FirstAnswers(), False
         with contextlib.ExitStack() as stack:
             if keeps_its_model(call):
                 stack.enter_context(_replaced(registry, "get_model", OneModel(registry.get_model)))
@@ -147,8 +146,9 @@ class _Arm:
                 if again is None:
                     self.say("--repeats: no task here scores a text answer, so each document gets one answer")
                     break
-                self.say(f"answer {done + 1} of {call.repeats} to each document")
-                facts = {"repeat": done + 1, "repeat_of": stamp_of(outcomes[0].results)}
+                number = len(outcomes) + 1
+                self.say(f"answer {number} of {call.repeats} to each document")
+                facts = {"repeat": number, "repeat_of": stamp_of(outcomes[0].results)}
                 try:
                     with contextlib.redirect_stdout(io.StringIO()):  # the table of scores is that of the first answers
                         outcomes.append(self.answer(again, first, facts))
@@ -156,8 +156,8 @@ class _Arm:
                     same = True
                     self.say(_all_the_same(found, call))
                     break
-                done += 1
-        note_in(outcomes[0].record, {"repeats": call.repeats, "answers_a_document": done, "same_answers": same})
+        facts = {"repeats": call.repeats, "answers_a_document": len(outcomes), "same_answers": same}
+        note_in(outcomes[0].record, facts)
         return replace(
             outcomes[0],
             kept=sum(one.kept for one in outcomes),

@@ -48,14 +48,14 @@ def test_kappa_is_undefined_with_a_reason_where_chance_gives_all() -> None:
 
 
 def test_the_majority_needs_more_than_half_of_those_that_decided() -> None:
-    verdicts = panel(
+    report, verdicts = panel(
         {
             "one": judged(["win", "win", "win", "loss", "invalid", "unjudged", "identical", "flip"]),
             "two": judged(["win", "loss", "tie", "loss", "win", "unjudged", "identical", "tie"]),
             "three": judged(["loss", "tie", "loss", "win", "invalid", "invalid", "identical", "win"]),
         }
     )
-    assert [v.outcome for v in verdicts.verdicts] == [
+    assert [v.outcome for v in verdicts] == [
         "win",
         "split",
         "split",
@@ -65,26 +65,26 @@ def test_the_majority_needs_more_than_half_of_those_that_decided() -> None:
         "identical",
         "tie",
     ]
-    assert verdicts.verdicts[0].reasons == {"one": "win", "two": "win", "three": "loss"}
-    assert verdicts.verdicts[0].usage == PairUsage(calls=6)
-    assert [(a.first, a.second) for a in verdicts.report.agreement] == [
+    assert verdicts[0].reasons == {"one": "win", "two": "win", "three": "loss"}
+    assert verdicts[0].usage == PairUsage(calls=6)
+    assert [(a.first, a.second) for a in report.agreement] == [
         ("one", "two"),
         ("one", "three"),
         ("two", "three"),
     ]
-    unanimous = verdicts.report.unanimous
+    unanimous = report.unanimous
     # Identical answers are shown to nobody: all agree on them, and none was asked.
     assert unanimous is not None and (unanimous.count, unanimous.of) == (0, 5)
-    assert [(a.n, a.table["tie/tie"]) for a in verdicts.report.agreement] == [(5, 1), (5, 0), (5, 0)]
-    assert count(verdicts.verdicts).wins == 2
+    assert [(a.n, a.table["tie/tie"]) for a in report.agreement] == [(5, 1), (5, 0), (5, 0)]
+    assert count(verdicts).wins == 2
 
 
 def test_two_judges_that_disagree_make_a_split_and_a_missing_one_leaves_the_other() -> None:
-    found = panel({"one": judged(["win", "loss"]), "two": judged(["loss"])})
-    assert [v.outcome for v in found.verdicts] == ["split", "loss"]
-    assert found.report.agreement[0].n == 1 and found.report.agreement[0].missing == 1
+    report, verdicts = panel({"one": judged(["win", "loss"]), "two": judged(["loss"])})
+    assert [v.outcome for v in verdicts] == ["split", "loss"]
+    assert report.agreement[0].n == 1 and report.agreement[0].missing == 1
 
 
 def test_a_panel_that_the_order_decides_does_not_pass_for_one_that_ties() -> None:
-    found = panel({"one": judged(["flip", "flip", "tie"]), "two": judged(["flip", "win", "flip"])})
-    assert [v.outcome for v in found.verdicts] == ["flip", "split", "tie"]
+    _, verdicts = panel({"one": judged(["flip", "flip", "tie"]), "two": judged(["flip", "win", "flip"])})
+    assert [v.outcome for v in verdicts] == ["flip", "split", "tie"]

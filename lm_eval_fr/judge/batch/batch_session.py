@@ -165,7 +165,7 @@ class _Step:
         questioner = self._questioner()
         sizes = {
             question.key: len(msgspec.json.encode(question.body))
-            for item in chain(self._items(), self._controls())
+            for item in chain(self.work, () if self.rerun is None else worklist(self.rerun), self._controls())
             if not item.identical
             for question in questioner.both(item).values()
         }
@@ -219,11 +219,6 @@ class _Step:
         yield from open_questions(self.work, self._questioner(), lives, self.options, sample)
         if self.rerun is not None:
             yield from open_questions(worklist(self.rerun), self._questioner(), lives, self.options)
-
-    def _items(self) -> Iterator[Item]:
-        yield from self.work
-        if self.rerun is not None:
-            yield from worklist(self.rerun)
 
     def _questioner(self) -> Questioner:
         return Questioner(self.outbox.profile, self.rubric, self.outbox.journal.salt)

@@ -127,13 +127,13 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal, 
     from lm_eval_fr.judge.verdicts.panel import panel
     from lm_eval_fr.judge.verdicts.position import position_report
 
-    judged = panel({name: read_verdicts(out / "panel" / name) for name in parts}, level)
+    report, verdicts = panel({name: read_verdicts(out / "panel" / name) for name in parts}, level)
     left = [f"{name}: {part.left}" for name, part in parts.items() if part.left]
     summary = replace(
         next(iter(parts.values())),
         profile="+".join(parts),
         model="+".join(part.model for part in parts.values()),
-        counts=count(judged.verdicts).outcomes,
+        counts=count(verdicts).outcomes,
         usage=sum_usage(part.usage for part in parts.values()),
         spent=sum_usage(part.spent for part in parts.values()),
         finished=not left,
@@ -141,15 +141,15 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal, 
         remedy=next((part.remedy for part in parts.values() if part.remedy), None),
         controls=JudgeControls(),
         controls_asked=merge_controls([part.controls_asked for part in parts.values() if part.controls_asked]),
-        position=position_report(judged.verdicts, level),
-        panel=replace(judged.report, controls={name: part.controls for name, part in parts.items()}),
+        position=position_report(verdicts, level),
+        panel=replace(report, controls={name: part.controls for name, part in parts.items()}),
         warnings=tuple(f"{name}: {warning}" for name, part in parts.items() for warning in part.warnings),
         shutdown=min((part.shutdown for part in parts.values() if part.shutdown), default=None),
         seconds=sum(part.seconds for part in parts.values()),
         journal=JournalMark(journal.name, journal.count()),
     )
     with _disk(out):
-        summary = replace(summary, verdicts_sha256=write_verdicts(out / VERDICT_FILE, judged.verdicts))
+        summary = replace(summary, verdicts_sha256=write_verdicts(out / VERDICT_FILE, verdicts))
         write_summary(out / FILE, summary)
     return summary
 

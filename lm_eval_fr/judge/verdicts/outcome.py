@@ -199,8 +199,7 @@ def file_in(path: Path, name: str) -> Path:
 
 def read_verdicts(path: Path) -> list[PairVerdict]:
     """The verdicts of a file, or of the folder that `judge` wrote them to."""
-    file = file_in(path, VERDICT_FILE)
-    return list(iter_verdicts(file))
+    return list(iter_verdicts(file_in(path, VERDICT_FILE)))
 
 
 def iter_verdicts(file: Path, digest: Digest | None = None) -> Iterator[PairVerdict]:

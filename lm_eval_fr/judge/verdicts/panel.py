@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, TypeVar
 
@@ -18,16 +17,13 @@ LABELS: tuple[Label, ...] = ("win", "tie", "loss")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """`verdicts`: the majority's, one per pair."""
+def panel(
+    verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95
+) -> tuple[PanelReport, tuple[PairVerdict, ...]]:
+    """How far two or more judges agree, and the majority's verdicts, one per pair.
 
-    report: PanelReport
-    verdicts: tuple[PairVerdict, ...]
-
-
-def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) -> Panel:
-    """The verdicts of two or more judges, by name. Pairs missing from a judge count as unjudged by it."""
+    verdicts: by the judge's name. Pairs missing from a judge count as unjudged by it.
+    """
     judges = tuple(verdicts)
     found = {name: {(verdict.task, verdict.doc_hash): verdict for verdict in verdicts[name]} for name in judges}
     places = list(dict.fromkeys(place for name in judges for place in found[name]))
@@ -40,7 +36,7 @@ def panel(verdicts: Mapping[str, Sequence[PairVerdict]], level: float = 0.95) ->
         agreement=tuple(agreement(a, labels[a], b, labels[b], level) for a, b in combinations(judges, 2)),
         unanimous=binomial_share(sum(len(vote) == 1 for vote in complete), len(complete), level),
     )
-    return Panel(report, merged)
+    return report, merged
 
 
 def agreement(
