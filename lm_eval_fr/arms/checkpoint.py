@@ -23,10 +23,10 @@ MOST_PADDING = 0.5  # of the model's vocabulary that a tokenizer may leave unuse
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the files of a checkpoint
+    """What the files of a checkpoint say.
 
-    say. format: of the weights. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone).
-    quantization: in words, "none" for unquantised weights. revision: the hub's commit, or a digest of a local folder.
+    format: of the weights. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone). quantization: in
+    words, "none" for unquantised weights. revision: the hub's commit, or a digest of a local folder.
     chat_template_sha256: as lm-eval records it; None without a template of transformers'.
     """
 

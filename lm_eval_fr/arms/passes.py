@@ -105,9 +105,9 @@ def _seeded(call: ArmCall, number: int) -> dict[str, Any]:
 
 
 def of_tasks(call: ArmCall, results: Path) -> ArmCall | None:
-    """The call for those tasks in `results` that have scored text answers. A judge reads
+    """The call for those tasks in `results` that have scored text answers.
 
-    only one answer, and a likelihood never varies. None if no task is left.
+    A judge reads only one answer, and a likelihood never varies. None if no task is left.
     """
     configs: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))["configs"]
     scored = [name for name, config in configs.items() if _is_scored_text(config)]

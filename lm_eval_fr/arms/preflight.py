@@ -14,9 +14,8 @@ UNUSUAL = ("gguf_file", "load_format", "delta", "config_format", "hf_config_path
 
 
 def checkpoint_of(call: ArmCall) -> Checkpoint | None:
-    """The checkpoint behind `pretrained`; None for servers, unusual formats, and what the engine has to download
-
-    first. Raises InputError for missing or truncated files, and for a tokenizer that cannot give the right prompts.
+    """The checkpoint behind `pretrained`; None for servers, unusual formats, and what the engine has to download first.
+    Raises InputError for missing or truncated files, and for a tokenizer that cannot give the right prompts.
     """
     model = call.model_args.get("pretrained")
     if call.model.split("-")[0] not in ENGINES or not isinstance(model, str) or set(UNUSUAL) & set(call.model_args):

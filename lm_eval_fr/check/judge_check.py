@@ -30,9 +30,9 @@ FILLER = "Le texte expose les faits dans l'ordre, puis en tire les conséquences
 def check_judge(
     options: JudgeOptions, work: Sequence[TaskWork], *, rerun: bool = False
 ) -> tuple[tuple[Finding, ...], tuple[Estimate, ...]]:
-    """Asks each judge one question whose better answer is known, and estimates what the plan's pairs will
+    """Asks each judge one question whose better answer is known, and estimates what the plan's pairs will cost.
 
-    cost. rerun: whether the reference is also judged against itself.
+    rerun: whether the reference is also judged against itself.
     """
     findings: list[Finding] = []
     estimates: list[Estimate] = []

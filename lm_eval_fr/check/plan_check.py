@@ -32,9 +32,9 @@ Say = Callable[[str], None]
 
 
 def check_plan(plan_file: str | Path, *, say: Say = lambda message: None) -> CheckReport:
-    """Loads the documents, asks each endpoint one question, estimates the rest. Writes
+    """Loads the documents, asks each endpoint one question, estimates the rest.
 
-    nothing. Problems become findings. Raises PlanError for a plan that cannot be read.
+    Writes nothing. Problems become findings. Raises PlanError for a plan that cannot be read.
     """
     plan, file = read_plan(plan_file)
     arms = {"candidate": plan.candidate, "reference": plan.reference}

@@ -37,9 +37,9 @@ UNDECIDED = 3
 
 
 def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
-    """The full report on two runs. Raises
+    """The full report on two runs.
 
-    UsageError for margins or prices that match nothing here, InputError for a judge's folder of other runs.
+    Raises UsageError for margins or prices that match nothing here, InputError for a judge's folder of other runs.
     """
     margins = Margins(options.margins)
     margins.check([*pairing.groups, *pairing.tasks], parallel=bool(options.parallel), mean=options.overall_mean)

@@ -99,9 +99,9 @@ def _claimed(assessment: Assessment, claim: JudgeClaim, preference: Preference) 
 
 
 def _scores(verdicts: Sequence[PairVerdict], case: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Scores and cluster labels; with a case (0 the worst, 1 the best) also for pairs without a verdict yet. A
+    """Scores and cluster labels; with a case (0 the worst, 1 the best) also for pairs without a verdict yet.
 
-    pair without a cluster is a cluster of its own.
+    A pair without a cluster is a cluster of its own.
     """
     scores = [verdict.score if case is None else verdict.bounds[case] for verdict in verdicts]
     labels = None

@@ -39,9 +39,9 @@ class Margins:
         return found
 
     def check(self, tasks: Sequence[Paired], *, parallel: bool = False, mean: bool = False) -> None:
-        """UsageError for a margin that is not a loss, or that names no task
+        """UsageError for a margin that is not a loss, or that names no task here.
 
-        here. parallel: whether a language tax is measured. mean: whether a claim is made about the mean over tasks.
+        parallel: whether a language tax is measured. mean: whether a claim is made about the mean over tasks.
         """
         gold = [task.task for task in tasks if not task.judged]
         judged = [task.task for task in tasks if task.judged]

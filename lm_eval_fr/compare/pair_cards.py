@@ -23,10 +23,10 @@ TELLING = "with a lost or gained score, a loss with the judge or an order-decide
 
 
 def samples_of(ranked: Sequence[Ranked], room: int, beside: Path, seed: int) -> Samples:
-    """The cards that fit into `room` bytes; the others go to the file `beside`, one line per
+    """The cards that fit into `room` bytes; the others go to the file `beside`, one line per pair.
 
-    pair. `TELLING` pairs come first, largest difference first; then the rest in a random order fixed by the
-    seed. Raises UsageError if the file cannot be written.
+    `TELLING` pairs come first, largest difference first; then the rest in a random order fixed by the seed. Raises
+    UsageError if the file cannot be written.
     """
     order = _order(ranked, seed)
     total = len(order)

@@ -47,9 +47,9 @@ def strata_of(
 
 
 def with_strata_holm(tasks: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
-    """The preregistered strata of all tasks are one family under Holm's correction. If nothing may
+    """The preregistered strata of all tasks are one family under Holm's correction.
 
-    be claimed about a task, nothing may be claimed about its strata.
+    If nothing may be claimed about a task, nothing may be claimed about its strata.
     """
     claims = [stratum.assessment for task in tasks for stratum in task.strata if stratum.assessment]
     better = iter(holm([claim.p_non_inferior for claim in claims]))

@@ -31,10 +31,10 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = False, rem
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = False, remedy: str = "") -> Iterator[BinaryIO]:
-    """A file to write to, which appears at `path` only if the block succeeds. durable:
+    """A file to write to, which appears at `path` only if the block succeeds.
 
-    its name is on disk too when the block ends. A pipe or a device is written to directly.
-    Raises UsageError if it cannot be written.
+    durable: its name is on disk too when the block ends. A pipe or a device is written to directly. Raises UsageError
+    if it cannot be written.
     """
     try:
         if path.exists() and not path.is_file():

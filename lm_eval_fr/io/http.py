@@ -44,9 +44,10 @@ PACKED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's wbits
 
 @dataclass(frozen=True)
 class Server:
-    """Where to ask. url: an address from `check_address`. key: for that host only; never shown. key_header:
+    """Where to ask.
 
-    the header for the key; in `Authorization`, as a bearer token. more: other headers.
+    url: an address from `check_address`. key: for that host only; never shown. key_header: the header for the key; in
+    `Authorization`, as a bearer token. more: other headers.
     """
 
     url: str

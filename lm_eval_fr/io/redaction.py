@@ -51,9 +51,10 @@ _learned: dict[str, None] = {}  # values of the variables that this process was 
 
 
 def key_from(variable: str | None) -> str:
-    """The key in an environment variable, "" if there is none. From now on every redactor here masks
+    """The key in an environment variable, "" if there is none.
 
-    it. Raises UsageError for an invalid variable name: it is probably the key itself, so it is not shown.
+    From now on every redactor here masks it. Raises UsageError for an invalid variable name: it is probably the key
+    itself, so it is not shown.
     """
     if variable and variable not in os.environ and not _VARIABLE.fullmatch(variable):
         what = "not the name of an environment variable; it is not repeated here, since it may be the key itself"
@@ -97,9 +98,9 @@ def is_secret(value: str) -> bool:
 
 
 class Redactor:
-    """Replaces known secrets, and in messages also what looks like one by its form or
+    """Replaces known secrets, and in messages also what looks like one by its form or position.
 
-    position. learn: whether to include keys that `key_from` reads later.
+    learn: whether to include keys that `key_from` reads later.
     """
 
     def __init__(self, secrets: Iterable[str], *, learn: bool = True) -> None:

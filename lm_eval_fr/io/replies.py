@@ -93,9 +93,9 @@ def find_problem(
 
 
 def find_page(status: int, body: bytes, *, redactor: Redactor | None = None) -> Problem | None:
-    """A gateway's page, or an empty body, instead of a completion; None for anything that begins like
+    """A gateway's page, or an empty body, instead of a completion; None for anything that begins like JSON.
 
-    JSON. Behind an empty body the work may have been done; behind a page it was not.
+    Behind an empty body the work may have been done; behind a page it was not.
     """
     text = body.lstrip(b"\xef\xbb\xbf\t\r\n ")
     if text.startswith((b"{", b"[")):

@@ -1,6 +1,6 @@
-"""When to retry a call, and how many calls a server gets at once: one policy for arms, judge and
+"""When to retry a call, and how many calls a server gets at once: one policy for arms, judge and fidelity.
 
-fidelity. A server's "Retry-After" is honoured within bounds: never a shorter pause than ours, never an endless one.
+A server's "Retry-After" is honoured within bounds: never a shorter pause than ours, never an endless one.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ class _Slot:
 
 
 class Throttle:
-    """How many calls may be in flight: one until `open`, then up to `most`, halved by each 429 and slowly
+    """How many calls may be in flight: one until `open`, then up to `most`, halved by each 429 and slowly regrown.
 
-    regrown. A server's "wait" holds back every call, not only the one that received it; so does a pause of
-    our own, which grows with refusals in a row. A call that hangs while others are answered gives up its
-    slot (`when_aside` is called), so that a few hanging calls cannot hold all slots until their time-out.
+    A server's "wait" holds back every call, not only the one that received it; so does a pause of our own, which grows
+    with refusals in a row. A call that hangs while others are answered gives up its slot (`when_aside` is called), so
+    that a few hanging calls cannot hold all slots until their time-out.
     """
 
     def __init__(

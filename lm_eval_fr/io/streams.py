@@ -26,9 +26,9 @@ def say_on_stderr(message: str) -> None:
 
 
 class RedactedStream:
-    """A text stream that never shows a secret, not even one that arrives in two
+    """A text stream that never shows a secret, not even one that arrives in two writes.
 
-    writes. bars: for stderr: a line may be overwritten, and what looks like a key is masked too. stdout is data.
+    bars: for stderr: a line may be overwritten, and what looks like a key is masked too. stdout is data.
     """
 
     def __init__(self, stream: TextIO, redactor: Redactor, *, bars: bool = True) -> None:

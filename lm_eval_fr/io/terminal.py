@@ -1,6 +1,6 @@
-"""How a text is shown on a terminal: in the terminal's width, and cut to a
+"""How a text is shown on a terminal: in the terminal's width, and cut to a screenful.
 
-screenful. Data for a pipe or a file is left unchanged.
+Data for a pipe or a file is left unchanged.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def fold(text: str, columns: int) -> str:
 
 
 def in_brief(text: str, stream: TextIO, *, full: bool = False, rest: str = "--full") -> str:
-    """The text; on a terminal its first lines, in its width, and where the rest
+    """The text; on a terminal its first lines, in its width, and where the rest is.
 
-    is. Cut after a complete paragraph if possible.
+    Cut after a complete paragraph if possible.
     """
     if not stream.isatty():
         return text

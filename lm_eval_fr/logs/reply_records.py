@@ -25,10 +25,10 @@ _FILTERED = ("filter", "refus", "safety", "recitation", "blocklist", "prohibited
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """All replies of an arm to one document: how the worst of them ended, and their total
+    """All replies of an arm to one document: how the worst of them ended, and their total usage.
 
-    usage. failed: none was obtained; a rerun of the arm asks again. Tokens and seconds are None where the record of a
-    reply lacks them; a reply that was never obtained used nothing. cached is part of input, reasoning of output.
+    failed: none was obtained; a rerun of the arm asks again. Tokens and seconds are None where the record of a reply
+    lacks them; a reply that was never obtained used nothing. cached is part of input, reasoning of output.
     """
 
     replies: int

@@ -17,11 +17,10 @@ from lm_eval_fr.logs.reply_records import ENDED_ITSELF
 @dataclass(frozen=True, slots=True)
 class Reply:
     """text: what is logged, "" where there is no answer. error: why there is no answer; None if there is one, even
-    an empty one that the model ended
+    an empty one that the model ended itself.
 
-    itself. problem: the server's or the connection's failure; None if there is a reply, even a refusal or an
-    empty one. reasoning: how the reply shows that the model reasoned; None if it does not. seconds: of the
-    call that brought it.
+    problem: the server's or the connection's failure; None if there is a reply, even a refusal or an empty one.
+    reasoning: how the reply shows that the model reasoned; None if it does not. seconds: of the call that brought it.
     """
 
     text: str = ""

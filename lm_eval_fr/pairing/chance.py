@@ -21,10 +21,10 @@ class Chance:
     most_frequent: float | None = None
 
     def of(self, metric: str, *, exact: bool) -> float | None:
-        """The score of always giving the most frequent gold, or the declared chance if that is
+        """The score of always giving the most frequent gold, or the declared chance if that is higher.
 
-        higher. exact: each document is right or wrong. Chance is unknown for other metrics without a declaration,
-        except an F1: a random answer shares almost no words with the gold, unless many documents have the same gold.
+        exact: each document is right or wrong. Chance is unknown for other metrics without a declaration, except an F1:
+        a random answer shares almost no words with the gold, unless many documents have the same gold.
         """
         known = self.declared is not None or "f1" in metric.lower() or (exact and self.most_frequent is not None)
         frequent = self.most_frequent or 0.0

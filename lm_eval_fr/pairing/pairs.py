@@ -68,9 +68,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Printed:
-    """One aggregate that lm-eval printed, None if it printed none for an
+    """One aggregate that lm-eval printed, None if it printed none for an arm.
 
-    arm. score: the entry of `PairedTask.metrics` made from it, or None, and then `reason` says why.
+    score: the entry of `PairedTask.metrics` made from it, or None, and then `reason` says why.
     """
 
     metric: str

@@ -65,9 +65,9 @@ class Packed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """The embedded part of `total` pairs; `note` says what was left out and `beside` names the file
+    """The embedded part of `total` pairs; `note` says what was left out and `beside` names the file that has it.
 
-    that has it. packed: the cards as embedded, if already known.
+    packed: the cards as embedded, if already known.
     """
 
     cards: tuple[Card, ...]

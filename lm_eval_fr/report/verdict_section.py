@@ -48,9 +48,9 @@ def verdict_section(report: Report) -> Section:
 
 
 def guarantee_lines(report: Report) -> Iterator[str]:
-    """What the verdicts assume about unseen losses, and what they would be otherwise. Empty if
+    """What the verdicts assume about unseen losses, and what they would be otherwise.
 
-    no claim has clusters: both guarantees are then the same.
+    Empty if no claim has clusters: both guarantees are then the same.
     """
     others = list(_others(report))
     chosen: Guarantee | None = next((name for _, name in others), None)

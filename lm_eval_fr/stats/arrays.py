@@ -17,10 +17,10 @@ SINGLES = 128
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Independent units: one per document, or one per cluster. sums[i] is over sizes[i]
+    """Independent units: one per document, or one per cluster.
 
-    documents. clustered: whether units differ in size, as clusters or by the weights of single documents.
-    heaviest: how many documents the heaviest single one counts as.
+    sums[i] is over sizes[i] documents. clustered: whether units differ in size, as clusters or by the weights of single
+    documents. heaviest: how many documents the heaviest single one counts as.
     """
 
     sums: Array
@@ -86,9 +86,9 @@ def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int6
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """How many documents there are, and in which clusters (codes is None if each is its
+    """How many documents there are, and in which clusters (codes is None if each is its own).
 
-    own). reason: why their mean cannot be estimated, or None.
+    reason: why their mean cannot be estimated, or None.
     """
 
     n: int
@@ -125,10 +125,11 @@ def checked_weights(weights: npt.ArrayLike | None, n: int) -> Array | None:
 
 
 def gathered(units: Units) -> tuple[Units, Array]:
-    """Equal units once, with their number of occurrences. Many different ones are gathered into cells of their
+    """Equal units once, with their number of occurrences.
 
-    means. A cell contains neighbours by their contribution to the mean; the differences within a cell are lost,
-    which is below one part in a million of the variance. The most influential units on each side stay single.
+    Many different ones are gathered into cells of their means. A cell contains neighbours by their contribution to the
+    mean; the differences within a cell are lost, which is below one part in a million of the variance. The most
+    influential units on each side stay single.
     """
     rows, counts = np.unique(np.column_stack([units.sums, units.sizes]), axis=0, return_counts=True)
     copies = np.asarray(counts, dtype=np.float64)

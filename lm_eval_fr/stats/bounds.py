@@ -70,10 +70,10 @@ def student(units: Units) -> Student:
 
 @dataclass(frozen=True, slots=True)
 class CountedStudent:
-    """Student's interval for +1, 0 and -1, adjusted so that one more lost document never raises a
+    """Student's interval for +1, 0 and -1, adjusted so that one more lost document never raises a limit.
 
-    limit. In the plain interval it can, because the last gained document widens it. So if none is gained, the lower
-    limit is the one with one gained, if that is lower; the upper limit mirrors it.
+    In the plain interval it can, because the last gained document widens it. So if none is gained, the lower limit is
+    the one with one gained, if that is lower; the upper limit mirrors it.
     """
 
     lost: int

@@ -1,6 +1,6 @@
-"""The few distributions that the statistics need, from scipy.special only: scipy.stats takes a second to
+"""The few distributions that the statistics need, from scipy.special only: scipy.stats takes a second to import.
 
-import. A tail is the probability above x; a point is the x with probability p above it.
+A tail is the probability above x; a point is the x with probability p above it.
 """
 
 from __future__ import annotations

@@ -125,9 +125,9 @@ class DocumentsNeeded:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One difference tested against its margin. reason: why there is no
+    """One difference tested against its margin.
 
-    verdict. other_verdict is the verdict under the other guarantee; None if both are the same.
+    reason: why there is no verdict. other_verdict is the verdict under the other guarantee; None if both are the same.
     """
 
     verdict: Verdict
@@ -178,10 +178,7 @@ class Overall:
 
 @dataclass(frozen=True, slots=True)
 class NoiseComparison:
-    """Whether a difference exceeds the noise: None if unknown. floor:
-
-    the largest mean shift between runs of one arm.
-    """
+    """Whether a difference exceeds the noise: None if unknown. floor: the largest mean shift between an arm's runs."""
 
     floor: float | None
     exceeds: bool | None

@@ -10,9 +10,9 @@ m2 = sum m^2 / sum m (the article of a random document) and m3 = sum m^3 / sum m
 - the largest net loss seen in one article (the second largest from 151 articles on, the third from 302: one in 151
   may be passed),
 - 1 + 0.3 (m3 - 1) - k x all net losses seen, k the smaller of 0.2 and 1.2 / (m3 - 1): as long as few losses have been
-  seen, little is known about how they
+  seen, little is known about how they cluster.
 
-cluster. No part shrinks by more than a fifth of a document per lost document, which is less than that loss
+No part shrinks by more than a fifth of a document per lost document, which is less than that loss
 itself lowers the lower limit: one more loss never improves a verdict. docs/method.md has the level and the price.
 `worst-case` takes the whole article of a random document, m2, if that is more.
 """

@@ -96,9 +96,9 @@ def _basis(seen: AssaySensitivity, margin: float) -> str:
 
 
 def why_blind(seen: AssaySensitivity, *, graded: bool = True) -> str | None:
-    """Why the controls allow no claim; None if conditions 1 and 2 hold or wait for
+    """Why the controls allow no claim; None if conditions 1 and 2 hold or wait for replies.
 
-    replies. graded: whether to check 2.
+    graded: whether to check 2.
     """
     failed = [1] * (seen.sees_gross is False) + [2] * (graded and seen.sees_graded is False)
     return "; ".join(_why_controls(number, seen) for number in failed) or None

@@ -1,7 +1,7 @@
-"""Planning: how many documents a margin needs, what margin N documents can establish, and with
+"""Planning: how many documents a margin needs, what margin N documents can establish, and with which power.
 
-which power. All for a one-sided test at (1 - level) / 2, as in the verdict; detecting a difference of the
-same size, two-sided at 1 - level, takes as many documents.
+All for a one-sided test at (1 - level) / 2, as in the verdict; detecting a difference of the same size, two-sided at 1
+- level, takes as many documents.
 """
 
 from __future__ import annotations

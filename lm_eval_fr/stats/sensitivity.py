@@ -168,9 +168,9 @@ class CorrectedMargin:
 
 
 def sensitivity(controls: Sequence[Control], *, planned: int, level: float = 0.95) -> AssaySensitivity:
-    """A reply without a verdict counts as preferring neither answer; missing replies do not count. While
+    """A reply without a verdict counts as preferring neither answer; missing replies do not count.
 
-    graded controls are unjudged nothing is estimated: the failed ones may be the hard ones.
+    While graded controls are unjudged nothing is estimated: the failed ones may be the hard ones.
     """
     gross = [control.right for control in controls if control.gross]
     answers = [right for both in gross for right in both if right is not None]
@@ -244,9 +244,9 @@ def corrected_margin(net_win: Interval, margin: float, seen: AssaySensitivity) -
 
 
 def less_length(net_win: float, seen: AssaySensitivity, longer: int, shorter: int, pairs: int) -> float | None:
-    """The net win minus what the candidate gains by length, its answer being the longer one in `longer` of the
+    """The net win minus what the candidate gains by length, its answer being the longer one in `longer` of the pairs.
 
-    pairs. None unless the controls show that the judge follows length: the interval of that effect excludes 0.
+    None unless the controls show that the judge follows length: the interval of that effect excludes 0.
     """
     if seen.longer_effect is None or seen.longer_ci is None or not pairs:
         return None

@@ -90,11 +90,11 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def overall(assessments: Mapping[str, Assessment]) -> Overall:
-    """One verdict over tasks and judge, keyed by the names that the sentence should
+    """One verdict over tasks and judge, keyed by the names that the sentence should use.
 
-    use. non_inferior if every one is: an intersection-union test, which needs no correction (Berger
-    1982). inferior if at least one is after Holm's correction over all of them; an interval below the margin
-    without a p-value counts with the largest p that it allows. Else no_verdict if any of them is, else inconclusive.
+    non_inferior if every one is: an intersection-union test, which needs no correction (Berger 1982). inferior if at
+    least one is after Holm's correction over all of them; an interval below the margin without a p-value counts with
+    the largest p that it allows. Else no_verdict if any of them is, else inconclusive.
     """
     if not assessments:
         raise UsageError("no task and no judge: there is nothing to decide")

@@ -39,10 +39,10 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run says about a task's
+    """What a run says about a task's data.
 
-    data. data: one file for every task of the run, or {task: file}. data_dir: a folder of files named after the
-    tasks. Neither: the hub.
+    data: one file for every task of the run, or {task: file}. data_dir: a folder of files named after the tasks.
+    Neither: the hub.
     """
 
     task: str

@@ -1,8 +1,7 @@
-"""A long French text, and windows of a given number of tokens into which sentences can be
+"""A long French text, and windows of a given number of tokens into which sentences can be inserted.
 
-inserted. Texts are kept here while the process lives, under their digest: a document names its text and
-positions in it, and its prompt is rendered on demand. As strings in a data set, 200 prompts of 128k tokens take a
-gigabyte.
+Texts are kept here while the process lives, under their digest: a document names its text and positions in it, and its
+prompt is rendered on demand. As strings in a data set, 200 prompts of 128k tokens take a gigabyte.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""All tokens of all texts -> means with intervals by document, percentiles, the passages to look at, and
-
-where the arms differ: by position in the text, by how sure the reference is, and at which token first.
+"""All tokens of all texts -> means with intervals by document, percentiles, the passages to look at, and where the arms
+differ: by position in the text, by how sure the reference is, and at which token first.
 """
 
 from __future__ import annotations
@@ -54,10 +53,7 @@ class Compared:
 
 
 def compare_text(document: str, cluster: str, candidate: Scored, reference: Scored, scored: Mask) -> Compared:
-    """Both arms at the same `scored` tokens,
-
-    matched by number if both give one, otherwise by text.
-    """
+    """Both arms at the same `scored` tokens, matched by number if both give one, otherwise by text."""
     places = np.flatnonzero(scored)
     one, other = candidate.at(places), reference.at(places)
     if one.kind != other.kind:

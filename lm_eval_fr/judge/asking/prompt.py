@@ -193,9 +193,9 @@ def read_back(messages: list[Message]) -> Shown:
 
 
 def parse_reply(text: str) -> Read:
-    """A reply's verdict, only where the reply states it: an object of JSON, bare or in one code fence.
+    """A reply's verdict, only where the reply states it: a JSON object, bare or in one code fence.
 
-    code fence. Prose is not searched: a judge that talks about A has not chosen A. Reasoning before
+    Prose is not searched: a judge that talks about A has not chosen A. Reasoning before
     the object is skipped.
     """
     bare = _THOUGHT.sub("", text.strip().lstrip("\ufeff")).strip()

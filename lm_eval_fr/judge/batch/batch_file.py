@@ -74,10 +74,10 @@ def read(path: Path, journal: Journal, profile: Profile, known: Mapping[Asking, 
 
 @dataclass(slots=True)
 class Filing:
-    """Stores the replies to one judge's batch, each once, and counts
+    """Stores the replies to one judge's batch, each once, and counts them in `got`.
 
-    them in `got`. judge: its number in the journal. known: the questions that were asked, and the bytes
-    of each; None if the list is lost. Further lines about an answered question are ignored.
+    judge: its number in the journal. known: the questions that were asked, and the bytes of each; None if the list is
+    lost. Further lines about an answered question are ignored.
     """
 
     journal: Journal

@@ -1,6 +1,6 @@
-"""Asks one question until it is settled or out of tries, and stops all asking when it must. What is stored
+"""Asks one question until it is settled or out of tries, and stops all asking when it must.
 
-is never asked again. A failure concerns only its question: the others continue.
+What is stored is never asked again. A failure concerns only its question: the others continue.
 """
 
 from __future__ import annotations

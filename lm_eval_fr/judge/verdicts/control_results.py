@@ -30,9 +30,10 @@ def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAske
 
 
 def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
-    """Why the pairs are not worth paying for: the judge has not shown that it can see. None while replies are
+    """Why the pairs are not worth paying for: the judge has not shown that it can see.
 
-    missing. Too few graded controls for any judge to pass do not stop the pairs, but no claim can be made.
+    None while replies are missing. Too few graded controls for any judge to pass do not stop the pairs, but no claim
+    can be made.
     """
     asked = controls_asked(judged, controls)
     if asked is None or any(control.unjudged for control in asked.pairs):

@@ -136,10 +136,10 @@ class Journal(AbstractContextManager["Journal"]):
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """Opens or creates the journal, for this process
+        """Opens or creates the journal, for this process only.
 
-        only. Calls that a killed process was waiting for become failures that may have cost what was
-        reserved for them. Raises JournalError if another process holds it, or if it is damaged or cannot be written.
+        Calls that a killed process was waiting for become failures that may have cost what was reserved for them.
+        Raises JournalError if another process holds it, or if it is damaged or cannot be written.
         """
         with ExitStack() as opened:
             lock = Lock(path, kind=JournalError)

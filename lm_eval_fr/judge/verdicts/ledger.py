@@ -22,9 +22,9 @@ FRAME_TOKENS = 64  # what a server adds around the messages: roles, separators, 
 
 
 def cost(usage: CallUsage, prices: Prices, *, batch: bool = False) -> float | None:
-    """Dollars of one call, or None if a price that it needs is
+    """Dollars of one call, or None if a price that it needs is unknown.
 
-    unknown. Without a price of its own, a cached or written token costs as much as an input token.
+    Without a price of its own, a cached or written token costs as much as an input token.
     """
     fresh = usage.input - usage.cached - usage.written
     parts = (

@@ -86,9 +86,9 @@ def question_life(rows: QuestionRows, *, repeat: int = 0, waiting: bool = False,
 
 
 def open_orders(lives: Mapping[Order, QuestionLife], *, lazy: bool) -> tuple[Order, ...]:
-    """The questions of a pair still to ask, in the order of `lives`; none if its outcome is
+    """The questions of a pair still to ask, in the order of `lives`; none if its outcome is settled.
 
-    settled. With `lazy` the second depends on the first, which may be in a batch.
+    With `lazy` the second depends on the first, which may be in a batch.
     """
     judgements = [life.judgement for life in lives.values()]
     waiting = any(life.state == "waiting" for life in lives.values())
