@@ -78,9 +78,9 @@ class StudyFolder:
         self._lock.release()
 
     def why_again(self, name: str, arm: ArmPlan) -> str | None:
-        """Why an arm has to be rerun; None if it is done. ""
+        """Why an arm has to be rerun; None if it is done.
 
-        if it has not run, or with fewer answers: then it resumes.
+        "" if it has not run, or with fewer answers: then it resumes.
         """
         return _why_again(self.path / name, self.plan, arm, self.files, self.state)
 
