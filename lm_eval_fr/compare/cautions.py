@@ -145,7 +145,7 @@ def _health(results: Sequence[TaskResult]) -> Iterator[Caution]:
             )
             said = [f"{number:,} {what}" for number, what in parts if number / health.answers >= UNHEALTHY]
             if said:
-                text = f"{t.task}: of the {role}'s {health.answers:,} answers {', '.join(said)}."
+                text = f"{t.task}: of the {role}'s {health.answers:,} answers, {', '.join(said)}."
                 yield Caution(kind="health", text=text)
 
 

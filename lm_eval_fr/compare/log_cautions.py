@@ -101,7 +101,7 @@ def _ended_otherwise(task: PairedTask) -> Iterator[Caution]:
         counts = {"filtered": answers.filtered.sum(), "interrupted": answers.interrupted.sum()}
         said = [f"{count:,} {_ENDED[state]}" for state, count in counts.items() if count >= SHARE * task.n and count]
         if said:
-            text = f"{task.task}: of the {role}'s {task.n:,} answers {' and '.join(said)}."
+            text = f"{task.task}: of the {role}'s {task.n:,} answers, {' and '.join(said)}."
             yield Caution(kind="health", text=text)
 
 

@@ -43,8 +43,8 @@ def noise_of(
     if not reruns and not floors:
         return None
     once = [role for role in ROLES if not any(rerun.arm == role for rerun in pairing.reruns)]
-    moves_how = "it moves" if len(once) == 1 else "either moves"
-    sentence = f"Run once only: the {' and the '.join(once)}. How far {moves_how} from itself is not known."
+    whose = "its" if len(once) == 1 else "their"
+    sentence = f"Run only once: the {' and the '.join(once)}. How far {whose} runs would differ is unknown."
     return Noise(reruns=tuple(reruns), floors=tuple(floors), sentence=sentence if once else "")
 
 
@@ -91,7 +91,7 @@ _COMPARED = {
 
 def _floor(result: TaskResult, moves: Sequence[Interval]) -> Floor:
     found = exceeds_noise(result.paired.interval, moves)
-    moved = f"an arm run again moved by {w.plain(found.floor, result.scale)} on average"
+    moved = f"a rerun moved by {w.plain(found.floor, result.scale)} on average"
     said = f"{result.task}: the difference of {w.signed(result.difference, result.scale)} "
     return Floor(task=result.task, compared=found, sentence=said + _COMPARED[found.exceeds].format(moved=moved))
 

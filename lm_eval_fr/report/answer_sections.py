@@ -10,7 +10,7 @@ from lm_eval_fr.report.sections import Columns, Examples, Part, Section, Table, 
 from lm_eval_fr.report.task_model import Answers, Cost, LanguageTax, verdict_of
 from lm_eval_fr.report.verdict_section import samples_filter
 
-ANSWERS = ("task", "of an answer", "candidate", "reference", "ratio", "interval")
+ANSWERS = ("task", "per answer", "candidate", "reference", "ratio", "interval")
 
 
 def answers_section(report: Report) -> Section | None:

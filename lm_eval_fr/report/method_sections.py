@@ -105,7 +105,7 @@ def _repeats(found: Components) -> str:
 def noise_section(noise: Noise | None) -> Section | None:
     if noise is None:
         return None
-    header = ("task", "arm", "runs more", "n", "shift", "interval", "answers changed")
+    header = ("task", "arm", "extra runs", "n", "shift", "interval", "answers changed")
     rows = tuple(
         (
             r.task,
@@ -126,7 +126,7 @@ def noise_section(noise: Noise | None) -> Section | None:
 def order_section(report: Report) -> Section | None:
     if not report.cumulative:
         return None
-    header = ("estimate", "1/4", "1/2", "all", "band at the end", "sign changes")
+    header = ("estimate", "1/4", "1/2", "all", "final band", "sign changes")
     rows = tuple(_quarters(series) for series in report.cumulative)
     lead = (
         "The estimate after the first documents, in the plan's order. The band contains the true value at "
@@ -182,7 +182,7 @@ def _said(series: Series, level: float) -> str:
 def settings_section(report: Report) -> Section | None:
     differing = [s for s in report.settings if s.differs]
     differing.sort(key=lambda s: s.expected)
-    rows = [_setting(s.name, s.candidate, s.reference, "as meant" if s.expected else "differs") for s in differing]
+    rows = [_setting(s.name, s.candidate, s.reference, "expected" if s.expected else "differs") for s in differing]
     equal = tuple((s.name, w.value(s.candidate)) for s in report.settings if not s.differs)
     arms = (report.candidate, report.reference)
     about = [_setting(name, getattr(arms[0], name), getattr(arms[1], name), "") for name in ("name", "date", "path")]

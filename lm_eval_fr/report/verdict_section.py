@@ -117,7 +117,7 @@ def tasks_section(report: Report) -> Section | None:
     forest = forest_of(report)
     if not forest.claims:
         return None
-    legend = "In points (hundredths) unless a metric has a unit of its own; difference = candidate − reference."
+    legend = "In points (hundredths) unless a metric has its own unit; difference = candidate − reference."
     title = "Every claim against its margin" if forest.in_margins else "Every difference with its interval"
     return section("tasks", title, (forest, legend, strata_legend(report), *map(_instructions, report.tasks)))
 

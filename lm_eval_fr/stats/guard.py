@@ -44,7 +44,7 @@ class Guard:
 
 ASSUMPTIONS: Mapping[Guarantee, str] = {
     "default": "unseen losses cluster within articles no more than the observed ones do",
-    "worst-case": "nothing is assumed about unseen losses: a whole article may be lost",
+    "worst-case": "nothing is assumed about unseen losses, and a whole article may be lost",
 }
 NO_GUARD = Guard(0.0, 0.0)
 

@@ -486,7 +486,7 @@ def test_the_noise_floor(tmp_path: Path) -> None:
     (floor,) = report.noise.floors
     assert floor.compared.exceeds
     assert "exceeds the noise" in floor.sentence
-    assert report.noise.sentence == "Run once only: the candidate. How far it moves from itself is not known."
+    assert report.noise.sentence == "Run only once: the candidate. How far its runs would differ is unknown."
     every_format(report)
     with pytest.raises(UsageError, match="the compared run itself"):
         with_rerun(pairing, pairing.reference.path)
@@ -557,7 +557,7 @@ def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:
     report = compare(pairing_of(tmp_path, [one], [plain_task("piaf_fr", reference, titles=titles, cluster="title")]))
     said = {caution.kind: caution.text for caution in report.warnings}
     assert "6 clusters only" in said["few_clusters"]
-    assert "of the candidate's 60 answers 5 are empty" in said["health"]
+    assert "of the candidate's 60 answers, 5 are empty" in said["health"]
     assert "precision" in said
     every_format(report)
 

@@ -215,7 +215,7 @@
       return box;
     }
     const [pieces, same] = both[arm];
-    // White space is marked only between two words that are.
+    // White space is marked only between two marked words.
     for (let i = 0; i < pieces.length; i += 1) {
       if (!pieces[i].trim() && (same[i - 1] !== false || same[i + 1] !== false)) same[i] = true;
     }
@@ -279,7 +279,7 @@
     const both = differs(card), answers = make("div", null, "answers");
     answers.append(column("reference", card, both, ""), column("candidate", card, both, ""));
     scrollTogether(...answers.querySelectorAll(".text"));
-    const told = card.c === undefined ? "Both answers are the same." : both ? "" : "Too long to be compared.";
+    const told = card.c === undefined ? "Both answers are the same." : both ? "" : "Too long to compare.";
     const facts = [card.k && `from ${card.k}`, ...(card.a || []).map((part) => data.parts[part]), shift(card) && `difference ${shift(card)} points`, `hash ${card.h}`, told];
     const prompt = make("details"), back = make("a", "↑ Back to the list", "back");
     back.href = "#list";
@@ -299,7 +299,7 @@
     markCurrent();
   }
 
-  // Two long answers are read side by side: as far down in one as in the other.
+  // Two long answers scroll together, side by side.
   function scrollTogether(one, other) {
     const follow = (from, to) => () => {
       const share = from.scrollTop / Math.max(1, from.scrollHeight - from.clientHeight);
