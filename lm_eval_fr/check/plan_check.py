@@ -157,12 +157,12 @@ def _estimate(
         input_tokens=round(characters / rate),
         output_tokens=sum(asked[task.name] * task.documents * task.answer_tokens for task in work),
         measured=check.chars_per_token is not None,
-        own=not _is_hosted(call),
+        own=not is_hosted(call),
         prices=prices_of(str(call.model_args.get("model") or call.model_args.get("pretrained") or "")),
     )
 
 
-def _is_hosted(call: ArmCall) -> bool:
+def is_hosted(call: ArmCall) -> bool:
     """Whether it is someone else's API: by a preset, or by an address outside this machine and its network."""
     if call.model not in PATHS:
         return False

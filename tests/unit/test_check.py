@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from lm_eval_fr.arms.flags import parse_call
 from lm_eval_fr.check.check_findings import CheckReport
 from lm_eval_fr.check.decision import PlannedClaim, prospect_of, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
-from lm_eval_fr.check.plan_check import check_plan, prices_of
+from lm_eval_fr.check.plan_check import check_plan, is_hosted, prices_of
 from lm_eval_fr.check.planned_documents import TaskWork
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.demo import example_plan, plan_path
 from lm_eval_fr.errors import LmEvalFrError
 from lm_eval_fr.io.http import Server
+from lm_eval_fr.io.redaction import Redactor
 from lm_eval_fr.io.terminal import LINES
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.models.chat_replies import Reply as ReadReply
@@ -396,6 +398,37 @@ def test_prices() -> None:
     assert judged is not None
     assert judged.output == 8.0
     assert prices_of("my-own") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "hosted"),
+    [
+        ("http://127.0.0.1:8000/v1", False),
+        ("http://localhost:8000/v1", False),
+        ("http://[::1]:8000/v1", False),
+        ("http://192.168.1.7:8000/v1", False),
+        ("http://spark.local:8000/v1", False),
+        ("http://gpu.internal/v1", False),
+        ("http://8.8.8.8/v1", True),
+        ("https://api.mistral.ai/v1", True),
+        (None, True),  # the client's own API
+    ],
+)
+def test_what_is_somebody_else_s_api(address: str | None, hosted: bool) -> None:
+    """An arm on one's own hardware costs no dollars a token."""
+    settings = {"model": "m"} if address is None else {"model": "m", "base_url": f"{address}/chat/completions"}
+    flags = ["--model", "hosted-chat", "--model_args", json.dumps(settings), "--tasks", "piaf_fr"]
+    call = parse_call([*flags, "--output_path", "unused"], Redactor.from_environment())
+    assert is_hosted(call) is hosted
+    own = parse_call(["--model", "fr-baseline", *flags[4:], "--output_path", "unused"], Redactor.from_environment())
+    assert not is_hosted(own)
+
+
+def test_repeats_of_greedy_answers_are_warned(check: Callable[..., CheckReport]) -> None:
+    report = check(repeats=3)
+    assert "answers at temperature 0 vary little, and repeats: 3 asks for several" in found(report, "plan", "warning")
+    drawn = {"model": "fr-baseline", "gen_kwargs": {"temperature": 0.7}}
+    assert "vary little" not in check(repeats=3, candidate=drawn, reference=drawn).text()
 
 
 def test_what_the_documents_can_decide(check: Callable[..., CheckReport]) -> None:

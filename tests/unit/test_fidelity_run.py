@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
 from lm_eval_fr.analyses.fidelity.fidelity_section import fidelity_section
 from lm_eval_fr.analyses.fidelity.texts import read_texts
 from lm_eval_fr.cli import main
+from lm_eval_fr.errors import InputError
 from tests.fakes.logprobs import PseudoModel
 from tests.fakes.runs import make_run, plain_task
 from tests.fakes.server import Call, FakeOpenAI, Reply
@@ -69,6 +71,41 @@ def test_damage_is_seen_and_exceeds_the_floor(fake_server: Server, texts: Path, 
     assert found["excess"]["low"] > 0 and 0.5 < distance["agreement"]["value"] < floor["agreement"]["value"]
     assert list(distance["percentiles"]) == ["p50", "p90", "p99", "p99.9", "max"]
     assert len(found["documents"]) == 12 and found["compared_by"] == "id"
+
+
+def test_a_file_of_another_version_is_not_read(fake_server: Server, texts: Path, tmp_path: Path) -> None:
+    servers = fake_server(PseudoModel(damage=0.3)), fake_server(PseudoModel())
+    assert run(servers[0].url, servers[1].url, "--texts", texts, "--out", tmp_path, "--quiet").exit_code == 0
+    path = tmp_path / "fidelity.json"
+    assert read_fidelity(path).distance.documents == 12
+    path.write_text(json.dumps(measured(tmp_path) | {"schema_version": 2}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"schema version 2 \(measure again\)"):
+        read_fidelity(path)
+
+
+def rewriting(model: PseudoModel) -> Callable[[Call], Reply | str]:
+    def answer(call: Call) -> Reply | str:
+        return model(replace(call, body={**call.body, "prompt": call.body["prompt"].replace("😀", "~")}))
+
+    return answer
+
+
+def test_answers_that_are_not_among_the_tokens_are_left_out(fake_server: Server, tmp_path: Path) -> None:
+    """A template that rewrites the answer: what cannot be found is counted, and all of it lost is an error."""
+    rows = [
+        {"prompt": "Question ?", "text": "Une réponse.", "id": "a"},
+        {"prompt": "Autre ?", "text": "😀😀😀😀", "id": "b"},
+    ]
+    path = tmp_path / "textes.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    servers = fake_server(rewriting(PseudoModel(damage=0.3))), fake_server(rewriting(PseudoModel()))
+    done = run(servers[0].url, servers[1].url, "--texts", path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert measured(tmp_path / "out")["unaligned"] == ["b"]
+    assert "Left out: 1 answer not found among the tokens, the first b." in " ".join(done.output.split())
+    path.write_text(json.dumps(rows[1]), encoding="utf-8")
+    lost = run(servers[0].url, servers[1].url, "--texts", path, "--out", tmp_path / "lost")
+    assert lost.exit_code == 2 and "its answer was not found among the tokens" in lost.output
 
 
 def test_it_tells_where_the_arms_differ(fake_server: Server, texts: Path, tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ def _child(
             sys.exit(2)
     """)
     arguments = [str(path), textwrap.dedent(code), str(folder or ""), str(file_size or "")]
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    # `make coverage` would have the ordinary user write its figures, where none may.
+    env = {name: value for name, value in os.environ.items() if not (folder and name.startswith("COVERAGE_"))}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, env=env)

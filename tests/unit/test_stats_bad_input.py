@@ -180,3 +180,27 @@ def test_a_share_of_nothing() -> None:
 def test_proportions_of_nothing() -> None:
     share = stats.binomial_share(0, 0)
     assert (share.share, share.low, share.p_value) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("successes", "costs", "reason"),
+    [
+        ([2.0, 0.0, 1.0], [1.0, 1.0, 1.0], "a success is a number from 0 to 1"),
+        ([1.0, 0.0, 1.0], [1.0, -1.0, 1.0], "costs are positive"),
+        ([1.0, 0.0, 1.0], [0.0, 0.0, 0.0], "costs are positive"),
+    ],
+)
+def test_successes_and_costs_that_are_none(successes: list[float], costs: list[float], reason: str) -> None:
+    undefined(stats.success_rate_per_cost(successes, costs), reason)
+    undefined(stats.value_ratio((successes, costs), ([1.0, 0.0, 1.0], [1.0, 1.0, 1.0])), reason)
+    with pytest.raises(UsageError, match="successes and costs of different lengths"):
+        stats.success_rate_per_cost(successes, costs[:2])
+
+
+def test_noise_of_reruns_that_say_little() -> None:
+    loss = Interval(-0.05, -0.06, -0.04, 0.95, "t", 100)
+    assert stats.exceeds_noise(loss, []) == stats.NoiseComparison(None, None)
+    one_document = Interval(0.01, None, None, 0.95, "none", 1, reason="one document: the spread is unknown")
+    assert stats.exceeds_noise(loss, [one_document]) == stats.NoiseComparison(0.01, None)
+    unknown = Interval(None, None, None, 0.95, "none", 0, reason="no documents")
+    assert stats.exceeds_noise(loss, [unknown]) == stats.NoiseComparison(None, None)

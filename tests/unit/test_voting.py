@@ -232,6 +232,63 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
         voted(tmp_path / "i", voting_task("piaf_fr_vote", votes), voting_task("piaf_fr", one), metrics=wanted)
 
 
+def test_votes_on_another_prompt_are_not_compared(tmp_path: Path) -> None:
+    votes = draws(1, 6, 4, 0.0)
+    mine, other = voting_task("piaf_fr_vote", votes), voting_task("piaf_fr_vote", votes)
+    other.samples = [replace(one, prompt=f"{one.prompt} Réponds vite.") for one in other.samples]
+    with pytest.raises(MismatchError, match=r"document 0 .* of piaf_fr_vote: the prompt is"):
+        voted(tmp_path / "a", mine, other)
+    assert voted(tmp_path / "b", mine, other, allow=("prompts",)).tasks[0].n == 6
+
+
+def test_labels_and_lists_are_votes_too(tmp_path: Path) -> None:
+    """A label is one of those that the task or its document lists; a list votes with each of its items."""
+    said = [["Oui.", "oui", "non"], ["non", "non", "peut-être"]]
+
+    def labels(**metadata: Any) -> FakeTask:
+        about = {"version": 1.0, "voting": "label", **metadata}
+        return voting_task("sib200_fr_vote", said, config={"repeats": 3, "metadata": about})
+
+    listed = labels(labels=["oui", "non"])
+    (task,) = voted(tmp_path / "a", listed, listed).tasks
+    assert task.metric == "exact_match"
+    assert [point.score for point in task.candidate.curve] == pytest.approx([1 / 3, 1 / 3, 0.5])
+    own = labels()
+    own.samples = [replace(one, doc={**one.doc, "labels": ["oui", "non"]}) for one in own.samples]
+    assert voted(tmp_path / "b", own, own).tasks[0].candidate.curve == task.candidate.curve
+    with pytest.raises(InputError, match="sib200_fr_vote does not list its labels"):
+        voted(tmp_path / "c", labels(), labels())
+    items = voting_task("wikiner_fr_vote", [['["Lyon"]', '["Lyon", "Paris"]', "rien"]] * 2)
+    items.samples = [replace(one, target='["Lyon"]') for one in items.samples]
+    items = replace(items, config={"repeats": 3, "metadata": {"version": 1.0, "voting": "items"}})
+    (task,) = voted(tmp_path / "d", items, items).tasks
+    assert task.metric == "set_f1"
+    assert task.candidate.curve[2].score == 1.0  # two of three name Lyon, and one of three Paris
+
+
+def test_every_right_answer_of_a_document_counts(tmp_path: Path) -> None:
+    task = voting_task("piaf_fr_vote", [["Lyon", "Lyon", "Paris"]] * 2)
+    task.samples = [
+        replace(one, doc={**one.doc, "answers": {"text": ["Paris", "Lyon"]}}, target="Paris") for one in task.samples
+    ]
+    assert voted(tmp_path, task, task).tasks[0].candidate.curve[2].score == 1.0
+
+
+def test_votes_that_cannot_be_counted(tmp_path: Path) -> None:
+    votes, apart = draws(1, 4, 4, 0.0), voting_task("piaf_fr_vote", draws(1, 4, 4, 0.0))
+    apart.samples = [replace(one, doc={**one.doc, "id": f"other {i}"}) for i, one in enumerate(apart.samples)]
+    with pytest.raises(InputError, match="the two runs of piaf_fr_vote have no document in common"):
+        voted(tmp_path / "a", voting_task("piaf_fr_vote", votes), apart, allow=("documents",))
+    with pytest.raises(InputError, match="65 responses per document; voting reads at most 64"):
+        many = voting_task("piaf_fr_vote", draws(1, 2, 65, 0.0))
+        voted(tmp_path / "b", many, many)
+    fewer = voting_task("piaf_fr", draws(1, 3, 1, 0.0))
+    with pytest.raises(MismatchError, match=r"document 3 .* is not in the reference"):
+        voted(tmp_path / "c", voting_task("piaf_fr_vote", votes), fewer)
+    common = voted(tmp_path / "d", voting_task("piaf_fr_vote", votes), fewer, allow=("documents",))
+    assert "piaf_fr_vote: only the 3 documents that both arms answered" in common.cautions
+
+
 def two_runs(tmp_path: Path) -> tuple[Path, Path]:
     one = make_run(tmp_path / "c", voting_task("piaf_fr_vote", draws(1, 80, 8, 0.2, 0.9)), model="org/petit-NVFP4")
     other = make_run(tmp_path / "r", voting_task("piaf_fr_vote", draws(2, 80, 4, 0.1)), model="petit-2603")

@@ -220,14 +220,15 @@ def measure(
 def _notes(texts: Texts, obtained: Obtained, found: _Compared) -> tuple[str, ...]:
     notes = []
     if texts.empty:
-        notes.append(f"{w.plural(texts.empty, 'empty text')} left out.")
+        notes.append(f"Left out: {w.plural(texts.empty, 'empty text')}.")
     if obtained.refused:
         name, why = next(iter(obtained.refused.items()))
-        notes.append(f"{len(obtained.refused)} texts were refused by a server and left out, the first {name}: {why}")
+        refused = w.plural(len(obtained.refused), "text")
+        notes.append(f"Left out: {refused} refused by a server, the first {name}: {why}")
     if lost := found.unaligned:
-        notes.append(f"{len(lost)} answers were not found among the tokens and were left out, the first {lost[0]}.")
+        notes.append(f"Left out: {w.plural(len(lost), 'answer')} not found among the tokens, the first {lost[0]}.")
     if bare := found.without:
-        notes.append(f"{w.plural(len(bare), 'text')} without any log-probability were left out, the first {bare[0]}.")
+        notes.append(f"Left out: {w.plural(len(bare), 'text')} without any log-probability, the first {bare[0]}.")
     if found.texts[0].reference.kind == "text":
         notes.append("Tokens were matched by their text: an arm returned no token ids.")
     if obtained.resumed:
