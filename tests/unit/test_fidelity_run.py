@@ -278,7 +278,7 @@ def test_a_text_that_is_too_long_is_counted_not_dropped(fake_server: Server, tmp
     assert done.exit_code == 0, done.output
     found = measured(tmp_path / "out")
     assert list(found["refused"]) == ["long"] and found["distance"]["documents"] == 2
-    assert "1 texts were refused" in " ".join(done.output.split())
+    assert "Left out: 1 text refused by a server" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize(
