@@ -64,9 +64,7 @@ def read_json_as(path: Path, kind: type[T], *, what: str, remedy: str = WHOLE) -
     return convert(read_json(path, remedy=remedy), kind, what=what, where=path, remedy=remedy)
 
 
-def read_jsonl(
-    path: Path, *, remedy: str = WHOLE, nan: bool = False, digest: Digest | None = None
-) -> Iterator[tuple[int, Any]]:
+def read_jsonl(path: Path, *, remedy: str = WHOLE, digest: Digest | None = None) -> Iterator[tuple[int, Any]]:
     """(line, value) of every line that is not blank, one at a time. digest: is fed the whole file on the way."""
     try:
         with path.open("rb") as lines:
@@ -74,7 +72,7 @@ def read_jsonl(
                 if digest is not None:
                     digest.update(line)
                 if line.strip():
-                    yield number, parse_json(line, where=path, line=number, remedy=remedy, nan=nan)
+                    yield number, parse_json(line, where=path, line=number, remedy=remedy)
     except (OSError, ValueError) as found:
         raise InputError(
             f"cannot be read: {getattr(found, 'strerror', None) or found}", where=path, remedy=remedy

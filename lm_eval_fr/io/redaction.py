@@ -65,11 +65,13 @@ def key_from(variable: str | None) -> str:
     return key
 
 
-def required_key(variable: str | None, flag: str = "--key-env") -> str:
+def required_key(variable: str | None) -> str:
     """The key in the variable that `flag` names, "" if it names none. Raises UsageError if the variable is empty."""
     key = key_from(variable)
     if variable and not key:
-        raise UsageError(f"the environment variable {variable} is empty", where=flag, remedy=f"export {variable}=...")
+        raise UsageError(
+            f"the environment variable {variable} is empty", where="--key-env", remedy=f"export {variable}=..."
+        )
     return key
 
 
@@ -98,13 +100,10 @@ def is_secret(value: str) -> bool:
 
 
 class Redactor:
-    """Replaces known secrets, and in messages also what looks like one by its form or position.
+    """Replaces known secrets, and in messages also what looks like one by its form or position."""
 
-    learn: whether to include keys that `key_from` reads later.
-    """
-
-    def __init__(self, secrets: Iterable[str], *, learn: bool = True) -> None:
-        self._secrets, self._learns = dict.fromkeys(secrets), learn
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = dict.fromkeys(secrets)
         self._learned = -1
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
@@ -118,8 +117,7 @@ class Redactor:
     def forms(self) -> tuple[str, ...]:
         """Every way in which a known secret may be written, longest first; those read with `key_from` included."""
         if self._learned != len(_learned):
-            secrets = {**self._secrets, **(_learned if self._learns else {})}
-            forms = dict.fromkeys(form for secret in secrets for form in forms_of(secret))
+            forms = dict.fromkeys(form for secret in (*self._secrets, *_learned) for form in forms_of(secret))
             self._forms = tuple(sorted(forms, key=len, reverse=True))
             self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
             self._learned = len(_learned)

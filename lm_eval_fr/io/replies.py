@@ -92,7 +92,7 @@ def find_problem(
     return found
 
 
-def find_page(status: int, body: bytes, *, redactor: Redactor | None = None) -> Problem | None:
+def find_page(status: int, body: bytes) -> Problem | None:
     """A gateway's page, or an empty body, instead of a completion; None for anything that begins like JSON.
 
     Behind an empty body the work may have been done; behind a page it was not.
@@ -101,7 +101,7 @@ def find_page(status: int, body: bytes, *, redactor: Redactor | None = None) -> 
     if text.startswith((b"{", b"[")):
         return None
     words = f"a page instead of JSON: {_page(text)}" if text else "an empty body"
-    said = one_line((redactor or Redactor.from_environment()).message(words), MOST_SAID)
+    said = one_line(Redactor.from_environment().message(words), MOST_SAID)
     return Problem("server", said, status, billed=not text)
 
 

@@ -81,12 +81,10 @@ def render(
         for label, code, text in zip("AB", fences[1:], shown, strict=True)
     ]
     rest = "\n".join([*blocks, f"{RULE} {words.end} {fences.second} {RULE}", words.close])
-    if not breakpoint:
-        return [{"role": "system", "content": system}, {"role": "user", "content": shared + rest}]
-    parts = [
-        {"type": "text", "text": shared, "prompt_cache_breakpoint": {"mode": "explicit"}},
-        {"type": "text", "text": rest},
-    ]
+    parts: Any = shared + rest
+    if breakpoint:
+        first = {"type": "text", "text": shared, "prompt_cache_breakpoint": {"mode": "explicit"}}
+        parts = [first, {"type": "text", "text": rest}]
     return [{"role": "system", "content": system}, {"role": "user", "content": parts}]
 
 
