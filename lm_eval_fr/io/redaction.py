@@ -66,7 +66,7 @@ def key_from(variable: str | None) -> str:
 
 
 def required_key(variable: str | None) -> str:
-    """The key in the variable that `flag` names, "" if it names none. Raises UsageError if the variable is empty."""
+    """The key in the variable that --key-env names, "" if it names none. Raises UsageError if the variable is empty."""
     key = key_from(variable)
     if variable and not key:
         raise UsageError(

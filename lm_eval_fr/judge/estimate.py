@@ -41,8 +41,7 @@ ENOUGH = 20  # stored replies from which their own rates are used
 LOW, EXPECTED, HIGH = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     low: float
     expected: float
     high: float
@@ -73,17 +72,12 @@ class Estimate:
             f"{self.profile} ({self.model}): {self.controls:,} controls, {self.pairs:,} pairs{rerun}, "
             f"{self.identical:,} of them identical and free; {self.stored:,} questions are already answered",
             f"{'':16}{'low':>12}{'expected':>12}{'high':>12}",
-            *(
-                f"{name:16}{value.low:12,.0f}{value.expected:12,.0f}{value.high:12,.0f}"
-                for name, value in (
-                    ("calls", self.calls),
-                    ("input tokens", self.input_tokens),
-                    ("  of them cached", self.cached_tokens),
-                    ("output tokens", self.output_tokens),
-                )
-            ),
-            _dollars_row("dollars", self.dollars),
-            _dollars_row("dollars (batch)", self.batch_dollars),
+            _row("calls", self.calls),
+            _row("input tokens", self.input_tokens),
+            _row("  of them cached", self.cached_tokens),
+            _row("output tokens", self.output_tokens),
+            _row("dollars", self.dollars, ",.2f"),
+            _row("dollars (batch)", self.batch_dollars, ",.2f"),
         ]
         return "\n".join([*rows, *(f"note: {note}" for note in self.notes)])
 
@@ -274,7 +268,5 @@ def _range(values: list[float | None]) -> Range | None:
     return None if low is None or expected is None or high is None else Range(low, expected, high)
 
 
-def _dollars_row(name: str, value: Range | None) -> str:
-    if value is None:
-        return f"{name:16}{'unknown':>36}"
-    return f"{name:16}{value.low:12,.2f}{value.expected:12,.2f}{value.high:12,.2f}"
+def _row(name: str, value: Range | None, form: str = ",.0f") -> str:
+    return f"{name:16}" + ("".join(f"{case:12{form}}" for case in value) if value else f"{'unknown':>36}")
