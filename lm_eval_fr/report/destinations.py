@@ -36,9 +36,6 @@ class Destinations:
                 raise UsageError("cannot go to stdout", where=f"{flag} -", remedy="give it a file")
 
 
-NOWHERE = Destinations()
-
-
 def deliver(
     to: Destinations,
     *,
