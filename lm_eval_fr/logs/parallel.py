@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lm_eval_fr.errors import InputError
@@ -23,9 +23,9 @@ def read_many(requests: Sequence[Request]) -> list[Columns]:
     if len(requests) < 2 or sum(sizes) < _PARALLEL or (os.cpu_count() or 1) < 2:
         return [read_columns(request) for request in requests]
     theirs = _half(sizes)
-    with _Helper([requests[i] for i in theirs]) as helper:
+    with _helper([requests[i] for i in theirs]) as process:
         mine = {i: read_columns(request) for i, request in enumerate(requests) if i not in theirs}
-        mine |= dict(zip(theirs, helper.result(), strict=True))
+        mine |= zip(theirs, _result(process), strict=True)
     return [mine[i] for i in range(len(requests))]
 
 
@@ -37,43 +37,35 @@ def _half(sizes: Sequence[int]) -> list[int]:
     return sorted(sides[1])
 
 
-class _Helper:
+@contextlib.contextmanager
+def _helper(requests: Sequence[Request]) -> Iterator[subprocess.Popen[bytes]]:
     """A second interpreter that reads. Not a fork: the caller may have threads. Not multiprocessing: no __main__."""
-
-    def __init__(self, requests: Sequence[Request]) -> None:
-        code = "from lm_eval_fr.logs.parallel import serve; serve()"
-        command = [sys.executable, "-c", code]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:  # result() tells if it died
-            pickle.dump(list(requests), stdin, protocol=5)
-
-    def result(self) -> list[Columns]:
-        assert self._process.stdout is not None
+    command = [sys.executable, "-c", "from lm_eval_fr.logs.parallel import serve; serve()"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin is not None
         try:
-            answer: list[Columns] | dict[str, Any] = pickle.load(self._process.stdout)
-        except EOFError:
-            raise InputError(
-                f"the reading process ended with status {self._process.wait()}",
-                remedy="free some memory and try again",
-            ) from None
-        if isinstance(answer, dict):
-            raise InputError(**answer)
-        return answer
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # _result tells if it died
+                pickle.dump(list(requests), stdin, protocol=5)
+            yield process
+        finally:
+            process.kill()
 
-    def __enter__(self) -> _Helper:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+def _result(process: subprocess.Popen[bytes]) -> list[Columns]:
+    assert process.stdout is not None
+    try:
+        answer: list[Columns] | dict[str, Any] = pickle.load(process.stdout)
+    except EOFError:
+        what = f"the reading process ended with status {process.wait()}"
+        raise InputError(what, remedy="free some memory and try again") from None
+    if isinstance(answer, dict):
+        raise InputError(**answer)
+    return answer
 
 
 def serve() -> None:
-    """The other end of _Helper: requests on stdin, columns on stdout."""
+    """The other end of _helper: requests on stdin, columns on stdout."""
     answer: Any
     try:
         answer = [read_columns(request) for request in pickle.load(sys.stdin.buffer)]
