@@ -82,9 +82,9 @@ def test_a_server_of_this_machine_describes_itself(tmp_path: Path) -> None:
         about = json.loads(next(outcome.folder.glob("arm_*.json")).read_text(encoding="utf-8"))
         assert (about["manifest"]["engine"], about["manifest"]["quantization"]) == ("llama.cpp", "Q8_0")
         (line,) = [line for line in said if line.startswith("the server reports")]
-        assert "fake-model on llama.cpp: Q8_0, context 512 (asked /v1/models, /props" in line
+        assert "fake-model on llama.cpp: Q8_0, context 512 (from /v1/models, /props" in line
         stored["model_ftype"] = "Q4_0"
-        with pytest.raises(ArmError, match="quantization was Q8_0, is Q4_0"):
+        with pytest.raises(ArmError, match="quantization was Q8_0 and is now Q4_0"):
             run_arm(argv)
         assert run_arm(flags(server, tmp_path / "other", "--limit", "2")).asked == server.count - 2 == 2
 
@@ -266,14 +266,14 @@ def test_a_failure_in_the_middle_keeps_the_answers(
     argv = flags(server, tmp_path, args="max_retries=1")
     with pytest.raises(Unfinished, match=words) as caught:
         run_arm(argv)
-    assert "the same command resumes" in str(caught.value) and "\n" not in str(caught.value)
+    assert "rerun the same command to resume" in str(caught.value) and "\n" not in str(caught.value)
     healthy[0] = True
     assert run_arm(argv).kept == 4
 
 
 def test_results_that_cannot_be_written_are_an_error(fake_server: Start, tmp_path: Path) -> None:
     (tmp_path / "fake-model").write_text("a file where a folder should be")
-    with pytest.raises(ArmError, match=r"lm-eval wrote no results.*the same command resumes"):
+    with pytest.raises(ArmError, match=r"lm-eval wrote no results.*rerun the same command to resume"):
         run_arm(flags(fake_server("Paris"), tmp_path, "--limit", "2"))
 
 
