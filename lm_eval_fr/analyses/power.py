@@ -116,9 +116,7 @@ class Seen:
 
 def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list[Seen]:
     """The spreads that a pilot shows: one per task of the two runs, and one of the judge's verdicts."""
-    import numpy as np
-
-    from lm_eval_fr.judge.verdicts.outcome import read_verdicts
+    from lm_eval_fr.judge.verdicts.outcome import clusters_of_pairs, read_verdicts
     from lm_eval_fr.logs import find_run
     from lm_eval_fr.pairing import pair_runs
     from lm_eval_fr.stats import judge_pilot_spread
@@ -126,12 +124,11 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
     pairing = pair_runs(find_run(candidate), find_run(reference))
     found = [_pilot(task) for task in pairing.tasks if task.scored]
     if judged is not None:
-        decided = [(score, v.cluster) for v in read_verdicts(judged) if (score := v.score) is not None]
+        decided = [verdict for verdict in read_verdicts(judged) if verdict.score is not None]
         if not decided:
             raise InputError("no decided verdict", where=judged, remedy="judge the pilot first")
-        scores, names = zip(*decided, strict=True)
-        clusters = None if None in names else np.array(names)
-        found.append(Seen("judge", judge_pilot_spread(np.array(scores, dtype=float), clusters=clusters)))
+        spread = judge_pilot_spread([verdict.score or 0 for verdict in decided], clusters=clusters_of_pairs(decided))
+        found.append(Seen("judge", spread))
     if not found:
         raise InputError("the pilot has no scored task", where=candidate, remedy="--judge DIR adds its verdicts")
     return found

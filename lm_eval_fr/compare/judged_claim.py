@@ -10,7 +10,7 @@ import numpy as np
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.task_scores import cumulative
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
-from lm_eval_fr.judge.verdicts.outcome import PairVerdict, count
+from lm_eval_fr.judge.verdicts.outcome import PairVerdict, clusters_of_pairs, count
 from lm_eval_fr.judge.verdicts.read_judged import Judged
 from lm_eval_fr.plan import Guarantee
 from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
@@ -99,15 +99,10 @@ def _claimed(assessment: Assessment, claim: JudgeClaim, preference: Preference) 
 
 
 def _scores(verdicts: Sequence[PairVerdict], case: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Scores and cluster labels; with a case (0 the worst, 1 the best) also for pairs without a verdict yet.
-
-    A pair without a cluster is a cluster of its own.
-    """
+    """Scores and cluster labels; with a case (0 the worst, 1 the best) also for pairs without a verdict yet."""
     scores = [verdict.score if case is None else verdict.bounds[case] for verdict in verdicts]
-    labels = None
-    if any(verdict.cluster is not None for verdict in verdicts):
-        labels = np.array([verdict.cluster or f"{verdict.task}/{verdict.doc_hash}" for verdict in verdicts])
-    return np.array(scores, dtype=float), labels
+    labels = clusters_of_pairs(verdicts)
+    return np.array(scores, dtype=float), None if labels is None else np.array(labels)
 
 
 def _held_back(

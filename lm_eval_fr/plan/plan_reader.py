@@ -160,11 +160,6 @@ def _margins(plan: Plan) -> Iterator[tuple[str, str, str]]:
             yield name, f"the margin of {name} is {margin:g}, which is the whole scale: every loss would pass", remedy
 
 
-def _others(plan: Plan) -> list[str]:
-    """What else a margin may apply to."""
-    return [*(["language_tax"] if plan.parallel else []), *(["overall_mean"] if plan.overall_mean else [])]
-
-
 def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """Otherwise wrong task names would only be found after both arms have run."""
     tasks = tasks_behind(plan.tasks)
@@ -173,8 +168,9 @@ def _task_names(plan: Plan) -> Iterator[tuple[str, str, str]]:
     gold = [task for task in tasks if task not in judged_names()]
     if plan.overall_mean and len(gold) < 2:
         yield "overall_mean", f"a mean over {len(gold)} scored tasks", "leave overall_mean out, or add a task"
+    further = {"gold": True, "judge": True, "language_tax": plan.parallel, "overall_mean": plan.overall_mean}
     for part, names, known in (
-        ("margins", plan.margins, [*gold, "gold", "judge", *_others(plan)]),
+        ("margins", plan.margins, [*gold, *(name for name, there in further.items() if there)]),
         ("metrics", plan.metrics, gold),
         ("filters", plan.filters, gold),
         ("strata", plan.strata, gold),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -108,6 +108,13 @@ class PairVerdict:
         """The worst and the best score that this pair can still have."""
         score = self.score
         return possible_scores(self.candidate_first, self.reference_first) if score is None else (score, score)
+
+
+def clusters_of_pairs(verdicts: Collection[PairVerdict]) -> list[str] | None:
+    """A label per pair, where a pair without a cluster is one of its own; None if none has one."""
+    if all(verdict.cluster is None for verdict in verdicts):
+        return None
+    return [verdict.cluster or f"{verdict.task}/{verdict.doc_hash}" for verdict in verdicts]
 
 
 @dataclass(frozen=True, slots=True)
