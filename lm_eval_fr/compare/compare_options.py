@@ -22,9 +22,8 @@ class CompareOptions:
     """judge_dir: the folder that the judge wrote. margins: task ("gold": all tasks, "judge": the net win rate) to the
     largest loss accepted. parallel: task to the same questions in another language. strata: of a
     task, those preregistered as claims. overall_mean: one more claim, about the mean over the scored tasks. prices,
-    cost_ratio: what an answer costs, or a reference answer in candidate answers. claims: a published table
-    to check against
-    the runs. earlier_plans: those whose results were seen before. created and today are the caller's clock.
+    cost_ratio: what an answer costs, or a reference answer in candidate answers. claims: a published table to check
+    against the runs. earlier_plans: those whose results were seen before. created and today are the caller's clock.
     """
 
     judge_dir: Path | None = None

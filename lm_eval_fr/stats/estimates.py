@@ -60,8 +60,8 @@ class Difference:
     interval's own method, and exist where a margin was given. sd is that of the single differences;
     standard_error is CR1 where there are clusters. design_effect is (standard_error / its value without
     clusters)^2. guard_documents is how many lost documents the lower limit adds to those seen (guard.py);
-    None if the method adds none. other_guarantee is the interval under
-    the other guarantee; None without clusters, since both are then the same.
+    None if the method adds none. other_guarantee is the interval under the other guarantee; None without clusters,
+    since both are then the same.
     """
 
     interval: Interval
