@@ -88,7 +88,7 @@ class Printed:
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """The documents by a property of theirs: codes (one per document) index labels."""
+    """The documents by one of their properties: codes (one per document) index labels."""
 
     name: str
     labels: tuple[str, ...]

@@ -48,7 +48,7 @@ def deliver(
 ) -> None:
     """Makes only the requested formats; the text goes to stdout unless something else is written there.
 
-    What was written to a file is said on stderr.
+    stderr says what was written to a file.
     """
     for path, content in (
         (to.json_file, json),

@@ -30,7 +30,7 @@ from lm_eval_fr.stats.estimates import Guarantee
 LEAST = 0.05  # smallest share of an article's other documents that are lost along with one
 UNSEEN = 0.3  # and as long as no loss has been seen
 LESSON = 0.2  # documents by which the guard shrinks for each document lost
-PASSED = 151  # of so many articles one may lose more than the guard
+PASSED = 151  # one in this many articles may lose more than the guard
 FEW_CLUSTERS = 10  # fewer decide next to nothing
 
 

@@ -43,7 +43,7 @@ class Typical:
     heaviest: float = 1.0  # as `Units` has it
 
     def p_above(self, mean: float, c: float, documents: float) -> float:
-        """The p-value of "the true mean is c or less" for so many documents with that mean."""
+        """The p-value of "the true mean is c or less" for this many documents with that mean."""
         sums, copies = self.residuals + mean * self.sizes, self.copies * (documents / self.documents)
         guard = 1.0
         if self.clustered:

@@ -1,6 +1,6 @@
 """Every reply is on disk as soon as it is read, so that a killed run asks only for the rest.
 
-One SQLite file; a reply is filed under the hash of the address, the model and all that was sent.
+One SQLite file; a reply is stored under the hash of the address, the model and everything that was sent.
 """
 
 from __future__ import annotations

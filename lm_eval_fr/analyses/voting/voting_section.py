@@ -31,7 +31,7 @@ def _task(task: VotedTask, voting: VotingReport) -> Iterator[Part]:
     if any(match.spare for match in task.equal_cost):
         yield f"* The candidate could pay for more votes than the {task.candidate.responses} that were taken."
     caption = (
-        f"{task.task}: candidate votes against one reference answer; at equal cost if that costs so many of its own"
+        f"{task.task}: candidate votes against one reference answer, with the cost ratio at which both cost the same"
     )
     yield _matches(task.against_one, caption, voting)
     if task.candidate.agreement:
