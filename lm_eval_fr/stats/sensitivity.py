@@ -266,9 +266,10 @@ def less_order(net_win: float, order: OrderDecided) -> float | None:
 
 
 def _labels(controls: Sequence[Control]) -> list[str] | None:
-    if any(control.cluster is None for control in controls):
+    """A control without an article is one of its own."""
+    if all(control.cluster is None for control in controls):
         return None
-    return [str(control.cluster) for control in controls] or None
+    return [control.cluster or f"control {number}" for number, control in enumerate(controls)]
 
 
 def _grades(controls: Sequence[Control]) -> tuple[ControlCounts, ...]:

@@ -62,6 +62,17 @@ def test_the_interval_of_the_length_effect_is_welch_s() -> None:
     assert seen.longer_ci == pytest.approx((theirs.low / 2, theirs.high / 2))
 
 
+def test_controls_without_an_article_hide_no_article() -> None:
+    """Twenty controls on one article, twenty on texts that name none: these are articles of their own."""
+    one_article = [replace(one, cluster="Lyon") for one in controls([1] * 14 + [-1] * 6, [])]
+    nameless = controls([1] * 15 + [-1] * 5, [])
+    named = [replace(one, cluster=f"text {i}") for i, one in enumerate(nameless)]
+    mixed = sensitivity([*one_article, *nameless], planned=40)
+    apart = sensitivity(controls([1] * 29 + [-1] * 11, []), planned=40)
+    assert mixed.ci_low == sensitivity([*one_article, *named], planned=40).ci_low
+    assert mixed.ci_low is not None and apart.ci_low is not None and mixed.ci_low < apart.ci_low
+
+
 @pytest.mark.parametrize("sight", [0.5, 0.8])
 def test_the_net_win_of_a_judge_that_answers_by_chance_where_it_sees_nothing_is_corrected(sight: float) -> None:
     g, n, truth = np.random.default_rng(1), 200_000, 0.3
