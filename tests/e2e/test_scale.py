@@ -142,5 +142,5 @@ def test_the_manifest_of_a_server_travels_with_the_run(documents: Path, tmp_path
     assert run.settings["manifest.engine_version"] == "0.32.0"
     assert "manifest.start" not in run.settings
     manifest.write_text(json.dumps({"model": "org/other"}))
-    with pytest.raises(InputError, match="this manifest describes org/other, the arm asks for fr-baseline"):
+    with pytest.raises(InputError, match="this manifest describes org/other, but the arm asks for fr-baseline"):
         _run(documents, tmp_path / "out", "--limit", "2", "--manifest", str(manifest))

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -222,7 +223,7 @@ def _lines(task: FakeTask, number: int, sample: FakeSample, arm: Arm) -> list[di
             "filtered_resps": responses if sample.choices else [answer],
             "filter": name,
             "metrics": list(scores),
-            "doc_hash": _sha(json.dumps(sample.doc, indent=2, ensure_ascii=False)),
+            "doc_hash": _doc_hash(json.dumps(sample.doc, ensure_ascii=False)),
             "prompt_hash": _sha(sent),
             "target_hash": _sha(str(sample.target)),
             **scores,
@@ -340,6 +341,12 @@ def _delimited(system: str | None, description: str) -> str:
         return (system or "") + description
     apart = "" if system[-1].isspace() or description[0].isspace() else "\n\n"
     return system + apart + description
+
+
+@cache
+def _doc_hash(doc: str) -> str:
+    """As lm-eval has it, of an indented text, which Python writes slowly; the same documents come in every run."""
+    return _sha(json.dumps(json.loads(doc), indent=2, ensure_ascii=False))
 
 
 def _sha(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lm_eval_fr.errors import JudgeError, Unfinished, UsageError
+from lm_eval_fr.judge.batch import batch_http
 from lm_eval_fr.judge.batch.batch_session import judge_by_batch
 from lm_eval_fr.judge.options import BatchAction
 from lm_eval_fr.judge.session import judge_runs
@@ -108,7 +109,8 @@ def test_a_running_batch_is_cancelled_when_it_is_given_up(run: Run, served: Fake
         run.batch("abandon")
 
 
-def test_a_batch_is_given_up_without_a_server(run: Run, served: FakeBatches) -> None:
+def test_a_batch_is_given_up_without_a_server(run: Run, served: FakeBatches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_http, "RETRIES", 0)
     run.batch("submit")
     served.server.stop()
     run.batch("abandon", "batch_0")

@@ -121,7 +121,7 @@ def test_piaf_whole(piaf: Any) -> None:
     assert len({doc["id"] for doc in docs}) == 3835
     assert len({doc["title"] for doc in docs[:50]}) == 50
     assert len({doc["title"] for doc in docs[:191]}) == 191
-    for doc in docs:
+    for doc in docs[::4]:  # lm-eval compiles its template for each
         prompt = piaf.doc_to_text(doc)
         assert prompt == prompt.strip()
         target = piaf.doc_to_target(doc)
