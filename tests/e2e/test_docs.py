@@ -108,6 +108,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield Workspace(tmp_path / "work", stand_in.World(*urls, data=data, log=str(tmp_path / "log.jsonl")))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1000)
 def test_the_readme_runs_and_so_do_the_pages_on_its_runs(workspace: Workspace) -> None:
     """One test, because the pages go on with what the README's commands left."""
@@ -124,6 +125,7 @@ def test_the_readme_runs_and_so_do_the_pages_on_its_runs(workspace: Workspace) -
         check_printed(page, printed)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1000)
 @pytest.mark.parametrize("page", ALONE, ids=lambda page: page.name)
 def test_a_page_that_stands_alone_runs(workspace: Workspace, page: Path) -> None:

@@ -248,6 +248,7 @@ def test_a_mistake_is_one_line_with_a_remedy(study: Path, arguments: list[str], 
         assert word.format(out=study) in done.stderr
 
 
+@pytest.mark.slow
 def test_lm_eval_alone_runs_the_tasks(shared_data: Path, servers: dict[str, Any], tmp_path: Path) -> None:
     """Plain `lm_eval run --include_path` makes one arm and our command the other: judge and compare take both alike."""
     data_folder(shared_data, tmp_path / "data")

@@ -48,6 +48,7 @@ def test_definitions_and_the_demo_travel_in_the_wheel(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "lm_eval_fr/tests")) or name.endswith(".pyc")]
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_the_demo_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
     """The package comes from the wheel; only its dependencies are lent by this environment."""
     python = fresh_environment(tmp_path / "env")

@@ -20,6 +20,7 @@ from tests.fakes.cards import HOSTILE, a_gold_card, hostile, ordinary
 from tests.fakes.reports import a_full_report, a_judge, a_report, a_task
 
 Open = Callable[..., "Visit"]
+pytestmark = pytest.mark.slow
 
 
 class Visit:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from lm_eval_fr.judge.asking.offline import verdict_offline
@@ -23,6 +24,7 @@ from tests.fakes.server import Call, FakeOpenAI
 from tests.waiting import wait_for
 
 LIMIT = 30
+pytestmark = pytest.mark.slow
 AT_ONCE = 2  # calls in flight at most, so also the calls that a kill may cost
 
 

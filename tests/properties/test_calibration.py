@@ -27,6 +27,7 @@ from lm_eval_fr.stats.proportions import Tango
 from lm_eval_fr.stats.shares import share_of
 from tests.properties import worlds as w
 
+pytestmark = pytest.mark.slow
 DRAWN = 400_000  # differences per cell
 CELLS = [(30, 0.10), (100, 0.05), (150, 0.02), (300, 0.02), (1000, 0.02)]
 MOST = 0.030  # the level of every family but the harsh ones, at a nominal 0.025
