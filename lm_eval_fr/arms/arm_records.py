@@ -22,6 +22,7 @@ from lm_eval_fr.io.files import atomic_file, write_atomic
 from lm_eval_fr.logs.results import line_count
 from lm_eval_fr.tasklib.definitions import task_names
 
+CHECKPOINT_FACTS = ("quantization", "dtype", "revision", "chat_template_sha256")
 TORCHLESS = ("fr-baseline", "hosted-chat", "batch-chat", "local-completions", "local-chat-completions", "dummy")
 
 
@@ -94,7 +95,7 @@ def leave_records(
         "answers_asked": outcome.asked,
         "cache": str(outcome.cache),
         "manifest": read_manifest(call.manifest) if call.manifest else served.fields() if served else None,
-        "checkpoint": checkpoint.facts() if checkpoint else None,
+        "checkpoint": {name: getattr(checkpoint, name) for name in CHECKPOINT_FACTS} if checkpoint else None,
         "sent": _sent(outcome, cache),
         **facts,
     }

@@ -21,37 +21,35 @@ LFS_POINTER = b"version https://git-lfs"
 MOST_PADDING = 0.5  # of the model's vocabulary that a tokenizer may leave unused before it counts as another model's
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """What the files of a checkpoint say.
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What the files of a model say; None for what they do not.
 
-    format: of the weights. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone). quantization: in
-    words, "none" for unquantised weights. revision: the hub's commit, or a digest of a local folder.
-    chat_template_sha256: as lm-eval records it; None without a template of transformers'.
+    quantization: in words, "none" for unquantised weights. revision: the hub's commit, or a digest of the files.
+    chat_template_sha256: as lm-eval records it; None without a template of transformers'. name: what it calls itself.
     """
+
+    quantization: str | None
+    dtype: str | None
+    revision: str
+    chat_template_sha256: str | None
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Weights):
+    """format: of the weights. tokenizer: "hf" (what transformers loads) or "mistral" (tekken.json alone)."""
 
     folder: Path
     format: Literal["transformers", "mistral"]
     tokenizer: Literal["hf", "mistral"]
     quantization: str
-    dtype: str | None
-    revision: str
-    chat_template_sha256: str | None
 
     @property
     def encodes_twice_by_default(self) -> bool:
         """Whether vLLM's `tokenizer_mode=auto` takes Mistral's tokenizer, which reads a rendered template as plain
         text: `[INST]` is then plain text instead of a special token."""
         return (self.folder / "tekken.json").is_file()
-
-    def facts(self) -> dict[str, Any]:
-        """What the record of a run says about it."""
-        return {
-            "quantization": self.quantization,
-            "dtype": self.dtype,
-            "revision": self.revision,
-            "chat_template_sha256": self.chat_template_sha256,
-        }
 
 
 def find_checkpoint(model: str, revision: str | None = None) -> Path | None:

@@ -10,11 +10,10 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from lm_eval_fr.arms.checkpoint import DAMAGE, DOWNLOAD, first_and_last, template_sha256
+from lm_eval_fr.arms.checkpoint import DAMAGE, DOWNLOAD, Weights, first_and_last, template_sha256
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.io.clean import one_line
 
@@ -39,20 +38,6 @@ FILE_TYPES = {int(number): name for number, name in (word.split(":") for word in
 Value = str | int | float | bool
 
 
-@dataclass(frozen=True)
-class GgufModel:
-    """quantization: as `checkpoint.describe_quantization` words it; None if the file does not say.
-
-    revision: a digest of the file's size, its first and its last 64 kB. chat_template_sha256: as lm-eval records it.
-    """
-
-    name: str | None
-    quantization: str | None
-    dtype: str | None
-    revision: str
-    chat_template_sha256: str | None
-
-
 def is_gguf(path: Path) -> bool:
     """Whether it is a regular file that starts like a GGUF file."""
     try:
@@ -64,13 +49,13 @@ def is_gguf(path: Path) -> bool:
         return False
 
 
-def describe_gguf(path: Path) -> GgufModel:
+def describe_gguf(path: Path) -> Weights:
     """Raises InputError for a file that is not GGUF, or whose header is truncated or implausible."""
     metadata = read_gguf_header(path)
     quantization, dtype = stored_as(metadata.get("general.file_type"), metadata.get(f"{DAMAGE}.description"))
     name = metadata.get("general.name")
     digest = hashlib.sha256(f"{path.stat().st_size}\n".encode() + first_and_last(path))
-    return GgufModel(
+    return Weights(
         name=one_line(name, 200) if isinstance(name, str) and name else None,
         quantization=quantization,
         dtype=dtype,

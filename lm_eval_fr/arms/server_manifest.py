@@ -136,25 +136,21 @@ def _with_files(found: ServedModel, files: str) -> ServedModel:
     path = Path(files)
     with suppress(InputError, OSError, ValueError):
         if path.is_absolute() and is_gguf(path):
-            gguf = describe_gguf(path)
-            return replace(
-                found,
-                model=found.model if gguf.name is None else gguf.name,
-                revision=gguf.revision,
-                quantization=gguf.quantization or found.quantization,
-                dtype=gguf.dtype or found.dtype,
-                chat_template_sha256=found.chat_template_sha256 or gguf.chat_template_sha256,
-            )
-        folder = path if path.is_absolute() else find_checkpoint(files, found.revision)
-        if folder is not None and folder.is_dir():
-            checkpoint = inspect_checkpoint(folder, tokenizer=False)
-            return replace(
-                found,
-                revision=found.revision or checkpoint.revision,
-                quantization=checkpoint.quantization,
-                dtype=found.dtype or checkpoint.dtype,
-                chat_template_sha256=found.chat_template_sha256 or checkpoint.chat_template_sha256,
-            )
+            weights = describe_gguf(path)
+            dtype = weights.dtype or found.dtype
+            found = replace(found, model=weights.name or found.model, revision=None, dtype=dtype)
+        else:
+            folder = path if path.is_absolute() else find_checkpoint(files, found.revision)
+            if folder is None or not folder.is_dir():
+                return found
+            weights = inspect_checkpoint(folder, tokenizer=False)
+        return replace(
+            found,
+            revision=found.revision or weights.revision,
+            quantization=weights.quantization or found.quantization,
+            dtype=found.dtype or weights.dtype,
+            chat_template_sha256=found.chat_template_sha256 or weights.chat_template_sha256,
+        )
     return found
 
 
