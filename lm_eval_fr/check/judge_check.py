@@ -96,7 +96,7 @@ def _typical(work: Sequence[TaskWork]) -> Iterator[Item]:
     for task in work:
         size = int(TYPICAL * task.answer_tokens * CHARS_PER_TOKEN)
         answer = (FILLER * (size // len(FILLER) + 1))[:size]
-        articles = task.clusters if len(task.clusters) == task.documents else [None] * task.documents
+        articles = task.clusters or [None] * task.documents
         for number, (prompt, article) in enumerate(zip(task.prompts, articles, strict=True)):
             yield Item(task.name, number, str(number), article, -1, None, prompt, f"{answer}1", f"{answer}2")
 

@@ -6,7 +6,7 @@ import contextlib
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,12 +110,20 @@ def _work(call: ArmCall, name: str, task: Any) -> TaskWork:
         metric=metrics[0] if metrics else None,
         available=available,
         prompts=tuple(str(asked[number].args[0]) for number in sorted(asked)),
-        clusters=tuple(str(doc[cluster]) for doc in docs if cluster in doc),
+        clusters=articles_of(docs, cluster),
         generation=dict(task.get_config("generation_kwargs") or {}),
         task=task,
         strata={name: tuple(str(doc[name]) for doc in docs) for name in strata if all(name in doc for doc in docs)},
         kinds_known=bool(strata) or len(metrics) < 2,
     )
+
+
+def articles_of(docs: Sequence[Mapping[str, Any]], field: str | None) -> tuple[str, ...]:
+    """The article of each document, as the comparison will have it: a document that names none is one of its own."""
+    names = [doc.get(field) for doc in docs] if field else []
+    if all(name is None for name in names):
+        return ()
+    return tuple(f"document {number}" if name is None else str(name) for number, name in enumerate(names))
 
 
 def _wanted(call: ArmCall, name: str, available: int) -> dict[str, Any]:

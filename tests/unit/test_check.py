@@ -16,7 +16,7 @@ from lm_eval_fr.check.check_findings import CheckReport
 from lm_eval_fr.check.decision import PlannedClaim, prospect_of, prospects_of
 from lm_eval_fr.check.judge_check import check_judge
 from lm_eval_fr.check.plan_check import check_plan, is_hosted, prices_of
-from lm_eval_fr.check.planned_documents import TaskWork
+from lm_eval_fr.check.planned_documents import TaskWork, articles_of
 from lm_eval_fr.check.reply_check import Asked
 from lm_eval_fr.demo import example_plan, plan_path
 from lm_eval_fr.errors import LmEvalFrError
@@ -540,6 +540,12 @@ def test_the_readme_s_plan_can_decide(task: str, kind: Any, available: int, arti
 def work_of(name: str, metric: str = "f1", n: int = 600, **more: Any) -> TaskWork:
     known = {"clusters": (), "generation": {}, "task": None} | more
     return TaskWork(name, False, metric, n, ("prompt",) * n, **known)
+
+
+def test_a_planned_document_without_an_article_is_one_of_its_own() -> None:
+    docs = [{"source": "Lyon"}, {"source": None}, {}, {"source": "Lyon"}]
+    assert articles_of(docs, "source") == ("Lyon", "document 1", "document 2", "Lyon")
+    assert articles_of(docs, "title") == articles_of(docs, None) == ()
 
 
 def test_strata_and_the_mean_are_planned_as_claims() -> None:
