@@ -143,11 +143,12 @@ def tasks(path: bool) -> None:
     if path:
         click.echo(tasks_dir())
         return
-    from lm_eval_fr.io.terminal import columns_of, in_columns
+    from lm_eval_fr.io.terminal import columns_of, fold, in_columns
 
     names, groups = task_names(), group_names()
     if sys.stdout.isatty():
-        click.echo("\n".join([*in_columns(names, columns_of(sys.stdout)), f"groups: {', '.join(groups)}"]))
+        columns = columns_of(sys.stdout)
+        click.echo("\n".join([*in_columns(names, columns), fold(f"groups: {', '.join(groups)}", columns)]))
     else:
         click.echo("\n".join([*names, *(f"{name}  (group)" for name in groups)]))
 
