@@ -154,7 +154,11 @@ class _Arm:
                         outcomes.append(self.answer(again, first, facts))
                 except SameAnswers as found:
                     same = True
-                    self.say(_all_the_same(found, call))
+                    self.say(
+                        f"the answers were the same again on {found.documents} of {found.documents} documents: this "
+                        f"server's answers do not vary, so the one answer counts for all {call.repeats} and no more "
+                        "are generated (to vary them, set a temperature above 0 in both arms' gen_kwargs)"
+                    )
                     break
         facts = {"repeats": call.repeats, "answers_a_document": len(outcomes), "same_answers": same}
         note_in(outcomes[0].record, facts)
@@ -211,16 +215,6 @@ class _Arm:
             model_args=call.model_args,
             first=first,
         )
-
-
-def _all_the_same(found: SameAnswers, call: ArmCall) -> str:
-    return (
-        f"the answers were the same again on {found.documents} of {found.documents} documents: this server's "
-        f"answers do not "
-        f"vary, so the one answer counts for all {call.repeats} and no more are generated (to vary them, set a "
-        f"temperature "
-        "above 0 in both arms' gen_kwargs)"
-    )
 
 
 @contextlib.contextmanager

@@ -43,10 +43,9 @@ class RetryPolicy:
     longest_wait: float = 30.0
     longest_retry_after: float = 300.0  # a server that asks for longer is not asked again in this run
     failures_in_a_row: int = 20  # questions in a row without a reply: the server is gone
-    seed: int = 0
 
     def waits(self, salt: int = 0) -> Backoff:
-        return Backoff(self, random.Random(self.seed * 1_000_003 + salt))
+        return Backoff(self, random.Random(salt))
 
 
 class Backoff:

@@ -239,7 +239,6 @@ def _cautions(ballots: PairedBallots, names: tuple[str, str]) -> list[str]:
             found.append(
                 f"{ballots.task}: all responses of {name} to a document are identical, for every document: "
                 "it was not sampling. A fixed seed in every request does this (local-completions always sends one; "
-                "hosted-chat "
-                "sends none unless told), and so does --gen_kwargs temperature=0"
+                "hosted-chat sends none unless told), and so does --gen_kwargs temperature=0"
             )
     return found

@@ -187,8 +187,7 @@ def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usag
         first = ", ".join(f"{verdict.task}/{verdict.doc_id}" for verdict in cut[:3])
         yield (
             f"the server cut the prompts of {len(cut):,} pairs (first: {first}), and the judge saw only a part: "
-            f"raise its "
-            "context length, or set `context` in a copy of the profile to the tokens that it reads"
+            "raise its context length, or set `context` in a copy of the profile to the tokens that it reads"
         )
     if usage.dollars is None:
         yield f"the cost is unknown: {usage.unknown}"
