@@ -184,7 +184,7 @@ def counted_power(n: int, lose: float, gain: float, c: float, alpha: float) -> f
     if min(lose, gain) < 0 or lose + gain > 1 or n < 2:
         return 0.0
     if n * (lose + gain) >= EXACT_DISCORDANT:
-        sd, critical = math.sqrt(lose + gain - (gain - lose) ** 2), t_point(alpha, n - 1)
+        sd, critical = math.sqrt(max(lose + gain - (gain - lose) ** 2, 0.0)), t_point(alpha, n - 1)
         if sd == 0:  # all lost, or all gained: the outcome is certain
             return float(tango_score(np.array(n * lose), np.array(n * gain), n, c) >= normal_point(alpha))
         return normal_tail(critical - (gain - lose - c) * math.sqrt(n) / sd)
