@@ -52,7 +52,7 @@ def compare_command(
         raise UsageError(f"{len(judges)} judge folders for one candidate", where="--judge")
     if recovered_from:
         raise UsageError("goes with several candidates", where="--recovered-from")
-    twins = _once(of_one.get("parallel") or (), "--parallel", "tasks beside it", "name another first: B=A")
+    twins = _once(of_one.get("parallel") or (), "--parallel", "parallel tasks", "name another first: B=A")
     of_one = {**of_one, "parallel": twins, "judge": next(iter(judges), None)}
     report = compare(runs[0], runs[1] if len(runs) == 2 else None, **of_one, **of_all)
     _check_gate(gate, [report])
