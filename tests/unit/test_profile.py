@@ -45,7 +45,7 @@ def test_every_price_that_ships_says_where_it_is_from() -> None:
         prices = load_profile(name).prices
         text = (judge_dir() / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
         if prices.input:
-            assert "Prices, dollars a million tokens: " in text and "2026" in text, name
+            assert "Prices, dollars per million tokens: " in text and "2026" in text, name
     assert load_profile("local").prices == Prices()
 
 
