@@ -76,7 +76,9 @@ def find_checkpoint(model: str, revision: str | None = None) -> Path | None:
 def inspect_checkpoint(folder: Path, *, tokenizer: bool = True) -> Checkpoint:
     """Raises InputError for a checkpoint that cannot work: missing or truncated files; and, unless its tokenizer
     comes from elsewhere, no tokenizer or another model's."""
-    _refuse_partial(folder)
+    loose = sorted(path for ending in ("incomplete", "part", "aria2") for path in folder.glob(f"*.{ending}"))
+    if loose:
+        raise InputError(f"download incomplete: found {loose[0].name}", where=folder, remedy=DOWNLOAD)
     config = _read_json(folder / "config.json") or _read_json(folder / "params.json")
     if config is None:
         remedy = "a checkpoint has config.json (transformers) or params.json (Mistral)"
@@ -125,12 +127,6 @@ def _bits(group: Mapping[str, Any]) -> str:
     """W4A16: bits of weights and activations; 16 where they are not rounded."""
     sizes = [(group.get(part) or {}).get("num_bits") or 16 for part in ("weights", "input_activations")]
     return "W{}A{}".format(*sizes)
-
-
-def _refuse_partial(folder: Path) -> None:
-    loose = next(iter(sorted([*folder.glob("*.incomplete"), *folder.glob("*.part"), *folder.glob("*.aria2")])), None)
-    if loose is not None:
-        raise InputError(f"download incomplete: found {loose.name}", where=folder, remedy=DOWNLOAD)
 
 
 def _weights(folder: Path) -> list[Path]:

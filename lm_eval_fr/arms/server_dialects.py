@@ -89,11 +89,12 @@ def sglang(ask: Ask, name: str, row: Mapping[str, Any]) -> ServedModel | None:
         path = _text(ask("/model_info") or ask("/get_model_info"), "model_path", most=None)
     if path is None:
         return None
+    dtype = _text(arguments, "dtype")
     return ServedModel(
         engine="sglang",
         engine_version=_text(info, "version"),
         engine_quantization=_text(arguments, "quantization"),
-        dtype=_chosen(arguments, "dtype"),
+        dtype=None if dtype == "auto" else dtype,  # the engine was left to choose
         kv_cache_dtype=_text(arguments, "kv_cache_dtype"),
         max_model_len=_tokens(row, "max_model_len") or _tokens(arguments, "context_length"),
         revision=_text(arguments, "revision"),
@@ -189,12 +190,6 @@ def _gguf_words(stored: str | None) -> tuple[str | None, str | None]:
     kind, dash, size = words.partition(" - ")
     short = f"{kind}_{size[:1]}" if dash else words
     return ("none" if dtype else short if short in FILE_TYPES.values() else words), dtype
-
-
-def _chosen(content: Mapping[str, Any], name: str) -> str | None:
-    """A setting, unless the choice was left to the engine."""
-    value = _text(content, name)
-    return None if value == "auto" else value
 
 
 def _text(content: Mapping[str, Any], *path: str, most: int | None = 200) -> str | None:

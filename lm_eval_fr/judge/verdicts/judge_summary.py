@@ -93,8 +93,6 @@ def read_summary(path: Path) -> JudgeSummary:
 
 
 ARMS = ("candidate", "reference")
-Answers = Mapping[str, Mapping[str, str]]
-"""Per judged task and arm: the SHA-256 of the arm's samples."""
 
 
 def answers_of(tasks: Iterable[PairedTask]) -> dict[str, dict[str, str]]:
@@ -106,7 +104,7 @@ def answers_of(tasks: Iterable[PairedTask]) -> dict[str, dict[str, str]]:
     }
 
 
-def check_answers(judged: Answers, tasks: Iterable[PairedTask], where: Path) -> None:
+def check_answers(judged: Mapping[str, Mapping[str, str]], tasks: Iterable[PairedTask], where: Path) -> None:
     """InputError if the verdicts in `where` are about other answers than these runs'."""
     for name, now in answers_of(task for task in tasks if task.task in judged).items():
         then = judged[name]
