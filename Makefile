@@ -42,7 +42,7 @@ golden: $(VENV)/.test
 # What no test reaches; not part of CI.
 coverage: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet 'pytest-cov>=7' 'coverage>=7.10'
-	$(PYTEST) --cov --cov-report term
+	$(PYTEST) --cov --cov-report term-missing
 
 clean:
 	rm -rf $(VENV) demo-out build dist
