@@ -7,6 +7,7 @@ After each the same functions open what is left and bring the work to its end.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,6 +135,10 @@ WORKS: dict[str, Callable[[Path, str, Say], Any]] = {
 
 def serve() -> None:
     """Forks a process for each line read: [work, folder, url, crash before this call or 0, cut at or 0]."""
+    for work in (answer, file_replies):  # what they import is not imported again in each process
+        with tempfile.TemporaryDirectory() as folder:
+            work(Path(folder), "http://127.0.0.1:9", lambda word: None)
+    gc.freeze()  # a collection in a forked process would copy every page
     for line in sys.stdin:
         work, folder, url, call, cut = json.loads(line)
         pid = os.fork()
