@@ -66,9 +66,9 @@ def endpoint_of(call: ArmCall) -> Endpoint | None:
     key = key_from(key_env)
     if preset.key_required and not arguments.get("base_url") and not key:
         raise ArmError(f"{key_env} is not set", where=url, remedy=f"export {key_env}=...")
-    return Endpoint(
-        url, str(model), path, key_env, str(arguments.get("api_key_header") or "Authorization"), _tls(arguments)
-    )
+    authorities, verify = arguments.get("ca_cert_path"), arguments.get("verify_certificate") is not False
+    tls = tls_context(str(authorities) if authorities else None, verify=verify) if authorities or not verify else None
+    return Endpoint(url, str(model), path, key_env, str(arguments.get("api_key_header") or "Authorization"), tls)
 
 
 def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
@@ -127,8 +127,3 @@ def _check_path(url: str, path: str) -> None:
         root = found.removesuffix("/completions").removesuffix("/chat") or "/v1"
         right = urlunsplit((parts.scheme, parts.netloc, f"{root}{path}", parts.query, ""))
         raise UsageError(f"base_url={url}: this model posts to {path}", remedy=f"base_url={right}")
-
-
-def _tls(arguments: Mapping[str, Any]) -> ssl.SSLContext | None:
-    path, verify = arguments.get("ca_cert_path"), arguments.get("verify_certificate") is not False
-    return tls_context(str(path) if path else None, verify=verify) if path or not verify else None

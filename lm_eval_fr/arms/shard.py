@@ -7,7 +7,7 @@ so is every shard.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,6 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
-
-    def pick(self, documents: Sequence[int]) -> list[int]:
-        return list(documents[self.number - 1 :: self.of])
 
 
 def parse_shard(text: str, limit: float | None) -> Shard:
@@ -55,6 +52,6 @@ def _picked(shard: Shard, name: str, task: Any, samples: Mapping[str, list[int]]
     asked = samples.get(name) if samples else None
     limit, available = get_sample_size(task, shard.limit), len(task.eval_docs)
     documents = asked or range(available if limit is None else min(available, int(limit)))
-    if not (picked := shard.pick(documents)):  # lm-eval reads an empty list as all documents
+    if not (picked := list(documents[shard.number - 1 :: shard.of])):  # lm-eval reads an empty list as all documents
         raise UsageError(f"--shard {shard}: {name} has only {len(documents)} documents", remedy="make fewer shards")
     return picked
