@@ -40,7 +40,7 @@ def cautions(
         *_precision(pairing),
         *_served(pairing),
         *_noise(noise),
-        *_health(results),
+        *_health(pairing.tasks),
         *_few(results),
         *_without_margin(results, options.margins),
     ]
@@ -133,19 +133,20 @@ def _noise(noise: Noise | None) -> Iterator[Caution]:
         yield Caution(kind="noise_floor", text=noise.sentence)
 
 
-def _health(results: Sequence[TaskResult]) -> Iterator[Caution]:
-    for t in results:
-        for role, health in (("candidate", t.candidate_health), ("reference", t.reference_health)):
-            if health is None or not health.answers:
+def _health(tasks: Sequence[PairedTask]) -> Iterator[Caution]:
+    for task in tasks:
+        for role, answers in zip(("candidate", "reference"), task.answers, strict=True):
+            health = answers.health
+            if not health.answers:
                 continue
             parts = (
-                (health.failed, "were never obtained and score 0"),
+                (health.failed, "were never obtained" + ("" if task.judged else " and score 0")),
                 (health.empty, "are empty"),
                 (health.truncated, "look cut off"),
             )
             said = [f"{number:,} {what}" for number, what in parts if number / health.answers >= UNHEALTHY]
             if said:
-                text = f"{t.task}: of the {role}'s {health.answers:,} answers, {', '.join(said)}."
+                text = f"{task.task}: of the {role}'s {health.answers:,} answers, {', '.join(said)}."
                 yield Caution(kind="health", text=text)
 
 

@@ -562,6 +562,16 @@ def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:
     every_format(report)
 
 
+def test_empty_answers_of_a_judged_task_are_said(tmp_path: Path) -> None:
+    one, other = (
+        plain_task("analysis_fr", 20, answers=["" if i < empty else f"{arm} {i}" for i in range(20)])
+        for arm, empty in (("c", 4), ("r", 0))
+    )
+    report = compare(pairing_of(tmp_path, [one], [other]))
+    said = [caution.text for caution in report.warnings if caution.kind == "health"]
+    assert said == ["analysis_fr: of the candidate's 20 answers, 4 are empty."]
+
+
 @pytest.mark.parametrize(
     ("candidate", "reference", "says"),
     [
