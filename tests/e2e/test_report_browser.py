@@ -220,14 +220,12 @@ def test_filters_and_search_come_back_with_the_address(visit: Open) -> None:
     assert shown.page.get_by_label("Order", exact=True).input_value() == "plan"
 
 
-@pytest.mark.parametrize(
-    ("query", "found"), [("ETONNAMMENT", 24), ("question 17", 1), ("fidèle texte", 24), ("xyzzy", 0)]
-)
-def test_search_ignores_case_and_accents(ordinary_page: Visit, query: str, found: int) -> None:
-    ordinary_page.page.get_by_label("Search").fill(query)
-    ordinary_page.wait_for("#status", " of 60")
-    assert ordinary_page.status().startswith(f"{found} of 60 pairs")
-    assert len(ordinary_page.titles()) == found
+def test_search_ignores_case_and_accents(ordinary_page: Visit) -> None:
+    for query, found in (("ETONNAMMENT", 24), ("question 17", 1), ("fidèle texte", 24), ("xyzzy", 0)):
+        ordinary_page.page.get_by_label("Search").fill(query)
+        ordinary_page.wait_for("#status", f"{found} of 60 pairs")
+        assert ordinary_page.status().startswith(f"{found} of 60 pairs")
+        assert len(ordinary_page.titles()) == found
 
 
 def test_sort_by_difference(ordinary_page: Visit) -> None:
