@@ -68,6 +68,16 @@ def against(pair: Bounds | None, margin: float | None, scale: float = 100.0, *, 
     return bounds(pair, scale, sign=True, limit=limit)
 
 
+def significant(value: float | None) -> str:
+    """Three significant digits."""
+    if value is None:
+        return UNKNOWN
+    size = abs(value)
+    if size < 1:
+        return f"{value:#.3g}"
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+
+
 def percent(share: float | None, decimals: int = 1) -> str:
     return UNKNOWN if share is None else f"{share * 100:.{decimals}f} %"
 

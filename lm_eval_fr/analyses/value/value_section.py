@@ -6,6 +6,7 @@ from lm_eval_fr.analyses.value.value_model import Sensitivity, ValueRatio, Value
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.layout import shorten
 from lm_eval_fr.report.sections import Chart, Line, Part, Point, Section, Table
+from lm_eval_fr.report.words import significant as number
 
 
 def value_section(value: ValueReport) -> Section:
@@ -157,16 +158,6 @@ def _chart(value: ValueReport, one: Sensitivity) -> Chart:
         marks,
         level=1.0,
     )
-
-
-def number(value: float | None) -> str:
-    """Three significant digits."""
-    if value is None:
-        return w.UNKNOWN
-    size = abs(value)
-    if size < 1:
-        return f"{value:#.3g}"
-    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 
 
 def ends(low: float | None, high: float | None) -> str:

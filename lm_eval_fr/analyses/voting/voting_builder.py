@@ -10,13 +10,13 @@ import numpy as np
 
 from lm_eval_fr.analyses.value.costs import dollars_per_answer, refuse_a_guess
 from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags, arm_prices
-from lm_eval_fr.analyses.value.value_section import number
 from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
 from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.plan import LEVEL, SEED
+from lm_eval_fr.report import words as w
 from lm_eval_fr.stats import decide, paired_difference, share_interval
 from lm_eval_fr.stats.distributions import binomial_mass
 
@@ -88,7 +88,7 @@ def _cost_ratio(
     arms = [(run.model, run, prices[side], costs[side][1]) for side, run in enumerate(runs)]
     refuse_a_guess(arms, estimate=options.prices.estimate)
     dollars = [1000 * cost[0] for cost in costs]
-    source = f"from the prices: ${number(dollars[0])} and ${number(dollars[1])} per thousand answers"
+    source = f"from the prices: ${w.significant(dollars[0])} and ${w.significant(dollars[1])} per thousand answers"
     return dollars[1] / dollars[0], source, [caution for cost in costs for caution in cost[2]]
 
 
