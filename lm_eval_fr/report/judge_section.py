@@ -273,14 +273,14 @@ def _controlled(judge: JudgeResult) -> Iterator[tuple[str, str]]:
 
 def _asked(controls: JudgeControls, who: str = "") -> Iterator[tuple[str, str]]:
     if controls.canaries is not None:
-        yield f"canaries{who}", _canaries(controls.canaries)
+        yield f"gross controls{who}", _gross(controls.canaries)
     if controls.noise is not None:
         yield f"noise{who}", _noise(controls.noise)
     if controls.people is not None:
         yield f"people{who}", _people(controls.people)
 
 
-def _canaries(found: CanaryReport) -> str:
+def _gross(found: CanaryReport) -> str:
     text = f"the real answer won {found.won} of {found.judged} against an empty, cut or off-topic one"
     if found.hostile_gain is None:
         return text
