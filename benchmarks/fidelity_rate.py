@@ -25,7 +25,7 @@ import msgspec
 
 from benchmarks._judging import french_text, serving
 from lm_eval_fr.analyses.fidelity.fidelity_session import score
-from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client
+from lm_eval_fr.analyses.fidelity.logprob_client import Client, ScoringArm
 from lm_eval_fr.analyses.fidelity.logprob_request import body_of, path_of
 from lm_eval_fr.analyses.fidelity.reply_store import Store, reply_key
 from lm_eval_fr.analyses.fidelity.texts import Passage
@@ -45,7 +45,7 @@ def main() -> None:
     passages = [Passage(str(i), french_text(LETTERS, i), str(i)) for i in range(count)]
     found = []
     with tempfile.TemporaryDirectory() as folder, serving(PseudoModel()) as url:
-        arm = Arm("candidate", Server(url), "fake-model")
+        arm = ScoringArm("candidate", Server(url), "fake-model")
         asyncio.run(plain(arm, passages, given.concurrency))  # the server's caches are warm for both
         for number in range(rounds):  # in turns, so that what else the machine does hits both
             limit = asyncio.run(plain(arm, passages, given.concurrency))
@@ -58,7 +58,7 @@ def main() -> None:
     print(f"ratio           {ratio:7.2f}              (aim: at least 0.9)")
 
 
-async def plain(arm: Arm, passages: list[Passage], concurrency: int) -> float:
+async def plain(arm: ScoringArm, passages: list[Passage], concurrency: int) -> float:
     """Requests per second, nothing read out of the replies."""
     places = asyncio.Semaphore(concurrency)
     async with aiohttp.ClientSession() as session:
@@ -72,7 +72,7 @@ async def plain(arm: Arm, passages: list[Passage], concurrency: int) -> float:
         return len(passages) / (time.perf_counter() - started)
 
 
-async def ours(arm: Arm, passages: list[Passage], concurrency: int, path: Path) -> tuple[float, float]:
+async def ours(arm: ScoringArm, passages: list[Passage], concurrency: int, path: Path) -> tuple[float, float]:
     """Requests per second, every reply stored; and the CPU seconds of this process."""
     client = Client(arm, concurrency)
     with Store(path) as store:

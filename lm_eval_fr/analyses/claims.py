@@ -79,7 +79,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredDifference:
     """What the runs say about one claim. needed: documents for a tolerance, by the data's own spread."""
 
     interval: Interval
@@ -90,7 +90,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Claimed:
+class PublishedDifference:
     """What was published, in fractions. error: standard error of the published difference, as far as it is known."""
 
     difference: float
@@ -174,7 +174,7 @@ def _result(row: Row, tasks: Sequence[PairedTask], judge: JudgeResult | None, le
     return _held(row, name, claimed, _of_tasks(row, chosen, level), level)
 
 
-def claimed_of(row: Row, level: float) -> Claimed | None:
+def claimed_of(row: Row, level: float) -> PublishedDifference | None:
     if row.judge is not None:
         n = row.judge.wins + row.judge.ties + row.judge.losses
         outcomes = np.repeat([1.0, 0.0, -1.0], [row.judge.wins, row.judge.ties, row.judge.losses])
@@ -182,7 +182,9 @@ def claimed_of(row: Row, level: float) -> Claimed | None:
         error = float(outcomes.std(ddof=1)) / math.sqrt(n)
         interval = net_win_rate(outcomes, level=level).net_win.interval
         ends = [abs(end - difference) for end in (interval.low, interval.high) if end is not None]
-        return Claimed(difference, None, None, 0.0, error, row.tolerance or max(abs(difference), POINT, *ends))
+        return PublishedDifference(
+            difference, None, None, 0.0, error, row.tolerance or max(abs(difference), POINT, *ends)
+        )
     if row.candidate is None or row.reference is None:
         return None
     scale = 100.0 if row.scale == "percent" else 1.0
@@ -190,7 +192,7 @@ def claimed_of(row: Row, level: float) -> Claimed | None:
     difference = round(row.candidate - row.reference, 10) / scale
     rounding = 10.0**-row.decimals / scale  # half a unit of the last digit in each of two scores
     tolerance = max(abs(difference), POINT, rounding) if row.tolerance is None else row.tolerance / scale
-    return Claimed(difference, candidate, reference, rounding, 0.0, tolerance)
+    return PublishedDifference(difference, candidate, reference, rounding, 0.0, tolerance)
 
 
 def _chosen(row: Row, tasks: Sequence[PairedTask]) -> list[PairedTask]:
@@ -207,7 +209,7 @@ def _chosen(row: Row, tasks: Sequence[PairedTask]) -> list[PairedTask]:
     )
 
 
-def _of_tasks(row: Row, tasks: Sequence[PairedTask], level: float) -> Measured:
+def _of_tasks(row: Row, tasks: Sequence[PairedTask], level: float) -> MeasuredDifference:
     metric = row.metric or tasks[0].metrics[0]
     for task in tasks:
         if metric not in task.candidate:
@@ -220,17 +222,17 @@ def _of_tasks(row: Row, tasks: Sequence[PairedTask], level: float) -> Measured:
     clusters = clusters_over(tasks)
     difference = paired_difference(candidate, reference, clusters=clusters, level=level)
     spread = None if candidate.size < 2 else pilot_spread(candidate, reference, clusters=clusters)
-    return Measured(difference.interval, difference.candidate_mean, difference.reference_mean, spread, metric)
+    return MeasuredDifference(difference.interval, difference.candidate_mean, difference.reference_mean, spread, metric)
 
 
-def _of_judge(row: Row, judge: JudgeResult | None) -> Measured:
+def _of_judge(row: Row, judge: JudgeResult | None) -> MeasuredDifference:
     if judge is None or not judge.n:
         remedy = "give the judge's folder: --judge DIR, or take the row out of the file"
         raise UsageError(f"{row.name}: nothing was judged", where="--claims", remedy=remedy)
-    return Measured(judge.interval, None, None, judge_spread(judge.preference.ties / judge.n), "net win")
+    return MeasuredDifference(judge.interval, None, None, judge_spread(judge.preference.ties / judge.n), "net win")
 
 
-def _held(row: Row, task: str, claimed: Claimed, measured: Measured, level: float) -> ClaimResult:
+def _held(row: Row, task: str, claimed: PublishedDifference, measured: MeasuredDifference, level: float) -> ClaimResult:
     claimed = replace(claimed, error=math.hypot(claimed.error, _own_error(row, measured)))
     status, needed, sentence = decide_claim(claimed, measured.interval, measured.spread, level, row.documents)
     interval = measured.interval
@@ -256,7 +258,7 @@ def _held(row: Row, task: str, claimed: Claimed, measured: Measured, level: floa
     )
 
 
-def _own_error(row: Row, measured: Measured) -> float:
+def _own_error(row: Row, measured: MeasuredDifference) -> float:
     """The standard error of published scores, from the spread seen here; 0 where both ran the whole benchmark.
 
     A publication that does not give its number of documents is assumed to have run as many as were run here.
@@ -267,12 +269,12 @@ def _own_error(row: Row, measured: Measured) -> float:
     return spread.sd * math.sqrt(spread.design_effect / (row.documents or here))
 
 
-def _slack(claimed: Claimed, level: float) -> float:
+def _slack(claimed: PublishedDifference, level: float) -> float:
     return claimed.rounding + normal_point((1 - level) / 2) * claimed.error
 
 
 def decide_claim(
-    claimed: Claimed, interval: Interval, spread: Spread | None, level: float, benchmark: int | None
+    claimed: PublishedDifference, interval: Interval, spread: Spread | None, level: float, benchmark: int | None
 ) -> tuple[Status, int | None, str]:
     """The status, the documents needed where it is undecidable, and the sentence that says why."""
     low, high, here = interval.low, interval.high, interval.estimate

@@ -13,7 +13,7 @@ from lm_eval_fr.report.words import points
 
 if TYPE_CHECKING:
     from lm_eval_fr.pairing import PairedTask
-    from lm_eval_fr.stats import Guarantee, Plan, Spread
+    from lm_eval_fr.stats import Guarantee, SamplePlan, Spread
 
 DEFAULT_SPREADS = (0.15, 0.25)  # paired SD of F1-like scores
 DEFAULT_FLIPS = (0.03, 0.05, 0.10)
@@ -24,7 +24,7 @@ MOST_SPREAD = 10_000.0  # of the sum of an article's scores; its distribution is
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class PowerQuestion:
     """What the user asked: margins or documents (neither: both tables), and what is known about the tasks.
 
     sd, flips, ties: paired SD of a graded score, share of documents on which just one arm is right, share of pairs
@@ -62,7 +62,7 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
     pilot: two runs that show the spread; judge: with it, the judge's folder. asked: the fields of `Question`, named as
     the flags of `lm-eval-fr power`: power(margins="2%", sd=[0.25]). Raises UsageError.
     """
-    check_options("power", asked, Question)
+    check_options("power", asked, PowerQuestion)
     if judge is not None and pilot is None:
         raise UsageError("--judge goes with --pilot CANDIDATE REFERENCE")
     spreads = pilot_spreads(Path(pilot[0]), Path(pilot[1]), None if judge is None else Path(judge)) if pilot else ()
@@ -74,7 +74,7 @@ def power(*, pilot: tuple[str | Path, str | Path] | None = None, judge: str | Pa
             asked[name] = as_share(name, asked[name])
     if "guarantee" in asked:
         asked["guarantee"] = as_guarantee(asked["guarantee"])
-    return answer(Question(**asked), spreads)
+    return answer(PowerQuestion(**asked), spreads)
 
 
 def _several(name: str, given: Any) -> list[float]:
@@ -84,7 +84,7 @@ def _several(name: str, given: Any) -> list[float]:
     return [int(value) for value in shares] if name == "documents" else shares
 
 
-def spreads_of(question: Question) -> list[Spread]:
+def spreads_of(question: PowerQuestion) -> list[Spread]:
     """The given spreads, or the usual ones of every kind if none was given."""
     from lm_eval_fr.stats import exact_match_spread, judge_spread, score_spread
 
@@ -134,7 +134,7 @@ def pilot_spreads(candidate: Path, reference: Path, judged: Path | None) -> list
     return found
 
 
-def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
+def answer(question: PowerQuestion, pilot: Sequence[Seen] = ()) -> str:
     """The tables as text. pilot: what a pilot shows; if empty, the question's spreads, or the usual ones."""
     from lm_eval_fr.stats import documents_for_margin, margin_for_documents
 
@@ -160,7 +160,7 @@ def answer(question: Question, pilot: Sequence[Seen] = ()) -> str:
     return "\n\n".join(blocks)
 
 
-def _repeats(question: Question, margin: float, seen: Sequence[Seen], names: Sequence[str]) -> str:
+def _repeats(question: PowerQuestion, margin: float, seen: Sequence[Seen], names: Sequence[str]) -> str:
     """More documents or more answers: what several answers per document save, and what they cost."""
     from lm_eval_fr.stats import documents_for_margin, repeated
 
@@ -196,7 +196,7 @@ def _pilot(task: PairedTask) -> Seen:
     return Seen(task.task, pilot_spread(candidate, reference, clusters=task.clusters), unstable)
 
 
-def _heading(question: Question) -> str:
+def _heading(question: PowerQuestion) -> str:
     alpha = (1 - question.level) / 2
     lines = [
         f"Non-inferiority, one-sided {100 * alpha:g} % (the {100 * question.level:g} % interval), "
@@ -215,14 +215,14 @@ def _heading(question: Question) -> str:
     return "\n".join(lines)
 
 
-def _documents(plan: Plan) -> str:
+def _documents(plan: SamplePlan) -> str:
     if plan.documents is None:
         return "out of reach"
     guarded = plan.documents_guarded
     return f"{plan.documents:,}" + (f" ({guarded:,})" if guarded not in (None, plan.documents) else "")
 
 
-def _margin(plan: Plan) -> str:
+def _margin(plan: SamplePlan) -> str:
     if plan.margin is None:
         return "none"
     first, guarded = f"{100 * plan.margin:.1f}", plan.margin_guarded

@@ -88,7 +88,7 @@ def _run(argv: Sequence[str], redactor: Redactor, say: Callable[[str], None]) ->
         served = _served(call, endpoint, say)
         if source.builtins:
             say("indexing lm-eval's built-in tasks as well: about half a minute")
-        arm = _Arm(source, checkpoint, served, redactor, say, argv)
+        arm = _StartedArm(source, checkpoint, served, redactor, say, argv)
         return arm.answer(call) if call.repeats == 1 else arm.answer_repeatedly(call)
 
 
@@ -103,7 +103,7 @@ def _served(call: ArmCall, endpoint: Endpoint | None, say: Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Arm:
+class _StartedArm:
     """What stays the same between the first answers of an arm and the next ones."""
 
     source: TaskSource

@@ -11,7 +11,7 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.logs.reply_records import Replied
 from lm_eval_fr.pairing import PairedTask
 from lm_eval_fr.report.model import Caution
-from lm_eval_fr.report.task_model import Answers, Cost
+from lm_eval_fr.report.task_model import AnswerCosts, Cost
 from lm_eval_fr.stats import recovery_interval
 from lm_eval_fr.tasklib.tokenizing import CHARACTERS_PER_TOKEN, TokenCount, local_count
 
@@ -23,7 +23,7 @@ ESTIMATED = f"estimated at {CHARACTERS_PER_TOKEN:g} characters each"
 Numbers = npt.NDArray[np.float64]
 
 
-def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
+def answers_of(task: PairedTask, options: CompareOptions) -> AnswerCosts | None:
     """None for a task without generated text. Raises InputError for a record of replies that cannot be read."""
     if not task.generates or not task.n:
         return None
@@ -35,7 +35,7 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
     seconds = _on_record(task, lambda one: one.seconds)
     reasoning = _on_record(task, lambda one: one.reasoning)
     cut = [float(answers.truncated.mean()) for answers in task.answers]
-    return Answers(
+    return AnswerCosts(
         tokens=None if reported is None else _cost(task, reported, options, source),
         reasoning=None if reasoning is None or not any(x.any() for x in reasoning) else _cost(task, reasoning, options),
         seconds=None if seconds is None else _cost(task, seconds, options),
@@ -43,7 +43,7 @@ def answers_of(task: PairedTask, options: CompareOptions) -> Answers | None:
     )
 
 
-def longer_answers(answers: Mapping[str, Answers | None]) -> Iterator[Caution]:
+def longer_answers(answers: Mapping[str, AnswerCosts | None]) -> Iterator[Caution]:
     """One line per task whose candidate clearly uses more tokens. answers: by task."""
     for task, found in answers.items():
         ratio = None if found is None or found.tokens is None else found.tokens.ratio

@@ -11,7 +11,7 @@ from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.task_scores import cumulative
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary, Stopped
 from lm_eval_fr.judge.verdicts.outcome import PairVerdict, clusters_of_pairs, count
-from lm_eval_fr.judge.verdicts.read_judged import Judged
+from lm_eval_fr.judge.verdicts.read_judged import JudgeOutput
 from lm_eval_fr.plan import Guarantee
 from lm_eval_fr.report.judge_model import JudgedTask, JudgeProfile, JudgeResult, JudgeRubric
 from lm_eval_fr.stats import (
@@ -34,7 +34,9 @@ OFFLINE = "offline"
 STOPPED = "the judge stopped as soon as the margin was decided; this would be valid only without looking before"
 
 
-def judge_claim(judged: Judged, margin: float | None, options: CompareOptions, forbidden: str | None) -> JudgeResult:
+def judge_claim(
+    judged: JudgeOutput, margin: float | None, options: CompareOptions, forbidden: str | None
+) -> JudgeResult:
     """forbidden: the reason why nothing may be claimed, whatever the judge says."""
     verdicts, summary, level, guarantee = judged.verdicts, judged.summary, options.level, options.guarantee
     counts = count(verdicts)

@@ -11,7 +11,7 @@ from lm_eval_fr.pairing import PairedTask, Pairing
 from lm_eval_fr.pairing.reruns import Role
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.judge_model import JudgeResult
-from lm_eval_fr.report.model import Floor, Noise, Rerun
+from lm_eval_fr.report.model import Floor, Noise, RerunShift
 from lm_eval_fr.report.task_model import TaskResult
 from lm_eval_fr.stats import Interval, exceeds_noise, noise_floor
 
@@ -56,13 +56,13 @@ def _alike(reruns: Sequence[PairedTask]) -> Iterator[list[PairedTask]]:
     yield from groups.values()
 
 
-def _rerun(reruns: Sequence[PairedTask], role: Role, result: TaskResult | None, options: CompareOptions) -> Rerun:
+def _rerun(reruns: Sequence[PairedTask], role: Role, result: TaskResult | None, options: CompareOptions) -> RerunShift:
     """Each has the further run as its candidate and the arm's first run as its reference."""
     task, moved = reruns[0], None
     if result is not None and all(result.metric in one.candidate for one in reruns):
         again = [one.candidate[result.metric] for one in reruns]
         moved = noise_floor(task.reference[result.metric], again, clusters=task.clusters, level=options.level)
-    return Rerun(
+    return RerunShift(
         arm=role,
         task=task.task,
         metric=result.metric if result else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from lm_eval_fr.compare.task_scores import Scored
+from lm_eval_fr.compare.task_scores import ScoredPairs
 from lm_eval_fr.errors import UsageError, nearest
 from lm_eval_fr.pairing import Paired
 from lm_eval_fr.report.task_model import Stratum, TaskResult
@@ -29,7 +29,7 @@ def check_strata(preregistered: Mapping[str, Sequence[str]], tasks: Sequence[Pai
 
 
 def strata_of(
-    task: Paired, scores: Scored, level: float, margin: float | None, preregistered: Sequence[str]
+    task: Paired, scores: ScoredPairs, level: float, margin: float | None, preregistered: Sequence[str]
 ) -> Iterator[Stratum]:
     """preregistered: names of strata, or of a field that has them; these are tested against the task's margin."""
     for strata in task.strata:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from lm_eval_fr.compare.compare_options import CompareOptions
 from lm_eval_fr.compare.margins import Margins
 from lm_eval_fr.compare.strata import strata_of, with_strata_holm
-from lm_eval_fr.compare.task_scores import Scored, cumulative, scored
+from lm_eval_fr.compare.task_scores import ScoredPairs, cumulative, scored
 from lm_eval_fr.pairing import Paired, PairedGroup, PairedTask, Pairing
 from lm_eval_fr.report.task_model import Secondary, TaskResult
 from lm_eval_fr.stats import (
@@ -78,7 +78,7 @@ def compare_task(task: Paired, margins: Margins, options: CompareOptions) -> Tas
     )
 
 
-def assay_for(task: Paired, one: Scored, margin: float, level: float) -> Assay:
+def assay_for(task: Paired, one: ScoredPairs, margin: float, level: float) -> Assay:
     """Whether a loss of the margin could have shown at all. one: the task's primary scores."""
     metric = task.metrics[0]
     if not one.on_unit_scale or not one.higher_is_better:

@@ -23,7 +23,7 @@ DIGITS = 12  # digits of a score that survive weighting and unweighting
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredPairs:
     """candidate, reference: one score per document. weights: a document's part in the mean, None if all are equal.
 
     ends: the smallest and the largest possible score, infinite if unknown.
@@ -66,7 +66,7 @@ class Scored:
         reach = mean - self.ends[0] if self.higher_is_better else self.ends[1] - mean
         return reach if math.isfinite(reach) else None
 
-    def rows(self, rows: np.ndarray) -> Scored:
+    def rows(self, rows: np.ndarray) -> ScoredPairs:
         """The scores of some of the documents, by their numbers or a mask."""
         return replace(
             self,
@@ -96,7 +96,7 @@ class Scored:
         return 100 * value if self.on_unit_scale else value
 
 
-def scored(task: Paired) -> Scored:
+def scored(task: Paired) -> ScoredPairs:
     """The primary scores of a task that has scores."""
     metric = task.metrics[0]
     # The arrays already contain the weights, so their plain mean is the task's number.
@@ -104,7 +104,9 @@ def scored(task: Paired) -> Scored:
     if metric in task.shares:
         candidate, reference = (np.round(arm / task.shares[metric], DIGITS) for arm in (candidate, reference))
     ends = task.ends.get(metric) or _seen_ends(np.concatenate([candidate, reference]))
-    return Scored(candidate, reference, task.clusters, task.weights.get(metric), task.higher_is_better[metric], ends)
+    return ScoredPairs(
+        candidate, reference, task.clusters, task.weights.get(metric), task.higher_is_better[metric], ends
+    )
 
 
 def _seen_ends(scores: Array) -> tuple[float, float]:

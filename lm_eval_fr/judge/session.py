@@ -35,7 +35,7 @@ from lm_eval_fr.judge.live.hopeless import Halt, Streak
 from lm_eval_fr.judge.live.schedule import Schedule
 from lm_eval_fr.judge.options import JudgeOptions
 from lm_eval_fr.judge.verdicts.control_results import after_controls
-from lm_eval_fr.judge.verdicts.findings import Results, write_findings, write_panel
+from lm_eval_fr.judge.verdicts.findings import JudgingResults, write_findings, write_panel
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import JudgeSummary
@@ -138,7 +138,7 @@ class Session:
     bar: ProgressBar | None
     say: Say
     no_calls: Halt
-    results: Results = field(default_factory=Results)
+    results: JudgingResults = field(default_factory=JudgingResults)
 
     def __post_init__(self) -> None:
         self.questioner = Questioner(self.profile, self.rubric, self.lives.journal.salt)

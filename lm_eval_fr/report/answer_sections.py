@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.model import Report, TaskLosses
-from lm_eval_fr.report.sections import Columns, Examples, Part, Section, Table, Word, section
-from lm_eval_fr.report.task_model import Answers, Cost, LanguageTax, verdict_of
+from lm_eval_fr.report.sections import Examples, Part, Section, SideBySide, Table, Word, section
+from lm_eval_fr.report.task_model import AnswerCosts, Cost, LanguageTax, verdict_of
 from lm_eval_fr.report.verdict_section import samples_filter
 
 ANSWERS = ("task", "per answer", "candidate", "reference", "ratio", "interval")
@@ -23,7 +23,7 @@ def answers_section(report: Report) -> Section | None:
     return section("answers", "What an answer costs", (Table(ANSWERS, rows, left=(0, 1)), counted) if rows else ())
 
 
-def _rows(task: str, found: Answers) -> Iterator[tuple[str, ...]]:
+def _rows(task: str, found: AnswerCosts) -> Iterator[tuple[str, ...]]:
     for name, cost in (("tokens", found.tokens), ("of them reasoning", found.reasoning), ("seconds", found.seconds)):
         if cost is not None:
             yield (task, name, *_means(cost, 1.0), *_ratio(cost))
@@ -93,7 +93,7 @@ def _losses(one: TaskLosses) -> Iterator[Part]:
     if one.confusions:
         rows = tuple((c.gold, c.answer, w.count(c.count)) for c in one.confusions)
         header = ("right answer", "answered", "times")
-        yield Columns((Table(header, rows, left=(0, 1), names=(0, 1)), examples))
+        yield SideBySide((Table(header, rows, left=(0, 1), names=(0, 1)), examples))
     else:
         yield examples
 

@@ -15,7 +15,7 @@ import msgspec
 from lm_eval_fr.report.judge_model import JudgeResult
 from lm_eval_fr.report.method_sections import method_of
 from lm_eval_fr.report.model import SCHEMA_VERSION, ManyReport, Noise, Report
-from lm_eval_fr.report.task_model import Answers, Bounds, MeanClaim, Measured, Series, TaskResult, ends, verdict_of
+from lm_eval_fr.report.task_model import AnswerCosts, Bounds, MeanClaim, Measured, Series, TaskResult, ends, verdict_of
 from lm_eval_fr.stats import Assessment, Difference, Proportion
 from lm_eval_fr.stats.judging import JudgeControls, PositionReport
 
@@ -172,7 +172,7 @@ def _task(t: TaskResult) -> Content:
     }
 
 
-def _answers(found: Answers | None) -> Content | None:
+def _answers(found: AnswerCosts | None) -> Content | None:
     if found is None:
         return None
     costs = {name: getattr(found, name) for name in ("tokens", "reasoning", "truncated", "seconds")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lm_eval_fr.report.task_model import Answers, Bounds, Claimed, Series, ends
+from lm_eval_fr.report.task_model import AnswerCosts, Bounds, Claimed, Series, ends
 from lm_eval_fr.stats import Assessment, Interval, Preference
 from lm_eval_fr.stats.judge_claim import JudgeClaim
 from lm_eval_fr.stats.judging import JudgeControls, PanelReport, PositionReport, Usage
@@ -20,7 +20,7 @@ class JudgedTask:
     ties: int
     losses: int
     net_win: float | None
-    answers: Answers | None = None
+    answers: AnswerCosts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from lm_eval_fr.report.sections import (
     Bar,
     Cell,
     Chart,
-    Columns,
     Facts,
     Figures,
     Fold,
@@ -22,6 +21,7 @@ from lm_eval_fr.report.sections import (
     Quote,
     Section,
     Segment,
+    SideBySide,
     Table,
     section,
 )
@@ -82,14 +82,14 @@ def _left(judge: JudgeResult) -> dict[str, str]:
     return {key: reason for key, reason in judge.reasons.items() if key not in ("verdict", "decision")}
 
 
-def _tables(judge: JudgeResult) -> Columns | None:
+def _tables(judge: JudgeResult) -> SideBySide | None:
     found = (
         _by_task(judge) if len(judge.tasks) > 1 else None,
         _by_damage(judge.seen) if judge.seen else None,
         _by_length(judge.bias.length) if judge.bias.length else None,
     )
     tables = tuple(table for table in found if table is not None)
-    return Columns(tables) if tables else None
+    return SideBySide(tables) if tables else None
 
 
 def _background(judge: JudgeResult, rubric: str) -> Fold:
@@ -128,11 +128,11 @@ def _figures(judge: JudgeResult, level: float) -> Iterator[tuple[str, str, str]]
     yield "at least as good", w.percent(good.share, 0), f"{good.count:,} of {good.of:,} judged pairs"
 
 
-def _controls(judge: JudgeResult, level: float) -> Columns | None:
+def _controls(judge: JudgeResult, level: float) -> SideBySide | None:
     seen, order = judge.seen, judge.order
     if seen is None or order is None:
         return None
-    return Columns((_conditions(judge, seen, order), *([_curve(seen, level)] if seen.n else [])))
+    return SideBySide((_conditions(judge, seen, order), *([_curve(seen, level)] if seen.n else [])))
 
 
 def _conditions(judge: JudgeResult, seen: AssaySensitivity, order: OrderDecided) -> Table:

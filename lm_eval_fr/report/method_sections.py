@@ -10,7 +10,6 @@ from lm_eval_fr.report.model import Noise, Report
 from lm_eval_fr.report.sections import (
     Chart,
     Code,
-    Columns,
     Facts,
     Fold,
     Items,
@@ -18,6 +17,7 @@ from lm_eval_fr.report.sections import (
     Part,
     Quote,
     Section,
+    SideBySide,
     Table,
     section,
 )
@@ -133,7 +133,7 @@ def order_section(report: Report) -> Section | None:
         "every look at once, so stopping at any point keeps the level; a lead whose band still contains 0 is noise."
     )
     charts = tuple(_curve(series, report.level) for series in report.cumulative)
-    return section("order", "In the plan's order", (lead, Table(header, rows), Columns(charts)), "method")
+    return section("order", "In the plan's order", (lead, Table(header, rows), SideBySide(charts)), "method")
 
 
 def _quarters(series: Series) -> tuple[str, ...]:

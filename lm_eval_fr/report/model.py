@@ -34,7 +34,7 @@ INVALIDATING = frozenset(("plan_changed", "same_run", "nothing_scored", "offline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rerun:
+class RerunShift:
     """How far runs of one arm differ on one task: the mean of its `runs` further runs minus the first. `moved` is
     None on a judged task. churn: the share of answers whose text changed.
     """
@@ -60,7 +60,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    reruns: tuple[Rerun, ...] = ()
+    reruns: tuple[RerunShift, ...] = ()
     floors: tuple[Floor, ...] = ()
     sentence: str = ""
 

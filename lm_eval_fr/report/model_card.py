@@ -109,7 +109,7 @@ class CardProvenance(msgspec.Struct, frozen=True):
     data: tuple[dict[str, Any], ...] = ()
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class CardComparison(msgspec.Struct, frozen=True):
     """What a card needs: the part of compare.json that all versions have."""
 
     schema_version: int
@@ -124,12 +124,12 @@ class Comparison(msgspec.Struct, frozen=True):
     provenance: CardProvenance = CardProvenance()
 
 
-def read_comparison(path: Path) -> Comparison:
+def read_comparison(path: Path) -> CardComparison:
     """The comparison in a compare.json, or in the folder of a study. Raises InputError."""
     file = path / "compare.json" if path.is_dir() else path
     if not file.is_file():
         raise InputError("no comparison to read", where=file, remedy="write it with `compare --json FILE`")
-    found = read_json_as(file, Comparison, what="a comparison", remedy="give the file that --json wrote")
+    found = read_json_as(file, CardComparison, what="a comparison", remedy="give the file that --json wrote")
     if not 1 <= found.schema_version <= SCHEMA_VERSION:
         raise InputError(
             f"schema version {found.schema_version}, and this program reads 1 to {SCHEMA_VERSION}",
@@ -139,7 +139,7 @@ def read_comparison(path: Path) -> Comparison:
     return found
 
 
-def render(found: Comparison) -> str:
+def render(found: CardComparison) -> str:
     """A complete card: merge its header and its section into the model's own README.md."""
     import yaml
 
@@ -148,14 +148,14 @@ def render(found: Comparison) -> str:
     return f"---\n{header}---\n\n{section(found)}\n"
 
 
-def model_index(found: Comparison) -> list[dict[str, Any]]:
+def model_index(found: CardComparison) -> list[dict[str, Any]]:
     """What `huggingface_hub.ModelCardData` reads under `model-index`; one entry per task, judged tasks included."""
     results = [_task(task, found) for task in found.tasks]
     results += [_judged(one, found.judge, found) for one in found.judge.tasks] if found.judge else []
     return [{"name": w.printable(found.candidate.name), "results": results}]
 
 
-def section(found: Comparison) -> str:
+def section(found: CardComparison) -> str:
     level = w.level_text(found.level)
     lines = [f"## Quality against {escape(found.reference.model)}", escape(found.overall.sentence)]
     if rows := [_row(task) for task in found.tasks]:
@@ -197,7 +197,7 @@ def _judge_line(judge: CardJudge, level: str) -> str:
     )
 
 
-def _task(task: CardTask, found: Comparison) -> dict[str, Any]:
+def _task(task: CardTask, found: CardComparison) -> dict[str, Any]:
     values = [(task.metric, task.candidate_mean), *((one.metric, one.candidate_mean) for one in task.secondary)]
     metrics: list[dict[str, Any]] = [
         {"type": metric, "name": metric, "value": _points(value, task.scale)} for metric, value in values
@@ -209,7 +209,7 @@ def _task(task: CardTask, found: Comparison) -> dict[str, Any]:
     return _entry(task.task, found, metrics)
 
 
-def _args(task: CardTask, found: Comparison) -> dict[str, Any]:
+def _args(task: CardTask, found: CardComparison) -> dict[str, Any]:
     """The numbers behind a recovery, for machines."""
     return {
         "reference": found.reference.model,
@@ -223,7 +223,7 @@ def _args(task: CardTask, found: Comparison) -> dict[str, Any]:
     }
 
 
-def _judged(one: CardJudged, judge: CardJudge, found: Comparison) -> dict[str, Any]:
+def _judged(one: CardJudged, judge: CardJudge, found: CardComparison) -> dict[str, Any]:
     """A judged task's own net win; the interval and the verdict are those of all judged tasks together."""
     args = {
         "reference": found.reference.model,
@@ -244,7 +244,7 @@ def _judged(one: CardJudged, judge: CardJudge, found: Comparison) -> dict[str, A
     return _entry(one.task, found, [metric])
 
 
-def _entry(task: str, found: Comparison, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def _entry(task: str, found: CardComparison, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     data = next((row for row in found.provenance.data if row.get("task") == task), {})
     # "org/set at revision", as the report states it; own data has no name on the hub.
     path, _, revision = str(data.get("dataset") or task).partition(" at ")

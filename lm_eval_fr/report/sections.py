@@ -201,13 +201,13 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class SideBySide:
     """Parts that a page shows side by side where there is room."""
 
     parts: tuple[Part, ...]
 
 
-Part = str | Table | Items | Facts | Figures | Examples | Quote | Chart | Forest | Bar | Columns | Fold
+Part = str | Table | Items | Facts | Figures | Examples | Quote | Chart | Forest | Bar | SideBySide | Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def section(key: str, title: str, parts: Iterable[Part | None], tab: Tab = "summ
 def unfolded(parts: Iterable[Part]) -> Iterator[Part]:
     """For plain text: everything in one column, without what only a page can show."""
     for part in parts:
-        if isinstance(part, Columns) or (isinstance(part, Fold) and part.everywhere):
+        if isinstance(part, SideBySide) or (isinstance(part, Fold) and part.everywhere):
             yield from part.parts
         elif not isinstance(part, Fold):
             yield part

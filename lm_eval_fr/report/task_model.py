@@ -158,7 +158,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class AnswerCosts:
     """What an answer costs in both arms; None if nothing is recorded. reasoning: tokens among `tokens`."""
 
     tokens: Cost | None = None
@@ -187,7 +187,7 @@ class TaskResult(Measured, Claimed):
     instructions: tuple[InstructionKind, ...] = ()
     subtasks: tuple[str, ...] = ()
     group: str | None = None
-    answers: Answers | None = None
+    answers: AnswerCosts | None = None
     repeats: Components | None = None
     series: Series | None = None
     allowed: tuple[str, ...] = ()

@@ -247,7 +247,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SamplePlan:
     """Documents and margin, of which one was asked for.
 
     `documents` and `margin` are the textbook numbers; the guarded ones are what the verdict's own

@@ -13,7 +13,7 @@ from dataclasses import replace
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.stats.arrays import check_level, check_margin
 from lm_eval_fr.stats.distributions import noncentral_t_tail, normal_point, normal_tail, t_point
-from lm_eval_fr.stats.estimates import Guarantee, Plan, Spread
+from lm_eval_fr.stats.estimates import Guarantee, SamplePlan, Spread
 from lm_eval_fr.stats.spreads import checked_spread
 from lm_eval_fr.stats.typical import of_spread
 
@@ -29,7 +29,7 @@ def documents_for_margin(
     power: float = 0.8,
     claims: int = 1,
     guarantee: Guarantee = "default",
-) -> Plan:
+) -> SamplePlan:
     """Documents with which a true `difference` is shown to be no loss of `margin`, with probability `power`.
 
     claims: how many claims like this one must all be shown, with that joint power.
@@ -38,13 +38,15 @@ def documents_for_margin(
     alpha, each = tested_at(level, power, claims)
     sample = of_spread(checked_spread(spread), guarantee)
     if difference <= -margin:
-        return Plan(None, margin, None, None, "a true loss of the margin or more can never be shown to be smaller")
+        return SamplePlan(
+            None, margin, None, None, "a true loss of the margin or more can never be shown to be smaller"
+        )
     documents = smallest(lambda n: attained(n, spread, difference, -margin, alpha) >= each)
     guarded = None
     if documents is not None:
         least = 2 * spread.cluster_size
         guarded = smallest(lambda n: n >= least and sample.shows(difference, -margin, n, alpha, each), documents)
-    return Plan(documents, margin, guarded, None, None if guarded else f"more than {MOST:,} documents")
+    return SamplePlan(documents, margin, guarded, None, None if guarded else f"more than {MOST:,} documents")
 
 
 def margin_for_documents(
@@ -56,7 +58,7 @@ def margin_for_documents(
     power: float = 0.8,
     claims: int = 1,
     guarantee: Guarantee = "default",
-) -> Plan:
+) -> SamplePlan:
     """The smallest margin that this many documents establish with probability `power`, for each of this many claims."""
     alpha, each = tested_at(level, power, claims)
     if documents < 2:
@@ -67,7 +69,7 @@ def margin_for_documents(
     if margin is not None and documents >= 2 * spread.cluster_size:
         guarded = smallest_margin(lambda m: sample.shows(difference, -m, documents, alpha, each), margin)
     reason = None if guarded is not None else "so few documents establish no margin below the whole range"
-    return Plan(documents, margin, documents, guarded, reason)
+    return SamplePlan(documents, margin, documents, guarded, reason)
 
 
 def verdict_power(

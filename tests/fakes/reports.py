@@ -22,11 +22,20 @@ from lm_eval_fr.report.model import (
     Provenance,
     Recovered,
     Report,
-    Rerun,
+    RerunShift,
     SampleRef,
     TaskLosses,
 )
-from lm_eval_fr.report.task_model import Answers, Cost, LanguageTax, MeanClaim, Secondary, Series, Stratum, TaskResult
+from lm_eval_fr.report.task_model import (
+    AnswerCosts,
+    Cost,
+    LanguageTax,
+    MeanClaim,
+    Secondary,
+    Series,
+    Stratum,
+    TaskResult,
+)
 from lm_eval_fr.stats import (
     Assay,
     Assessment,
@@ -227,8 +236,8 @@ def a_noise() -> Noise:
     sentence = "piaf_fr: the difference of -0.5 points is not larger than an arm's own move on a rerun (0.6 points)."
     return Noise(
         reruns=(
-            Rerun(arm="reference", task="piaf_fr", metric="f1", n=1000, churn=0.123, moved=moved),
-            Rerun(arm="reference", task="analysis_fr", metric=None, n=154, churn=0.9, moved=None),
+            RerunShift(arm="reference", task="piaf_fr", metric="f1", n=1000, churn=0.123, moved=moved),
+            RerunShift(arm="reference", task="analysis_fr", metric=None, n=154, churn=0.9, moved=None),
         ),
         floors=(Floor(task="piaf_fr", compared=NoiseComparison(0.0062, False), sentence=sentence),),
         sentence="Only the reference was run twice.",
@@ -326,7 +335,7 @@ def a_full_report() -> Report:
         series=a_series("piaf_fr f1", -0.0052, 0.02),
         repeats=Components(3, 2, 1000, 0.011, 0.004, 0.002, 0.35, 0.08),
         strata=tuple(Stratum(name=f"length: {k}", paired=a_difference(n=500)) for k in ("4k", "128k")),
-        answers=Answers(tokens=cost, seconds=cost, truncated=Cost(candidate=0.01, reference=0.0)),
+        answers=AnswerCosts(tokens=cost, seconds=cost, truncated=Cost(candidate=0.01, reference=0.0)),
     )
     parts = [a_task(f"mmlu_{name}", "acc", None, secondary=False, group="mmlu", p=None) for name in ("law", "physics")]
     group = a_task("mmlu", "acc", secondary=False, subtasks=tuple(part.task for part in parts))

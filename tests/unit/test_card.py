@@ -18,13 +18,13 @@ from lm_eval_fr.io.reading import convert
 from lm_eval_fr.report import model_card
 from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.model import Provenance, Report
-from lm_eval_fr.report.model_card import Comparison
+from lm_eval_fr.report.model_card import CardComparison
 from tests.fakes.cards import HOSTILE
 from tests.fakes.reports import a_difference, a_report, a_task, as_json
 
 
-def comparison(report: Report) -> Comparison:
-    return convert(as_json(report), Comparison, what="a comparison", where="compare.json")
+def comparison(report: Report) -> CardComparison:
+    return convert(as_json(report), CardComparison, what="a comparison", where="compare.json")
 
 
 def model_index(report: Report) -> list[dict[str, Any]]:

@@ -13,7 +13,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from lm_eval_fr.analyses.claims import Claimed, check_claims, claimed_of, decide_claim, find_claims, read_claims
+from lm_eval_fr.analyses.claims import (
+    PublishedDifference,
+    check_claims,
+    claimed_of,
+    decide_claim,
+    find_claims,
+    read_claims,
+)
 from lm_eval_fr.analyses.claims_model import ClaimResult
 from lm_eval_fr.analyses.fidelity.fidelity_command import read_fidelity
 from lm_eval_fr.cli import main
@@ -83,15 +90,15 @@ def test_many_documents_contradict_it_on_either_side(tmp_path: Path) -> None:
 def test_rounding_is_no_contradiction() -> None:
     interval = Interval(-0.0200, -0.0208, -0.0192, 0.95, "t", 10_000)
     spread = exact_match_spread(0.05)
-    near = Claimed(-0.0185, 0.8815, 0.9, rounding=0.001, error=0.0, tolerance=0.0185)
+    near = PublishedDifference(-0.0185, 0.8815, 0.9, rounding=0.001, error=0.0, tolerance=0.0185)
     assert decide_claim(near, interval, spread, 0.95, None)[0] == "compatible"
-    far = Claimed(-0.0180, 0.882, 0.9, rounding=0.001, error=0.0, tolerance=0.018)
+    far = PublishedDifference(-0.0180, 0.882, 0.9, rounding=0.001, error=0.0, tolerance=0.018)
     assert decide_claim(far, interval, spread, 0.95, None)[0] == "contradicted"
 
 
 def test_the_number_of_documents_that_it_names_decides_it() -> None:
     """Simulated at the claimed truth: with so many documents the claim comes out compatible four times in five."""
-    source, claim = np.random.default_rng(8), Claimed(-0.03, 0.86, 0.89, 0.001, 0.0, 0.03)
+    source, claim = np.random.default_rng(8), PublishedDifference(-0.03, 0.86, 0.89, 0.001, 0.0, 0.03)
     lost, gained = 0.06, 0.03
     undecided = paired_difference(*_flips(source, 200, lost, gained))
     status, needed, _ = decide_claim(claim, undecided.interval, exact_match_spread(lost + gained), 0.95, None)

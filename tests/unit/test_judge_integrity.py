@@ -94,7 +94,7 @@ def test_verdicts_that_were_changed_are_refused_and_written_anew_for_free(
 def test_verdicts_without_a_digest_are_held_against_their_counts(
     judged: tuple[Path, str, FakeOpenAI], pairing: Pairing
 ) -> None:
-    """judge.json of the first release had none."""
+    """judge.json of an earlier version had none."""
     out, _, _ = judged
     summary = json.loads((out / "judge.json").read_text())
     del summary["verdicts_sha256"], summary["journal"], summary["counts"]["refused"]

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,12 @@ def test_a_module_imports_only_from_floors_below(path: Path) -> None:
 def test_a_file_name_is_unique() -> None:
     names = [path.name for path in MODULES if path.name != "__init__.py"]
     assert sorted(names) == sorted(set(names))
+
+
+def test_a_class_name_is_unique() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES]
+    names = [node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert sorted(name for name, times in Counter(names).items() if times > 1) == []
 
 
 def test_no_circles() -> None:

@@ -57,7 +57,7 @@ def life(*events: object, waiting: bool = False, since: float = 0.0, repeat: int
         ((), "open", None, True),
         ((("rate", "HTTP 429"), ("server", "HTTP 502"), ("transport", "dropped")), "open", None, True),
         ((("lost", "killed"),), "open", None, True),
-        ((BUSY,), "open", None, True),  # as the first release stored it
+        ((BUSY,), "open", None, True),  # as an earlier version stored it
         ((verdict("A"),), "answered", "A", False),
         ((("server", "HTTP 500"), PROSE, verdict("tie")), "answered", "tie", False),
         ((PROSE,), "unreadable", None, True),
@@ -75,7 +75,7 @@ def life(*events: object, waiting: bool = False, since: float = 0.0, repeat: int
         ((("quota", "HTTP 402"),), "blocked", None, True),
         ((BROKE,), "blocked", None, True),
         ((("key", "HTTP 401"),), "blocked", None, True),
-        ((("stop", "HTTP 403: not your model"),), "blocked", None, True),  # as the first release called it
+        ((("stop", "HTTP 403: not your model"),), "blocked", None, True),  # as an earlier version called it
         ((("request", "HTTP 400: billing_hard_limit_reached: the hard limit of billing"),) * 3, "blocked", None, True),
         ((("quota", "HTTP 402"), ("rate", "HTTP 429")), "open", None, True),
         ((("quota", "HTTP 402"), verdict("B")), "answered", "B", False),

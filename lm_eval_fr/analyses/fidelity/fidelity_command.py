@@ -27,7 +27,7 @@ from lm_eval_fr.analyses.fidelity.fidelity_summary import (
     summarise,
     worst_passages,
 )
-from lm_eval_fr.analyses.fidelity.logprob_client import Arm, find_arm
+from lm_eval_fr.analyses.fidelity.logprob_client import ScoringArm, find_arm
 from lm_eval_fr.analyses.fidelity.reply_store import Store
 from lm_eval_fr.analyses.fidelity.scored import Scored
 from lm_eval_fr.analyses.fidelity.texts import Passage, Texts, answer_start, read_texts
@@ -105,7 +105,7 @@ def fidelity_command(candidate: str, reference: str, options: FidelityOptions) -
     return found
 
 
-def _obtain(arms: Mapping[str, Arm], texts: Texts, store: Store, options: FidelityOptions) -> Obtained:
+def _obtain(arms: Mapping[str, ScoringArm], texts: Texts, store: Store, options: FidelityOptions) -> Obtained:
     total = len(texts.passages) * (3 if options.rerun else 2)
     watched = sys.stderr.isatty() and not options.quiet
     bar, done = ProgressBar("replies", sys.stderr) if watched else None, count(1)
@@ -173,7 +173,7 @@ class _Compared:
 
 
 def measure(
-    arms: Mapping[str, Arm], texts: Texts, store: Store, obtained: Obtained, options: FidelityOptions
+    arms: Mapping[str, ScoringArm], texts: Texts, store: Store, obtained: Obtained, options: FidelityOptions
 ) -> Fidelity:
     """From the stored replies to the result. Raises MismatchError (tokenizers) and InputError (nothing is left)."""
     found = _Compared()

@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class TokenMean:
     """A mean over tokens with its interval, clustered by document; bounds are None where `reason` says why."""
 
     value: float | None
@@ -35,15 +35,15 @@ class Distance:
     tokens: int
     documents: int
     clusters: int
-    divergence: Estimate
+    divergence: TokenMean
     percentiles: dict[str, float]
-    agreement: Estimate
-    log_ratio: Estimate
+    agreement: TokenMean
+    log_ratio: TokenMean
     perplexity: float
     reference_perplexity: float
     covered: float
     covered_low: float
-    reverse: Estimate | None = None
+    reverse: TokenMean | None = None
     agreement_at_least: float | None = None
 
 
@@ -54,8 +54,8 @@ class Band:
     low: float
     high: float
     tokens: int
-    divergence: Estimate
-    reverse: Estimate
+    divergence: TokenMean
+    reverse: TokenMean
     agreement: float
     agreement_at_least: float | None
 
@@ -139,7 +139,7 @@ class Fidelity:
     level: float
     distance: Distance
     floor: Distance | None
-    excess: Estimate | None
+    excess: TokenMean | None
     worst: tuple[Worst, ...]
     documents: tuple[DocumentDistance, ...]
     empty: int

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from lm_eval_fr.analyses.fidelity.fidelity_model import (
     Band,
     Distance,
-    Estimate,
     Fidelity,
     FirstDivergence,
     Likely,
+    TokenMean,
     Worst,
 )
 from lm_eval_fr.report import words as w
@@ -29,13 +29,13 @@ def nats(value: float | None) -> str:
     return f"{value:.3f}" if size >= 0.1 else f"{value:.3g}" if size >= 0.001 else "0" if size == 0 else f"{value:.2g}"
 
 
-def bounds(estimate: Estimate) -> str:
+def bounds(estimate: TokenMean) -> str:
     if estimate.low is None or estimate.high is None:
         return w.UNKNOWN
     return f"[{nats(estimate.low)}, {nats(estimate.high)}]"
 
 
-def perplexity_change(ratio: Estimate) -> str:
+def perplexity_change(ratio: TokenMean) -> str:
     """The ratio of perplexities as a percentage with its interval."""
     if ratio.value is None:
         return w.UNKNOWN

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lm_eval_fr.analyses.fidelity.divergence import first_difference
-from lm_eval_fr.analyses.fidelity.logprob_client import Arm, Client, GaveUp, Refused
+from lm_eval_fr.analyses.fidelity.logprob_client import Client, GaveUp, ScoringArm, TextRefused
 from lm_eval_fr.analyses.fidelity.logprob_request import DIALECTS, Dialect, NoLogprobs, body_of, path_of, read_reply
 from lm_eval_fr.analyses.fidelity.reply_store import Store, reply_key
 from lm_eval_fr.analyses.fidelity.scored import Scored
@@ -63,7 +63,7 @@ class _Asking:
                     raise Unfinished(f"the {arm.role}: {error}", where=arm.url, remedy=DIED) from None
                 except NoLogprobs as error:
                     said = said or str(error)
-                except Refused as error:
+                except TextRefused as error:
                     said = said or error.said
                     if error.of_this_text:
                         break
@@ -81,7 +81,7 @@ class _Asking:
         else:
             try:
                 self.store.put(key, await score(self.client, passage, self.top, self.dialect))
-            except Refused as error:
+            except TextRefused as error:
                 if not error.of_this_text:
                     raise no_logprobs(self.client.arm, error.said) from None
                 self.refused.setdefault(passage.id, error.said)
@@ -102,7 +102,7 @@ async def score(client: Client, passage: Passage, top: int, dialect: Dialect) ->
         raise NoLogprobs("the reply numbers tokens beyond 64 bits") from None
 
 
-def no_logprobs(arm: Arm, said: str) -> ArmError:
+def no_logprobs(arm: ScoringArm, said: str) -> ArmError:
     what = f"the {arm.role} gives no log-probabilities: {said}"
     if "max allowed" in said:
         return ArmError(what, where=arm.url, remedy="ask for fewer: --top, or serve with --max-logprobs")
@@ -112,7 +112,7 @@ def no_logprobs(arm: Arm, said: str) -> ArmError:
 
 
 async def obtain(
-    arms: Mapping[str, Arm],
+    arms: Mapping[str, ScoringArm],
     passages: Sequence[Passage],
     store: Store,
     *,

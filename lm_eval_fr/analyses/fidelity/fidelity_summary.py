@@ -15,9 +15,9 @@ from lm_eval_fr.analyses.fidelity.fidelity_model import (
     Band,
     Distance,
     DocumentDistance,
-    Estimate,
     FirstDivergence,
     Likely,
+    TokenMean,
     Worst,
 )
 from lm_eval_fr.analyses.fidelity.scored import Floats, Keys, Mask, Scored
@@ -91,7 +91,7 @@ def summarise(texts: Sequence[Compared], *, level: float) -> Distance:
     )
 
 
-def excess(texts: Sequence[Compared], floor: Sequence[Compared], *, level: float) -> Estimate:
+def excess(texts: Sequence[Compared], floor: Sequence[Compared], *, level: float) -> TokenMean:
     """How much farther the candidate is from the reference than the reference is from itself, token by token."""
     first, second = (joined(both, "divergence") for both in (texts, floor))
     difference = paired_difference(first, second, clusters=clusters_of(texts), level=level, kind="unbounded")
@@ -237,7 +237,7 @@ def clusters_of(texts: Sequence[Compared]) -> Keys:
     return np.repeat(codes, [one.positions.divergence.size for one in texts])
 
 
-def mean_of(distances: Floats, clusters: Keys, level: float) -> Estimate:
+def mean_of(distances: Floats, clusters: Keys, level: float) -> TokenMean:
     """For values that are never below 0."""
     found = _estimate(mean_interval(distances, clusters=clusters, level=level), floor=0.0)
     return replace(found, value=float(distances.mean()))  # known even where its interval is not
@@ -248,15 +248,17 @@ def at_least(agree: Floats, clusters: Keys, level: float) -> float | None:
     return _agreement(agree, clusters, 2 * level - 1).low if level > 0.5 else None
 
 
-def _agreement(agree: Floats, clusters: Keys, level: float) -> Estimate:
+def _agreement(agree: Floats, clusters: Keys, level: float) -> TokenMean:
     """A share, bounded by 1: its bounds also hold where nothing, or next to nothing, differs."""
     found = share_interval(agree, clusters=clusters, level=level)
-    return Estimate(value=float(agree.mean()), low=found.low, high=found.high, method=found.method, reason=found.reason)
+    return TokenMean(
+        value=float(agree.mean()), low=found.low, high=found.high, method=found.method, reason=found.reason
+    )
 
 
-def _estimate(interval: Interval, *, floor: float | None = None) -> Estimate:
+def _estimate(interval: Interval, *, floor: float | None = None) -> TokenMean:
     low = interval.low if interval.low is None or floor is None else max(interval.low, floor)
-    return Estimate(
+    return TokenMean(
         value=interval.estimate, low=low, high=interval.high, method=interval.method, reason=interval.reason
     )
 

@@ -25,7 +25,7 @@ POLICY = RetryPolicy(attempts=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class ScoringArm:
     """Where one arm is served. server: its address, ending in /v1, and its key, if it needs one."""
 
     role: Literal["candidate", "reference"]
@@ -41,7 +41,7 @@ class Arm:
         return f"{self.url} {self.model}"
 
 
-class Refused(Exception):
+class TextRefused(Exception):
     """The server refuses this text; it may score another."""
 
     def __init__(self, problem: Problem) -> None:
@@ -58,12 +58,12 @@ class GaveUp(Exception):
     """No reply after all retries."""
 
 
-def find_arm(role: Literal["candidate", "reference"], url: str, model: str | None, key_env: str | None) -> Arm:
+def find_arm(role: Literal["candidate", "reference"], url: str, model: str | None, key_env: str | None) -> ScoringArm:
     """The arm behind `url`, with the model that it serves. Raises UsageError and ArmError."""
     address = api_address(check_address(url, f"the {role}'s address"))
     server = Server(address, required_key(key_env))
     if model:
-        return Arm(role, server, model)
+        return ScoringArm(role, server, model)
     try:
         answer = ask(server, "/models", timeout=MODELS_TIMEOUT)
     except CallFailed as failed:
@@ -75,7 +75,7 @@ def find_arm(role: Literal["candidate", "reference"], url: str, model: str | Non
         if names:
             said = f"serves {', '.join(names[:4])}"
         raise UsageError(f"the {role} {said}", where=address, remedy=f"name it: --{role}-model NAME")
-    return Arm(role, server, names[0])
+    return ScoringArm(role, server, names[0])
 
 
 def _names(answer: Answer) -> list[str]:
@@ -85,7 +85,7 @@ def _names(answer: Answer) -> list[str]:
 class Client:
     """Sends request bodies to one arm, `concurrency` at a time. Create and `close` it in a running event loop."""
 
-    def __init__(self, arm: Arm, concurrency: int) -> None:
+    def __init__(self, arm: ScoringArm, concurrency: int) -> None:
         self.arm = arm
         self._places = asyncio.Semaphore(concurrency)
         self._http = Http(arm.server, timeout=TIMEOUT)
@@ -136,7 +136,7 @@ class Client:
         if problem.kind == "quota":
             raise ArmError(f"the {self.arm.role}: {problem}", where=self.arm.url, remedy="top up the account")
         if not problem.passing:
-            raise Refused(problem)
+            raise TextRefused(problem)
         return problem
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lm_eval_fr.analyses.value.prices import ArmPrice, HourPrice, Price
 from lm_eval_fr.analyses.value.throughput import run_seconds
-from lm_eval_fr.analyses.value.tokens import Tokens, Used, tokens_of
+from lm_eval_fr.analyses.value.tokens import TokenCounts, Used, tokens_of
 from lm_eval_fr.analyses.value.value_model import TokenSource
 from lm_eval_fr.errors import InputError
 from lm_eval_fr.logs import Run, TaskLog
@@ -91,7 +91,7 @@ def refuse_a_guess(arms: Sequence[tuple[str, Run, ArmPrice, TokenSource]], *, es
 
 
 def _rate(
-    run: Run, arm: ArmPrice, counted: dict[str, Tokens], tokens: Tokens, name: str
+    run: Run, arm: ArmPrice, counted: dict[str, TokenCounts], tokens: TokenCounts, name: str
 ) -> tuple[float, str, list[str]]:
     """Tokens per second (0 if tokens are priced), where the cost comes from, and notes.
 
@@ -118,7 +118,7 @@ def _rate(
     return arm.throughput.tokens_per_second, arm.throughput.note, cautions
 
 
-def _used_in(task: PairedTask, side: int, tokens: Tokens) -> list[Used]:
+def _used_in(task: PairedTask, side: int, tokens: TokenCounts) -> list[Used]:
     found = []
     for row, doc_hash in enumerate(task.doc_hashes):
         used = tokens.by_document.get(doc_hash)

@@ -26,7 +26,7 @@ class Used:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenCounts:
     """by_document: doc_hash -> what was used on it. source: where the numbers come from; note: the same in words."""
 
     by_document: Mapping[str, Used]
@@ -34,20 +34,20 @@ class Tokens:
     note: str
 
 
-def tokens_of(run: Run, log: TaskLog, tokenizer: str | None = None) -> Tokens:
+def tokens_of(run: Run, log: TaskLog, tokenizer: str | None = None) -> TokenCounts:
     """For one task. tokenizer: a name or folder; None: the run's own, if it is on this machine."""
     used = usage_of(log)
     if used is not None:
-        return Tokens(used, "usage", "tokens as the API counted them")
+        return TokenCounts(used, "usage", "tokens as the API counted them")
     count = _counter(run, tokenizer)
     if count.name is None:
         note = (
             f"tokens estimated at {CHARACTERS_PER_TOKEN:g} characters each: the run records no usage and "
             "its tokenizer is not on this machine"
         )
-        return Tokens(_counted(log, count), "estimate", note)
+        return TokenCounts(_counted(log, count), "estimate", note)
     note = f"tokens counted with {count.name}, without the chat template's own tokens"
-    return Tokens(_counted(log, count), "tokenizer", note)
+    return TokenCounts(_counted(log, count), "tokenizer", note)
 
 
 def usage_of(log: TaskLog) -> dict[str, Used] | None:

@@ -34,7 +34,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Arm:
+class _PricedArm:
     """One arm on the documents of its pairing."""
 
     name: str
@@ -111,7 +111,9 @@ def _names(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success]], price: ArmPrice, name: str) -> _Arm:
+def _arm(
+    pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success]], price: ArmPrice, name: str
+) -> _PricedArm:
     run = (pairing.candidate, pairing.reference)[side]
     cost = arm_cost(run, side, [task for task, _ in wanted], price, name)
     if not sum(float(task.dollars.sum()) for task in cost.tasks) > 0:
@@ -125,10 +127,10 @@ def _arm(pairing: Pairing, side: int, wanted: Sequence[tuple[PairedTask, Success
         clusters = clusters_over([task for task, _ in wanted])
         successes = np.concatenate([row.successes for row in rows])
         rows.append(_Row(ALL, "as above", clusters, successes, _together(cost.tasks)))
-    return _Arm(name, run, price, cost, tuple(rows))
+    return _PricedArm(name, run, price, cost, tuple(rows))
 
 
-def _arm_value(arm: _Arm, level: float) -> ArmValue:
+def _arm_value(arm: _PricedArm, level: float) -> ArmValue:
     return ArmValue(
         name=arm.name,
         model=arm.run.model,
@@ -173,7 +175,7 @@ def _task_value(row: _Row, level: float) -> TaskValue:
     )
 
 
-def _ratio(candidate: _Arm, reference: _Arm, mine: _Row, other: _Row, level: float) -> ValueRatio:
+def _ratio(candidate: _PricedArm, reference: _PricedArm, mine: _Row, other: _Row, level: float) -> ValueRatio:
     arms, clusters = [(row.successes, row.cost.dollars) for row in (mine, other)], mine.clusters
     found = value_ratio(*arms, clusters=clusters, level=level)
     ones = np.ones(len(arms[0][0]))

@@ -12,7 +12,7 @@ from lm_eval_fr.analyses.value.costs import dollars_per_answer, refuse_a_guess
 from lm_eval_fr.analyses.value.prices import NO_PRICES, PriceFlags, arm_prices
 from lm_eval_fr.analyses.voting.ballots import PairedBallots, pair_ballots, voted_tasks
 from lm_eval_fr.analyses.voting.vote_tables import VoteTable, vote_table
-from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
+from lm_eval_fr.analyses.voting.voting_model import AgreementBin, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.errors import UsageError
 from lm_eval_fr.logs import Run, TaskLog
 from lm_eval_fr.plan import LEVEL, SEED
@@ -149,14 +149,14 @@ class _Votes:
             agreement=tuple(self._agreement(table)) if table.responses > 1 else (),
         )
 
-    def _agreement(self, table: VoteTable) -> Iterator[Agreement]:
+    def _agreement(self, table: VoteTable) -> Iterator[AgreementBin]:
         bins = np.searchsorted([high for _, high in _BINS[:2]], table.agreement)
         bins[table.agreement >= 1.0] = 3
         for place, (low, high) in enumerate(_BINS):
             inside = bins == place
             scores, clusters = table.score[inside, -1], None if self.clusters is None else self.clusters[inside]
             interval = share_interval(scores, clusters=clusters, level=self.level)
-            yield Agreement(
+            yield AgreementBin(
                 low=low,
                 high=high,
                 n=len(scores),

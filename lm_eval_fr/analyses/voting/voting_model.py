@@ -26,7 +26,7 @@ class VotePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class AgreementBin:
     """Documents on which a share `low` to `high` of the votes is for the winner, and what the winner scores there."""
 
     low: float
@@ -46,7 +46,7 @@ class VoteArm:
     responses: int
     curve: tuple[VotePoint, ...]
     error_correlation: float | None
-    agreement: tuple[Agreement, ...]
+    agreement: tuple[AgreementBin, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

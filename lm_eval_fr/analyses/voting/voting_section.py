@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from lm_eval_fr.analyses.voting.voting_model import Agreement, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
+from lm_eval_fr.analyses.voting.voting_model import AgreementBin, VoteArm, VotedTask, VoteMatch, VotePoint, VotingReport
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.sections import Chart, Line, LineKind, Part, Section, Table
 
@@ -123,13 +123,13 @@ def _agreement(task: VotedTask, level: float) -> Table:
     return Table(header, rows, caption=caption, names=())
 
 
-def _bin(one: Agreement) -> str:
+def _bin(one: AgreementBin) -> str:
     if one.low == one.high:
         return "all"
     return f"up to {100 * one.high:g} %" if one.low == 0 else f"{100 * one.low:g} to {100 * one.high:g} %"
 
 
-def _bin_cells(one: Agreement | None) -> tuple[str, str, str]:
+def _bin_cells(one: AgreementBin | None) -> tuple[str, str, str]:
     if one is None:
         return "", "", ""
     return w.count(one.n), w.plain(one.score), w.interval(one.score_low, one.score_high, sign=False)

@@ -23,7 +23,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 CANARIES = Path(__file__).resolve().parents[2] / "demo" / "canaries.jsonl"
 
 
-class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GrossControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One gross control."""
 
     id: str
@@ -64,6 +64,6 @@ def gross_items() -> tuple[Item, ...]:
 
 
 @cache
-def load_canaries() -> tuple[Canary, ...]:
+def load_canaries() -> tuple[GrossControl, ...]:
     """The shipped ones."""
-    return tuple(msgspec.json.Decoder(Canary).decode_lines(CANARIES.read_bytes()))
+    return tuple(msgspec.json.Decoder(GrossControl).decode_lines(CANARIES.read_bytes()))

@@ -30,7 +30,7 @@ from lm_eval_fr.judge.session import BATCHES, Say, check_ready, judge_runs, live
 from lm_eval_fr.judge.verdicts.control_results import after_controls
 from lm_eval_fr.judge.verdicts.journal_guard import open_journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JudgeSummary, write_summary
-from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+from lm_eval_fr.judge.verdicts.judged_pairs import JudgedPair
 from lm_eval_fr.judge.verdicts.question_life import Lives, open_orders
 
 if TYPE_CHECKING:
@@ -187,14 +187,14 @@ class _Step:
         judged = None if self.options.trust_judge else self._judged_controls()
         return None if judged is None else after_controls(judged, self._controls())
 
-    def _judged_controls(self) -> list[Judged] | None:
+    def _judged_controls(self) -> list[JudgedPair] | None:
         """None while any has yet to be asked, or waits for a batch."""
         lives, questioner, judged = self._lives(), self._questioner(), []
         for item in self._controls():
             found = lives.both(questioner.both(item))
             if open_orders(found, lazy=False) or any(life.state == "waiting" for life in found.values()):
                 return None
-            judged.append(Judged.of(item, found))
+            judged.append(JudgedPair.of(item, found))
         return judged
 
     def _open(self) -> Iterator[Question]:

@@ -11,7 +11,7 @@ from lm_eval_fr.judge.verdicts.outcome import HEADLINE, possible_scores
 from lm_eval_fr.stats import EProcess, Planned
 
 if TYPE_CHECKING:
-    from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+    from lm_eval_fr.judge.verdicts.judged_pairs import JudgedPair
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Anytime:
         """False while `unit` is too far ahead of what is decided."""
         return unit <= self.looked + self.ahead
 
-    def add(self, pair: Judged) -> Halt | None:
+    def add(self, pair: JudgedPair) -> Halt | None:
         unit = self._units.setdefault(pair.unit, _Unit(self.unit_sizes[pair.unit], self.unit_sizes[pair.unit]))
         score = HEADLINE[pair.outcome(self.lazy)]
         low, high = possible_scores(pair.candidate_first, pair.reference_first) if score is None else (score, score)

@@ -17,7 +17,7 @@ from lm_eval_fr.judge.asking.protocol import Question
 from lm_eval_fr.judge.asking.worklist import Item, Questioner
 from lm_eval_fr.judge.live.asker import Asker
 from lm_eval_fr.judge.live.hopeless import Halt
-from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+from lm_eval_fr.judge.verdicts.judged_pairs import JudgedPair
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE
 from lm_eval_fr.judge.verdicts.question_life import open_orders
 
@@ -40,7 +40,7 @@ class Schedule:
     total: int = 0
     watch: Anytime | None = None
     bar: ProgressBar | None = None
-    pairs: list[Judged] = field(default_factory=list)
+    pairs: list[JudgedPair] = field(default_factory=list)
     done: int = 0  # pairs that are judged
     without: int = 0  # those asked without result
     fresh: int = 0  # those asked in this run; the others were stored or free
@@ -49,7 +49,7 @@ class Schedule:
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
     _nothing_left: bool = False
 
-    async def judge_all(self, items: Iterable[Item]) -> list[Judged]:
+    async def judge_all(self, items: Iterable[Item]) -> list[JudgedPair]:
         """Returns when every item is judged or asking has stopped. Raises JournalError if the journal fails."""
         watch = self.watch
         await self._each(items, self._judge, lambda item: watch is None or watch.may_start(item.unit))
@@ -64,7 +64,7 @@ class Schedule:
         await self._each(questions, ask, lambda question: True)
 
     async def _judge(self, item: Item) -> None:
-        pair = Judged.of(item)
+        pair = JudgedPair.of(item)
         self.pairs.append(pair)
         if not item.identical:
             self.fresh += await self._ask_both(item, pair)
@@ -77,7 +77,7 @@ class Schedule:
         self._moved_at = time.monotonic()
         self._moved.set()
 
-    async def _ask_both(self, item: Item, pair: Judged) -> bool:
+    async def _ask_both(self, item: Item, pair: JudgedPair) -> bool:
         """Whether anything had to be asked."""
         questions = self.questioner.both(item)
         pair.keys = (questions["candidate_first"].key, questions["reference_first"].key)

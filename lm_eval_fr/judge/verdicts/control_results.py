@@ -12,7 +12,7 @@ from lm_eval_fr.judge.asking.controls import KINDS, Controls, Kind, load_canarie
 from lm_eval_fr.judge.asking.planted_faults import GRADES
 from lm_eval_fr.judge.asking.worklist import GROSS_TASK
 from lm_eval_fr.judge.live.hopeless import Halt
-from lm_eval_fr.judge.verdicts.judged_pairs import Judged
+from lm_eval_fr.judge.verdicts.judged_pairs import JudgedPair
 from lm_eval_fr.judge.verdicts.outcome import HEADLINE, Outcome, PairVerdict, combine, count
 from lm_eval_fr.stats import binomial_share, net_win_rate
 from lm_eval_fr.stats.judge_claim import why_blind, why_open
@@ -22,14 +22,14 @@ from lm_eval_fr.stats.sensitivity import Control, ControlsAsked, sensitivity
 ALPHA = 0.05  # of the test whether the judge prefers one of two runs of the same arm
 
 
-def controls_asked(judged: Iterable[Judged], controls: Controls) -> ControlsAsked | None:
+def controls_asked(judged: Iterable[JudgedPair], controls: Controls) -> ControlsAsked | None:
     """None where none were asked."""
     kinds = {canary.id: canary.kind for canary in load_canaries()}
     pairs = tuple(_control(pair, kinds) for pair in judged)
     return ControlsAsked(controls.graded.wanted, pairs, controls.graded.shortage) if pairs else None
 
 
-def after_controls(judged: Sequence[Judged], controls: Controls) -> Halt | None:
+def after_controls(judged: Sequence[JudgedPair], controls: Controls) -> Halt | None:
     """Why the pairs are not worth paying for: the judge has not shown that it can see.
 
     None while replies are missing. Too few graded controls for any judge to pass do not stop the pairs, but no claim
@@ -99,7 +99,7 @@ def canary_report(outcomes: Mapping[str, Outcome]) -> CanaryReport:
     return CanaryReport(len(shown), len(judged), len(judged) - len(lost), lost, by_kind, gain, tuple(warnings))
 
 
-def _control(pair: Judged, kinds: Mapping[str, Kind]) -> Control:
+def _control(pair: JudgedPair, kinds: Mapping[str, Kind]) -> Control:
     gross = pair.task == GROSS_TASK
     kind = kinds[pair.doc_hash] if gross else pair.doc_hash.split("/")[0]
     orders = (pair.candidate_first, pair.reference_first)

@@ -24,7 +24,7 @@ from lm_eval_fr.judge.verdicts.control_results import (
 )
 from lm_eval_fr.judge.verdicts.journal import Journal
 from lm_eval_fr.judge.verdicts.judge_summary import FILE, JournalMark, JudgeSummary, Stopped, answers_of, write_summary
-from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, Judged
+from lm_eval_fr.judge.verdicts.judged_pairs import Harvest, JudgedPair
 from lm_eval_fr.judge.verdicts.ledger import sum_usage
 from lm_eval_fr.judge.verdicts.outcome import (
     VERDICT_FILE,
@@ -43,13 +43,13 @@ TROUBLE_SHARE = 0.02  # share of pairs without a verdict that is worth a warning
 
 
 @dataclass
-class Results:
+class JudgingResults:
     """What one judge's calls left in memory: pairs without texts. `waiting`: questions in a batch."""
 
-    pairs: list[Judged] = field(default_factory=list)
+    pairs: list[JudgedPair] = field(default_factory=list)
     controls: Controls = field(default_factory=Controls)
-    asked: list[Judged] = field(default_factory=list)  # the controls, as far as they were asked
-    rerun: list[Judged] = field(default_factory=list)
+    asked: list[JudgedPair] = field(default_factory=list)  # the controls, as far as they were asked
+    rerun: list[JudgedPair] = field(default_factory=list)
     halt: Halt | None = None
     stopped: Stopped | None = None
     spent: Usage = field(default_factory=Usage)
@@ -58,7 +58,7 @@ class Results:
 
 def write_findings(
     out: Path,
-    results: Results,
+    results: JudgingResults,
     harvest: Harvest,
     rubric: Rubric,
     options: JudgeOptions,
@@ -155,7 +155,7 @@ def write_panel(out: Path, parts: Mapping[str, JudgeSummary], journal: Journal, 
 
 
 def _controls(
-    out: Path, harvest: Harvest, results: Results, verdicts: list[PairVerdict], options: JudgeOptions
+    out: Path, harvest: Harvest, results: JudgingResults, verdicts: list[PairVerdict], options: JudgeOptions
 ) -> JudgeControls:
     canaries, noise, said = None, None, None
     if results.asked:
@@ -195,7 +195,7 @@ def _trouble(verdicts: Sequence[PairVerdict], counts: OutcomeCounts, usage: Usag
         yield f"{usage.without_usage:,} replies did not report their usage: each counts at its greatest possible cost"
 
 
-def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: Results) -> tuple[str | None, str | None]:
+def _left(counts: OutcomeCounts, asked: ControlsAsked | None, results: JudgingResults) -> tuple[str | None, str | None]:
     """What is not judged yet and why, and the remedy; None if everything is."""
     missing, of, what, where = counts.outcomes["unjudged"], counts.n, "pairs", VERDICT_FILE
     if not missing and asked is not None:

@@ -17,7 +17,7 @@ from lm_eval_fr.stats.judging import PairUsage
 
 
 @dataclass(slots=True)
-class Judged:
+class JudgedPair:
     """A pair in work. `keys` of the two questions, candidate first and reference first; None: identical answers."""
 
     task: str
@@ -33,7 +33,7 @@ class Judged:
     done: bool = False
 
     @classmethod
-    def of(cls, item: Item, lives: Mapping[Order, QuestionLife] = MappingProxyType({})) -> Judged:
+    def of(cls, item: Item, lives: Mapping[Order, QuestionLife] = MappingProxyType({})) -> JudgedPair:
         sizes = len(item.candidate), len(item.reference)
         pair = cls(item.task, item.doc_id, item.doc_hash, item.cluster, item.unit, *sizes)
         pair.put(lives)
@@ -69,7 +69,7 @@ class Harvest:
         self._judges = lives.journal.judges()
         self._counted: set[bytes] = set()  # two pairs with the same text share their replies
 
-    def verdict(self, pair: Judged) -> PairVerdict:
+    def verdict(self, pair: JudgedPair) -> PairVerdict:
         found: dict[Order, _OrderRead] = {}
         if pair.keys is not None:
             found = {order: self._read(key) for order, key in zip(ORDERS, pair.keys, strict=True)}
@@ -104,7 +104,7 @@ class Harvest:
         for reply in rows.replies:
             read = read_reply(reply.raw)
             if read.error is not None and read.usage is None:
-                continue  # as the first release stored an error: no server bills it
+                continue  # as an earlier version stored an error: no server bills it
             if first:
                 paid = price_stored(reply, read.usage, self._judges, self.profile)
                 self.ledger.reply(paid, reply.source, usable=read.verdict is not None)

@@ -184,7 +184,7 @@ def spent_so_far(journal: Journal, profile: Profile) -> float | None:
     for reply in journal.all_replies():
         found = open_body(reply.raw)
         if found.error is not None and found.usage is None:
-            continue  # the first release stored errors as replies; servers do not bill them
+            continue  # an earlier version stored errors as replies; servers do not bill them
         paid = price_stored(reply, found.usage, judges, profile)
         if paid.dollars is None:
             return None

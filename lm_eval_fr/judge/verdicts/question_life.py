@@ -24,7 +24,7 @@ from lm_eval_fr.judge.verdicts.outcome import Judgement
 State = Literal["open", "waiting", "answered", "unreadable", "refused", "blocked"]
 ASKS = 2  # replies without a verdict, over all runs; asking until one comes would be optional stopping
 TEXT_REFUSED = ("moderated", "too_long")
-BLOCKED = ("key", "model", "parameter", "address", "quota", "stop")  # `stop`: in journals of the first release
+BLOCKED = ("key", "model", "parameter", "address", "quota", "stop")  # `stop`: in earlier journals
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def question_life(rows: QuestionRows, *, repeat: int = 0, waiting: bool = False,
         read = read_reply(reply.raw)
         if read.verdict is not None:
             return QuestionLife("answered", read.verdict, read.reason, cautions=_cautions(read.usage, reply.sent))
-        if read.error is not None:  # only the first release stored errors as replies
+        if read.error is not None:  # only earlier versions stored errors as replies
             failed.append((reply.at, read.error.kind, str(read.error)))
         elif read.cause == "refused":
             return QuestionLife("refused", "refused", read.problem, read.cause)
@@ -117,7 +117,7 @@ class Lives:
 
 
 def _kind(kind: str, said: str) -> str:
-    """The first release stored every 400 as `request`, even an empty account: its words are read again."""
+    """An earlier version stored every 400 as `request`, even an empty account: its words are read again."""
     found = find_problem(400, {}, said.encode()) if kind == "request" else None
     return kind if found is None else found.kind
 

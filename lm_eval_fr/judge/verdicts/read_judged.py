@@ -17,7 +17,7 @@ from lm_eval_fr.stats.judging import PositionReport
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgeOutput:
     """What the judge left: its verdicts in the plan's order, and how they came about."""
 
     verdicts: Sequence[PairVerdict]
@@ -29,12 +29,12 @@ class Judged:
         return filed if filed is not None and filed.level == level else position_report(self.verdicts, level)
 
 
-def read_judged(judge_dir: Path, pairing: Pairing) -> Judged:
+def read_judged(judge_dir: Path, pairing: Pairing) -> JudgeOutput:
     """The judge's folder, its verdicts aligned with the pairs. InputError if they are about other runs."""
     summary = read_summary(judge_dir)
     check_answers(summary.answers, pairing.tasks, judge_dir)
     verdicts = read_whole(summary, judge_dir / VERDICT_FILE if judge_dir.is_dir() else judge_dir)
-    return Judged(align(verdicts, pairing.tasks, complete=summary.stopped is None, where=judge_dir), summary)
+    return JudgeOutput(align(verdicts, pairing.tasks, complete=summary.stopped is None, where=judge_dir), summary)
 
 
 def read_whole(summary: JudgeSummary, file: Path) -> list[PairVerdict]:
