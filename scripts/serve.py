@@ -180,8 +180,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=STOP_LIMIT)
-            return
+            process.wait(timeout=STOP_LIMIT)  # a child that ignores the first signal gets the second
 
 
 def describe(launch: Launch, log: Path) -> Manifest:

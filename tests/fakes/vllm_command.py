@@ -3,7 +3,7 @@
     ok | dies | silent (never healthy) | empty | reasons | doubled | letters | ends (after the first answer) | child
 
 "letters": marks of the template are encoded as plain text, as Mistral's tokenizer does with a rendered prompt.
-"child": starts another process, writes its id into FAKE_VLLM_CHILD, and ends without it.
+"child": starts another process that ignores SIGTERM, writes its id into FAKE_VLLM_CHILD, and ends without it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,10 @@ def main() -> None:
         print("INFO [utils.py:628] [shutdown] Process manager: send sigterm to process EngineCore")
         sys.exit(1)
     if MODE == "child":
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+        child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+        assert child.stdout
+        child.stdout.readline()
         Path(os.environ["FAKE_VLLM_CHILD"]).write_text(str(child.pid))
     server = ThreadingHTTPServer((value("--host"), int(value("--port"))), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
