@@ -6,6 +6,8 @@ import io
 import json as stdlib_json
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -18,6 +20,7 @@ from lm_eval_fr.report.json_writer import to_json
 from lm_eval_fr.report.layout import width
 from lm_eval_fr.report.model import Caution, Report
 from lm_eval_fr.report.report_sections import sections_of, sections_of_many
+from lm_eval_fr.report.sections import Part
 from lm_eval_fr.report.verdict_section import forest_of
 from tests.fakes.reports import (
     a_difference,
@@ -230,3 +233,9 @@ def test_no_verdict_has_a_mark_of_its_own() -> None:
     kept = a_report(tasks=(a_task(), a_task("blind_fr", verdict="no_verdict")))
     assert "its row says why" in html_writer.render(kept)
     assert "its row says why" not in html_writer.render(a_report(tasks=(a_task(),)))
+
+
+def test_the_page_knows_every_kind_of_part() -> None:
+    """A kind that the template does not name would be left out of the page in silence."""
+    template = (Path(html_writer.__file__).parent / "page" / "parts.html.j2").read_text(encoding="utf-8")
+    assert [kind.__name__ for kind in get_args(Part) if f"what == '{kind.__name__}'" not in template] == []
