@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -251,9 +252,10 @@ def template_sha256(template: object) -> str | None:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """None where the file does not exist. Raises InputError where it is truncated."""
-    if not path.exists():
-        return None
+    """None where the file does not exist. Raises InputError where it cannot be read."""
+    with suppress(OSError):  # reading says why it cannot be looked at
+        if not path.exists():
+            return None
     content = read_json(path, remedy=DOWNLOAD, nan=True)
     if not isinstance(content, dict):
         raise InputError("not a JSON object", where=path, remedy=DOWNLOAD)

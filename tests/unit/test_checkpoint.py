@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,13 @@ def test_what_downloaders_leave_behind(tmp_path: Path) -> None:
     assert refused(folder).startswith("not JSON: ")
     (folder / "config.json").unlink()
     assert refused(folder) == "no config.json"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the longest path is Linux's")
+def test_a_folder_that_the_system_does_not_let_us_look_into(tmp_path: Path) -> None:
+    folder = Path((str(tmp_path) + ("/" + "m" * 199) * 25)[:4086])  # Linux takes 4095 bytes, a file's name included
+    folder.mkdir(parents=True)
+    assert refused(folder).startswith("cannot be read: ")
 
 
 def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
