@@ -279,6 +279,11 @@ def test_the_ledger_adds_up_and_a_reply_that_says_nothing_counts_at_its_most() -
     assert ledger.usage().dollars is None
     assert "3 replies did not report their usage" in (ledger.usage().unknown or "")
     assert sum_usage([usage, ledger.usage()]).dollars is None
+    unpriced = Ledger()
+    unpriced.reply(price(used, most, Prices(), "live"), "live")
+    quiet = Ledger()
+    quiet.reply(price(None, most, GPT, "live"), "live")
+    assert sum_usage([quiet.usage(), unpriced.usage()]).unknown == "no price in the profile"
     assert price(None, None, Prices(0.0, 0.0, 0.0), "live").dollars == 0.0
 
 

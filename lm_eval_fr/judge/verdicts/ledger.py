@@ -7,7 +7,7 @@ greatest possible cost, in this run and in every later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -136,10 +136,11 @@ class Ledger:
 
 def sum_usage(parts: Iterable[Usage]) -> Usage:
     """Several judges' ledgers as one."""
-    ledger = Ledger()
+    ledger, reasons = Ledger(), []
     for usage in parts:
         ledger.add(usage)
-    return ledger.usage()
+        reasons.append(usage.unknown)  # it does not follow from the sums
+    return replace(ledger.usage(), unknown=next(filter(None, reasons), None))
 
 
 Judges = Mapping[int, tuple[str, str, Prices]]
