@@ -55,6 +55,9 @@ def compare(pairing: Pairing, options: CompareOptions = DEFAULTS) -> Comparison:
     if judge is not None:
         judge = replace(judge, tasks=tuple(replace(one, answers=answers.get(one.task)) for one in judge.tasks))
     available = {task.task: task.sides[1].log.files[0].original for task in pairing.tasks}
+    for group in (task for task in tasks if task.subtasks):
+        counts = [available.get(name) for name in group.subtasks]
+        available[group.task] = None if None in counts else sum(filter(None, counts))
     overall = conclude(tasks, judge, options, available)
     noise = noise_of(pairing, tasks, judge, options)
     arms = arms_of(pairing)

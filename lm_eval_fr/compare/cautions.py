@@ -139,12 +139,13 @@ def _health(tasks: Sequence[PairedTask]) -> Iterator[Caution]:
             health = answers.health
             if not health.answers:
                 continue
-            parts = (
-                (health.failed, "were never obtained" + ("" if task.judged else " and score 0")),
-                (health.empty, "are empty"),
-                (health.truncated, "look cut off"),
-            )
-            said = [f"{number:,} {what}" for number, what in parts if number / health.answers >= UNHEALTHY]
+            lost = " never obtained" + ("" if task.judged else " and scored 0")
+            parts = ((health.failed, lost), (health.empty, " empty"), (health.truncated, " apparently cut off"))
+            said = [
+                f"{number:,} {'was' if number == 1 else 'were'}{what}"
+                for number, what in parts
+                if number / health.answers >= UNHEALTHY
+            ]
             if said:
                 text = f"{task.task}: of the {role}'s {health.answers:,} answers, {', '.join(said)}."
                 yield Caution(kind="health", text=text)

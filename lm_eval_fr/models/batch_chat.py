@@ -73,7 +73,7 @@ def _replies(path: Path) -> Iterator[tuple[str, Reply]]:
     for number, raw in numbered_lines(path):
         try:
             line = decode_reply(raw)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             remedy = "is the file complete?"
             raise InputError("not a line of a batch", where=path, line=number, remedy=remedy) from None
         yield line.custom_id, read_reply(line.answer)

@@ -389,6 +389,14 @@ def test_characters_that_turn_text_around_are_shown(visit: Open) -> None:
     assert shown.page.locator("#sample .hidden-character").all_inner_texts() == ["U+202E", "U+0007"]
 
 
+def test_no_short_line_turns_the_page_around(visit: Open) -> None:
+    """Right answers, prompts and reasons also stand in one line among our own words."""
+    shown = visit((replace(a_gold_card(1), gold="\u202eabc", prompt="\u2067Question ?"),), fragment="#samples")
+    page = shown.page.locator("#samples").inner_text()
+    assert "\ufffdabc" in page and "\ufffdQuestion" in page
+    assert not set(page) & set("\u202e\u2067")
+
+
 def many(count: int) -> tuple[Card, ...]:
     long = ordinary()[40].candidate * 3
     return tuple(replace(a_gold_card(i), candidate=long, gold=f"or {i}") for i in range(count))

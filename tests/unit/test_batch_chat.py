@@ -91,6 +91,7 @@ def test_only_what_is_open_is_written_again(data: Path) -> None:
     [
         (None, {}, "no such file"),
         ("{", {}, "not a line of a batch"),
+        ('{"custom_id": "a", "error": ' + "[" * 5000, {}, "not a line of a batch"),
         ('{"custom_id": "other", "response": null}\n', {}, "none of its lines answers a request of this arm"),
         ("", {"write": "x.jsonl"}, "give write=FILE or read=FILE"),
     ],

@@ -557,7 +557,7 @@ def test_few_clusters_and_sick_answers_are_said(tmp_path: Path) -> None:
     report = compare(pairing_of(tmp_path, [one], [plain_task("piaf_fr", reference, titles=titles, cluster="title")]))
     said = {caution.kind: caution.text for caution in report.warnings}
     assert "6 clusters only" in said["few_clusters"]
-    assert "of the candidate's 60 answers, 5 are empty" in said["health"]
+    assert "of the candidate's 60 answers, 5 were empty" in said["health"]
     assert "precision" in said
     every_format(report)
 
@@ -569,7 +569,7 @@ def test_empty_answers_of_a_judged_task_are_said(tmp_path: Path) -> None:
     )
     report = compare(pairing_of(tmp_path, [one], [other]))
     said = [caution.text for caution in report.warnings if caution.kind == "health"]
-    assert said == ["analysis_fr: of the candidate's 20 answers, 4 are empty."]
+    assert said == ["analysis_fr: of the candidate's 20 answers, 4 were empty."]
 
 
 @pytest.mark.parametrize(

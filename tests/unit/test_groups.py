@@ -101,6 +101,18 @@ def test_the_group_is_the_claim_and_its_tasks_are_not(tmp_path: Path) -> None:
     assert rows["m"].p_holm is None
 
 
+def test_no_group_is_sent_for_documents_that_its_tasks_do_not_have(tmp_path: Path) -> None:
+    reference = {name: [1.0] * 20 + [0.0] * 40 for name in ("m_a", "m_b")}
+    candidate = {"m_a": [0.0] * 3 + reference["m_a"][3:], "m_b": reference["m_b"]}
+    printed = ((20 + 17) / 120, 40 / 120)
+    runs = [
+        find_run(make_run(tmp_path / arm, *tasks(scores), model=arm, results=blocks(mean, m=["m_a", "m_b"])))
+        for arm, scores, mean in zip("cr", (candidate, reference), printed, strict=True)
+    ]
+    advice = compare(pair_runs(*runs), CompareOptions(margins={"m": 0.05})).overall.advice
+    assert advice.startswith("m has 120 documents and would need about "), advice
+
+
 def test_a_broken_subtask_leaves_the_group_without_a_verdict(tmp_path: Path) -> None:
     changed = tasks()
     changed[1].printed = {"acc": 0.75}

@@ -10,7 +10,10 @@ const texts = (() => {
     return node;
   }
   const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-  const oneLine = (text, length) => text.replace(/\s+/g, " ").trim().slice(0, length) || "(empty)";
+  // Characters that show nothing or turn the direction of text are made visible: an answer may be full of them.
+  const HIDDEN = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2069\uFEFF]/g;
+  const plain = (text) => text.replace(HIDDEN, "\uFFFD");
+  const oneLine = (text, length) => plain(text.replace(/\s+/g, " ").trim().slice(0, length)) || "(empty)";
   function excerpt(text) {
     return text.length > EXCERPT ? `${text.slice(0, EXCERPT)} […]` : text;
   }
@@ -40,7 +43,7 @@ const texts = (() => {
     const lines = text.slice(from, to < 0 ? text.length : to).split("\n").map((line) => line.trim()).filter(Boolean);
     let said = lines.pop() || "";
     while (lines.length && said.length + lines.at(-1).length < ASKED) said = `${lines.pop()} ${said}`;
-    return said.length > ASKED ? `${said.slice(0, ASKED)} […]` : said;
+    return plain(said.length > ASKED ? `${said.slice(0, ASKED)} […]` : said);
   }
 
   // --- what differs between two texts
@@ -78,8 +81,6 @@ const texts = (() => {
 
   // --- into the page
 
-  // Characters that show nothing or turn the direction of text are made visible: an answer may be full of them.
-  const HIDDEN = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2069\uFEFF]/g;
   function addText(place, text, query) {
     let from = 0;
     for (const found of text.matchAll(HIDDEN)) {
