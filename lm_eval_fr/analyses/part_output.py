@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from lm_eval_fr.io.files import write_atomic
-from lm_eval_fr.io.terminal import in_brief
+from lm_eval_fr.io.terminal import in_brief, wants_colour
 from lm_eval_fr.report import html_writer as html
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
@@ -27,7 +27,7 @@ def emit(part: Extra, to: Destinations, *, title: str) -> None:
 
 def shown_part(section: Section, full: bool, rest: str = "--full") -> str:
     """As text for stdout: in the terminal's width, and cut to its beginning if long, unless full."""
-    columns, colour = text.text_columns(sys.stdout), text.wants_colour(sys.stdout)
+    columns, colour = text.text_columns(sys.stdout), wants_colour(sys.stdout)
     return in_brief(
         text.render([section], columns=columns, colour=colour).rstrip("\n"), sys.stdout, full=full, rest=rest
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from lm_eval_fr.io.terminal import columns_of
+from lm_eval_fr.io.terminal import columns_of, wants_colour
 
 EVERY = 30.0  # seconds between two plain lines
 LIVE_EVERY = 0.2
@@ -24,7 +23,7 @@ class ProgressBar:
 
     def __init__(self, label: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.label, self._stream, self._clock = label, stream, clock
-        self.live = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self.live = wants_colour(stream)
         self._every = LIVE_EVERY if self.live else EVERY
         self._shown_at = self._began = clock()
         self._done = self._total = self._kept = 0

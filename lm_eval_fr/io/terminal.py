@@ -20,6 +20,11 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _GAP = re.compile(r"\S {2,}(?=\S)")  # between the columns of a table
 
 
+def wants_colour(stream: TextIO) -> bool:
+    """Colours only on a terminal, unless the user turned them off (NO_COLOR, TERM=dumb)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def asked_columns() -> int | None:
     """The width in COLUMNS, even for a pipe."""
     asked = os.environ.get("COLUMNS", "")

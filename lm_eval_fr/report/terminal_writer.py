@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from lm_eval_fr.io.terminal import LINES, columns_of, fold
+from lm_eval_fr.io.terminal import LINES, columns_of, fold, wants_colour
 from lm_eval_fr.report import words as w
 from lm_eval_fr.report.charts import ForestScale, tally
 from lm_eval_fr.report.layout import shorten, table, width, wrap
 from lm_eval_fr.report.model import ManyReport, Report
 from lm_eval_fr.report.sections import Claim, Forest
-from lm_eval_fr.report.text_writer import COLOURS, Paint, painter, text_columns, wants_colour
+from lm_eval_fr.report.text_writer import COLOURS, Paint, painter, text_columns
 from lm_eval_fr.report.verdict_section import cautions, forest_of
 
 SENTENCE, ALARM, ADVICE, REST = 4, 2, 2, 2  # lines that each may always have

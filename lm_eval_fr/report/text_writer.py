@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
@@ -15,11 +14,6 @@ COLOURS = {"non_inferior": "32", "inferior": "31", "inconclusive": "33", "no_ver
 LONGEST_LABEL = 18
 WIDTH = 100  # columns: what a pipe and a file get, and the most that a wide terminal does
 Paint = Callable[[str, str], str]
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """Colours only on a terminal, unless the user turned them off (NO_COLOR, TERM=dumb)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def text_columns(stream: TextIO) -> int:

@@ -11,6 +11,7 @@ from typing import get_args
 
 import pytest
 
+from lm_eval_fr.io.terminal import wants_colour
 from lm_eval_fr.report import html_writer
 from lm_eval_fr.report import markdown_writer as markdown
 from lm_eval_fr.report import text_writer as text
@@ -156,10 +157,10 @@ def test_no_color_and_pipes_turn_colours_off(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert text.wants_colour(Terminal())
-    assert not text.wants_colour(io.StringIO())
+    assert wants_colour(Terminal())
+    assert not wants_colour(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not text.wants_colour(Terminal())
+    assert not wants_colour(Terminal())
 
 
 HOSTILE = "<script>alert(1)</script> | \033[2J ![x](http://e/x) `` ` @torvalds **b** \u202e\n# h"
