@@ -84,14 +84,9 @@ def check(plan: Path, full: bool) -> None:
     lm-eval-fr check plan.yaml && lm-eval-fr ab plan.yaml
     """
     from lm_eval_fr.check.plan_check import check_plan
-    from lm_eval_fr.io.terminal import columns_of, fold
 
     report = check_plan(plan, say=say)
-    if sys.stdout.isatty():
-        columns = columns_of(sys.stdout)
-        click.echo(fold(report.text(), columns) if full else report.brief(columns))
-    else:
-        click.echo(report.text())
+    click.echo(report.on_terminal(sys.stdout, full=full))
     sys.exit(report.exit_code)
 
 
@@ -138,19 +133,9 @@ def tasks(path: bool) -> None:
     lm_eval run --include_path "$(lm-eval-fr tasks --path)" \\
         --tasks piaf_fr --model vllm ...
     """
-    from lm_eval_fr.tasklib.definitions import group_names, task_names, tasks_dir
+    from lm_eval_fr.tasklib.definitions import listed_tasks, tasks_dir
 
-    if path:
-        click.echo(tasks_dir())
-        return
-    from lm_eval_fr.io.terminal import columns_of, fold, in_columns
-
-    names, groups = task_names(), group_names()
-    if sys.stdout.isatty():
-        columns = columns_of(sys.stdout)
-        click.echo("\n".join([*in_columns(names, columns), fold(f"groups: {', '.join(groups)}", columns)]))
-    else:
-        click.echo("\n".join([*names, *(f"{name}  (group)" for name in groups)]))
+    click.echo(tasks_dir() if path else listed_tasks(sys.stdout))
 
 
 @main.command()

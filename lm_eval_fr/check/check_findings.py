@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TextIO
 
 from lm_eval_fr.check.decision import Prospects
 from lm_eval_fr.errors import LmEvalFrError
-from lm_eval_fr.io.terminal import LINES, fold
+from lm_eval_fr.io.terminal import LINES, columns_of, fold
 from lm_eval_fr.judge.asking.protocol import Prices
 from lm_eval_fr.judge.estimate import Estimate
 
@@ -137,6 +137,13 @@ class CheckReport:
         body, room = fold("\n".join(found), columns).split("\n"), LINES - 2
         more = f"… {len(body) - room:,} more, what is in order" if len(body) > room else "What is in order"
         return "\n".join([*body[:room], f"{more}, and what was assumed: --full", self.conclusion])
+
+    def on_terminal(self, stream: TextIO, *, full: bool = False) -> str:
+        """`brief` in the terminal's width; all of the text if `stream` is not a terminal, or if full."""
+        if not stream.isatty():
+            return self.text()
+        columns = columns_of(stream)
+        return fold(self.text(), columns) if full else self.brief(columns)
 
     def _of(self, level: Level) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.level == level)

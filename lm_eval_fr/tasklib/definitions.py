@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 from lm_eval_fr.errors import LmEvalFrError, UsageError
+from lm_eval_fr.io.terminal import columns_of, fold, in_columns
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^(task|group):[ \t]*['\"]?([\w-]+)['\"]?[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -108,3 +110,12 @@ def task_names() -> tuple[str, ...]:
 
 def group_names() -> tuple[str, ...]:
     return tuple(sorted(_texts()[1]))
+
+
+def listed_tasks(stream: TextIO) -> str:
+    """All tasks and groups: one per line, or in columns on a terminal."""
+    names, groups = task_names(), group_names()
+    if not stream.isatty():
+        return "\n".join([*names, *(f"{name}  (group)" for name in groups)])
+    columns = columns_of(stream)
+    return "\n".join([*in_columns(names, columns), fold(f"groups: {', '.join(groups)}", columns)])
