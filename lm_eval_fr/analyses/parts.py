@@ -9,9 +9,11 @@ from pathlib import Path
 from lm_eval_fr.analyses.part_output import emit
 from lm_eval_fr.analyses.value.prices import PriceFlags
 from lm_eval_fr.analyses.value.value_builder import value_of_pairings, value_runs
+from lm_eval_fr.analyses.value.value_model import ValueReport
 from lm_eval_fr.analyses.value.value_section import value_section
 from lm_eval_fr.analyses.voting.ballots import SUFFIX, tasks_with_votes
 from lm_eval_fr.analyses.voting.voting_builder import VoteOptions, vote_runs
+from lm_eval_fr.analyses.voting.voting_model import VotingReport
 from lm_eval_fr.analyses.voting.voting_section import voting_section
 from lm_eval_fr.errors import InputError, UsageError
 from lm_eval_fr.logs import find_run
@@ -33,13 +35,16 @@ def value_command(
     """runs: one alone, or candidates and, last, the reference. Raises UsageError, InputError or MismatchError."""
     to.check()
     value = value_runs([find_run(run) for run in runs], flags, level=level, tasks=tasks, allow=allow)
-    part = Extra(key="value", data=value, section=value_section(value))
-    emit(part, to, title=" against ".join(arm.name for arm in value.arms))
+    emit(_value(value), to, title=" against ".join(arm.name for arm in value.arms))
 
 
 def value_part(pairing: Pairing, flags: PriceFlags, *, level: float, names: Sequence[str]) -> Extra:
     """For a comparison's report."""
     value = value_of_pairings((pairing.candidate, pairing.reference), [pairing], flags, level=level, names=names)
+    return _value(value)
+
+
+def _value(value: ValueReport) -> Extra:
     return Extra(key="value", data=value, section=value_section(value))
 
 
@@ -49,8 +54,7 @@ def vote_command(candidate: Path, reference: Path, options: VoteOptions, to: Des
         raise UsageError("--cost-ratio and --price exclude each other", remedy="give one of them")
     runs = find_run(candidate), find_run(reference)
     voting = vote_runs(*runs, options)
-    part = Extra(key="voting", data=voting, section=voting_section(voting))
-    emit(part, to, title=f"{runs[0].model} against {runs[1].model}")
+    emit(_voting(voting), to, title=f"{runs[0].model} against {runs[1].model}")
 
 
 def voting_part(pairing: Pairing, options: VoteOptions, names: tuple[str, str]) -> Extra | None:
@@ -58,8 +62,12 @@ def voting_part(pairing: Pairing, options: VoteOptions, names: tuple[str, str]) 
     candidate, reference = pairing.candidate, pairing.reference
     if tasks := tasks_with_votes(candidate, reference):
         voting = vote_runs(candidate, reference, replace(options, tasks=tasks), names=names)
-        return Extra(key="voting", data=voting, section=voting_section(voting))
+        return _voting(voting)
     if options.cost_ratio is not None:
         remedy = f"run a task that ends in {SUFFIX}: `lm-eval-fr tasks`"
         raise InputError("no task of the candidate has votes", where=candidate.path, remedy=remedy)
     return None
+
+
+def _voting(voting: VotingReport) -> Extra:
+    return Extra(key="voting", data=voting, section=voting_section(voting))
